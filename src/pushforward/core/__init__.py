@@ -1,0 +1,30 @@
+"""The core: Space, Exactness, Transform, Distribution, Chain, Inverse, Flow, Spec. Read this package first.
+
+log p(x) = log p(z) + sum of the layers' contributions
+"""
+
+from .base import Distribution, Node, Transform
+from .compose import Chain, Flow, Identity, Inverse, initialise
+from .exactness import Exactness
+from .space import Box, Categories, Integers, Real, Space
+from .spec import Spec, build, spec_from_dict
+
+__all__ = [
+    "Box",
+    "Categories",
+    "Chain",
+    "Distribution",
+    "Exactness",
+    "Flow",
+    "Identity",
+    "Integers",
+    "Inverse",
+    "Node",
+    "Real",
+    "Space",
+    "Spec",
+    "Transform",
+    "build",
+    "initialise",
+    "spec_from_dict",
+]

@@ -1,0 +1,274 @@
+"""The two abstract classes that everything else is made of: Transform, one layer, and Distribution, a base or a model."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ContextError, DomainError, ShapeError
+from .exactness import Exactness
+from .space import Space
+
+if TYPE_CHECKING:
+    from ..distributions.boundary import Conditioned
+
+
+class Node(nn.Module, abc.ABC):
+    """What a layer and a distribution share: the context they need, their exactness, their dtype and device."""
+
+    own: Exactness = Exactness.EXACT
+    """What this class itself contributes to `exactness`."""
+    context: Space | None = None
+    """The space of the context that it needs; None when it takes none."""
+
+    @property
+    def parts(self) -> Iterator[Node]:
+        """The nodes directly below this one, through containers and plain modules."""
+
+        def below(module: nn.Module) -> Iterator[Node]:
+            for child in module.children():
+                if isinstance(child, Node):
+                    yield child
+                else:
+                    yield from below(child)
+
+        return below(self)
+
+    @property
+    def exactness(self) -> Exactness:
+        """Its own exactness and that of every part, nested encoders, decoders and bases included."""
+        total = self.own
+        for part in self.parts:
+            total |= part.exactness
+        return total
+
+    @property
+    def _anchor(self) -> Tensor | None:
+        return next((t for ts in (self.parameters(), self.buffers()) for t in ts if t.is_floating_point()), None)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the parameters; the default type when there are none."""
+        anchor = self._anchor
+        return torch.get_default_dtype() if anchor is None else anchor.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are; the CPU when there are none."""
+        anchor = self._anchor
+        return torch.device("cpu") if anchor is None else anchor.device
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set data-dependent starting values from one flat batch; most nodes have none."""
+
+
+class Transform(Node):
+    """One layer between the data side x and the latent side z.
+
+    With z drawn from q(z|x) on the way in and x from p(x|z) on the way out, a layer reports
+
+        forward:  dlogp = log p(x|z) - log q(z|x)        inverse:  dlogp = log q(z|x) - log p(x|z)
+
+    which is log |det dz/dx| for a bijection, a bound's term for a stochastic layer and 0 for a discrete bijection.
+    Batches are flat here, (B, *shape), and nothing is checked: `Distribution` is the public door.
+    """
+
+    x_space: Space
+    z_space: Space
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Data to latent: (B, *x_space.shape) -> z (B, *z_space.shape), dlogp (B,) in nats, to be added."""
+
+    @abc.abstractmethod
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Latent to data: (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), the negative on the same pair."""
+
+    def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """`forward` with the penalties of layers that have any, by name, each (B,)."""
+        return *self.forward(x, context), {}
+
+
+class Distribution(Node):
+    """A probability distribution on `space`, given `context` when it has one: a base, an encoder, a whole model.
+
+    Users call `log_prob`, `sample`, `rsample`, `sample_and_log_prob` and `at`, with any leading batch shape.
+    Authors write `_log_prob` and `_sample`, for one flat batch and without checks; other nodes call those.
+    """
+
+    space: Space
+
+    @abc.abstractmethod
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """(B, *space.shape), (B, *context.shape) -> (B,) nats."""
+
+    @abc.abstractmethod
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """N draws, one for each row of the context when there is one, and their log-density: (n, *shape), (n,)."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """`log_prob` without the check for non-finite values: what training, DDP, compile, export and hooks see."""
+        x, context, batch = self._flatten(x, context)
+        if not self.space.bounded:
+            return self._log_prob(x, context).reshape(batch)
+        inside = self.space.contains(x)
+        logp = self._log_prob(self.space.nearest(x), context)
+        return torch.where(inside, logp, -math.inf).reshape(batch)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log-density (log-probability on discrete spaces), or what `exactness` says it is, in nats.
+
+        Args:
+            x: (*batch, *space.shape).
+            context: (*batch or broadcastable to it, *context.shape); None if and only if `self.context` is None.
+
+        Returns:
+            (*batch,); -inf outside the support.
+
+        Raises:
+            ShapeError: the event does not fit `space`.
+            ContextError: context is missing, unexpected or of the wrong shape.
+            DomainError: wrong dtype, NaN or infinity.
+        """
+        if _eager(x, context):
+            _require_finite("x", x)
+            _require_finite("context", context)
+        return self(x, context)
+
+    def rsample_and_log_prob(
+        self, shape: int | tuple[int, ...] = (), context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draws with gradients where the model is differentiable, and the log-density that comes with them.
+
+        Args:
+            shape: of the draws for each context row, as in `torch.distributions`.
+            context: (*batch, *context.shape).
+
+        Returns:
+            x (*shape, *batch, *space.shape) and (*shape, *batch) nats. That log-density is an upper estimate where
+            `log_prob` is a lower one; both are equal when the model is exact.
+
+        Raises:
+            ContextError: context is missing, unexpected or of the wrong shape.
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(s < 0 for s in shape):
+            raise ShapeError(f"expected a number of draws >= 0, got {shape}")
+        rows, batch = self._context_rows(context, shape)
+        x, logp = self._sample(math.prod(batch), rows)
+        return x.reshape(*batch, *self.space.shape), logp.reshape(batch)
+
+    def rsample(self, shape: int | tuple[int, ...] = (), context: Tensor | None = None) -> Tensor:
+        """Draws with gradients: (*shape, *batch, *space.shape)."""
+        return self.rsample_and_log_prob(shape, context)[0]
+
+    def sample(self, shape: int | tuple[int, ...] = (), context: Tensor | None = None) -> Tensor:
+        """Draws without gradients: (*shape, *batch, *space.shape), `shape` of them for each row of the context."""
+        with torch.no_grad():
+            return self.rsample_and_log_prob(shape, context)[0]
+
+    def sample_and_log_prob(
+        self, shape: int | tuple[int, ...] = (), context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`rsample_and_log_prob` without gradients."""
+        with torch.no_grad():
+            return self.rsample_and_log_prob(shape, context)
+
+    def at(self, context: Tensor | None = None) -> Conditioned:
+        """This distribution given a context, as a `torch.distributions.Distribution`; networks of the context run once."""
+        from ..distributions.boundary import Conditioned
+
+        return Conditioned(self, context)
+
+    def _flatten(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[int, ...]]:
+        if not isinstance(x, Tensor):
+            _wrong_type("x", x)
+        event = self.space.shape
+        batch = tuple(x.shape[: x.dim() - len(event)])
+        if x.dim() < len(event) or tuple(x.shape[len(batch) :]) != event:
+            raise ShapeError(f"expected x of shape (*batch{''.join(f', {s}' for s in event)}), got {tuple(x.shape)}")
+        expected = self.space.event_dtype(self.dtype)
+        if x.dtype != expected:
+            if not self.space.discrete or (x.is_floating_point() and not expected.is_floating_point):
+                raise DomainError(
+                    f"expected x of dtype {expected}, got {x.dtype}; convert it with x.to({expected}), "
+                    "or the model with model.to(...)"
+                )
+            x = x.to(expected)
+        if context is None:
+            if self.context is not None:
+                raise ContextError(f"expected a context of shape (*batch, {_shape(self.context)}), got none")
+            return x.reshape(-1, *event) if len(batch) != 1 else x, None, batch
+        rows = self._checked_context(context)
+        given = tuple(rows.shape[: rows.dim() - len(self.context.shape)])  # type: ignore[union-attr]
+        if given != batch:
+            try:
+                together = tuple(torch.broadcast_shapes(batch, given))
+            except RuntimeError:
+                raise ContextError(
+                    f"expected a context whose batch shape fits x's {batch}, got {given} (context {tuple(context.shape)})"
+                ) from None
+            x = x.expand(*together, *event)
+            rows = rows.expand(*together, *self.context.shape)  # type: ignore[union-attr]
+            batch = together
+        if len(batch) != 1:
+            x, rows = x.reshape(-1, *event), rows.reshape(-1, *self.context.shape)  # type: ignore[union-attr]
+        return x, rows, batch
+
+    def _checked_context(self, context: Tensor) -> Tensor:
+        if self.context is None:
+            raise ContextError(f"expected no context: this {type(self).__name__} takes none, got {_describe(context)}")
+        if not isinstance(context, Tensor):
+            _wrong_type("context", context)
+        event = self.context.shape
+        if context.dim() < len(event) or tuple(context.shape[context.dim() - len(event) :]) != event:
+            raise ContextError(
+                f"expected a context of shape (*batch, {_shape(self.context)}), got {_describe(context)}"
+            )
+        expected = self.context.event_dtype(self.dtype)
+        if context.dtype != expected:
+            raise ContextError(
+                f"expected a context of dtype {expected}, got {context.dtype}; convert it with context.to({expected})"
+            )
+        return context
+
+    def _context_rows(self, context: Tensor | None, shape: tuple[int, ...]) -> tuple[Tensor | None, tuple[int, ...]]:
+        """The context repeated for every draw, flat, and the whole batch shape (*shape, *context batch)."""
+        if context is None:
+            if self.context is not None:
+                raise ContextError(f"expected a context of shape (*batch, {_shape(self.context)}), got none")
+            return None, shape
+        context = self._checked_context(context)
+        event = self.context.shape  # type: ignore[union-attr]
+        batch = (*shape, *context.shape[: context.dim() - len(event)])
+        return context.expand(*batch, *event).reshape(math.prod(batch), *event), batch
+
+
+def _eager(*tensors: Tensor | None) -> bool:
+    """Whether values may be looked at: not while compiling, exporting, or under a functional transform."""
+    if torch.compiler.is_compiling():
+        return False
+    return not any(isinstance(t, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)
+
+
+def _require_finite(name: str, value: Tensor | None) -> None:
+    if isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all()):
+        bad = (~value.isfinite()).nonzero()[0].tolist()
+        raise DomainError(f"expected finite values, got {value[tuple(bad)].item()} in {name} at index {tuple(bad)}")
+
+
+def _wrong_type(name: str, value: object) -> NoReturn:
+    raise DomainError(f"expected {name} to be a torch.Tensor, got {type(value).__name__}; use torch.as_tensor({name})")
+
+
+def _shape(space: Space) -> str:
+    return ", ".join(map(str, space.shape))
+
+
+def _describe(value: object) -> str:
+    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

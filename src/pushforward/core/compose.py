@@ -1,0 +1,233 @@
+"""Composition: layers in a row, a layer turned round, and a chain with a base, which is a Distribution again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ContextError, ShapeError
+from .base import Distribution, Node, Transform
+from .exactness import Exactness
+from .space import Space
+
+if TYPE_CHECKING:
+    from ..distributions.boundary import Conditioned
+
+
+class Identity(Transform):
+    """z = x, dlogp = 0.
+
+    Args:
+        space: of x and z.
+    """
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.x_space = self.z_space = space
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x, 0."""
+        return x, torch.zeros(x.shape[0], dtype=self.dtype if self.x_space.discrete else x.dtype, device=x.device)
+
+    inverse = forward
+
+
+class Chain(Transform):
+    """Layers one after the other, in data-to-latent order; dlogp is the sum of theirs.
+
+    Args:
+        layers: at least one; each starts in the space where the one before it ends.
+
+    Raises:
+        ShapeError: two neighbours' spaces differ.
+        ContextError: two layers want contexts of different spaces.
+    """
+
+    def __init__(self, *layers: Transform) -> None:
+        super().__init__()
+        if not layers:
+            raise ShapeError("expected at least one layer, got none; use Identity(space) for an empty chain")
+        for i, (a, b) in enumerate(zip(layers, layers[1:], strict=False)):
+            if a.z_space != b.x_space:
+                raise ShapeError(
+                    f"layer {i} ({type(a).__name__}) ends in {a.z_space}, "
+                    f"layer {i + 1} ({type(b).__name__}) starts in {b.x_space}"
+                )
+        self.layers = nn.ModuleList(layers)
+        self.x_space, self.z_space = layers[0].x_space, layers[-1].z_space
+        self.context = common_context(layers)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Through every layer, first to last."""
+        z, total = self.layers[0](x, context)
+        for layer in self.layers[1:]:
+            z, dlogp = layer(z, context)
+            total = total + dlogp
+        return z, total
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Back through every layer, last to first."""
+        layers = list(self.layers)
+        x, total = layers[-1].inverse(z, context)
+        for layer in layers[-2::-1]:
+            x, dlogp = layer.inverse(x, context)
+            total = total + dlogp
+        return x, total
+
+    def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """`forward`, and the layers' penalties added up by name."""
+        z, total, penalties = self.layers[0].forward_aux(x, context)
+        for layer in self.layers[1:]:
+            z, dlogp, more = layer.forward_aux(z, context)
+            total = total + dlogp
+            for name, value in more.items():
+                penalties[name] = penalties[name] + value if name in penalties else value
+        return z, total, penalties
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Start each layer on what the layers before it, already started, make of the batch."""
+        for layer in self.layers:
+            layer.init_from(x, context)
+            x = layer(x, context)[0]
+
+
+class Inverse(Transform):
+    """The same layer with its sides swapped: its forward is the layer's inverse, and a lower bound becomes an upper one.
+
+    Args:
+        layer: the layer to turn round.
+    """
+
+    def __init__(self, layer: Transform) -> None:
+        super().__init__()
+        self.layer = layer
+        self.x_space, self.z_space, self.context = layer.z_space, layer.x_space, layer.context
+
+    @property
+    def exactness(self) -> Exactness:
+        """The layer's, flipped."""
+        return self.layer.exactness.flipped
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The layer's inverse."""
+        return self.layer.inverse(x, context)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The layer's forward."""
+        return self.layer(z, context)
+
+
+class Flow(Distribution):
+    """A chain and a base: log p(x) = log p(z) + dlogp. It is a Distribution, so flows nest.
+
+    Args:
+        chain: from the data side to the base's space.
+        base: distribution of z.
+        embed: network applied to the context before every layer sees it; its output fits the chain's and base's context.
+        context: the space of the raw context; required with `embed`, otherwise taken from the chain and the base.
+
+    Raises:
+        ShapeError: the chain does not end in the base's space.
+        ContextError: chain and base want different contexts, or `embed` comes without `context`.
+    """
+
+    def __init__(
+        self, chain: Transform, base: Distribution, embed: nn.Module | None = None, context: Space | None = None
+    ) -> None:
+        super().__init__()
+        if chain.z_space != base.space:
+            raise ShapeError(f"the chain ends in {chain.z_space}, the base lives in {base.space}")
+        if (embed is None) != (context is None):
+            raise ContextError("expected `embed` and `context` together: the network and the space of what it takes")
+        self.chain, self.base, self.embed, self.space = chain, base, embed, chain.x_space
+        self.context = common_context((chain, base)) if context is None else context
+
+    def _embedded(self, context: Tensor | None) -> Tensor | None:
+        return context if self.embed is None else self.embed(context)
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        context = self._embedded(context)
+        z, dlogp = self.chain(x, context)
+        return self.base._log_prob(z, context) + dlogp
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        context = self._embedded(context)
+        z, logp = self.base._sample(n, context)
+        x, dlogp = self.chain.inverse(z, context)
+        return x, logp - dlogp
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The latent code of each event: (*batch, *space.shape) -> (*batch, *base.space.shape)."""
+        x, rows, batch = self._flatten(x, context)
+        z = self.chain(x, self._embedded(rows))[0]
+        return z.reshape(*batch, *self.base.space.shape)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """The event of each latent code: (*batch, *base.space.shape) -> (*batch, *space.shape)."""
+        event = self.base.space.shape
+        if tuple(z.shape[z.dim() - len(event) :]) != event:
+            raise ShapeError(f"expected z of shape (*batch, {', '.join(map(str, event))}), got {tuple(z.shape)}")
+        batch = tuple(z.shape[: z.dim() - len(event)])
+        rows, together = self._context_rows(context, ())
+        batch = tuple(torch.broadcast_shapes(batch, together))
+        if rows is not None and self.context is not None:
+            rows = rows.reshape(*together, *self.context.shape).expand(*batch, *self.context.shape)
+            rows = self._embedded(rows.reshape(-1, *self.context.shape))
+        x = self.chain.inverse(z.expand(*batch, *event).reshape(-1, *event), rows)[0]
+        return x.reshape(*batch, *self.space.shape)
+
+    def at(self, context: Tensor | None = None) -> Conditioned:
+        """As `Distribution.at`; the embedding network runs once, here."""
+        if self.embed is None or context is None:
+            return super().at(context)
+        rows, batch = self._context_rows(context, ())
+        embedded = self.embed(rows)
+        return Flow(self.chain, self.base).at(embedded.reshape(*batch, *embedded.shape[1:]))
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Start the chain on the batch, then the base on its latent codes."""
+        context = self._embedded(context)
+        self.chain.init_from(x, context)
+        self.base.init_from(self.chain(x, context)[0], context)
+
+
+@torch.no_grad()
+def initialise(distribution: Distribution, x: Tensor, context: Tensor | None = None) -> None:
+    """Set every data-dependent starting value (actnorm, standardise) from one batch, in place.
+
+    Args:
+        distribution: a flow, or any distribution.
+        x: (*batch, *space.shape), at least two events.
+        context: as in `log_prob`.
+
+    Raises:
+        ShapeError: fewer than two events.
+    """
+    x, context, batch = distribution._flatten(x, context)
+    if x.shape[0] < 2:
+        raise ShapeError(f"expected at least two events to start from, got batch shape {batch}")
+    was_training = distribution.training
+    distribution.eval()
+    distribution.init_from(x, context)
+    distribution.train(was_training)
+
+
+def common_context(nodes: Iterable[Node]) -> Space | None:
+    """The one context space that all nodes with a context agree on.
+
+    Raises:
+        ContextError: two of them differ, with their names.
+    """
+    found: Node | None = None
+    for node in nodes:
+        if node.context is None:
+            continue
+        if found is not None and found.context != node.context:
+            raise ContextError(
+                f"{type(found).__name__} wants a context in {found.context}, {type(node).__name__} in {node.context}"
+            )
+        found = found or node
+    return None if found is None else found.context

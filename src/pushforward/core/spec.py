@@ -1,0 +1,143 @@
+"""Spec: the description of one system as plain values. Subclassing it registers the system."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from ..errors import SpecError
+from .base import Distribution
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec(abc.ABC):
+    """One published system: a frozen dataclass of its arguments, and `build()`.
+
+    A subclass declares `name` (as on the command line), `family`, `paper` (authors, year, identifier) and `objective`,
+    its fields with defaults, `build` and `cases`. It is then known to the command line, the file format, the
+    estimator, the docs and the laws.
+    """
+
+    registry: ClassVar[dict[str, type[Spec]]] = {}
+    name: ClassVar[str]
+    family: ClassVar[str]
+    paper: ClassVar[str]
+    objective: ClassVar[str] = "likelihood"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the class under its name."""
+        super().__init_subclass__(**kwargs)
+        for field in ("name", "family", "paper"):
+            if not isinstance(getattr(cls, field, None), str):
+                raise TypeError(f"{cls.__name__} must declare `{field}`")
+        other = Spec.registry.get(cls.name)
+        if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"system {cls.name!r} is already registered by {other.__module__}")
+        Spec.registry[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        """Give every field its declared type (lists from JSON become tuples), or say why it cannot have it."""
+        for field in dataclasses.fields(self):
+            value = _coerce(getattr(self, field.name), _hints(type(self))[field.name], f"{self.name}.{field.name}")
+            object.__setattr__(self, field.name, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Refuse arguments out of range.
+
+        Raises:
+            SpecError: naming the argument, its range and what came.
+        """
+        self._at_least("features", 1)
+        self._at_least("context", 0)
+        self._at_least("layers", 1)
+
+    def _at_least(self, field: str, low: int) -> None:
+        value = getattr(self, field, low)
+        if value < low:
+            raise SpecError(f"expected {self.name}.{field} >= {low}, got {value}")
+
+    @abc.abstractmethod
+    def build(self) -> Distribution:
+        """The model, with fresh weights."""
+
+    @classmethod
+    @abc.abstractmethod
+    def cases(cls) -> Iterator[Spec]:
+        """Small, tame instances for the laws; the first is the smallest."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: {"system": name, field: value, ...}."""
+        return {"system": self.name, **dataclasses.asdict(self)}
+
+
+def spec_from_dict(values: Mapping[str, Any]) -> Spec:
+    """The spec that `Spec.to_dict` described.
+
+    Raises:
+        SpecError: the system or one of the fields is unknown.
+    """
+    fields = dict(values)
+    return _make(str(fields.pop("system", "")), fields)
+
+
+def build(name: str, **fields: Any) -> Distribution:
+    """Build a system by its name: `build("nsf", features=11, context=1)`.
+
+    Raises:
+        SpecError: the system or one of the fields is unknown, or out of range.
+    """
+    return _make(name, fields).build()
+
+
+def _make(name: str, fields: dict[str, Any]) -> Spec:
+    from .. import systems  # noqa: F401  (scanning the folder registers every system)
+
+    cls = Spec.registry.get(name)
+    if cls is None:
+        known = sorted(Spec.registry)
+        hint = difflib.get_close_matches(name, known, 1)
+        raise SpecError(
+            f"unknown system {name!r}; " + (f"did you mean {hint[0]!r}?" if hint else f"known: {', '.join(known)}")
+        )
+    known_fields = [f.name for f in dataclasses.fields(cls)]
+    for field in fields:
+        if field not in known_fields:
+            hint = difflib.get_close_matches(field, known_fields, 1)
+            raise SpecError(
+                f"system {name!r} has no argument {field!r}; "
+                + (f"did you mean {hint[0]!r}?" if hint else f"it has: {', '.join(known_fields)}")
+            )
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in fields
+    ]
+    if missing:
+        raise SpecError(f"system {name!r} needs {', '.join(missing)}")
+    return cls(**fields)
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_coerce(v, args[0], where) for v in value)
+    if origin is typing.Literal:
+        if value in args:
+            return value
+        raise SpecError(f"expected {where} to be one of {', '.join(map(repr, args))}, got {value!r}")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise SpecError(f"expected {where} to be {hint.__name__}, got {value!r}")
+    if origin is tuple:
+        raise SpecError(f"expected {where} to be a list, got {value!r}")
+    return value

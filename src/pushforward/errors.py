@@ -1,0 +1,37 @@
+"""Every error this library raises on bad input. Each message says what was expected, what came, and what to do."""
+
+
+class FlowError(ValueError):
+    """Base of every error this library raises on bad input."""
+
+
+class ShapeError(FlowError):
+    """An event, batch or space does not fit."""
+
+
+class ContextError(FlowError):
+    """Context is missing, unexpected, or of the wrong shape."""
+
+
+class DomainError(FlowError):
+    """A value lies outside the support, or is not finite."""
+
+
+class InversionError(FlowError):
+    """A numeric inverse did not converge."""
+
+
+class SpecError(FlowError):
+    """A system, or one of its arguments, is unknown or out of range."""
+
+
+class DataError(FlowError):
+    """A table or an array cannot be used as it is."""
+
+
+class FileError(FlowError):
+    """A file is missing, truncated, corrupted, foreign, or cannot be written."""
+
+
+class TrainingError(FlowError):
+    """Training cannot go on: the loss or the gradient is not finite, or a checkpoint does not fit."""

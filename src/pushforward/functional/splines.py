@@ -1,0 +1,90 @@
+"""Monotone rational-quadratic splines: the map, its inverse and their log-derivatives.
+
+Between knots (x_k, y_k) and (x_k + w, y_k + h), with slope s = h / w, derivatives d0, d1 at the ends and t = (x - x_k) / w,
+
+    y     = y_k + h (s t^2 + d0 t (1 - t)) / (s + (d0 + d1 - 2 s) t (1 - t))
+    dy/dx = s^2 (d1 t^2 + 2 s t (1 - t) + d0 (1 - t)^2) / (s + (d0 + d1 - 2 s) t (1 - t))^2
+
+which is increasing for positive s, d0, d1 (Gregory and Delbourgo 1982; Durkan et al. 2019, arXiv:1906.04032, eq. 4-8).
+The inverse solves a quadratic in t; the root is taken in the form that does not cancel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .bounds import positive
+
+MIN_SIZE = 1e-3
+MIN_SLOPE = 1e-3
+
+
+def rational_quadratic(
+    v: Tensor, widths: Tensor, heights: Tensor, slopes: Tensor, low: float, high: float, *, inverse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The spline from [low, high] onto itself, or its inverse.
+
+    Args:
+        v: (...), inside [low, high].
+        widths: (..., K) free parameters of the bins' widths; equal ones give equal bins.
+        heights: (..., K) likewise for the heights.
+        slopes: (..., K + 1) derivatives at the knots, positive.
+        low: left and lower end.
+        high: right and upper end.
+        inverse: whether v is on the y side.
+
+    Returns:
+        the image (...) and log |d image / d v| (...).
+    """
+    bins = widths.shape[-1]
+    span = high - low
+    w = span * (MIN_SIZE + (1 - MIN_SIZE * bins) * F.softmax(widths, -1))
+    h = span * (MIN_SIZE + (1 - MIN_SIZE * bins) * F.softmax(heights, -1))
+    x_knots = low + F.pad(w[..., :-1].cumsum(-1), (1, 0))
+    y_knots = low + F.pad(h[..., :-1].cumsum(-1), (1, 0))
+    knots = y_knots if inverse else x_knots
+    k = (v.unsqueeze(-1) >= knots[..., 1:]).sum(-1, keepdim=True)
+    x0, y0, w, h = (t.gather(-1, k).squeeze(-1) for t in (x_knots, y_knots, w, h))
+    d0, d1 = slopes.gather(-1, k).squeeze(-1), slopes.gather(-1, k + 1).squeeze(-1)
+    s = h / w
+    curve = d0 + d1 - 2 * s
+    if inverse:
+        dy = v - y0
+        a = h * (s - d0) + dy * curve
+        b = h * d0 - dy * curve
+        c = s * dy
+        t = 2 * c / (b + (b.square() + 4 * a * c).clamp_min(0).sqrt())
+    else:
+        t = (v - x0) / w
+    t = t.clamp(0, 1)
+    mixed = t * (1 - t)
+    denominator = s + curve * mixed
+    slope = s.square() * (d1 * t.square() + 2 * s * mixed + d0 * (1 - t).square())
+    log_slope = slope.log() - 2 * denominator.log()
+    if inverse:
+        return x0 + w * t, -log_slope
+    return y0 + h * (s * t.square() + d0 * mixed) / denominator, log_slope
+
+
+def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
+    """The spline on [-bound, bound] with the identity outside; p = 0 is the identity everywhere.
+
+    Args:
+        v: (...) real.
+        p: (..., 3 K - 1) free parameters: K widths, K heights, K - 1 inner slopes; the outer slopes are 1.
+        bound: half the width of the spline's part.
+        inverse: whether v is on the y side.
+
+    Returns:
+        the image (...) and log |d image / d v| (...).
+    """
+    bins = (p.shape[-1] + 1) // 3
+    widths, heights, slopes = p.split([bins, bins, bins - 1], -1)
+    slopes = F.pad(positive(slopes, MIN_SLOPE), (1, 1), value=1.0)
+    inside = v.abs() < bound
+    image, log_slope = rational_quadratic(
+        torch.where(inside, v, 0.0), widths, heights, slopes, -bound, bound, inverse=inverse
+    )
+    return torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)

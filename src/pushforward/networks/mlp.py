@@ -1,0 +1,123 @@
+"""Fully connected networks, plain and residual, with a context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import SpecError
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "gelu": F.gelu,
+    "elu": F.elu,
+}
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The activation function of that name.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if name not in ACTIVATIONS:
+        raise SpecError(f"unknown activation {name!r}; known: {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+class Constant(nn.Module):
+    """A network without inputs: a learned vector, repeated for every row.
+
+    Args:
+        outputs: its length.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, anything) -> (B, outputs)."""
+        return self.value.expand(x.shape[0], -1)
+
+
+class MLP(nn.Module):
+    """Linear layers and activations: h -> act(W h + b); residual ones add the input of every second layer back.
+
+    The context is concatenated to the input. The last layer starts at zero, so that a scalar map whose zero parameters
+    are the identity starts as the identity.
+
+    Args:
+        inputs: length of x; may be 0 when there is a context.
+        outputs: length of the result.
+        hidden: widths of the hidden layers; all equal, and an odd number of them, when residual.
+        context: length of the context, 0 for none.
+        residual: h_(l+2) = h_l + W act(W act(h_l)) (He et al. 2016, pre-activation).
+        activation: name of it.
+        dropout: probability of dropping a hidden unit while training.
+        zero: whether the last layer starts at zero.
+
+    Raises:
+        SpecError: no hidden layer, unequal widths or an even number of layers when residual, an unknown activation.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        context: int = 0,
+        residual: bool = False,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        zero: bool = True,
+    ) -> None:
+        super().__init__()
+        check_hidden(hidden, residual)
+        self.residual, self.context = residual, context
+        self.activation = activation
+        _ = ACTIVATIONS.get(activation) or _unknown(activation)
+        widths = [inputs + context, *hidden]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.out = nn.Linear(widths[-1], outputs)
+        self.dropout = nn.Dropout(dropout) if dropout > 0 else None
+        if zero:
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, inputs), (B, context) or None -> (B, outputs)."""
+        act = ACTIVATIONS[self.activation]
+        h = x if context is None or not self.context else torch.cat([x, context], -1)
+        skip: Tensor | None = None
+        for i, layer in enumerate(self.hidden):
+            raw = layer(h)
+            if self.residual and i % 2 == 0:
+                raw = raw if skip is None else raw + skip
+                skip = raw
+            h = act(raw)
+            if self.dropout is not None:
+                h = self.dropout(h)
+        return self.out(h)
+
+
+def check_hidden(hidden: Sequence[int], residual: bool) -> None:
+    """Refuse hidden widths that cannot be built.
+
+    Raises:
+        SpecError: see `MLP`.
+    """
+    if not hidden or any(h < 1 for h in hidden):
+        raise SpecError(f"expected hidden widths >= 1, at least one, got {tuple(hidden)}")
+    if residual and (len(set(hidden)) > 1 or len(hidden) % 2 == 0):
+        raise SpecError(f"expected an odd number of equal hidden widths for a residual network, got {tuple(hidden)}")
+
+
+def _unknown(name: str) -> Callable[[Tensor], Tensor]:
+    return activation(name)

@@ -1,0 +1,20 @@
+"""One file for each published system. Importing this package finds and registers all of them.
+
+Third-party systems register through the entry-point group `pushforward.systems`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+
+from ..core import Spec
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+for _point in entry_points(group="pushforward.systems"):
+    _point.load()
+
+__all__ = sorted(cls.__name__ for cls in Spec.registry.values())
+globals().update({cls.__name__: cls for cls in Spec.registry.values()})

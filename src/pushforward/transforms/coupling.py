@@ -1,0 +1,105 @@
+"""Coupling layers: some coordinates pass unchanged and give the parameters of the map of the others.
+
+    z_a = x_a,    z_b = f(x_b; net(x_a, context)),    dlogp = sum_b log f'(x_b)
+
+The Jacobian is block-triangular, so dlogp needs only the map's own slopes, and both directions cost one pass
+(Dinh et al. 2015, arXiv:1410.8516, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..core import Real, Space, Transform
+from ..errors import SpecError
+from ..functional.bounds import sum_events
+from ..networks import MLP, Constant
+from .scalar import Scalar
+
+Network = Callable[..., nn.Module]
+"""Called with (inputs, outputs, context=length); its module maps (B, inputs), context to (B, outputs)."""
+
+
+class Coupling(Transform):
+    """z_b = scalar(x_b; net(x_a)), a where the mask is True.
+
+    Args:
+        scalar: the map.
+        space: of x and z, of shape (D,).
+        mask: D booleans; True passes unchanged. Not all True; all False only when D is 1 or there is a context.
+        network: makes the conditioner from (inputs, outputs, context=); an `MLP` by default.
+        context: length of the context, 0 for none.
+
+    Raises:
+        SpecError: the space is not a vector, the mask does not fit, or the map does not fit the space.
+    """
+
+    passed: Tensor
+    mapped: Tensor
+    back: Tensor
+
+    def __init__(
+        self, scalar: Scalar, space: Space, mask: Sequence[bool], network: Network = MLP, *, context: int = 0
+    ) -> None:
+        super().__init__()
+        scalar.check(space)
+        if len(space.shape) != 1 or len(mask) != space.shape[0]:
+            raise SpecError(f"expected a mask of one boolean for each coordinate of {space}, got {len(mask)}")
+        passed = [i for i, keep in enumerate(mask) if keep]
+        mapped = [i for i, keep in enumerate(mask) if not keep]
+        if not mapped or (not passed and space.size > 1 and not context):
+            raise SpecError(f"expected a mask with both True and False, got {sum(map(bool, mask))} of {len(mask)} True")
+        self.scalar, self.x_space, self.z_space = scalar, space, space
+        self.context = Real((context,)) if context else None
+        order = passed + mapped
+        self.contiguous = order == list(range(space.size))
+        self.register_buffer("passed", torch.tensor(passed, dtype=torch.long), persistent=False)
+        self.register_buffer("mapped", torch.tensor(mapped, dtype=torch.long), persistent=False)
+        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+        outputs = len(mapped) * scalar.n
+        self.net = network(len(passed), outputs, context=context) if passed or context else Constant(outputs)
+
+    def _split(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        if self.contiguous:
+            return v[:, : len(self.passed)], v[:, len(self.passed) :]
+        return v[:, self.passed], v[:, self.mapped]
+
+    def _join(self, a: Tensor, b: Tensor) -> Tensor:
+        v = torch.cat([a, b], 1)
+        return v if self.contiguous else v[:, self.back]
+
+    def _parameters_of(self, a: Tensor, context: Tensor | None) -> Tensor:
+        return self.net(a, context).unflatten(-1, (-1, self.scalar.n))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,)."""
+        a, b = self._split(x)
+        b, slopes = self.scalar.forward(b, self._parameters_of(a, context))
+        return self._join(a, b), sum_events(slopes)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The map's inverse on the same coordinates, from the same parameters."""
+        a, b = self._split(z)
+        b, slopes = self.scalar.inverse(b, self._parameters_of(a, context))
+        return self._join(a, b), sum_events(slopes)
+
+
+def half_mask(features: int, *, flip: bool = False) -> list[bool]:
+    """The first half passes, or with `flip` the second; a single coordinate never passes."""
+    half = features // 2
+    mask = [i < half for i in range(features)]
+    return [not keep for keep in mask] if flip and features > 1 else mask
+
+
+def alternating_mask(features: int, *, flip: bool = False) -> list[bool]:
+    """Odd coordinates pass, or with `flip` the even ones; a single coordinate never passes."""
+    return [(i % 2 == 1) != (flip and features > 1) for i in range(features)]
+
+
+def random_mask(features: int, seed: int) -> list[bool]:
+    """A random half passes, the same one for the same seed."""
+    order = torch.randperm(features, generator=torch.Generator().manual_seed(seed))
+    return (order < features // 2).tolist()

@@ -1,0 +1,120 @@
+"""Normalisation layers: z = (x - m) / s for each coordinate, with m and s learned, measured or given.
+
+All contribute -sum log s. ActNorm learns both after a start from data (Kingma and Dhariwal 2018, arXiv:1807.03039,
+section 3.1). BatchNorm uses running averages, which in training include the batch at hand, so that the gradient flows
+through its statistics (Dinh et al. 2017, arXiv:1605.08803, section 3.7 and eq. 24-26). Standardise keeps what it is given.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..core import Real, Transform
+
+EPSILON = 1e-5
+
+
+class ActNorm(Transform):
+    """z = (x - m) exp(-s), m and s learned; `initialise` sets them to the mean and log-deviation of a batch.
+
+    Args:
+        space: of x and z.
+    """
+
+    def __init__(self, space: Real) -> None:
+        super().__init__()
+        self.x_space = self.z_space = space
+        self.loc = nn.Parameter(torch.zeros(space.shape))
+        self.log_scale = nn.Parameter(torch.zeros(space.shape))
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """M = mean, s = log deviation of the batch."""
+        self.loc.data.copy_(x.mean(0))
+        self.log_scale.data.copy_((x.var(0, unbiased=False) + EPSILON).log() / 2)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x - m) exp(-s), -sum s."""
+        return (x - self.loc) * (-self.log_scale).exp(), -self.log_scale.sum().expand(x.shape[0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z exp(s) + m, sum s."""
+        return z * self.log_scale.exp() + self.loc, self.log_scale.sum().expand(z.shape[0])
+
+
+class BatchNorm(Transform):
+    """z = (x - m) / sqrt(v + e) with running averages m, v; no learned parameters.
+
+    In training, forward first moves the averages towards the batch's mean and variance by `momentum`, then uses them: the
+    gradient flows through the batch's share, and the likelihood is that of the map really applied. In evaluation it uses
+    the averages as they are. The inverse always does, and so undoes the last forward in both modes.
+
+    Args:
+        space: of x and z.
+        momentum: share of the batch in the new average, in (0, 1].
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, space: Real, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.x_space = self.z_space = space
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(space.shape))
+        self.register_buffer("variance", torch.ones(space.shape))
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """The averages start at the batch's mean and variance."""
+        self.mean.copy_(x.mean(0))
+        self.variance.copy_(x.var(0, unbiased=False))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x - m) / sqrt(v + e), -1/2 sum log(v + e)."""
+        mean, variance = self.mean, self.variance
+        if self.training and x.shape[0] > 1:
+            mean = torch.lerp(mean, x.mean(0), self.momentum)
+            variance = torch.lerp(variance, x.var(0, unbiased=False), self.momentum)
+            self.mean.copy_(mean.detach())
+            self.variance.copy_(variance.detach())
+        log_scale = (variance + EPSILON).log() / 2
+        return (x - mean) * (-log_scale).exp(), -log_scale.sum().expand(x.shape[0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z sqrt(v + e) + m, 1/2 sum log(v + e)."""
+        log_scale = (self.variance + EPSILON).log() / 2
+        return z * log_scale.exp() + self.mean, log_scale.sum().expand(z.shape[0])
+
+
+class Standardise(Transform):
+    """z = (x - m) / s with fixed m and s, given or measured once by `initialise`.
+
+    Args:
+        space: of x and z.
+        loc: m, of the space's shape; zeros by default.
+        scale: s, likewise, positive; ones by default.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, space: Real, loc: Tensor | None = None, scale: Tensor | None = None) -> None:
+        super().__init__()
+        self.x_space = self.z_space = space
+        self.given = loc is not None or scale is not None
+        self.register_buffer("loc", torch.zeros(space.shape) if loc is None else loc.clone())
+        self.register_buffer("scale", torch.ones(space.shape) if scale is None else scale.clone())
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Mean and deviation of the batch, unless they were given."""
+        if not self.given:
+            self.loc.copy_(x.mean(0))
+            self.scale.copy_((x.var(0, unbiased=False) + EPSILON**2).sqrt())
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x - m) / s, -sum log s."""
+        return (x - self.loc) / self.scale, -self.scale.log().sum().expand(x.shape[0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z s + m, sum log s."""
+        return z * self.scale + self.loc, self.scale.log().sum().expand(z.shape[0])

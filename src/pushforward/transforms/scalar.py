@@ -1,0 +1,243 @@
+"""Scalar maps: increasing functions of one number, with parameters that something else supplies.
+
+A scalar map is a value: it holds its hyper-parameters, says how many free parameters `n` one coordinate needs, and maps
+x with p of shape (*x.shape, n) to z and log dz/dx. Element-wise, coupling and autoregressive layers all use it; a new map
+is written once and fits all three. Free parameters are put in range here, smoothly; p = 0 is the identity or close to it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..core import Box, Integers, Real, Space
+from ..errors import SpecError
+from ..functional.bounds import positive, round_through, soft_clip
+from ..functional.logistic import mixture_logit_cdf, mixture_logit_cdf_inverse
+from ..functional.splines import MIN_SLOPE, rational_quadratic, rational_quadratic_tails
+
+
+class Scalar(Protocol):
+    """What a scalar map offers."""
+
+    @property
+    def n(self) -> int:
+        """Free parameters for one coordinate."""
+
+    def check(self, space: Space) -> None:
+        """Refuse a space whose coordinates it does not map onto themselves.
+
+        Raises:
+            SpecError: naming the space.
+        """
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """X (...), p (..., n) -> z (...), log dz/dx (...)."""
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Z (...), p (..., n) -> x (...), log dx/dz (...)."""
+
+
+class _OnTheLine:
+    def check(self, space: Space) -> None:
+        """Refuse anything but `Real`.
+
+        Raises:
+            SpecError: naming the space.
+        """
+        if type(space) is not Real:
+            raise SpecError(f"{type(self).__name__} maps the real line, expected Real{space.shape}, got {space}")
+
+
+@dataclass(frozen=True)
+class Additive(_OnTheLine):
+    """z = x + t (Dinh et al. 2015, arXiv:1410.8516, eq. 3). Volume-preserving."""
+
+    n: int = 1
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """X + t, 0."""
+        return x + p[..., 0], torch.zeros_like(x)
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Z - t, 0."""
+        return z - p[..., 0], torch.zeros_like(z)
+
+
+@dataclass(frozen=True)
+class Affine(_OnTheLine):
+    """z = x exp(s) + t, with s a smoothly bounded free parameter (Dinh et al. 2017, arXiv:1605.08803, eq. 4).
+
+    Args:
+        bound: |s| stays below it.
+    """
+
+    bound: float = 4.0
+    n: int = 2
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """X exp(s) + t, s."""
+        s = soft_clip(p[..., 0], self.bound)
+        return x * s.exp() + p[..., 1], s
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """(z - t) exp(-s), -s."""
+        s = soft_clip(p[..., 0], self.bound)
+        return (z - p[..., 1]) * (-s).exp(), -s
+
+
+@dataclass(frozen=True)
+class GatedAffine(_OnTheLine):
+    """z = g x + (1 - g) m with a gate g = sigmoid(s + shift) (Kingma et al. 2016, arXiv:1606.04934, eq. 13-14).
+
+    Args:
+        shift: of the free parameter; 2 starts at g = 0.88.
+        bound: of s on either side, so that g cannot vanish.
+    """
+
+    shift: float = 2.0
+    bound: float = 6.0
+    n: int = 2
+
+    def _gate(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        s = soft_clip(p[..., 0], self.bound) + self.shift
+        return s.sigmoid(), F.logsigmoid(s)
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """G x + (1 - g) m, log g."""
+        gate, log_gate = self._gate(p)
+        return gate * x + (1 - gate) * p[..., 1], log_gate
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """(z - (1 - g) m) / g, -log g."""
+        gate, log_gate = self._gate(p)
+        return (z - (1 - gate) * p[..., 1]) / gate, -log_gate
+
+
+@dataclass(frozen=True)
+class RationalQuadratic:
+    """Rational-quadratic spline (Durkan et al. 2019, arXiv:1906.04032, eq. 4-8).
+
+    On the line it is the identity outside [-bound, bound]. With `low` and `high` it maps that interval onto itself, with
+    free slopes at both ends.
+
+    Args:
+        bins: K, at least 2.
+        bound: half-width of the spline's part on the line.
+        low: left end of a bounded domain; None for the line.
+        high: right end of it.
+
+    Raises:
+        SpecError: fewer than 2 or more than 500 bins, a bound that is not positive, half an interval.
+    """
+
+    bins: int = 8
+    bound: float = 5.0
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a spline."""
+        if not 2 <= self.bins <= 500:
+            raise SpecError(f"expected 2 to 500 bins, got {self.bins}")
+        if self.bound <= 0:
+            raise SpecError(f"expected a bound > 0, got {self.bound}")
+        if (self.low is None) != (self.high is None) or (
+            self.low is not None and self.high is not None and self.low >= self.high
+        ):
+            raise SpecError(f"expected low < high or neither, got low={self.low}, high={self.high}")
+
+    @property
+    def n(self) -> int:
+        """3 K - 1 on the line, 3 K + 1 on an interval."""
+        return 3 * self.bins - 1 if self.low is None else 3 * self.bins + 1
+
+    def check(self, space: Space) -> None:
+        """Refuse anything but `Real`, or but the `Box` of the interval.
+
+        Raises:
+            SpecError: naming the space.
+        """
+        if self.low is None:
+            _OnTheLine.check(self, space)  # type: ignore[arg-type]
+        elif not isinstance(space, Box) or (space.low, space.high) != (self.low, self.high):
+            raise SpecError(f"this spline maps [{self.low}, {self.high}], got {space}")
+
+    def _map(self, v: Tensor, p: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
+        if self.low is None or self.high is None:
+            return rational_quadratic_tails(v, p, self.bound, inverse=inverse)
+        widths, heights, slopes = p.split([self.bins, self.bins, self.bins + 1], -1)
+        slopes = positive(slopes, MIN_SLOPE)
+        return rational_quadratic(v, widths, heights, slopes, self.low, self.high, inverse=inverse)
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """The spline at x."""
+        return self._map(x, p, inverse=False)
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Its inverse at z, in closed form."""
+        return self._map(z, p, inverse=True)
+
+
+@dataclass(frozen=True)
+class LogisticMixture(_OnTheLine):
+    """z = logit F(x), F the CDF of a mixture of K logistics (Ho et al. 2019, arXiv:1902.00275, eq. 12-14).
+
+    The inverse is numeric, inside an exact bracket.
+
+    Args:
+        components: K.
+        bound: |log scale| stays below it.
+        spread: the components start evenly spaced on [-spread, spread]; equal ones could never part.
+    """
+
+    components: int = 8
+    bound: float = 6.0
+    spread: float = 1.5
+
+    @property
+    def n(self) -> int:
+        """3 K: weights, means, log-scales."""
+        return 3 * self.components
+
+    def _parts(self, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        weights, means, scales = p.chunk(3, -1)
+        start = torch.linspace(-self.spread, self.spread, self.components, dtype=p.dtype, device=p.device)
+        return weights.log_softmax(-1), means + start, soft_clip(scales, self.bound) - 0.5 * math.log(2.0)
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Logit F(x)."""
+        return mixture_logit_cdf(x, *self._parts(p))
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """X with logit F(x) = z."""
+        return mixture_logit_cdf_inverse(z, *self._parts(p))
+
+
+@dataclass(frozen=True)
+class RoundedShift:
+    """z = x + round(t) on the integers, with a straight-through gradient (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 6)."""
+
+    n: int = 1
+
+    def check(self, space: Space) -> None:
+        """Refuse anything but unbounded `Integers`.
+
+        Raises:
+            SpecError: naming the space.
+        """
+        if not isinstance(space, Integers) or space.low is not None or space.high is not None:
+            raise SpecError(f"RoundedShift maps all the integers, expected Integers{space.shape}, got {space}")
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """X + round(t), 0."""
+        return x + round_through(p[..., 0]), torch.zeros_like(x)
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Z - round(t), 0."""
+        return z - round_through(p[..., 0]), torch.zeros_like(z)

@@ -1,0 +1,100 @@
+"""Stochastic layers: z is drawn given x, and their contribution is one term of a bound.
+
+    forward:  z ~ q(z|x),   dlogp = log p(x|z) - log q(z|x),   so that log p(z) + dlogp is a lower bound in the mean
+
+A VAE layer draws both ways (Kingma and Welling 2014, arXiv:1312.6114, eq. 3). Dequantisation adds noise u ~ q(u|x) in
+[0, 1) to integers; on the way back the floor is deterministic, p(x|z) = 1 (Theis et al. 2016, arXiv:1511.01844, eq. 3-5;
+Ho et al. 2019, arXiv:1902.00275, eq. 11).
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from ..core import Box, Categories, Distribution, Exactness, Integers, Space, Transform
+from ..errors import ShapeError, SpecError
+
+
+class Stochastic(Transform):
+    """The layer of a variational autoencoder: an encoder q(z|x) and a decoder p(x|z), any two conditional distributions.
+
+    Args:
+        encoder: on the latent space; its context is x, flattened.
+        decoder: on the data space; its context is z, flattened.
+
+    Raises:
+        ShapeError: one does not take the other's events as context.
+    """
+
+    own = Exactness.NOISY | Exactness.LOWER
+
+    def __init__(self, encoder: Distribution, decoder: Distribution) -> None:
+        super().__init__()
+        for part, given, name in ((encoder, decoder.space, "encoder"), (decoder, encoder.space, "decoder")):
+            if part.context is None or part.context.shape != (given.size,):
+                raise ShapeError(f"expected the {name} to take a context of length {given.size}, got {part.context}")
+        self.encoder, self.decoder = encoder, decoder
+        self.x_space, self.z_space = decoder.space, encoder.space
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z drawn from the encoder, log p(x|z) - log q(z|x)."""
+        z, log_q = self.encoder._sample(x.shape[0], x.flatten(1).to(self.dtype))
+        return z, self.decoder._log_prob(x, z.flatten(1).to(self.dtype)) - log_q
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """X drawn from the decoder, log q(z|x) - log p(x|z)."""
+        x, log_p = self.decoder._sample(z.shape[0], z.flatten(1).to(self.dtype))
+        return x, self.encoder._log_prob(z, x.flatten(1).to(self.dtype)) - log_p
+
+
+class Dequantise(Transform):
+    """Integers low ... high, or labels, to the unit box: z = (x - low + u) / K with noise u in [0, 1) and K levels.
+
+    Args:
+        space: `Integers` with both bounds, or `Categories`.
+        noise: of u, on the unit box of the same shape; its context is x, flattened, or none. Uniform by default.
+
+    Raises:
+        SpecError: the integers have no bounds.
+        ShapeError: the noise lives elsewhere.
+    """
+
+    own = Exactness.NOISY | Exactness.LOWER
+
+    def __init__(self, space: Space, noise: Distribution | None = None) -> None:
+        super().__init__()
+        from ..distributions import Uniform
+
+        if isinstance(space, Categories):
+            self.low, self.levels = 0, space.classes
+        elif isinstance(space, Integers) and space.low is not None and space.high is not None:
+            self.low, self.levels = space.low, space.high - space.low + 1
+        else:
+            raise SpecError(f"expected Integers with both bounds, or Categories, got {space}")
+        box = Box(space.shape, 0.0, 1.0)
+        noise = Uniform(box) if noise is None else noise
+        if noise.space != box:
+            raise ShapeError(f"expected the noise to live in {box}, got {noise.space}")
+        self.x_space, self.z_space, self.noise = space, box, noise
+
+    def _volume(self) -> float:
+        return self.x_space.size * math.log(self.levels)
+
+    def _given(self, x: Tensor) -> Tensor | None:
+        return None if self.noise.context is None else x.flatten(1).to(self.noise.dtype)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x - low + u) / K, -log q(u|x) - D log K."""
+        u, log_q = self.noise._sample(x.shape[0], self._given(x))
+        return (x - self.low + u) / self.levels, -log_q - self._volume()
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """floor(K z) + low, log q(u|x) + D log K."""
+        y = z * self.levels
+        level = y.floor().clamp(0, self.levels - 1)
+        x = level + self.low
+        if isinstance(self.x_space, Categories):
+            x = x.long()
+        return x, self.noise._log_prob(y - level, self._given(x)) + self._volume()
