@@ -136,8 +136,8 @@ class Distribution(Node):
             DomainError: wrong dtype, NaN or infinity.
         """
         if _eager(x, context):
-            _require_finite("x", x)
-            _require_finite("context", context)
+            _require_finite("x", x, self.space)
+            _require_finite("context", context, self.context)
         return self(x, context)
 
     def rsample_and_log_prob(
@@ -256,9 +256,12 @@ def _eager(*tensors: Tensor | None) -> bool:
     return not any(isinstance(t, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)
 
 
-def _require_finite(name: str, value: Tensor | None) -> None:
-    if isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all()):
-        bad = (~value.isfinite()).nonzero()[0].tolist()
+def _require_finite(name: str, value: Tensor | None, space: Space | None) -> None:
+    if not isinstance(value, Tensor) or not value.is_floating_point() or space is None:
+        return
+    finite = space.finite(value)
+    if not bool(finite.all()):
+        bad = (~finite).nonzero()[0].tolist()
         raise DomainError(f"expected finite values, got {value[tuple(bad)].item()} in {name} at index {tuple(bad)}")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +33,9 @@ class Identity(Transform):
         """x, 0."""
         return x, torch.zeros(x.shape[0], dtype=self.dtype if self.x_space.discrete else x.dtype, device=x.device)
 
-    inverse = forward
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z, 0."""
+        return self.forward(z)
 
 
 class Chain(Transform):
@@ -50,13 +53,13 @@ class Chain(Transform):
         super().__init__()
         if not layers:
             raise ShapeError("expected at least one layer, got none; use Identity(space) for an empty chain")
-        for i, (a, b) in enumerate(zip(layers, layers[1:], strict=False)):
+        for i, (a, b) in enumerate(pairwise(layers)):
             if a.z_space != b.x_space:
                 raise ShapeError(
                     f"layer {i} ({type(a).__name__}) ends in {a.z_space}, "
                     f"layer {i + 1} ({type(b).__name__}) starts in {b.x_space}"
                 )
-        self.layers = nn.ModuleList(layers)
+        self.layers: Sequence[Transform] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.x_space, self.z_space = layers[0].x_space, layers[-1].z_space
         self.context = common_context(layers)
 

@@ -52,6 +52,10 @@ class Space(abc.ABC):
         """Whether some values of the right shape and dtype lie outside."""
         return False
 
+    def finite(self, x: Tensor) -> Tensor:
+        """Which entries an event may hold at all: the finite ones; rows of a table also allow NaN for a missing value."""
+        return x.isfinite()
+
     def contains(self, x: Tensor) -> Tensor:
         """Which rows of a flat batch lie in the space: (B, *shape) -> (B,) of bool."""
         return _rows(x.isfinite())
@@ -174,16 +178,23 @@ class Categories(Space):
 
     Args:
         shape: of one event.
-        classes: number of labels, at least 1.
+        classes: number of labels, at least 1; or, for events of shape (D,), one number for each coordinate.
     """
 
-    classes: int = 2
+    classes: int | tuple[int, ...] = 2
 
     def __post_init__(self) -> None:
         """Refuse a space without labels."""
         super().__post_init__()
-        if self.classes < 1:
+        if isinstance(self.classes, tuple) and self.shape != (len(self.classes),):
+            raise SpecError(f"expected shape ({len(self.classes)},) for classes={self.classes}, got {self.shape}")
+        if min(self.counts, default=1) < 1:
             raise SpecError(f"expected at least one class, got classes={self.classes}")
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of labels of each coordinate, flat."""
+        return self.classes if isinstance(self.classes, tuple) else (self.classes,) * self.size
 
     @property
     def discrete(self) -> bool:
@@ -199,17 +210,21 @@ class Categories(Space):
         """int64, whatever the model's."""
         return torch.int64
 
+    def _limit(self, x: Tensor) -> Tensor:
+        return torch.tensor(self.counts, device=x.device).reshape(self.shape)
+
     def contains(self, x: Tensor) -> Tensor:
         """Rows of labels in range."""
-        return _rows((x >= 0) & (x < self.classes))
+        return _rows((x >= 0) & (x < self._limit(x)))
 
     def nearest(self, x: Tensor) -> Tensor:
         """Labels moved into range."""
-        return x.clamp(0, self.classes - 1)
+        return torch.minimum(x.clamp_min(0), self._limit(x) - 1)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Uniform labels; `dtype` is ignored."""
-        return torch.randint(0, self.classes, (n, *self.shape))
+        limit = torch.tensor(self.counts).reshape(self.shape)
+        return (torch.rand(n, *self.shape) * limit).long()
 
 
 def _rows(inside: Tensor) -> Tensor:

@@ -109,13 +109,15 @@ def _constraint(space: Space) -> constraints.Constraint:
     rank = len(space.shape)
     if isinstance(space, Box):
         if math.isinf(space.high):
-            inner = constraints.real if math.isinf(space.low) else constraints.greater_than_eq(space.low)
+            inner: constraints.Constraint = (
+                constraints.real if math.isinf(space.low) else constraints.greater_than_eq(space.low)
+            )
         elif math.isinf(space.low):
             inner = constraints.less_than(space.high)
         else:
             inner = constraints.interval(space.low, space.high)
     elif isinstance(space, Categories):
-        inner = constraints.integer_interval(0, space.classes - 1)
+        inner = constraints.integer_interval(0, max(space.counts) - 1)
     elif isinstance(space, Integers) and space.low is not None and space.high is not None:
         inner = constraints.integer_interval(space.low, space.high)
     else:

@@ -40,7 +40,7 @@ class AutoregressiveCategorical(Distribution):
         if not classes or min(classes) < 1:
             raise SpecError(f"expected at least one coordinate, each with at least one label, got {classes}")
         self.classes, self.most = tuple(classes), max(classes)
-        self.space = Categories((len(classes),), self.most)
+        self.space = Categories((len(classes),), self.classes)
         self.context = Real((context,)) if context else None
         self.net = MADE(len(classes), self.most, hidden=hidden, context=context, width=self.most, dropout=dropout)
         labels = torch.arange(self.most)

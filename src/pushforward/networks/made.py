@@ -95,12 +95,16 @@ class MADE(nn.Module):
         self.register_buffer("order", rank, persistent=False)
         self.register_buffer("columns", rank.argsort(), persistent=False)
         lowest = -1 if context or features == 1 else 0
-        self.degrees = [_degrees(width, lowest, features) for width in hidden]
+        self.visit = rank.argsort().tolist()
+        # units[l][r]: how many units of layer l see inputs of rank < r only
+        self.units: list[list[int]] = []
         layers, before = [], rank.repeat_interleave(width)
-        for degree in self.degrees:
+        for size in hidden:
+            degree = _degrees(size, lowest, features)
+            self.units.append([int((degree < r).sum()) for r in range(features + 1)])
             layers.append(MaskedLinear(degree[:, None] >= before[None]))
             before = degree
-        self.hidden = nn.ModuleList(layers)
+        self.hidden: Sequence[MaskedLinear] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.out = MaskedLinear(rank.repeat_interleave(n)[:, None] > before[None])
         self.embed = nn.Linear(context, hidden[0], bias=False) if context else None
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
@@ -140,7 +144,7 @@ class MADE(nn.Module):
         """
         act, size = ACTIVATIONS[self.activation], rows.shape[0]
         make = _Recorded if torch.is_grad_enabled() else _Buffer
-        columns, width = self.columns.tolist(), self.width
+        units, width = self.units, self.width
         weights = [layer.masked_weight for layer in self.hidden]
         weights[0] = weights[0].unflatten(1, (-1, width))[:, self.columns].flatten(1)
         out_weight = self.out.masked_weight.unflatten(0, (self.features, self.n))[self.columns].flatten(0, 1)
@@ -148,19 +152,17 @@ class MADE(nn.Module):
         biases = [layer.bias[:, None].expand(-1, size) for layer in self.hidden]
         if self.embed is not None:
             biases[0] = torch.addmm(self.hidden[0].bias[:, None], self.embed.weight, context.mT)  # type: ignore[union-attr]
-        # below[l][r] = units of layer l that see inputs of rank < r only
-        below = [[int((degree < r).sum()) for r in range(self.features + 1)] for degree in self.degrees]
         known = make(self.features * width, size, rows)
-        post = [make(len(degree), size, rows) for degree in self.degrees]
-        skips = [make(len(degree), size, rows) for degree in self.degrees[::2]] if self.residual else []
+        post = [make(layer.out_features, size, rows) for layer in self.hidden]
+        skips = [make(layer.out_features, size, rows) for layer in self.hidden[::2]] if self.residual else []
 
         def add_units(start: int, stop: int, first: int, ahead: Sequence[Tensor]) -> None:
             """Units of ranks start ... stop - 1; `ahead` holds what they get from sources below rank `first`."""
             for i, weight in enumerate(weights):
-                lo, hi = below[i][start], below[i][stop]
+                lo, hi = units[i][start], units[i][stop]
                 source = known if i == 0 else post[i - 1]
-                s0, s1 = (first * width, stop * width) if i == 0 else (below[i - 1][first], below[i - 1][stop])
-                base = below[i][first]
+                s0, s1 = (first * width, stop * width) if i == 0 else (units[i - 1][first], units[i - 1][stop])
+                base = units[i][first]
                 raw = ahead[i][lo - base : hi - base]
                 if s1 > s0 and hi > lo:
                     raw = torch.addmm(raw, weight[lo:hi, s0:s1], source.get(s0, s1))
@@ -172,10 +174,10 @@ class MADE(nn.Module):
 
         # units that see no input at all, only the context
         for i, weight in enumerate(weights):
-            count = below[i][0]
+            count = units[i][0]
             raw = biases[i][:count]
-            if i > 0 and below[i - 1][0]:
-                raw = torch.addmm(raw, weight[:count, : below[i - 1][0]], post[i - 1].get(0, below[i - 1][0]))
+            if i > 0 and units[i - 1][0]:
+                raw = torch.addmm(raw, weight[:count, : units[i - 1][0]], post[i - 1].get(0, units[i - 1][0]))
             if self.residual and i % 2 == 0:
                 raw = raw if i == 0 else raw + skips[i // 2 - 1].get(0, count)
                 skips[i // 2].add(raw)
@@ -184,12 +186,12 @@ class MADE(nn.Module):
             last = min(first + BLOCK, self.features)
             ahead = []
             for i, weight in enumerate(weights):
-                lo, hi = below[i][first], below[i][last]
-                seen = first * width if i == 0 else below[i - 1][first]
+                lo, hi = units[i][first], units[i][last]
+                seen = first * width if i == 0 else units[i - 1][first]
                 source = known if i == 0 else post[i - 1]
                 bias = biases[i][lo:hi]
                 ahead.append(torch.addmm(bias, weight[lo:hi, :seen], source.get(0, seen)) if seen and hi > lo else bias)
-            seen = below[-1][first]
+            seen = units[-1][first]
             ahead_out = torch.addmm(
                 out_bias[first * self.n : last * self.n, None],
                 out_weight[first * self.n : last * self.n, :seen],
@@ -197,10 +199,10 @@ class MADE(nn.Module):
             )
             for r in range(first, last):
                 p = ahead_out[(r - first) * self.n : (r - first + 1) * self.n]
-                now = below[-1][r]
+                now = units[-1][r]
                 if now > seen:
                     p = torch.addmm(p, out_weight[r * self.n : (r + 1) * self.n, seen:now], post[-1].get(seen, now))
-                known.add(step(columns[r], p.mT).reshape(size, width).mT)
+                known.add(step(self.visit[r], p.mT).reshape(size, width).mT)
                 if r + 1 < self.features:
                     add_units(r, r + 1, first, ahead)
         x = known.get(0, self.features * width).mT.unflatten(1, (self.features, width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,9 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     if name not in ACTIVATIONS:
         raise SpecError(f"unknown activation {name!r}; known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
+
+
+activation_named = activation
 
 
 class Constant(nn.Module):
@@ -82,9 +86,9 @@ class MLP(nn.Module):
         check_hidden(hidden, residual)
         self.residual, self.context = residual, context
         self.activation = activation
-        _ = ACTIVATIONS.get(activation) or _unknown(activation)
+        activation_named(activation)
         widths = [inputs + context, *hidden]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.out = nn.Linear(widths[-1], outputs)
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         if zero:
@@ -107,7 +111,7 @@ class MLP(nn.Module):
         return self.out(h)
 
 
-def check_hidden(hidden: Sequence[int], residual: bool) -> None:
+def check_hidden(hidden: Sequence[int], residual: object) -> None:
     """Refuse hidden widths that cannot be built.
 
     Raises:
@@ -117,7 +121,3 @@ def check_hidden(hidden: Sequence[int], residual: bool) -> None:
         raise SpecError(f"expected hidden widths >= 1, at least one, got {tuple(hidden)}")
     if residual and (len(set(hidden)) > 1 or len(hidden) % 2 == 0):
         raise SpecError(f"expected an odd number of equal hidden widths for a residual network, got {tuple(hidden)}")
-
-
-def _unknown(name: str) -> Callable[[Tensor], Tensor]:
-    return activation(name)

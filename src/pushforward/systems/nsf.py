@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from ..core import Chain, Flow, Real, Spec, Transform
 from ..distributions import Normal
@@ -59,17 +59,21 @@ class NSF(Spec):
         """The flow, starting as the identity."""
         space = Real((self.features,))
         scalar = RationalQuadratic(self.bins, self.bound)
-        options = {"hidden": (self.hidden,) * (1 + 2 * self.blocks), "residual": True, "dropout": self.dropout}
+        network: dict[str, Any] = {
+            "hidden": (self.hidden,) * (1 + 2 * self.blocks),
+            "residual": True,
+            "dropout": self.dropout,
+        }
         layers: list[Transform] = []
         for i in range(self.layers):
             if self.linear and self.features > 1:
                 layers.append(LU(space))
             if self.structure == "coupling":
                 mask = half_mask(self.features, flip=i % 2 == 1)
-                layers.append(Coupling(scalar, space, mask, partial(MLP, **options), context=self.context))
+                layers.append(Coupling(scalar, space, mask, partial(MLP, **network), context=self.context))
             else:
                 order = range(self.features)[:: -1 if i % 2 else 1]
-                made = MADE(self.features, scalar.n, context=self.context, order=order, **options)
+                made = MADE(self.features, scalar.n, context=self.context, order=order, **network)
                 layers.append(Autoregressive(scalar, space, made, context=self.context))
         return Flow(Chain(*layers), Normal(space))
 

@@ -101,7 +101,7 @@ class GatedAffine(_OnTheLine):
     """
 
     shift: float = 2.0
-    bound: float = 6.0
+    bound: float = 4.0
     n: int = 2
 
     def _gate(self, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -67,12 +67,14 @@ class Dequantise(Transform):
         super().__init__()
         from ..distributions import Uniform
 
-        if isinstance(space, Categories):
+        if isinstance(space, Categories) and isinstance(space.classes, int):
             self.low, self.levels = 0, space.classes
         elif isinstance(space, Integers) and space.low is not None and space.high is not None:
             self.low, self.levels = space.low, space.high - space.low + 1
         else:
-            raise SpecError(f"expected Integers with both bounds, or Categories, got {space}")
+            raise SpecError(
+                f"expected Integers with both bounds, or Categories with one number of classes, got {space}"
+            )
         box = Box(space.shape, 0.0, 1.0)
         noise = Uniform(box) if noise is None else noise
         if noise.space != box:

@@ -1,0 +1,12 @@
+"""The laws that every layer, distribution and system obeys; shipped, so that new ones can be checked by anyone.
+
+from pushforward.laws import check
+check(pf.systems.NSF(features=2))          # raises at the first broken law, with numbers
+python -m pushforward.laws check nsf       # the same for every case of a system, from the shell
+python -m pushforward.laws mutants         # plants faults in the formulas; every one must be caught
+"""
+
+from .cases import Case, all_cases, layer_cases, system_cases
+from .suite import EXEMPTIONS, LAWS, SLOW, check, run
+
+__all__ = ["EXEMPTIONS", "LAWS", "SLOW", "Case", "all_cases", "check", "layer_cases", "run", "system_cases"]

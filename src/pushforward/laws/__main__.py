@@ -1,0 +1,52 @@
+"""`python -m pushforward.laws check [PATTERN]` and `python -m pushforward.laws mutants [--sample N]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .cases import all_cases
+from .suite import LAWS, SLOW, run
+
+QUICK = SLOW - {"total_mass", "samples_follow_density"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code is 1 if a law fails or a fault survives."""
+    parser = argparse.ArgumentParser(prog="python -m pushforward.laws")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="run the laws on the cases whose name matches")
+    check.add_argument("pattern", nargs="?", default="", help="regular expression; all cases by default")
+    check.add_argument("--quick", action="store_true", help="stop at the first failure; leave out compile and export")
+    mutants = commands.add_parser("mutants", help="plant faults; every one must be caught")
+    mutants.add_argument("--sample", type=int, help="how many, at random; all by default")
+    mutants.add_argument("--seed", type=int, default=0)
+    mutants.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args(arguments)
+    if options.command == "mutants":
+        from .mutants import run_mutants
+
+        return 1 if run_mutants(options.sample, options.seed, options.workers) else 0
+    cases = all_cases(options.pattern)
+    if not cases:
+        print(f"no case matches {options.pattern!r}", file=sys.stderr)
+        return 2
+    failures = 0
+    for case in cases:
+        outcomes = []
+        for law in LAWS:
+            if options.quick and law in QUICK:
+                continue
+            outcomes.append(run(case, law))
+            if outcomes[-1].verdict == "FAIL":
+                print(f"FAIL  {case.name}  {law}: {outcomes[-1].detail}")
+                failures += 1
+                if options.quick:
+                    return 1
+        held = sum(outcome.verdict == "pass" for outcome in outcomes)
+        print(f"{case.name}: {held} laws hold, {sum(o.verdict == 'n/a' for o in outcomes)} say nothing here")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""What the laws are run on: every registered system's `cases()`, and every layer and base on its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from .. import distributions as d
+from .. import transforms as t
+from ..core import Box, Categories, Chain, Distribution, Flow, Integers, Inverse, Node, Real, Spec, Transform
+from ..networks import MADE, MLP
+
+
+@dataclass(frozen=True)
+class Case:
+    """One node under the laws.
+
+    Args:
+        name: shown in reports.
+        make: builds it, with fresh weights.
+        spec: its description, for systems.
+        constant: whether its contribution is the same for every x by design.
+    """
+
+    name: str
+    make: Callable[[], Node]
+    spec: Spec | None = None
+    constant: bool = False
+
+    def build(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Node:
+        """The node in evaluation mode, with every parameter and running average moved off its start."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            node = self.make()
+            for p in node.parameters():
+                p.data.add_(0.6 / max(p.shape[-1], 4) ** 0.5 * torch.randn_like(p))
+            for name, buffer in node.named_buffers():
+                if name.endswith("mean"):
+                    buffer.add_(0.3 * torch.randn_like(buffer))
+                if name.endswith("variance"):
+                    buffer.mul_(0.5 + torch.rand_like(buffer))
+        return node.to(dtype).eval()
+
+
+def draw(space_of: Node, side: str, n: int, dtype: torch.dtype) -> Tensor:
+    """Points of one of a node's spaces ("space", "x_space", "z_space"), in the dtype it wants."""
+    space = getattr(space_of, side)
+    return space.random(n, dtype).to(space.event_dtype(dtype))
+
+
+def draw_context(node: Node, n: int, dtype: torch.dtype) -> Tensor | None:
+    """Points of a node's context space, or None."""
+    return None if node.context is None else draw(node, "context", n, dtype)
+
+
+def transforms_in(node: Node) -> Iterator[Transform]:
+    """Every layer at or below a node."""
+    return (m for m in node.modules() if isinstance(m, Transform))
+
+
+def distributions_in(node: Node) -> Iterator[Distribution]:
+    """Every distribution at or below a node."""
+    return (m for m in node.modules() if isinstance(m, Distribution))
+
+
+def system_cases() -> list[Case]:
+    """All cases of all registered systems."""
+    from .. import systems  # noqa: F401  (registers them)
+
+    cases = []
+    for name, cls in sorted(Spec.registry.items()):
+        for i, spec in enumerate(cls.cases()):
+            cases.append(Case(f"{name}-{i}", spec.build, spec))
+    return cases
+
+
+class Triangular(nn.Module):
+    """A conditioner that is autoregressive without being a MADE: parameters linear in tanh of the inputs before."""
+
+    def __init__(self, features: int, n: int) -> None:
+        super().__init__()
+        self.mask: Tensor
+        self.weight = nn.Parameter(0.5 * torch.randn(features, n, features))
+        self.register_buffer("mask", torch.ones(features, features).tril(-1)[:, None, :], persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) -> (B, D, n)."""
+        weight = (self.weight * self.mask).flatten(0, 1)
+        return (torch.tanh(x) @ weight.mT).unflatten(-1, self.weight.shape[:2])
+
+
+def layer_cases() -> list[Case]:
+    """Every layer, scalar map, structure and base on its own, and one model of each other kind than bijections."""
+    r1, r2, r3, unit = Real((1,)), Real((2,)), Real((3,)), Box((2,), 0.0, 1.0)
+    net = partial(MLP, hidden=(8,), activation="tanh")
+    bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
+
+    def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
+        return t.Autoregressive(scalar, r3, MADE(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
+
+    def integer_flow() -> Flow:
+        space = Integers((2,))
+        layers = [t.Coupling(t.RoundedShift(), space, t.half_mask(2, flip=f), net) for f in (False, True)]
+        return Flow(Chain(*layers), d.DiscretisedLogistic((2,)))
+
+    def vae() -> Flow:
+        encoder = d.ConditionalNormal(r2, 3, hidden=(8,), bound=1.0)
+        return Flow(t.Stochastic(encoder, d.ConditionalBernoulli((3,), 2, hidden=(8,))), d.Normal(r2))
+
+    def dequantised() -> Flow:
+        space = Integers((2,), -1, 2)
+        return Flow(
+            Chain(t.Dequantise(space), t.Logit(unit), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2)
+        )
+
+    def dequantised_labels() -> Flow:
+        noise = Flow(Chain(t.Elementwise(bounded, unit)), d.Uniform(unit))
+        return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
+
+    def multiscale() -> Flow:
+        rest = Flow(t.Elementwise(t.Affine(), r1, context=2, hidden=(8,)), d.Normal(r1))
+        return Flow(Chain(t.Slice(r3, 2, rest), t.LU(r2)), d.Normal(r2))
+
+    def nested() -> Flow:
+        inner = Flow(t.Elementwise(t.RationalQuadratic(3), r2), d.StudentT(r2))
+        return Flow(Chain(t.Coupling(t.Affine(), r2, t.half_mask(2), net)), inner)
+
+    def embedded() -> Flow:
+        coupling = t.Coupling(t.Affine(), r2, t.half_mask(2), net, context=4)
+        return Flow(coupling, d.Normal(r2), embed=nn.Sequential(nn.Linear(3, 4), nn.Tanh()), context=r3)
+
+    makers: dict[str, Callable[[], Node]] = {
+        "additive": lambda: autoregressive(t.Additive()),
+        "affine": lambda: t.Elementwise(t.Affine(), r2),
+        "gated-affine": lambda: t.Elementwise(t.GatedAffine(), r2),
+        "spline": lambda: t.Elementwise(t.RationalQuadratic(5, 4.0), r2),
+        "spline-on-a-box": lambda: t.Elementwise(bounded, unit),
+        "logistic-mixture": lambda: t.Elementwise(t.LogisticMixture(4), r2),
+        "logistic-mixture-coupling": lambda: t.Coupling(t.LogisticMixture(3), r3, [True, False, False], net),
+        "elementwise-context": lambda: t.Elementwise(t.Affine(), r2, context=2, hidden=(8,)),
+        "coupling-alternating": lambda: t.Coupling(t.Affine(), r3, t.alternating_mask(3), net, context=2),
+        "coupling-random": lambda: t.Coupling(t.RationalQuadratic(3), Real((5,)), t.random_mask(5, 0), net),
+        "autoregressive-affine": lambda: autoregressive(t.Affine(), order=(1, 2, 0)),
+        "autoregressive-residual": lambda: t.Autoregressive(
+            t.Affine(), Real((11,)), MADE(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
+        ),
+        "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
+        "permutation": lambda: t.Permutation(r3, (2, 0, 1)),
+        "diagonal": lambda: t.Diagonal(r2),
+        "lu": lambda: t.LU(r3),
+        "orthogonal": lambda: t.Orthogonal(r3),
+        "actnorm": lambda: t.ActNorm(r2),
+        "batch-norm": lambda: t.BatchNorm(r2),
+        "standardise": lambda: t.Standardise(r2, torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])),
+        "logit": lambda: t.Logit(Box((2,), -1.0, 3.0)),
+        "logit-above": lambda: t.Logit(Box((2,), 1.0, float("inf"))),
+        "logit-below": lambda: t.Logit(Box((2,), float("-inf"), 1.0)),
+        "reshape": lambda: t.Reshape(Real((2, 3)), (6,)),
+        "inverse": lambda: Inverse(t.Elementwise(t.Affine(), r2)),
+        "rounded-shift": integer_flow,
+        "dequantise": dequantised,
+        "dequantise-by-a-flow": dequantised_labels,
+        "slice": multiscale,
+        "vae": vae,
+        "flow-in-a-flow": nested,
+        "embedded-context": embedded,
+        "normal": lambda: d.Normal(r2),
+        "logistic": lambda: d.Logistic(r2),
+        "student-t": lambda: d.StudentT(r2, 4.0),
+        "uniform": lambda: d.Uniform(Box((2,), -1.0, 2.0)),
+        "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
+        "conditional-normal": lambda: d.ConditionalNormal(r2, 3, hidden=(8,)),
+        "conditional-bernoulli": lambda: d.ConditionalBernoulli((2,), 3, hidden=(8,)),
+        "discretised-logistic": lambda: d.DiscretisedLogistic((2,)),
+        "autoregressive-categorical": lambda: d.AutoregressiveCategorical((3, 2, 4), hidden=(16,)),
+        "conditional-categorical": lambda: d.AutoregressiveCategorical((3, 2), context=2, hidden=(8,)),
+        "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
+    }
+    constant = {"additive", "permutation", "diagonal", "lu", "orthogonal", "actnorm", "batch-norm", "standardise"}
+    constant |= {"reshape", "inverse", "affine", "gated-affine", "uniform"}
+    return [Case(name, make, constant=name in constant) for name, make in makers.items()]
+
+
+def all_cases(pattern: str = "") -> list[Case]:
+    """Systems, then layers, whose name contains the pattern (a regular expression)."""
+    return [case for case in (*system_cases(), *layer_cases()) if re.search(pattern, case.name)]

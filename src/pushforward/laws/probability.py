@@ -1,0 +1,380 @@
+"""Laws of probability: round trips, contributions, Jacobians, total mass, bounds, samples."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from ..core import (
+    Box,
+    Categories,
+    Chain,
+    Distribution,
+    Exactness,
+    Flow,
+    Integers,
+    Inverse,
+    Node,
+    Real,
+    Space,
+    Transform,
+)
+from ..transforms import Stochastic
+from .broken import LawBroken, NotApplicable, require, require_close
+from .cases import Case, distributions_in, draw, draw_context, transforms_in
+from .structure import _name, example
+
+ROWS = 8
+
+
+def _pairs(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
+    node = case.build(dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        found = [
+            (layer, draw(layer, "x_space", ROWS, dtype), draw_context(layer, ROWS, dtype))
+            for layer in transforms_in(node)
+        ]
+    if not found:
+        raise NotApplicable("no layers")
+    return found
+
+
+def law_noise_is_declared(case: Case) -> None:
+    """Two calls of log_prob differ if and only if the exactness says NOISY."""
+    node, x, c = example(case)
+    call = node.log_prob if isinstance(node, Distribution) else lambda x, c: node(x, c)[1]
+    same = torch.equal(call(x, c), call(x, c))
+    require(
+        same == (Exactness.NOISY not in node.exactness), f"two calls {'agree' if same else 'differ'}: {node.exactness}"
+    )
+
+
+def law_roundtrip(case: Case) -> None:
+    """Whichever side is deterministic is undone by the other."""
+    for layer, x, c in _pairs(case):
+        z = layer(x, c)[0]
+        forward_fixed = torch.equal(z, layer(x, c)[0])
+        back = layer.inverse(z, c)[0]
+        inverse_fixed = torch.equal(back, layer.inverse(z, c)[0])
+        if inverse_fixed:
+            require_close(back, x, 1e-6, f"{_name(layer)}: inverse(forward(x)) and x")
+        elif forward_fixed:
+            require_close(layer(back, c)[0], z, 1e-6, f"{_name(layer)}: forward(inverse(z)) and z")
+
+
+def law_roundtrip_from_latent(case: Case) -> None:
+    """Exact layers reach every latent point: forward(inverse(z)) is z, far out too."""
+    for layer, _, c in _pairs(case):
+        if layer.exactness or layer.z_space.size != layer.x_space.size:
+            continue
+        z = draw(layer, "z_space", ROWS, torch.float64)
+        for scale in (1.0, 10.0) if type(layer.z_space) is Real else (1.0,):
+            again = layer(layer.inverse(z * scale, c)[0], c)[0]
+            require_close(
+                again, z * scale, 1e-6 * scale, f"{_name(layer)}: forward(inverse(z)) and z at {scale:g} sigma"
+            )
+
+
+def law_gradient_through_inverse(case: Case) -> None:
+    """Derivatives through the inverse are those of the inverse function: J_inverse J_forward = 1."""
+    checked = False
+    for layer, x, c in _pairs(case):
+        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
+            continue
+        checked = True
+        one, cc = x[:1], None if c is None else c[:1]
+        z = layer(one, cc)[0].detach()
+        size = layer.x_space.size
+        jf = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0], one).reshape(size, size)  # noqa: B023
+        ji = torch.autograd.functional.jacobian(lambda v: layer.inverse(v, cc)[0], z).reshape(size, size)  # noqa: B023
+        require_close(
+            ji @ jf, torch.eye(size, dtype=jf.dtype), 1e-5, f"{_name(layer)}: Jacobians of the two directions"
+        )
+    if not checked:
+        raise NotApplicable("no exact continuous layer")
+
+
+def law_opposite_contributions(case: Case) -> None:
+    """The two directions report opposite dlogp on the same pair (x, z)."""
+    for layer, x, c in _pairs(case):
+        if any(isinstance(m, Stochastic) for m in layer.modules()):
+            continue  # random both ways: total mass and the sandwich speak of it
+        z, dlogp = layer(x, c)
+        back, opposite = layer.inverse(z, c)
+        if not torch.allclose(back.double(), x.double(), atol=1e-6):
+            if layer.exactness:
+                continue
+            dlogp = layer(back, c)[1]  # the inverse drew something: pair it with its own draw
+        require_close(opposite, -dlogp, 1e-6, f"{_name(layer)}: dlogp of the two directions")
+
+
+def law_jacobian(case: Case) -> None:
+    """An exact continuous layer contributes log |det dz/dx| in tangent frames, as autograd gives it."""
+    checked = False
+    for layer, x, c in _pairs(case):
+        continuous = not layer.x_space.discrete and not layer.z_space.discrete
+        if layer.exactness or not continuous or layer.x_space.dim != layer.z_space.dim:
+            continue
+        checked = True
+        dlogp = layer(x, c)[1]
+        for i in range(ROWS):
+            cc = None if c is None else c[i : i + 1]
+            jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0], x[i : i + 1])  # noqa: B023
+            jacobian = jacobian.reshape(layer.z_space.size, layer.x_space.size)
+            z = layer(x[i : i + 1], cc)[0]
+            tangent = layer.z_space.frame(z)[0].mT @ jacobian @ layer.x_space.frame(x[i : i + 1])[0]
+            expected = torch.linalg.slogdet(tangent)[1]
+            require_close(dlogp[i], expected, 1e-6, f"{_name(layer)}: dlogp and autograd's log-determinant")
+    if not checked:
+        raise NotApplicable("no exact continuous layer")
+
+
+def law_contribution_varies(case: Case) -> None:
+    """The case is not degenerate: its log-density is non-zero, and its contribution varies with x."""
+    node, x, c = example(case)
+    if case.constant:
+        raise NotApplicable("constant by design")
+    value = node.log_prob(x, c) if isinstance(node, Distribution) else node(x, c)[1]
+    require(bool((value != 0).any()) or x.dtype == torch.int64, "the contribution is zero everywhere")
+    if isinstance(node, Flow) and not node.space.discrete and not node.exactness:
+        dlogp = node.chain(x, node._embedded(c))[1]
+        require(float(dlogp.std()) > 1e-6, "the chain's contribution does not vary with x")
+
+
+def law_context_matters(case: Case) -> None:
+    """Another context gives another density, and every coordinate of a conditional flow feels it."""
+    node, x, c = example(case)
+    if c is None:
+        raise NotApplicable("no context")
+    other = c + 1.0
+    if isinstance(node, Distribution):
+        changed = (node.log_prob(x, c) - node.log_prob(x, other)).abs().detach()
+        require(float(changed.min()) > 1e-9, "log_prob does not change with the context")
+    if isinstance(node, Flow) and not node.space.discrete:
+        z = draw(node.base, "space", len(x), torch.float64)
+        moved = (node.decode(z, c) - node.decode(z, other)).abs().amax(0).flatten().detach()
+        if len({type(m) for m in transforms_in(node)} & {Inverse}) or case.spec is not None:
+            require(
+                float(moved.min()) > 1e-9,
+                f"coordinates {(moved <= 1e-9).nonzero().flatten().tolist()} ignore the context",
+            )
+
+
+def law_sandwich(case: Case) -> None:
+    """On a model's own samples the log-density that comes with them is, in the mean, at least log_prob; equal if exact."""
+    node = case.build()
+    if not isinstance(node, Distribution):
+        raise NotApplicable("a layer")
+    if Exactness.UPPER in node.exactness and Exactness.LOWER in node.exactness:
+        raise NotApplicable("the side is unknown")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(2)
+        c = draw_context(node, 1, torch.float64)
+        x, upper = node.sample_and_log_prob(2000, None if c is None else c[0])
+        lower = node.log_prob(x, None if c is None else c[0])
+    if not node.exactness:
+        require_close(upper, lower, 1e-5, "log-density of samples: when drawn, and by log_prob")
+    else:
+        gap, error = (upper - lower).mean(), (upper - lower).std() / math.sqrt(len(upper))
+        require(float(gap) > -4 * float(error), f"upper minus lower is {float(gap):.4f} +- {float(error):.4f}")
+        require(float(gap) < 20, f"the bound is {float(gap):.1f} nats wide")
+
+
+def law_scales(case: Case) -> None:
+    """Float32 round trips of each layer from 1e-3 to 1e4 deviations: no NaN, relative error at most 1e-4.
+
+    Relative to the largest of the row's x, its z and one deviation. Where the map is so steep that rounding z to float32
+    alone costs more (k eps, with k the norm of the inverse's Jacobian), four times that cost is allowed instead.
+    """
+    found = False
+    for layer, x, c in _pairs(case, torch.float32):
+        if layer.exactness or isinstance(layer, Chain) or type(layer.x_space) is not Real:
+            continue
+        if type(layer.z_space) is not Real or layer.x_space.size != layer.z_space.size:
+            continue
+        found = True
+        for scale in (1e-3, 1.0, 1e2, 1e4):
+            v = x * scale
+            with torch.no_grad():
+                z, dlogp = layer(v, c)
+                back, opposite = layer.inverse(z, c)
+            size = torch.maximum(v.abs().flatten(1).amax(1), z.abs().flatten(1).amax(1)).clamp_min(1.0)
+            error = (back - v).abs().flatten(1).amax(1) / size
+            where = f"{_name(layer)} in float32 at scale {scale:g}"
+            require(
+                bool(z.isfinite().all() and dlogp.isfinite().all() and opposite.isfinite().all()),
+                f"{where}: not finite",
+            )
+            for i in (error > 1e-4).nonzero().flatten().tolist():
+                allowed = (
+                    4
+                    * torch.finfo(torch.float32).eps
+                    * _steepness(layer, v[i : i + 1], c if c is None else c[i : i + 1])
+                )
+                require(float(error[i]) <= allowed, f"{where}: relative round-trip error {float(error[i]):.2g}")
+    if not found:
+        raise NotApplicable("no exact layer on the line")
+
+
+def _steepness(layer: Transform, x: Tensor, context: Tensor | None) -> float:
+    """Largest row sum of |dx/dz| at one point, in float64."""
+    exact = copy.deepcopy(layer).double()
+    given = None if context is None else context.double()
+    jacobian = torch.autograd.functional.jacobian(lambda v: exact(v, given)[0], x.double())
+    return float(torch.linalg.inv(jacobian.reshape(x.numel(), x.numel())).abs().sum(1).max())
+
+
+def law_boundary(case: Case) -> None:
+    """On the edges of a box, on spline knots and at zero everything is finite, and so are the gradients."""
+    found = False
+    for layer, x, c in _pairs(case):
+        space = layer.x_space
+        if space.discrete or not isinstance(space, (Real, Box)):
+            continue
+        found = True
+        values = [0.0, 1.0, -1.0, 3.0, -3.0, 4.0, -4.0, 5.0, -5.0] if isinstance(space, Real) else []
+        if isinstance(space, Box):
+            values = [b for b in (space.low, space.high) if math.isfinite(b)]
+        for value in values:
+            v = torch.full_like(x, value).requires_grad_()
+            z, dlogp = layer(v, c)
+            require(bool(z.isfinite().all() and dlogp.isfinite().all()), f"{_name(layer)} at {value}: not finite")
+            if layer.z_space.discrete:
+                continue
+            (gradient,) = torch.autograd.grad(dlogp.sum() + z.sum(), v, allow_unused=True)
+            require(gradient is None or not bool(gradient.isnan().any()), f"{_name(layer)} at {value}: NaN gradient")
+    if not found:
+        raise NotApplicable("no continuous layer")
+
+
+def grid(space: Space) -> tuple[Tensor, Tensor]:
+    """Points that cover a small space, and their quadrature weights (ones on discrete spaces).
+
+    Raises:
+        NotApplicable: the space has too many dimensions.
+    """
+    if isinstance(space, (Integers, Categories)):
+        if isinstance(space, Categories):
+            axes = [torch.arange(count) for count in space.counts]
+        else:
+            low, high = (-40 if space.low is None else space.low), (40 if space.high is None else space.high)
+            axes = [torch.arange(low, high + 1)] * space.size
+        if math.prod(map(len, axes)) > 300_000:
+            raise NotApplicable("too many states")
+        x = torch.cartesian_prod(*axes).reshape(-1, *space.shape)
+        return x.to(space.event_dtype(torch.float64)), torch.ones(len(x), dtype=torch.float64)
+    if type(space) not in (Real, Box) or space.size > 2:
+        raise NotApplicable(f"no quadrature on {space}")
+    if isinstance(space, Box) and math.isfinite(space.high - space.low):
+        n = 600
+        axis = space.low + (torch.arange(n, dtype=torch.float64) + 0.5) * (space.high - space.low) / n
+        weight = torch.full_like(axis, (space.high - space.low) / n)
+    else:  # x = sinh t spreads the nodes over many scales
+        t = torch.linspace(-5, 5, 1000, dtype=torch.float64)
+        axis, weight = t.sinh(), t.cosh() * (t[1] - t[0])
+        if isinstance(space, Box):
+            end = space.low if math.isfinite(space.low) else space.high
+            side = 1.0 if math.isfinite(space.low) else -1.0
+            axis, weight = end + side * t.exp(), t.exp() * (t[1] - t[0])
+    x = torch.cartesian_prod(*[axis] * space.size).reshape(-1, *space.shape)
+    w = torch.cartesian_prod(*[weight] * space.size).reshape(len(x), -1).prod(1)
+    return x, w
+
+
+def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | None) -> Tensor:
+    """E[exp log_prob] times the weight at every point, the mean over repeats where log_prob is random."""
+    repeats = 1
+    if Exactness.NOISY in dist.exactness:
+        repeats = max(1, min(4000, 200_000 // max(len(x), 1)))
+    total = torch.zeros(len(x), dtype=torch.float64)
+    with torch.no_grad():
+        for start in range(0, len(x), 100_000):
+            piece = x[start : start + 100_000].repeat_interleave(repeats, 0)
+            c = None if context is None else context.expand(len(piece), *context.shape[1:])
+            p = dist.log_prob(piece, c).exp().double()
+            total[start : start + 100_000] = p.reshape(-1, repeats).mean(1)
+    return total * weights
+
+
+def _small_distributions(node: Node) -> list[Distribution]:
+    return [dist for dist in distributions_in(node) if dist.space.size <= 3]
+
+
+def law_total_mass(case: Case) -> None:
+    """E[exp log_prob] adds up to one, by enumeration or quadrature, for every distribution at or below the case."""
+    found = False
+    for dist in _small_distributions(case.build()):
+        try:
+            x, weights = grid(dist.space)
+        except NotApplicable:
+            continue
+        found = True
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(4)
+            total = float(masses(dist, x, weights, draw_context(dist, 1, torch.float64)).sum())
+        tolerance = 0.05 if Exactness.NOISY in dist.exactness else 2e-3
+        require(abs(total - 1) < tolerance, f"{_name(dist)} on {dist.space}: total mass {total:.5f}")
+    if not found:
+        raise NotApplicable("no distribution small enough")
+
+
+def law_samples_follow_density(case: Case) -> None:
+    """Counts of samples in cells agree with the density's mass in them: a chi-square within five deviations."""
+    found = False
+    for dist in _small_distributions(case.build()):
+        try:
+            x, weights = grid(dist.space)
+        except NotApplicable:
+            continue
+        found = True
+        n = 5000
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(5)
+            c = draw_context(dist, 1, torch.float64)
+            mass = masses(dist, x, weights, c)
+            s = dist.sample(n, None if c is None else c[0])
+        cells = _cells(s.flatten(1).double(), x.flatten(1).double(), mass)
+        expected, counts = cells[0] * n, cells[1]
+        keep = expected > 5
+        rest_e, rest_c = float(expected[~keep].sum()), float(counts[~keep].sum())
+        chi = float(((counts[keep] - expected[keep]).square() / expected[keep]).sum())
+        freedom = int(keep.sum()) - 1
+        if rest_e > 1:
+            chi, freedom = chi + (rest_c - rest_e) ** 2 / rest_e, freedom + 1
+        slack = 0.05 * n / 10 if Exactness.NOISY in dist.exactness else 0.0
+        limit = freedom + 5 * math.sqrt(2 * max(freedom, 1)) + 5 + slack
+        require(chi <= limit, f"{_name(dist)}: chi-square {chi:.1f} on {freedom} degrees of freedom")
+        require(
+            rest_c <= rest_e + 6 * math.sqrt(rest_e) + 6,
+            f"{_name(dist)}: {rest_c:.0f} samples where {rest_e:.1f} belong",
+        )
+    if not found:
+        raise NotApplicable("no distribution small enough")
+
+
+def _cells(samples: Tensor, points: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Expected mass and sample counts in the product of the marginals' sixths."""
+    index_points = torch.zeros(len(points), dtype=torch.long)
+    index_samples = torch.zeros(len(samples), dtype=torch.long)
+    for j in range(points.shape[1]):
+        order = points[:, j].argsort()
+        cumulative = mass[order].cumsum(0)
+        at = torch.searchsorted(cumulative, torch.linspace(0, 1, 7, dtype=mass.dtype)[1:-1] * cumulative[-1])
+        values = points[order, j]
+        # the edge lies half-way to the next grid value, so that no grid point or integer sits on it
+        edges = []
+        for k in at.tolist():
+            above = values[values > values[k]]
+            edges.append((values[k] + above.min()) / 2 if len(above) else values[k] + 0.5)
+        cut = torch.stack(edges).unique()
+        index_points = index_points * 7 + torch.bucketize(points[:, j].contiguous(), cut)
+        index_samples = index_samples * 7 + torch.bucketize(samples[:, j].contiguous(), cut)
+    size = 7 ** points.shape[1]
+    return torch.bincount(index_points, mass, size), torch.bincount(index_samples, minlength=size).double()
+
+
+__all__ = ["LawBroken", "grid", "masses"]

@@ -1,0 +1,88 @@
+"""The laws by name, the exemptions with their reasons, and how to run them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..core import Node, Spec
+from . import engineering, probability, structure
+from .broken import LawBroken, NotApplicable
+from .cases import Case
+
+LAWS: dict[str, Callable[[Case], None]] = {
+    name.removeprefix("law_"): law
+    for module in (structure, probability, engineering)
+    for name, law in vars(module).items()
+    if name.startswith("law_")
+}
+"""Every law: a function of one case that raises `LawBroken`, or `NotApplicable`."""
+
+SLOW = {"compile", "export", "total_mass", "samples_follow_density"}
+"""Laws outside the fast lane."""
+
+EXEMPTIONS: dict[tuple[str, str], str] = {
+    ("nice-*", "contribution_varies"): "additive couplings and a constant scaling preserve volume up to a constant",
+    ("mlp-density-*", "sandwich"): "its normaliser is a quadrature and its sampler rejects within grid cells",
+}
+"""(case pattern, law) -> why that case need not obey it. An exemption whose law passes is an error."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one law said of one case: "pass", "n/a" (with the reason), "exempt" or "FAIL" (with numbers)."""
+
+    case: str
+    law: str
+    verdict: str
+    detail: str = ""
+
+
+def exemption(case: str, law: str) -> str | None:
+    """The written reason why a case is exempt from a law, or None."""
+    return next((why for (c, name), why in EXEMPTIONS.items() if name == law and fnmatch.fnmatch(case, c)), None)
+
+
+def run(case: Case, law: str) -> Outcome:
+    """One law on one case."""
+    why = exemption(case.name, law)
+    try:
+        LAWS[law](case)
+    except NotApplicable as reason:
+        return Outcome(case.name, law, "n/a", str(reason))
+    except Exception as error:
+        if why is not None:
+            return Outcome(case.name, law, "exempt", why)
+        return Outcome(case.name, law, "FAIL", f"{type(error).__name__}: {error}")
+    if why is not None:
+        return Outcome(case.name, law, "FAIL", f"exempt ({why}), but it passes: take the exemption out")
+    return Outcome(case.name, law, "pass")
+
+
+def check(subject: Spec | Callable[[], Node] | Case, *, fast: bool = False) -> list[Outcome]:
+    """Run the laws on a system, or on anything that a function builds.
+
+    Args:
+        subject: a `Spec`, a `Case`, or a function without arguments that returns a fresh layer or distribution.
+        fast: leave out the slow laws.
+
+    Returns:
+        the outcome of each law.
+
+    Raises:
+        LawBroken: a law fails; the message names it and gives the numbers.
+    """
+    if isinstance(subject, Spec):
+        subject = Case(subject.name, subject.build, subject)
+    elif not isinstance(subject, Case):
+        subject = Case(getattr(subject, "__name__", "case"), subject)
+    outcomes = []
+    for law in LAWS:
+        if fast and law in SLOW:
+            continue
+        outcome = run(subject, law)
+        if outcome.verdict == "FAIL":
+            raise LawBroken(f"{subject.name} breaks the law {law!r}: {outcome.detail}")
+        outcomes.append(outcome)
+    return outcomes
