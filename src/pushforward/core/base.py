@@ -102,6 +102,8 @@ class Distribution(Node):
     """
 
     space: Space
+    differentiable_draws: bool = True
+    """Whether draws on a continuous space carry gradients."""
 
     @abc.abstractmethod
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:

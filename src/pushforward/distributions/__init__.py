@@ -1,5 +1,6 @@
 """Bases, conditionals, elementary discrete distributions, and the boundary to `torch.distributions`."""
 
+from . import pushforward
 from .boundary import Conditioned, FromTorch
 from .categorical import AutoregressiveCategorical
 from .conditional import ConditionalBernoulli, ConditionalNormal
@@ -19,4 +20,5 @@ __all__ = [
     "Normal",
     "StudentT",
     "Uniform",
+    "pushforward",
 ]

@@ -40,8 +40,9 @@ class Conditioned(TorchDistribution):
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
-        """Whether draws carry gradients: on continuous spaces."""
-        return not self.model.space.discrete
+        """Whether draws carry gradients: on continuous spaces, when every distribution inside draws so."""
+        inner = (part for part in self.model.modules() if isinstance(part, Distribution))
+        return not self.model.space.discrete and all(part.differentiable_draws for part in inner)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Conditioned:
         """The same with a larger batch shape; only possible with a context."""
@@ -87,6 +88,7 @@ class FromTorch(Distribution):
         for name, value in arguments.items():
             self.register_buffer(f"argument_{name}", torch.as_tensor(value))
         made = self._made()
+        self.differentiable_draws = bool(made.has_rsample)
         if tuple(made.batch_shape + made.event_shape) != space.shape:
             raise ShapeError(
                 f"expected a distribution of shape {space.shape}, got {made.batch_shape + made.event_shape}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 
@@ -119,18 +118,6 @@ def law_export(case: Case) -> None:
     require(got.shape == (len(more),), f"exported log_prob has shape {tuple(got.shape)}")
     if Exactness.NOISY not in node.exactness:
         require_close(got, node.log_prob(more, *cc), 1e-8, "exported and eager log_prob")
-
-
-def law_import_leaves_torch_alone(case: Case) -> None:
-    """torch.distributions still validates its arguments, and the default dtype is what it was."""
-    case.build()
-    try:
-        torch.distributions.Normal(0.0, -1.0)
-    except ValueError:
-        pass
-    else:
-        require(condition=False, message="torch.distributions no longer validates its arguments")
-    require(math.isclose(float(torch.tensor(1.5)), 1.5) and torch.get_default_dtype() == torch.float32, "default dtype")
 
 
 def law_embedding_runs_once(case: Case) -> None:

@@ -199,10 +199,10 @@ def run_mutants(sample: int | None = None, seed: int = 0, workers: int = 2) -> l
         workers: processes at a time.
     """
     chosen = MUTANTS if sample is None else random.Random(seed).sample(MUTANTS, min(sample, len(MUTANTS)))
+    survivors = []
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        verdicts = list(pool.map(survives, chosen))
-    for mutant, alive in zip(chosen, verdicts, strict=True):
-        print(f"{'SURVIVED' if alive else 'caught  '}  {mutant.name}")
-    survivors = [mutant for mutant, alive in zip(chosen, verdicts, strict=True) if alive]
+        for mutant, alive in zip(chosen, pool.map(survives, chosen), strict=True):
+            print(f"{'SURVIVED' if alive else 'caught  '}  {mutant.name}", flush=True)
+            survivors += [mutant] * alive
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} planted faults caught")
     return survivors

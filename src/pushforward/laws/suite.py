@@ -24,7 +24,6 @@ SLOW = {"compile", "export", "total_mass", "samples_follow_density"}
 
 EXEMPTIONS: dict[tuple[str, str], str] = {
     ("nice-*", "contribution_varies"): "additive couplings and a constant scaling preserve volume up to a constant",
-    ("mlp-density-*", "sandwich"): "its normaliser is a quadrature and its sampler rejects within grid cells",
 }
 """(case pattern, law) -> why that case need not obey it. An exemption whose law passes is an error."""
 

@@ -33,6 +33,7 @@ class GridEnergy(Distribution):
     """
 
     own = Exactness.LOWER | Exactness.UPPER
+    differentiable_draws = False
 
     def __init__(self, space: Box, network: MLP, grid: int, ridge: float) -> None:
         super().__init__()

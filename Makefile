@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV   ?= .venv
+TORCH  ?= torch
+BIN    := $(VENV)/bin
+BENCH  ?= .venv-bench
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test fast lint laws mutants docs conformance clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ok: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt $(TORCH)
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.ok ## fit, score, sample and report on real data; ends with demo-out/report.html
+	$(BIN)/pushforward demo --out demo-out
+
+test: $(VENV)/.ok ## all tests
+	$(BIN)/python -m pytest -n 2
+
+fast: $(VENV)/.ok ## the quick tests
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(VENV)/.ok ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+laws: $(VENV)/.ok ## every law on every case
+	$(BIN)/python -m pushforward.laws check
+
+mutants: $(VENV)/.ok ## plant every fault; all must be caught
+	$(BIN)/python -m pushforward.laws mutants
+
+docs: $(VENV)/.ok ## the documentation, without a network; warnings are errors
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+clean: ## remove what the targets above made
+	rm -rf demo-out docs/_build

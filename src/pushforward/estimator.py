@@ -1,0 +1,261 @@
+"""The scikit-learn face: `FlowDensity`, a density estimator, transformer and anomaly detector. Needs scikit-learn."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .core import Distribution, Flow, build
+from .errors import DataError, SpecError
+from .training import fit
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError("FlowDensity needs scikit-learn: pip install 'pushforward[sklearn]'") from error
+
+_CHUNK = 8192
+"""Rows that are evaluated together."""
+
+
+class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A normalizing flow as a scikit-learn estimator of the density of continuous columns.
+
+    The columns are standardised inside; log-densities are those of the raw columns, in nats per row. A column that is
+    constant in training is not modelled: it adds nothing to the density of its own value, and a row with another value
+    has log-density -inf. Training runs in single precision, everything after it in double precision.
+
+    Args:
+        system: name of a system, such as "nsf", "maf" or "realnvp".
+        layers: of the system; None for its default.
+        hidden: of the system: a width or a tuple of widths, as the system takes them; None for its default.
+        options: further arguments of the system, by name.
+        max_iter: epochs at most; None to choose from the number of rows.
+        batch_size: rows in a step; None to choose from the number of rows.
+        lr: learning rate.
+        validation_fraction: of the rows, held out for early stopping; 0 for none.
+        patience: epochs without improvement after which training stops; None to choose from the number of rows.
+        contamination: share of the training rows that `predict` calls outliers, in [0, 1).
+        random_state: seed or generator of the weights, the split and the order of rows.
+        verbose: whether to show progress on stderr: 0 or 1.
+
+    Attributes:
+        flow_: the trained distribution of the standardised columns, in double precision.
+        scaler_: the `StandardScaler` between raw and standardised columns.
+        varying_: which columns are modelled: those with different values in training.
+        constants_: the values of the others.
+        threshold_: log-density below which a row is an outlier.
+        n_iter_: epochs trained.
+        history_: one dict for each epoch, see `pushforward.training.FitResult`.
+        n_features_in_: number of columns.
+        feature_names_in_: their names, when X had names that are all strings.
+
+    Examples:
+        >>> model = FlowDensity(system="maf", random_state=0).fit(X)  # doctest: +SKIP
+        >>> model.score(X_test), model.sample(10), model.predict(X_test)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        system: str = "nsf",
+        *,
+        layers: int | None = None,
+        hidden: int | tuple[int, ...] | None = None,
+        options: dict[str, Any] | None = None,
+        max_iter: int | None = None,
+        batch_size: int | None = None,
+        lr: float = 1e-3,
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        contamination: float = 0.01,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.system = system
+        self.layers = layers
+        self.hidden = hidden
+        self.options = options
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.lr = lr
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.contamination = contamination
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> FlowDensity:
+        """Learn the density of the rows of X.
+
+        Args:
+            X: (rows, columns) of finite numbers; at least three rows, or two without validation.
+            y: ignored.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: X is no such array or has no column that varies, or an argument is unknown or out of range;
+                `SpecError` and `DataError` are ValueErrors.
+            KeyboardInterrupt: on Ctrl-C; the best weights so far are kept, and the estimator is fitted.
+        """
+        self._check_arguments()
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=3 if self.validation_fraction else 2)
+        varying = X.min(0) < X.max(0)
+        if not varying.any():
+            raise DataError("expected a column with different values, got columns that are all constant")
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaler = StandardScaler().fit(X[:, varying])
+        if not (np.isfinite(scaler.mean_).all() and np.isfinite(scaler.scale_).all()):
+            raise DataError("expected columns whose variance fits double precision, got larger values; rescale them")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        flow = self._build(int(varying.sum()), seed)
+        result = fit(
+            flow,
+            scaler.transform(X[:, varying]),
+            validation=_plain(self.validation_fraction) or None,
+            progress=bool(self.verbose),
+            epochs=_plain(self.max_iter),
+            batch_size=_plain(self.batch_size),
+            patience=_plain(self.patience),
+            lr=_plain(self.lr),
+            seed=seed,
+        )
+        self.scaler_ = scaler
+        self.varying_ = varying
+        self.constants_ = X[0, ~varying]
+        self.flow_ = flow.double().eval()
+        self.n_iter_ = result.epochs
+        self.history_ = result.history
+        self._n_features_out = flow.base.space.size if isinstance(flow, Flow) else 0
+        self.threshold_ = float(np.quantile(self._log_density(X), self.contamination))
+        if result.stopped == "interrupted":
+            raise KeyboardInterrupt(result.message)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log-density of each row in the units of X, in nats: (rows,)."""
+        return self._log_density(self._checked(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log-density of the rows in nats (the mean, as `GaussianMixture.score`; not the sum, as `KernelDensity`)."""
+        return float(self.score_samples(X).mean())
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Log-density minus `threshold_`: negative for outliers, (rows,)."""
+        return self.score_samples(X) - self.threshold_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """1 for inliers, -1 for rows less likely than the quantile `contamination` of the training rows: (rows,)."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """Draws from the learned density, in the units of X.
+
+        Args:
+            n_samples: at least 1.
+            random_state: seed or generator.
+
+        Returns:
+            (n_samples, columns).
+
+        Raises:
+            SpecError: `n_samples` is no whole number from 1.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
+            raise SpecError(f"expected n_samples to be a whole number >= 1, got {n_samples!r}")
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            draws = [self.flow_.sample(min(_CHUNK, n_samples - start)) for start in range(0, n_samples, _CHUNK)]
+        return self._raw(torch.cat(draws).numpy())
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Latent code of each row, distributed as the system's base where rows follow the learned density: (rows, codes).
+
+        Constant columns have no part in it.
+
+        Raises:
+            SpecError: the system has no latent code.
+        """
+        X = self._checked(X)
+        return _in_chunks(self._invertible().encode, self._standard(X))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """The row of each latent code, in raw units: the inverse of `transform`, (rows, columns).
+
+        Raises:
+            ValueError: X is no array of codes.
+            SpecError: the system has no latent code.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=np.float64)
+        flow = self._invertible()
+        if codes.shape[1] != self._n_features_out:
+            raise DataError(f"expected codes of {self._n_features_out} columns, got {codes.shape[1]}")
+        return self._raw(_in_chunks(flow.decode, codes))
+
+    def _checked(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, reset=False)
+
+    def _log_density(self, X: np.ndarray) -> np.ndarray:
+        logp = _in_chunks(self.flow_.log_prob, self._standard(X)) - np.log(self.scaler_.scale_).sum()
+        return np.where((X[:, ~self.varying_] == self.constants_).all(1), logp, -np.inf)
+
+    def _standard(self, X: np.ndarray) -> np.ndarray:
+        return self.scaler_.transform(X[:, self.varying_])
+
+    def _raw(self, rows: np.ndarray) -> np.ndarray:
+        X = np.empty((len(rows), self.n_features_in_))
+        X[:, self.varying_] = self.scaler_.inverse_transform(rows)
+        X[:, ~self.varying_] = self.constants_
+        return X
+
+    def _invertible(self) -> Flow:
+        if not isinstance(self.flow_, Flow):
+            raise SpecError(f"expected a system with a latent code, got {self.system!r}, which has none")
+        return self.flow_
+
+    def _build(self, features: int, seed: int) -> Distribution:
+        fields = dict(self.options or {})
+        own = {"features": features, "layers": self.layers, "hidden": self.hidden}
+        for name, value in own.items():
+            if value is None:
+                continue
+            if name in fields:
+                raise SpecError(f"expected {name!r} outside `options`, got it there; FlowDensity sets it itself")
+            fields[name] = _plain(value)
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            model = build(self.system, **fields)
+        if model.space.discrete or model.space.shape != (features,):
+            raise SpecError(f"expected a system for rows of continuous columns, got {self.system!r} on {model.space}")
+        return model
+
+    def _check_arguments(self) -> None:
+        """Refuse what training and the systems do not check themselves."""
+        for name in ("validation_fraction", "contamination"):
+            value = _plain(getattr(self, name))
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
+                raise SpecError(f"expected {name} to be a number in [0, 1), got {value!r}")
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number, as a parameter grid may hold, as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _in_chunks(function: Callable[[Tensor], Tensor], rows: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        parts = [function(torch.tensor(rows[start : start + _CHUNK])) for start in range(0, len(rows), _CHUNK)]
+    return torch.cat(parts).numpy()
