@@ -119,7 +119,9 @@ def layer_cases() -> list[Case]:
         )
 
     def dequantised_labels() -> Flow:
-        noise = Flow(Chain(t.Elementwise(bounded, unit)), d.Uniform(unit))
+        warp = t.Elementwise(bounded, unit)
+        nn.init.normal_(warp.free, std=1.2)  # far from uniform, so that its density matters
+        noise = Flow(Chain(warp), d.Uniform(unit))
         return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
 
     def multiscale() -> Flow:
@@ -157,6 +159,7 @@ def layer_cases() -> list[Case]:
         "actnorm": lambda: t.ActNorm(r2),
         "batch-norm": lambda: t.BatchNorm(r2),
         "standardise": lambda: t.Standardise(r2, torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])),
+        "standardise-measured": lambda: t.Standardise(r2),
         "logit": lambda: t.Logit(Box((2,), -1.0, 3.0)),
         "logit-above": lambda: t.Logit(Box((2,), 1.0, float("inf"))),
         "logit-below": lambda: t.Logit(Box((2,), float("-inf"), 1.0)),
@@ -182,7 +185,7 @@ def layer_cases() -> list[Case]:
         "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
     }
     constant = {"additive", "permutation", "diagonal", "lu", "orthogonal", "actnorm", "batch-norm", "standardise"}
-    constant |= {"reshape", "inverse", "affine", "gated-affine", "uniform"}
+    constant |= {"standardise-measured", "reshape", "inverse", "affine", "gated-affine", "uniform"}
     return [Case(name, make, constant=name in constant) for name, make in makers.items()]
 
 

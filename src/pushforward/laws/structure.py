@@ -9,7 +9,7 @@ import pickle
 import torch
 from torch import Tensor
 
-from ..core import Categories, Chain, Distribution, Exactness, Flow, Inverse, Node, Transform
+from ..core import Categories, Chain, Distribution, Exactness, Flow, Inverse, Node, Real, Transform
 from ..errors import ContextError, DomainError, FlowError, ShapeError
 from .broken import LawBroken, NotApplicable, require, require_close
 from .cases import Case, distributions_in, draw, draw_context, transforms_in
@@ -164,6 +164,27 @@ def law_running_averages(case: Case) -> None:
         require_close(dlogp, expected, 1e-3, f"{_name(layer)}: dlogp against the data's deviation")
     if not found:
         raise NotApplicable("no running averages")
+
+
+def law_start(case: Case) -> None:
+    """Layers that start from data make a batch of any mean and deviation standard."""
+    found = False
+    for layer in transforms_in(case.build()):
+        before = copy.deepcopy(layer.state_dict())
+        x = 2.0 + 3.0 * torch.randn(512, *layer.x_space.shape, dtype=torch.float64)
+        if type(layer.x_space) is not Real or isinstance(layer, Chain) or layer.context is not None:
+            continue
+        with torch.no_grad():
+            layer.init_from(x)
+            if all(torch.equal(value, before[key]) for key, value in layer.state_dict().items()):
+                continue
+            z = layer(x)[0]
+        if z.shape == x.shape:
+            found = True
+            require_close(z.mean(0), torch.zeros_like(z[0]), 1e-4, f"{_name(layer)}: mean after the start")
+            require_close(z.std(0, unbiased=False), torch.ones_like(z[0]), 1e-3, f"{_name(layer)}: deviation after it")
+    if not found:
+        raise NotApplicable("nothing starts from data")
 
 
 def law_state(case: Case) -> None:

@@ -1,0 +1,48 @@
+"""Sphinx configuration: builds without a network; the systems' page is written from the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pushforward
+from pushforward.core import Spec
+
+project = "Pushforward"
+author = "The Pushforward developers"
+release = version = pushforward.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"Pushforward {release}"
+html_static_path = ["_static"]
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_use_rtype = False
+
+
+def write_systems_page(folder: Path) -> None:
+    """One section for each registered system: what it is, its paper, its arguments, what its log_prob is."""
+    words = {"=": "exact", ">=": "lower bound", "<=": "upper bound", "~": "approximate"}
+    lines = ["# Systems", "", "Written from the registry when these pages are built; `pushforward systems` prints the same."]
+    for name, cls in sorted(Spec.registry.items()):
+        symbol = next(cls.cases()).build().exactness.symbol
+        head = (cls.__doc__ or "").strip().split("\n\nArgs:")[0]
+        fields = [f for f in dataclasses.fields(cls)]
+        lines += ["", f"## {name}", "", "\n".join(line.strip() for line in head.splitlines()), ""]
+        lines += [f"*{cls.family}* · {words[symbol]} · {cls.paper} · `pf.systems.{cls.__name__}`", ""]
+        lines += ["| argument | default |", "| --- | --- |"]
+        for f in fields:
+            default = "required" if f.default is dataclasses.MISSING else f"`{f.default!r}`"
+            lines.append(f"| `{f.name}` | {default} |")
+    text = "\n".join(lines) + "\n"
+    target = folder / "systems.md"
+    if not target.exists() or target.read_text() != text:
+        target.write_text(text)
+
+
+write_systems_page(Path(__file__).parent)
