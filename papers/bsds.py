@@ -19,7 +19,7 @@ from pushforward.transforms import Standardise
 
 
 def patches(images: np.ndarray, transposed: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """n grey patches of 8 x 8 at random places: (n, 64) of uint8."""
+    """Cut n grey patches of 8 x 8 at random places: (n, 64) of uint8."""
     random = np.random.RandomState(seed)
     k = random.randint(0, len(images), n)
     i = random.randint(0, images.shape[1] - 7, n)
@@ -27,9 +27,7 @@ def patches(images: np.ndarray, transposed: np.ndarray, n: int, seed: int) -> np
     out, eight = np.empty((n, 8, 8), np.uint8), np.arange(8)
     for start in range(0, n, 50_000):
         s = slice(start, start + 50_000)
-        cut = images[
-            k[s, None, None], i[s, None, None] + eight[None, :, None], j[s, None, None] + eight[None, None, :]
-        ]
+        cut = images[k[s, None, None], i[s, None, None] + eight[None, :, None], j[s, None, None] + eight[None, None, :]]
         out[s] = np.where(transposed[k[s]][:, None, None], cut.transpose(0, 2, 1), cut)
     return out.reshape(n, 64)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common import HERE
 
-ORDER = ["systems", "toy", "wine", "power", "bsds", "sampling", "digits", "iaf"]
+ORDER = ["toy", "wine", "power", "bsds", "sampling", "made", "digits", "iaf"]
 
 
 def main() -> None:

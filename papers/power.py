@@ -81,7 +81,9 @@ def normflows() -> tuple[nn.Module, Density]:
     return flow, flow.log_prob
 
 
-def train(make: Callable[[], tuple[nn.Module, Density]], z: np.lib.npyio.NpzFile, seed: int, steps: int) -> tuple[float, int]:
+def train(
+    make: Callable[[], tuple[nn.Module, Density]], z: np.lib.npyio.NpzFile, seed: int, steps: int
+) -> tuple[float, int]:
     """Mean test log-likelihood after a fixed number of steps, and the number of trained parameters."""
     torch.manual_seed(seed)
     module, log_prob = make()
