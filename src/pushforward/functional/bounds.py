@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def soft_clip(p: Tensor, bound: float) -> Tensor:
-    """P / sqrt(1 + (p / bound)^2): odd, smooth, slope 1 at zero, in (-bound, bound)."""
+    """p / sqrt(1 + (p / bound)^2): odd, smooth, slope 1 at zero, in (-bound, bound)."""
     return p * torch.rsqrt(1 + (p / bound).square())
 
 

@@ -18,7 +18,7 @@ from .roots import newton_bisect
 
 
 def mixture_logit_cdf(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Z = logit F(x).
+    """z = logit F(x).
 
     Args:
         x: (...) real.
@@ -40,7 +40,7 @@ def mixture_logit_cdf(x: Tensor, log_weights: Tensor, means: Tensor, log_scales:
 def mixture_logit_cdf_inverse(
     z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """X with logit F(x) = z; gradients by the implicit function rule (one differentiable Newton step at the root).
+    """x with logit F(x) = z; gradients by the implicit function rule (one differentiable Newton step at the root).
 
     Returns:
         x (...) and log dx/dz (...).

@@ -110,7 +110,7 @@ MUTANTS: list[Mutant] = [
     _m("orthogonal matrix not orthogonal", LINEAR, "orthogonal", ("skew = skew - skew.mT", "skew = skew + 0 * skew.mT")),
     _m("actnorm log-determinant sign, both ways", NORMALISE, "actnorm",
        ("-self.log_scale.sum().expand(x.shape[0])", "self.log_scale.sum().expand(x.shape[0])"), ("* self.log_scale.exp() + self.loc, self.log_scale.sum()", "* self.log_scale.exp() + self.loc, -self.log_scale.sum()")),
-    _m("actnorm starts with the variance instead of the deviation", NORMALISE, "actnorm", ("(x.var(0, unbiased=False) + EPSILON).log() / 2)\n\n    def forward", "(x.var(0, unbiased=False) + EPSILON).log())\n\n    def forward")),
+    _m("actnorm starts with the variance instead of the deviation", NORMALISE, "actnorm", ("(variance + EPSILON).log() / 2)\n\n", "(variance + EPSILON).log())\n\n")),
     _m("batch norm: stale running averages", NORMALISE, "batch-norm|realnvp-2", ("            self.mean.copy_(mean.detach())\n", "")),
     _m("batch norm: half the log-determinant is missing, both ways", NORMALISE, "batch-norm|realnvp-2",
        ("-log_scale.sum().expand(x.shape[0])", "-log_scale.sum().expand(x.shape[0]) / 2"), ("self.mean, log_scale.sum().expand(z.shape[0])", "self.mean, log_scale.sum().expand(z.shape[0]) / 2")),

@@ -7,6 +7,8 @@ through its statistics (Dinh et al. 2017, arXiv:1605.08803, section 3.7 and eq. 
 
 from __future__ import annotations
 
+import abc
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,33 @@ from ..core import Real, Transform
 EPSILON = 1e-5
 
 
-class ActNorm(Transform):
+class _Started(Transform):
+    """A layer that starts from data once: a saved or trained one never starts again.
+
+    Args:
+        space: of x and z.
+        started: whether there is nothing to measure.
+    """
+
+    started: Tensor
+
+    def __init__(self, space: Real, *, started: bool = False) -> None:
+        super().__init__()
+        self.x_space = self.z_space = space
+        self.register_buffer("started", torch.tensor(started))
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Measure the mean and variance of the batch, the first time only."""
+        if not bool(self.started):
+            self._start(x.mean(0), x.var(0, unbiased=False))
+            self.started.fill_(True)  # noqa: FBT003
+
+    @abc.abstractmethod
+    def _start(self, mean: Tensor, variance: Tensor) -> None:
+        """Take a batch's mean and variance."""
+
+
+class ActNorm(_Started):
     """z = (x - m) exp(-s), m and s learned; `initialise` sets them to the mean and log-deviation of a batch.
 
     Args:
@@ -23,26 +51,24 @@ class ActNorm(Transform):
     """
 
     def __init__(self, space: Real) -> None:
-        super().__init__()
-        self.x_space = self.z_space = space
+        super().__init__(space)
         self.loc = nn.Parameter(torch.zeros(space.shape))
         self.log_scale = nn.Parameter(torch.zeros(space.shape))
 
-    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """M = mean, s = log deviation of the batch."""
-        self.loc.data.copy_(x.mean(0))
-        self.log_scale.data.copy_((x.var(0, unbiased=False) + EPSILON).log() / 2)
+    def _start(self, mean: Tensor, variance: Tensor) -> None:
+        self.loc.data.copy_(mean)
+        self.log_scale.data.copy_((variance + EPSILON).log() / 2)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - m) exp(-s), -sum s."""
         return (x - self.loc) * (-self.log_scale).exp(), -self.log_scale.sum().expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z exp(s) + m, sum s."""
+        """z exp(s) + m, sum s."""
         return z * self.log_scale.exp() + self.loc, self.log_scale.sum().expand(z.shape[0])
 
 
-class BatchNorm(Transform):
+class BatchNorm(_Started):
     """z = (x - m) / sqrt(v + e) with running averages m, v; no learned parameters.
 
     In training, forward first moves the averages towards the batch's mean and variance by `momentum`, then uses them: the
@@ -58,16 +84,14 @@ class BatchNorm(Transform):
     variance: Tensor
 
     def __init__(self, space: Real, momentum: float = 0.1) -> None:
-        super().__init__()
-        self.x_space = self.z_space = space
+        super().__init__(space)
         self.momentum = momentum
         self.register_buffer("mean", torch.zeros(space.shape))
         self.register_buffer("variance", torch.ones(space.shape))
 
-    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """The averages start at the batch's mean and variance."""
-        self.mean.copy_(x.mean(0))
-        self.variance.copy_(x.var(0, unbiased=False))
+    def _start(self, mean: Tensor, variance: Tensor) -> None:
+        self.mean.copy_(mean)
+        self.variance.copy_(variance)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - m) / sqrt(v + e), -1/2 sum log(v + e)."""
@@ -81,12 +105,12 @@ class BatchNorm(Transform):
         return (x - mean) * (-log_scale).exp(), -log_scale.sum().expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z sqrt(v + e) + m, 1/2 sum log(v + e)."""
+        """z sqrt(v + e) + m, 1/2 sum log(v + e)."""
         log_scale = (self.variance + EPSILON).log() / 2
         return z * log_scale.exp() + self.mean, log_scale.sum().expand(z.shape[0])
 
 
-class Standardise(Transform):
+class Standardise(_Started):
     """z = (x - m) / s with fixed m and s, given or measured once by `initialise`.
 
     Args:
@@ -99,22 +123,18 @@ class Standardise(Transform):
     scale: Tensor
 
     def __init__(self, space: Real, loc: Tensor | None = None, scale: Tensor | None = None) -> None:
-        super().__init__()
-        self.x_space = self.z_space = space
-        self.given = loc is not None or scale is not None
+        super().__init__(space, started=loc is not None or scale is not None)
         self.register_buffer("loc", torch.zeros(space.shape) if loc is None else loc.clone())
         self.register_buffer("scale", torch.ones(space.shape) if scale is None else scale.clone())
 
-    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Mean and deviation of the batch, unless they were given."""
-        if not self.given:
-            self.loc.copy_(x.mean(0))
-            self.scale.copy_((x.var(0, unbiased=False) + EPSILON**2).sqrt())
+    def _start(self, mean: Tensor, variance: Tensor) -> None:
+        self.loc.copy_(mean)
+        self.scale.copy_((variance + EPSILON**2).sqrt())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - m) / s, -sum log s."""
         return (x - self.loc) / self.scale, -self.scale.log().sum().expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z s + m, sum log s."""
+        """z s + m, sum log s."""
         return z * self.scale + self.loc, self.scale.log().sum().expand(z.shape[0])

@@ -37,10 +37,10 @@ class Scalar(Protocol):
         """
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """X (...), p (..., n) -> z (...), log dz/dx (...)."""
+        """x (...), p (..., n) -> z (...), log dz/dx (...)."""
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Z (...), p (..., n) -> x (...), log dx/dz (...)."""
+        """z (...), p (..., n) -> x (...), log dx/dz (...)."""
 
 
 class _OnTheLine:
@@ -61,11 +61,11 @@ class Additive(_OnTheLine):
     n: int = 1
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """X + t, 0."""
+        """x + t, 0."""
         return x + p[..., 0], torch.zeros_like(x)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Z - t, 0."""
+        """z - t, 0."""
         return z - p[..., 0], torch.zeros_like(z)
 
 
@@ -81,7 +81,7 @@ class Affine(_OnTheLine):
     n: int = 2
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """X exp(s) + t, s."""
+        """x exp(s) + t, s."""
         s = soft_clip(p[..., 0], self.bound)
         return x * s.exp() + p[..., 1], s
 
@@ -211,11 +211,11 @@ class LogisticMixture(_OnTheLine):
         return weights.log_softmax(-1), means + start, soft_clip(scales, self.bound) - 0.5 * math.log(2.0)
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Logit F(x)."""
+        """logit F(x)."""
         return mixture_logit_cdf(x, *self._parts(p))
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """X with logit F(x) = z."""
+        """x with logit F(x) = z."""
         return mixture_logit_cdf_inverse(z, *self._parts(p))
 
 
@@ -235,9 +235,9 @@ class RoundedShift:
             raise SpecError(f"RoundedShift maps all the integers, expected Integers{space.shape}, got {space}")
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """X + round(t), 0."""
+        """x + round(t), 0."""
         return x + round_through(p[..., 0]), torch.zeros_like(x)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Z - round(t), 0."""
+        """z - round(t), 0."""
         return z - round_through(p[..., 0]), torch.zeros_like(z)

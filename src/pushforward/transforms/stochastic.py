@@ -39,12 +39,12 @@ class Stochastic(Transform):
         self.x_space, self.z_space = decoder.space, encoder.space
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z drawn from the encoder, log p(x|z) - log q(z|x)."""
+        """z drawn from the encoder, log p(x|z) - log q(z|x)."""
         z, log_q = self.encoder._sample(x.shape[0], x.flatten(1).to(self.dtype))
         return z, self.decoder._log_prob(x, z.flatten(1).to(self.dtype)) - log_q
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """X drawn from the decoder, log q(z|x) - log p(x|z)."""
+        """x drawn from the decoder, log q(z|x) - log p(x|z)."""
         x, log_p = self.decoder._sample(z.shape[0], z.flatten(1).to(self.dtype))
         return x, self.encoder._log_prob(z, x.flatten(1).to(self.dtype)) - log_p
 

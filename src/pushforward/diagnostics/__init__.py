@@ -1,0 +1,30 @@
+"""Numbers that say how good a density is: baselines, the latent's normality, a two-sample score. No plots."""
+
+from .baselines import (
+    BaselineScore,
+    Estimate,
+    NumericView,
+    baselines,
+    mean_and_error,
+    paired_difference,
+    table_views,
+)
+from .normality import LatentNormality, TestResult, holm, latent_normality
+from .two_sample import TwoSampleScore, encode_pair, two_sample_score
+
+__all__ = [
+    "BaselineScore",
+    "Estimate",
+    "LatentNormality",
+    "NumericView",
+    "TestResult",
+    "TwoSampleScore",
+    "baselines",
+    "encode_pair",
+    "holm",
+    "latent_normality",
+    "mean_and_error",
+    "paired_difference",
+    "table_views",
+    "two_sample_score",
+]

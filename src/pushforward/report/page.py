@@ -1,0 +1,158 @@
+"""The report: what was fitted, how good it is beside simple densities, and where it fails, on one HTML page."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.tables import atomic_output
+from ..diagnostics import BaselineScore, TwoSampleScore
+from ..errors import DataError
+from . import columns, sections
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """Everything that the report shows, as plain arrays and dictionaries.
+
+    Args:
+        title: of the page, for example the table's name.
+        system: name of the fitted system.
+        paper: its source.
+        spec: its arguments.
+        training: the training record, `FitResult.to_dict()`; an empty one where there is none.
+        exactness: how log p(x) stands to the numbers reported: "=", ">=", "<=" or "~".
+        exactness_note: a sentence about that; empty for a plain one.
+        kinds: column name -> "continuous", "integer", "categorical" or "constant", in the table's order.
+        held_out: column name -> (N,) values of rows that were not trained on.
+        samples: column name -> (M,) values of samples of the model.
+        log_prob: (N,) log-likelihoods of the held-out rows, nats.
+        rows: (N,) names or numbers of the held-out rows; None for 0, 1, ...
+        latents: (N, D) latent codes of the held-out rows, which the model takes for standard normal; None where
+            the system has no such latent.
+        baselines: scores of simpler densities on the same held-out rows.
+        two_sample: score of a classifier that tells held-out rows from samples.
+        settings: what else made the file: the data's name, the seed, options.
+        versions: library name -> version.
+        created: date and time, as text.
+        note: a sentence at the head of the page, such as which rows these are if they were not quite held out.
+
+    Raises:
+        DataError: lengths or columns do not fit.
+    """
+
+    title: str
+    system: str
+    kinds: Mapping[str, str]
+    held_out: Mapping[str, Array]
+    samples: Mapping[str, Array]
+    log_prob: Array
+    paper: str = ""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    exactness: str = "="
+    exactness_note: str = ""
+    rows: Array | None = None
+    latents: Array | None = None
+    baselines: Sequence[BaselineScore] = ()
+    two_sample: TwoSampleScore | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        if self.exactness not in sections.EXACTNESS:
+            raise DataError(f"expected exactness to be one of {', '.join(sections.EXACTNESS)}, got {self.exactness!r}")
+        log_prob = np.asarray(self.log_prob)
+        if log_prob.ndim != 1 or len(log_prob) == 0 or np.isnan(log_prob).any():
+            raise DataError(
+                f"expected one log-likelihood for each held-out row and no NaN, got shape {log_prob.shape} "
+                f"with {int(np.isnan(log_prob).sum())} NaN"
+            )
+        _same_length("held_out", self.held_out, self.kinds, len(log_prob))
+        drawn = max((len(self.samples[name]) for name in self.kinds if name in self.samples), default=0)
+        _same_length("samples", self.samples, self.kinds, drawn)
+        if self.rows is not None and len(self.rows) != len(log_prob):
+            raise DataError(f"expected names of {len(log_prob)} held-out rows, got {len(self.rows)}")
+        for score in self.baselines:
+            if not score.skipped and len(score.per_row) != len(log_prob):
+                raise DataError(
+                    f"expected baseline {score.name!r} on the same {len(log_prob)} rows, got {len(score.per_row)}"
+                )
+
+
+def build_report(inputs: ReportInputs) -> str:
+    """The page as HTML, with its pictures and formulas inside: nothing is loaded from anywhere, nothing runs.
+
+    Args:
+        inputs: what to show.
+
+    Returns:
+        A whole HTML document.
+
+    Raises:
+        DataError: matplotlib, jinja2 or latex2mathml is not installed, or the latents are not finite.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise DataError("the report needs jinja2: pip install 'pushforward[plot]'") from None
+    text = importlib.resources.files(__package__).joinpath("template.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    log_prob = np.asarray(inputs.log_prob, dtype=np.float64)
+    table = columns.column_table(inputs.kinds, inputs.held_out, inputs.samples)
+    record = sections.training_record(inputs.training)
+    normality = sections.latent(inputs.latents)
+    likelihood = sections.likelihood(inputs.system, log_prob, inputs.baselines, inputs.exactness)
+    return environment.from_string(text).render(
+        inputs=inputs,
+        relation=sections.EXACTNESS[inputs.exactness][0],
+        exactness_note=inputs.exactness_note or sections.EXACTNESS[inputs.exactness][1],
+        verdict=sections.verdict(likelihood, inputs.two_sample, normality),
+        figures=sections.key_figures(likelihood, inputs.two_sample, len(log_prob)),
+        likelihood=likelihood,
+        record=record,
+        pairs=columns.pairs(inputs.kinds, inputs.held_out, inputs.samples),
+        columns=table,
+        holes=any(row["missing"] for row in table),
+        chance=columns.chance_distance(inputs.kinds, inputs.held_out, inputs.samples),
+        labels=columns.labels(inputs.kinds, inputs.held_out, inputs.samples),
+        normality=normality,
+        two_sample=sections.two_sample(inputs.two_sample),
+        unlikely=columns.least_likely(inputs.kinds, inputs.held_out, log_prob, inputs.rows),
+        made=sections.how_made(inputs.spec, inputs.training, inputs.settings, inputs.versions),
+        formula=sections.formulas(),
+    )
+
+
+def write_report(inputs: ReportInputs, path: str | os.PathLike[str]) -> None:
+    """Write the page to a file, wholly or not at all.
+
+    Raises:
+        FileError: the file cannot be written.
+        DataError: see `build_report`.
+    """
+    page = build_report(inputs)
+    with atomic_output(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _same_length(what: str, table: Mapping[str, Array], kinds: Mapping[str, str], rows: int) -> None:
+    if not kinds:
+        raise DataError("expected at least one column in kinds, got none")
+    for name in kinds:
+        if name not in table:
+            raise DataError(f"expected a column {name!r} in {what}, got none of that name")
+        if len(table[name]) != rows:
+            raise DataError(f"expected {rows} values in column {name!r} of {what}, got {len(table[name])}")
+    if rows == 0:
+        raise DataError(f"expected at least one row in {what}, got none")

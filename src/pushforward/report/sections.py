@@ -1,0 +1,289 @@
+"""What each part of the report says: numbers chosen, compared and put into words. No HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..diagnostics import (
+    BaselineScore,
+    Estimate,
+    LatentNormality,
+    TwoSampleScore,
+    latent_normality,
+    mean_and_error,
+    paired_difference,
+)
+from ..errors import DataError
+from . import plots
+from .plots import Picture
+from .words import between, duration, estimate, number, p_value, plain
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+EXACTNESS = {
+    "=": ("=", "The log-likelihood is exact."),
+    ">=": ("≥", "The log-likelihood is at least the number reported, which is a lower bound."),
+    "<=": ("≤", "The log-likelihood is at most the number reported, which is an upper bound."),
+    "~": ("≈", "The log-likelihood is estimated: the number reported varies from one evaluation to the next."),
+}
+QQ_DIMENSIONS = 12
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The model's held-out score, the table of it beside the baselines, and the paired gain over the best one."""
+
+    score: Estimate
+    table: list[dict[str, Any]]
+    skipped: list[BaselineScore]
+    picture: Picture
+    best: str | None
+    gain: Estimate | None
+    symbol: str
+
+
+def likelihood(system: str, log_prob: Array, scores: Sequence[BaselineScore], exactness: str) -> Likelihood:
+    """Held-out log-likelihoods with standard errors, and the paired difference of the model to each baseline."""
+    own = mean_and_error(log_prob)
+    done = [score for score in scores if not score.skipped]
+    table = [{"name": system, "score": estimate(own), "gain": "", "note": "this model", "own": True}]
+    for score in done:
+        gain = paired_difference(log_prob, score.per_row)
+        row = {"name": score.name, "score": estimate(Estimate(score.mean, score.standard_error)), "own": False}
+        table.append({**row, "gain": estimate(gain, sign=True), "note": score.note})
+    best = max(done, key=lambda score: score.mean, default=None)
+    picture = plots.score_plot(
+        [system, *(score.name for score in done)],
+        np.array([own.mean, *(score.mean for score in done)]),
+        np.array([own.standard_error, *(score.standard_error for score in done)]),
+    )
+    return Likelihood(
+        score=own,
+        table=table,
+        skipped=[score for score in scores if score.skipped],
+        picture=picture,
+        best=best.name if best else None,
+        gain=paired_difference(log_prob, best.per_row) if best else None,
+        symbol=exactness,
+    )
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One sentence of the verdict; `tone` is "good", "mixed" or "bad"."""
+
+    tone: str
+    text: str
+
+
+def verdict(scored: Likelihood, classifier: TwoSampleScore | None, latent_view: Latent | None) -> list[Remark]:
+    """What the page comes to: against the baselines, of the samples, and of the latent."""
+    remarks = []
+    if scored.best is not None and scored.gain is not None:
+        remarks.append(_against(scored.best, scored.gain))
+    if classifier is not None:
+        remarks.append(_apart(classifier))
+    if latent_view is not None:
+        remarks.append(Remark(latent_view.tone, latent_view.verdict))
+    return remarks
+
+
+def _against(best: str, gain: Estimate) -> Remark:
+    if math.isnan(gain.standard_error):
+        if gain.mean == math.inf:
+            return Remark("good", f"Every baseline, {best} included, calls some held-out rows impossible; it does not.")
+        if gain.mean == -math.inf:
+            return Remark("bad", "It calls some held-out rows impossible, which the best baseline does not.")
+        return Remark("mixed", f"Too few or impossible rows to compare it with the best baseline, {best}.")
+    size = f"{between(number(abs(gain.mean), 2), number(gain.standard_error, 2))} nats per row"
+    if gain.mean > 2 * gain.standard_error:
+        return Remark("good", f"It beats the best baseline, {best}, by {size} on held-out rows.")
+    if gain.mean < -2 * gain.standard_error:
+        return Remark("bad", f"The best baseline, {best}, beats it by {size} on held-out rows: prefer the baseline.")
+    side = "above" if gain.mean >= 0 else "below"
+    return Remark("mixed", f"On held-out rows it is level with the best baseline, {best}: {size} {side} it.")
+
+
+def _apart(score: TwoSampleScore) -> Remark:
+    figure = f"accuracy {between(number(score.accuracy, 2), number(score.accuracy_error, 2))}, where 0.5 is guessing"
+    if score.p_value >= 0.05:
+        return Remark("good", f"A classifier does not tell its samples from held-out rows ({figure}).")
+    if score.accuracy < 0.6:
+        return Remark(
+            "mixed", f"A classifier tells its samples from held-out rows a little better than chance ({figure})."
+        )
+    return Remark("bad", f"A classifier tells its samples from held-out rows ({figure}).")
+
+
+def key_figures(scored: Likelihood, classifier: TwoSampleScore | None, rows: int) -> list[dict[str, str]]:
+    """The few numbers at the head of the page: value, standard error, what it is."""
+    relation = EXACTNESS[scored.symbol][0]
+    found = [
+        {
+            "value": ("" if relation == "=" else f"{relation} ") + number(scored.score.mean, 2),
+            "error": number(scored.score.standard_error, 2),
+            "label": f"nats per row, mean over {rows:,} held-out rows",
+        }
+    ]
+    if scored.gain is not None:
+        gain = {"value": number(scored.gain.mean, 2, sign=True), "error": number(scored.gain.standard_error, 2)}
+        found.append({**gain, "label": f"nats per row gained over the best baseline, {scored.best}"})
+    if classifier is not None:
+        hits = {"value": number(classifier.accuracy, 2), "error": number(classifier.accuracy_error, 2)}
+        found.append({**hits, "label": "accuracy of a classifier that tells samples from data; 0.5 is guessing"})
+    return found
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """The training curve and the sentence below it."""
+
+    picture: Picture | None
+    sentence: str
+
+
+def training_record(record: Mapping[str, Any]) -> TrainingRecord:
+    """The curve of `history`, and how training ended."""
+    picture = plots.training_plot(record.get("history") or [], record.get("best_epoch"))
+    ends = {
+        "converged": "it went through all its epochs",
+        "patience": "the validation score stopped improving",
+        "limit": "it reached its limit of steps or time",
+        "callback": "a callback ended it",
+        "interrupted": "it was interrupted",
+        "nonfinite": "the loss was no longer finite",
+    }
+    parts = []
+    if record.get("train_rows"):
+        held = record.get("validation_rows") or 0
+        chosen = f", {held:,} more chose when to stop" if held else "; no rows were kept to choose when to stop"
+        parts.append(f"{record['train_rows']:,} rows trained the model{chosen}.")
+    if record.get("epochs") is not None:
+        seconds = record.get("seconds")
+        took = f" in {duration(seconds)}" if seconds is not None else ""
+        ended = ends.get(str(record.get("stopped")), "")
+        parts.append(
+            f"Training took {record['epochs']:,} epochs{took}" + (f" and ended because {ended}." if ended else ".")
+        )
+    return TrainingRecord(picture, " ".join(parts))
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The latent's tests in words, and their picture."""
+
+    result: LatentNormality
+    picture: Picture
+    shown: int
+    rejected: int
+    tests: list[dict[str, str]]
+    tone: str
+    verdict: str
+
+
+def latent(latents: Array | None) -> Latent | None:
+    """Tests that latent codes are standard normal; the dimensions that are farthest from it are drawn."""
+    if latents is None or np.asarray(latents).ndim != 2 or np.asarray(latents).shape[1] == 0 or len(latents) < 2:
+        return None
+    result = latent_normality(latents)
+    worst = np.sort(np.argsort(-result.ks, kind="stable")[:QQ_DIMENSIONS])
+    rejected = int((result.adjusted < 0.05).sum())
+    d = result.dimensions
+    tests = [
+        {
+            "name": "each dimension: Anderson–Darling, Holm",
+            "size": f"largest KS distance {number(float(result.ks.max()), 3)}",
+            "p": p_value(float(result.adjusted.min())),
+            "reads": f"dimensions that depart at 5\u00a0%: {rejected} of {d}",
+        },
+        {
+            "name": "jointly: squared radius against χ², Anderson–Darling",
+            "size": f"mean squared radius {number(result.mean_squared_radius, 2)} per dimension (1 expected)",
+            "p": p_value(result.radius.p_value),
+            "reads": _radius_reads(result),
+        },
+    ]
+    if result.correlation is not None:
+        tests.append(
+            {
+                "name": "jointly: all correlations zero, Schott",
+                "size": f"largest |r| {number(result.largest_correlation, 2)}",
+                "p": p_value(result.correlation.p_value),
+                "reads": "no correlation found" if result.correlation.p_value >= 0.05 else "dimensions still correlate",
+            }
+        )
+    smallest = min(float(result.adjusted.min()), result.joint_p_value)
+    if smallest >= 0.05:
+        tone, text = "good", f"The latent of {result.rows:,} held-out rows is compatible with the standard normal."
+    else:
+        parts = [f"{rejected} of {d} dimensions"] if rejected else []
+        parts += ["the joint test"] if result.joint_p_value < 0.05 else []
+        small = float(result.ks.max()) < 0.1 and abs(result.mean_squared_radius - 1) < 0.1
+        tone = "mixed" if small else "bad"
+        text = f"The latent departs from the standard normal ({' and '.join(parts)} at 5\u00a0%)"
+        text += ", but not far." if small else "."
+    return Latent(result, plots.qq_plot(result, list(worst)), len(worst), rejected, tests, tone, text)
+
+
+def _radius_reads(result: LatentNormality) -> str:
+    if result.radius.p_value >= 0.05:
+        return "the spread is right"
+    if result.mean_squared_radius > 1.05:
+        return "too wide: rows surprise the model more often than it expects"
+    if result.mean_squared_radius < 0.95:
+        return "too narrow: the model expects more spread than there is"
+    return "the spread is right on average, but not its distribution"
+
+
+def two_sample(score: TwoSampleScore | None) -> dict[str, str] | None:
+    """The classifier's score as text."""
+    if score is None:
+        return None
+    return {
+        "accuracy": between(number(score.accuracy, 3), number(score.accuracy_error, 3)),
+        "auc": between(number(score.auc, 3), number(score.auc_error, 3)),
+        "p": p_value(score.p_value) if score.p_value < 1e-4 else f"=\u00a0{p_value(score.p_value)}",
+        "rows": f"{score.rows:,}",
+        "fitted": f"{score.fitted_rows:,}",
+        "classifier": score.classifier,
+    }
+
+
+def how_made(
+    spec: Mapping[str, Any], training: Mapping[str, Any], settings: Mapping[str, Any], versions: Mapping[str, str]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Titled lists of names and values: the system, training, other settings, versions; empty ones left out."""
+    record = {k: v for k, v in training.items() if k not in {"history", "config"} and not isinstance(v, Mapping)}
+    config = training.get("config") or {}
+    parts = [
+        ("System", spec),
+        ("Training record", record),
+        ("Training settings", config),
+        ("Data and options", settings),
+        ("Versions", versions),
+    ]
+    return [(title, [(str(k), plain(v)) for k, v in values.items()]) for title, values in parts if values]
+
+
+def formulas() -> dict[str, str]:
+    """The page's formulas as MathML."""
+    try:
+        from latex2mathml.converter import convert
+    except ImportError:
+        raise DataError("the report needs latex2mathml: pip install 'pushforward[plot]'") from None
+    sources = {
+        "flow": r"\log\, p(x) = \log\, p_Z(f(x)) + \log\left|\,\det \frac{\partial f(x)}{\partial x}\right|",
+        "mean": r"\bar\ell = \frac{1}{N}\sum_{i=1}^{N} \log\, p(x_i)",
+        "radius": r"{\|z\|}^2 \sim \chi^2_D",
+        "normal": r"z \sim \mathcal{N}(0, I)",
+    }
+    # The namespace is implied in HTML, and this keeps the page free of addresses.
+    return {
+        name: convert(source).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+        for name, source in sources.items()
+    }
