@@ -1,0 +1,191 @@
+"""A model of table rows: labels and missingness exactly, the numbers given them by any flow.
+
+A row is d, its discrete facts (the label of each categorical column, with one more label for missing, and one bit for each
+numeric column that can be missing), and c, its numbers:
+
+    p(row) = p(d) p(c | d)
+
+p(d) is autoregressive over softmaxes; p(c | d) is a system of the registry, given the one-hot code of d as context, behind
+the layers of `columns`. Constants add nothing. The measure is mixed: counting for labels, integers and missingness, Lebesgue
+in the columns' own units for continuous ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import Chain, Distribution, Flow, Spec, spec_from_dict
+from ..distributions import AutoregressiveCategorical
+from ..errors import DataError, SpecError
+from .columns import column_layers
+from .schema import Schema
+from .space import TableSpace
+
+
+class TableModel(Distribution):
+    """The distribution of a table's rows: (C,) float64 in raw units, as `Schema.encode` gives and `Schema.decode` takes.
+
+    log_prob is in nats and float64, a density for continuous columns and a probability for the others. It is exact when no
+    column is an integer and no number can be missing; otherwise a noisy lower bound.
+
+    Args:
+        schema: of the table.
+        spec: of the flow of the numeric columns, with `features` their number and `context` the length of the one-hot code
+            of the discrete facts; None for a table without numeric columns.
+        label_hidden: widths of the hidden layers of the labels' network.
+
+    Raises:
+        DataError: every column is constant.
+        SpecError: the spec does not fit the schema.
+    """
+
+    space: TableSpace
+
+    def __init__(self, schema: Schema, spec: Spec | None, label_hidden: tuple[int, ...] = (64, 64)) -> None:
+        super().__init__()
+        self.schema, self.spec, self.label_hidden = schema, spec, tuple(label_hidden)
+        self.space = TableSpace(schema.columns)
+        columns = schema.columns
+        self.number_at = [i for i, column in enumerate(columns) if column.numeric]
+        self.fact_at = [i for i, column in enumerate(columns) if column.classes > 1]
+        self.classes = tuple(columns[i].classes for i in self.fact_at)
+        self.offsets = [sum(self.classes[:k]) for k in range(len(self.classes))]
+        if not self.number_at and not self.fact_at:
+            raise DataError("expected a column with different values, got a table whose columns are all constant")
+        _require_fit(schema, spec)
+        self.labels = AutoregressiveCategorical(self.classes, hidden=self.label_hidden) if self.fact_at else None
+        self.numbers = None if spec is None else self._number_model(spec)
+
+    def _number_model(self, spec: Spec) -> Flow:
+        columns = [self.schema.columns[i] for i in self.number_at]
+        bit = {i: offset + 1 for i, offset in zip(self.fact_at, self.offsets, strict=True)}
+        layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
+        inner = spec.build()
+        if isinstance(inner, Flow) and inner.embed is None:
+            return Flow(Chain(*layers, inner.chain), inner.base)
+        return Flow(Chain(*layers), inner)
+
+    def _split(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The discrete facts (B, F) int64 and their one-hot code (B, L); None without any."""
+        if self.labels is None:
+            return None, None
+        columns = [self.schema.columns[i] for i in self.fact_at]
+        given = x[:, torch.tensor(self.fact_at, device=x.device)]
+        labelled = torch.tensor([column.kind == "categorical" for column in columns], device=x.device)
+        absent = torch.tensor([column.classes - 1 for column in columns], device=x.device)
+        facts = torch.where(given.isnan(), absent, (given.nan_to_num() * labelled).long())
+        return facts, self._code(facts)
+
+    def _code(self, facts: Tensor) -> Tensor:
+        code = torch.zeros(facts.shape[0], sum(self.classes), dtype=self.dtype, device=facts.device)
+        return code.scatter(1, facts + torch.tensor(self.offsets, device=facts.device), 1.0)
+
+    def _numbers_of(self, x: Tensor) -> Tensor:
+        return x[:, torch.tensor(self.number_at, device=x.device)]
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        facts, code = self._split(x)
+        logp = x.new_zeros(x.shape[0])
+        if self.labels is not None and facts is not None:
+            logp = logp + self.labels._log_prob(facts, None)
+        if self.numbers is not None:
+            logp = logp + self.numbers._log_prob(self._numbers_of(x), code)
+        return logp
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        logp = torch.zeros(n, dtype=torch.float64, device=self.device)
+        facts, code, numbers = None, None, None
+        if self.labels is not None:
+            facts, log_labels = self.labels._sample(n, None)
+            code, logp = self._code(facts), logp + log_labels
+        if self.numbers is not None:
+            numbers, log_numbers = self.numbers._sample(n, code)
+            logp = logp + log_numbers
+        return self._joined(n, facts, numbers), logp
+
+    def _joined(self, n: int, facts: Tensor | None, numbers: Tensor | None) -> Tensor:
+        x: list[Tensor] = []
+        for i, column in enumerate(self.schema.columns):
+            if numbers is not None and column.numeric:
+                x.append(numbers[:, self.number_at.index(i)])
+                continue
+            value = torch.full((n,), column.value, dtype=torch.float64, device=self.device)
+            if facts is not None and i in self.fact_at:
+                fact = facts[:, self.fact_at.index(i)]
+                value = value if column.kind == "constant" else fact.double()
+                value = value.masked_fill(fact == column.classes - 1, math.nan) if column.missing else value
+            x.append(value)
+        return torch.stack(x, 1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The latent code of the numeric columns, given the discrete facts: (*batch, C) -> (*batch, features).
+
+        Raises:
+            DataError: there are no numeric columns.
+        """
+        if self.numbers is None:
+            raise DataError("expected numeric columns to encode, got a table of labels only")
+        x, _, batch = self._flatten(x, None)
+        z = self.numbers.chain(self._numbers_of(x), self._split(x)[1])[0]
+        return z.reshape(*batch, *z.shape[1:])
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Start the flow of the numeric columns on the batch."""
+        if self.numbers is not None:
+            self.numbers.init_from(self._numbers_of(x), self._split(x)[1])
+
+
+def table_model(
+    schema: Schema, system: str = "nsf", *, label_hidden: tuple[int, ...] = (64, 64), **fields: Any
+) -> TableModel:
+    """A model of a table with any system of the registry: `table_model(schema, "maf", layers=8)`.
+
+    Args:
+        schema: of the table.
+        system: name of the flow for the numeric columns; unused when there are none.
+        label_hidden: widths of the hidden layers of the labels' network.
+        fields: arguments of the system, without `features` and `context`, which follow from the schema.
+
+    Raises:
+        SpecError: the system or one of its arguments is unknown, or it takes no context and the table needs one.
+        DataError: every column is constant.
+    """
+    for name in ("features", "context"):
+        if name in fields:
+            raise SpecError(f"expected no argument {name!r}: it follows from the table's columns")
+    features, context = _sizes(schema)
+    if features == 0:
+        return TableModel(schema, None, label_hidden)
+    from .. import systems  # noqa: F401  (registers every system)
+
+    known = Spec.registry.get(system)
+    if known is not None and context and not _takes_context(known):
+        raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
+    sizes = {"features": features, "context": context} if context else {"features": features}
+    return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden)
+
+
+def _sizes(schema: Schema) -> tuple[int, int]:
+    """Number of numeric columns, and length of the one-hot code of the discrete facts."""
+    features = sum(column.numeric for column in schema.columns)
+    return features, sum(column.classes for column in schema.columns if column.classes > 1)
+
+
+def _takes_context(system: type[Spec]) -> bool:
+    return "context" in {field.name for field in dataclasses.fields(system)}
+
+
+def _require_fit(schema: Schema, spec: Spec | None) -> None:
+    features, context = _sizes(schema)
+    given = (0, 0) if spec is None else (getattr(spec, "features", 0), getattr(spec, "context", 0))
+    wanted = (features, context if features else 0)
+    if given != wanted:
+        raise SpecError(
+            f"expected a system with features={wanted[0]} and context={wanted[1]} for this table, "
+            f"got features={given[0]} and context={given[1]}"
+        )

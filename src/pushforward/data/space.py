@@ -1,0 +1,161 @@
+"""What is known of a table's columns, and the space of its rows.
+
+A row is a vector of float64: numbers as they are, labels as codes 0 ... K - 1, NaN where a value is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..core import Space
+
+Kind = Literal["continuous", "integer", "categorical", "constant"]
+Storage = Literal["float64", "int64", "bool", "str"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What is known of one column.
+
+    Args:
+        name: of the column.
+        kind: "continuous", "integer", "categorical" or "constant".
+        storage: type of the values in the table: "float64", "int64", "bool" or "str".
+        missing: whether a value can be missing.
+        categories: labels of a categorical column, or of a constant one that is not a number.
+        value: of a constant number.
+        low: lower bound of a continuous column, smallest value of an integer one; None for no bound.
+        high: upper bound or largest value, likewise.
+        edge: distance by which values exactly on a bound are moved inside, in the column's units.
+        loc: mean of the training rows on the unbounded coordinate.
+        scale: their standard deviation.
+    """
+
+    name: str
+    kind: Kind
+    storage: Storage = "float64"
+    missing: bool = False
+    categories: tuple[str, ...] = ()
+    value: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    edge: float = 0.0
+    loc: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the flow models it: continuous and integer columns."""
+        return self.kind in ("continuous", "integer")
+
+    @property
+    def classes(self) -> int:
+        """Values of its discrete fact: its labels, with one more for missing; 2 for a missingness bit; 1 for none."""
+        return (len(self.categories) if self.kind == "categorical" else 1) + self.missing
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest value in a row vector; infinite where there is no bound."""
+        if self.kind == "categorical":
+            return 0.0, float(len(self.categories) - 1)
+        if self.kind == "constant":
+            return self.value, self.value
+        return (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class TableSpace(Space):
+    """Rows of a table, (C,) in float64 whatever the model's dtype; NaN is a missing value where the column can have one.
+
+    Args:
+        columns: of the table.
+    """
+
+    columns: tuple[Column, ...]
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        object.__setattr__(self, "columns", tuple(columns))
+        super().__init__((len(self.columns),))
+
+    def __repr__(self) -> str:
+        names = [repr(column.name) for column in self.columns[:6]] + ["..."] * (len(self.columns) > 6)
+        return f"a table of {len(self.columns)} columns ({', '.join(names)})"
+
+    @property
+    def allows_missing(self) -> bool:
+        """Whether NaN is allowed in any column."""
+        return any(column.missing for column in self.columns)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether no column is continuous."""
+        return all(column.kind != "continuous" for column in self.columns)
+
+    @property
+    def bounded(self) -> bool:
+        """False only when every column is continuous, unbounded and never missing."""
+        return self.allows_missing or any(
+            column.kind != "continuous" or column.support != (-math.inf, math.inf) for column in self.columns
+        )
+
+    def event_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """float64."""
+        return torch.float64
+
+    def finite(self, x: Tensor) -> Tensor:
+        """Finite entries, and NaN in the columns that can have missing values."""
+        if x.shape[-1:] != self.shape:
+            return x.isfinite()
+        return x.isfinite() | (x.isnan() & self._flags("missing", x))
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Rows in which every number is in its range and every label known."""
+        low, high = self._limits(x)
+        present = x.isfinite() & (x >= low) & (x <= high) & (~self._whole(x) | (x == x.round()))
+        return (present | (x.isnan() & self._flags("missing", x))).all(1)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Numbers moved to the nearest one in range; where there is none, to a value in the middle of the column."""
+        low, high = self._limits(x)
+        middle = torch.where(low == -math.inf, torch.where(high == math.inf, self._values("loc", x), high), low)
+        moved = torch.where(self._whole(x), x.round(), x).clamp(low, high)
+        usable = moved.isfinite() | (x.isnan() & self._flags("missing", x))
+        return torch.where(usable, moved, middle)
+
+    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Rows from independent columns, a fifth of the values missing where they can be; `dtype` is ignored."""
+        x = torch.stack([_random(column, n) for column in self.columns], 1)
+        return x.masked_fill((torch.rand(n, self.size) < 0.2) & self._flags("missing", x), math.nan)
+
+    def _limits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        limits = torch.tensor([c.support for c in self.columns], dtype=torch.float64, device=x.device)
+        return limits[:, 0], limits[:, 1]
+
+    def _flags(self, field: str, x: Tensor) -> Tensor:
+        return torch.tensor([getattr(c, field) for c in self.columns], dtype=torch.bool, device=x.device)
+
+    def _values(self, field: str, x: Tensor) -> Tensor:
+        return torch.tensor([getattr(c, field) for c in self.columns], dtype=torch.float64, device=x.device)
+
+    def _whole(self, x: Tensor) -> Tensor:
+        return torch.tensor([c.kind in ("integer", "categorical") for c in self.columns], device=x.device)
+
+
+def _random(column: Column, n: int) -> Tensor:
+    low, high = column.support
+    if column.kind in ("integer", "categorical"):
+        return (low + torch.rand(n, dtype=torch.float64) * (high - low + 1)).floor().clamp_max(high)
+    if column.kind == "constant":
+        return torch.full((n,), column.value, dtype=torch.float64)
+    z = column.loc + column.scale * torch.randn(n, dtype=torch.float64)
+    if column.low is not None and column.high is not None:
+        return low + (high - low) * z.sigmoid()
+    if column.low is not None:
+        return low + z.exp()
+    return z if column.high is None else high - (-z).exp()

@@ -1,0 +1,273 @@
+"""One-file models: the weights as safetensors, and beside them, as JSON, all that rebuilds the model. Nothing is unpickled.
+
+    8 bytes        length of the header
+    header         JSON: name, type, shape and place of each tensor, and "__metadata__" with
+                       "pushforward"  the document, JSON: format, version, model, spec, schema, dtype, training, tensors' hash
+                       "sha256"       hash of the document
+    the tensors
+
+Both hashes together cover every byte that has a meaning. Masks, orders and other buffers that are not in the state are
+rebuilt from the spec.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from .core import Distribution, Spec, spec_from_dict
+from .data import Schema, TableModel
+from .data.formats import atomic_output, reason
+from .errors import DataError, FileError, SpecError
+
+FORMAT = 1
+"""Version of the layout that is written; older ones can be read, newer ones not."""
+KEY = "pushforward"
+ENTRIES = ("format", "version", "dtype", "model", "spec", "schema", "training", "tensors")
+LARGEST_HEADER = 100_000_000
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a model file holds.
+
+    Args:
+        model: with its weights, in evaluation mode, on the CPU.
+        spec: of the system; None for a table without numeric columns.
+        schema: of the table; None when the model is not one of a table.
+        training: the record that was saved with it; empty if none was.
+        version: of the library that wrote the file.
+    """
+
+    model: Distribution
+    spec: Spec | None
+    schema: Schema | None
+    training: dict[str, Any]
+    version: str
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: Distribution,
+    *,
+    spec: Spec | Mapping[str, Any] | None,
+    schema: Schema | None = None,
+    training: Any = None,
+) -> None:
+    """Write a model to one file, which appears whole or not at all.
+
+    Args:
+        path: of the file, usually ending in .flow.
+        model: built by `spec`, or a `TableModel`.
+        spec: of the system, or its `to_dict()`; a TableModel's own spec is used when None.
+        schema: of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
+        training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
+
+    Raises:
+        FileError: the path cannot be written.
+        SpecError: there is no spec, or it does not build this model.
+        DataError: a schema came with a model that is not one of a table, or one of other columns.
+    """
+    from . import __version__
+
+    spec = spec_from_dict(spec) if isinstance(spec, Mapping) else spec
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "version": __version__,
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+    if isinstance(model, TableModel):
+        spec, schema = model.spec if spec is None else spec, schema or model.schema
+        if schema.columns != model.schema.columns:
+            raise DataError("expected the schema that the model was made with, got one of other columns")
+        document |= {"model": "table", "label_hidden": list(model.label_hidden), "schema": schema.to_dict()}
+    elif spec is None:
+        raise SpecError("expected the spec that built the model, got none; pass spec=")
+    elif schema is not None:
+        raise DataError(f"expected a table's model to go with a schema, got a {type(model).__name__}")
+    else:
+        document |= {"model": "system", "schema": None}
+    document["spec"] = None if spec is None else spec.to_dict()
+    document["training"] = _plain(training)
+    document["tensors"] = _hash(tensors)
+    _require_same(
+        tensors, _built(document).state_dict(), SpecError, "expected a spec that builds this model, got one that"
+    )
+    text = json.dumps(document, default=_plain)
+    content = save_tensors(tensors, {KEY: text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
+    with atomic_output(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load(path: str | os.PathLike[str]) -> Saved:
+    """Read a model file, rebuild the model and check every tensor's name, shape, type and value.
+
+    Raises:
+        FileError: the file is missing, truncated, corrupted, foreign, or written by a newer version.
+    """
+    name = os.fspath(path)
+    document = _document(name)
+    try:
+        with open(name, "rb") as file:
+            tensors = load_tensors(file.read())
+    except OSError as error:
+        raise FileError(f"{name} cannot be read: {reason(error)}") from None
+    except (SafetensorError, KeyError, ValueError, RuntimeError, MemoryError):
+        raise FileError(f"{name} is truncated or corrupted; get it again from where it came") from None
+    if _hash(tensors) != document["tensors"]:
+        raise FileError(f"{name} is corrupted: its weights are not those that were saved; get it again")
+    try:
+        model = _built(document)
+        schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
+        spec = None if document["spec"] is None else spec_from_dict(document["spec"])
+    except (SpecError, DataError) as error:
+        raise FileError(f"{name} holds a model that this version cannot build: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
+        raise FileError(f"{name} holds a description of a model that makes none ({type(error).__name__})") from None
+    _require_same(tensors, model.state_dict(), FileError, f"{name} does not fit the model that it describes: it")
+    model.load_state_dict(tensors)
+    return Saved(model.eval(), spec, schema, document["training"], document["version"])
+
+
+def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document of a model file, without reading its weights.
+
+    Returns:
+        format, version, model ("table" or "system"), spec, schema, dtype, training, parameters (numbers in the file).
+
+    Raises:
+        FileError: as `load`, as far as the header tells.
+    """
+    document = _document(os.fspath(path))
+    return {key: value for key, value in document.items() if key != "tensors"}
+
+
+def _document(name: str) -> dict[str, Any]:
+    header = _header(name)
+    metadata = header.get("__metadata__")
+    text = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(text, str):
+        raise FileError(f"{name} is a safetensors file, but not one that pushforward wrote")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise FileError(f"{name} is corrupted: its description is not JSON; get it again")
+    layout = document.get("format")
+    if isinstance(layout, int) and layout > FORMAT:
+        raise FileError(
+            f"{name} has format {layout}, written by pushforward {document.get('version', 'of unknown version')}; "
+            f"this version reads up to format {FORMAT}, so update pushforward"
+        )
+    if metadata.get("sha256") != hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest():
+        raise FileError(f"{name} is corrupted: its description is not the one that was saved; get it again")
+    if not isinstance(layout, int) or not {"version", "model", "spec", "schema", "dtype", "training", "tensors"} <= set(
+        document
+    ):
+        raise FileError(f"{name} is not a model file of pushforward: its description is incomplete")
+    document["parameters"] = sum(_count(entry) for key, entry in header.items() if key != "__metadata__")
+    return document
+
+
+def _header(name: str) -> dict[str, Any]:
+    """The JSON header, after checking its length against the file's before anything of that size is read."""
+    if not os.path.exists(name):
+        raise FileError(f"expected a model file at {name}, got none; check the path")
+    if os.path.isdir(name):
+        raise FileError(f"expected a model file at {name}, got a directory")
+    try:
+        size = os.path.getsize(name)
+        with open(name, "rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if size == 0:
+                raise FileError(f"{name} is empty")
+            if len(start) < 8 or length > min(size - 8, LARGEST_HEADER):
+                raise FileError(f"{name} is truncated, or not a model file of pushforward")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise FileError(f"{name} cannot be read: {reason(error)}") from None
+    except FileError:
+        raise
+    except (ValueError, RecursionError):
+        raise FileError(f"{name} is corrupted, or not a model file of pushforward") from None
+    if not isinstance(header, dict):
+        raise FileError(f"{name} is corrupted, or not a model file of pushforward")
+    return header
+
+
+def _count(entry: Any) -> int:
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    return int(np.prod(shape)) if isinstance(shape, list) and all(isinstance(s, int) for s in shape) else 0
+
+
+def _built(document: Mapping[str, Any]) -> Distribution:
+    """The model with fresh weights; the random state is left as it was."""
+    spec = None if document["spec"] is None else spec_from_dict(document["spec"])
+    with torch.random.fork_rng(devices=[]):
+        model: Distribution
+        if document["model"] == "table":
+            model = TableModel(Schema.from_dict(document["schema"]), spec, tuple(document["label_hidden"]))
+        elif document["model"] == "system" and spec is not None:
+            model = spec.build()
+        else:
+            raise SpecError(f"expected a model of kind 'table' or 'system', got {document['model']!r}")
+    return model.to(DTYPES[document["dtype"]])
+
+
+def _require_same(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], error: type[SpecError] | type[FileError], start: str
+) -> None:
+    """Refuse missing and extra tensors, other shapes and other types; `start` begins the sentence."""
+    for name in sorted(set(wanted) - set(tensors)):
+        raise error(f"{start} lacks the tensor {name!r}")
+    for name, tensor in tensors.items():
+        if name not in wanted:
+            raise error(f"{start} has an unknown tensor {name!r}")
+        shape, expected = tuple(tensor.shape), tuple(wanted[name].shape)
+        if shape != expected or tensor.dtype != wanted[name].dtype:
+            raise error(
+                f"{start} has {name!r} of shape {shape} and {tensor.dtype}, not {expected} and {wanted[name].dtype}"
+            )
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    """Over names, types, shapes and bytes, in the order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON knows, from records, arrays and paths."""
+    if value is None:
+        return {}
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (np.ndarray, np.generic, Tensor)):
+        return value.tolist()
+    return str(value)
