@@ -46,3 +46,24 @@ def write_systems_page(folder: Path) -> None:
 
 
 write_systems_page(Path(__file__).parent)
+
+
+def plain_docstring(_app: object, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Docstrings are plain text: indented formulas become literal blocks, stars and bars are not markup."""
+    sections = ("Args:", "Returns:", "Raises:", "Yields:", "Attributes:")
+    out: list[str] = []
+    in_section = literal = False
+    for line in lines:
+        indented = line.startswith("    ")
+        if line.strip() and not indented:
+            in_section, literal = line.strip() in sections, False
+        if indented and not in_section and not literal and (not out or not out[-1].strip()):
+            out += ["::", ""]
+            literal = True
+        out.append(line if literal else line.replace("*", "\\*").replace("|", "\\|"))
+    lines[:] = out
+
+
+def setup(app: object) -> None:
+    """Run before napoleon reads the sections."""
+    app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # type: ignore[attr-defined]

@@ -163,3 +163,20 @@ def test_a_system_must_declare_itself():
             name, family, paper = "nsf", "none", "none"
 
     assert Spec.registry["nsf"] is pf.systems.NSF
+
+
+def test_labels_start_at_their_frequencies():
+    from pushforward.distributions import AutoregressiveCategorical
+
+    torch.manual_seed(0)
+    x = torch.stack([torch.randint(0, 3, (900,)), (torch.rand(900) < 0.9).long()], 1)
+    model = AutoregressiveCategorical((3, 2), hidden=(8,))
+    initialise(model, x)
+    frequency = float((x[:, 1] == 1).double().mean())
+    difference = model.log_prob(torch.tensor([[0, 1]])) - model.log_prob(torch.tensor([[0, 0]]))
+    expected = torch.tensor((900 * frequency + 1) / (900 * (1 - frequency) + 1)).log()
+    torch.testing.assert_close(difference[0], expected, atol=1e-5, rtol=1e-5)
+    model.net.out.weight.data.fill_(0.1)
+    before = model.net.out.bias.clone()
+    initialise(model, 1 - x.clamp_max(1))
+    assert torch.equal(model.net.out.bias, before)

@@ -135,9 +135,12 @@ class TableModel(Distribution):
         return z.reshape(*batch, *z.shape[1:])
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start the flow of the numeric columns on the batch."""
+        """Start the labels at their frequencies, and the flow of the numeric columns on the batch."""
+        labels, given = self._split(x)
+        if self.labels is not None and labels is not None:
+            self.labels.init_from(labels)
         if self.numbers is not None:
-            self.numbers.init_from(self._numbers_of(x), self._split(x)[1])
+            self.numbers.init_from(self._numbers_of(x), given)
 
 
 def table_model(

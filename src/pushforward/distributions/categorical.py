@@ -46,6 +46,13 @@ class AutoregressiveCategorical(Distribution):
         labels = torch.arange(self.most)
         self.register_buffer("allowed", labels[None] < torch.tensor(classes)[:, None], persistent=False)
 
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """A fresh network starts at the labels' frequencies in the batch, one added to each count."""
+        if bool(self.net.out.weight.any()):
+            return
+        counts = F.one_hot(x, self.most).sum(0) + 1
+        self.net.out.bias.data.copy_(counts.to(self.dtype).log().masked_fill(~self.allowed, 0.0).flatten())
+
     def _logits(self, x: Tensor, context: Tensor | None) -> Tensor:
         codes = F.one_hot(x, self.most).to(self.dtype).flatten(1)
         logits = self.net(codes, context)
