@@ -28,11 +28,15 @@ napoleon_use_rtype = False
 def write_systems_page(folder: Path) -> None:
     """One section for each registered system: what it is, its paper, its arguments, what its log_prob is."""
     words = {"=": "exact", ">=": "lower bound", "<=": "upper bound", "~": "approximate"}
-    lines = ["# Systems", "", "Written from the registry when these pages are built; `pushforward systems` prints the same."]
+    lines = [
+        "# Systems",
+        "",
+        "Written from the registry when these pages are built; `pushforward systems` prints the same.",
+    ]
     for name, cls in sorted(Spec.registry.items()):
         symbol = next(cls.cases()).build().exactness.symbol
         head = (cls.__doc__ or "").strip().split("\n\nArgs:")[0]
-        fields = [f for f in dataclasses.fields(cls)]
+        fields = dataclasses.fields(cls)
         lines += ["", f"## {name}", "", "\n".join(line.strip() for line in head.splitlines()), ""]
         lines += [f"*{cls.family}* · {words[symbol]} · {cls.paper} · `pf.systems.{cls.__name__}`", ""]
         lines += ["| argument | default |", "| --- | --- |"]

@@ -20,7 +20,9 @@ def main() -> None:
         torch.manual_seed(0)
         flow = pf.systems.NSF(features=2, layers=3, hidden=64, bins=16, bound=6.0).build()
         x = density.sample(50_000)
-        pf.fit(flow, x, validation=0.1, lr=2e-3, batch_size=512, epochs=30, schedule="cosine", ema=0.995, progress=False)
+        pf.fit(
+            flow, x, validation=0.1, lr=2e-3, batch_size=512, epochs=30, schedule="cosine", ema=0.995, progress=False
+        )
         axis = torch.linspace(-4.5, 4.5, 300)
         grid = torch.cartesian_prod(axis, axis)
         with torch.no_grad():

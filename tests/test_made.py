@@ -40,7 +40,9 @@ def many_passes(layer, z, context):
 
 
 CONFIGURATIONS = [
-    pytest.param(features, hidden, residual, context, id=f"D{features}-{hidden}-{'res' if residual else 'mlp'}-c{context}")
+    pytest.param(
+        features, hidden, residual, context, id=f"D{features}-{hidden}-{'res' if residual else 'mlp'}-c{context}"
+    )
     for features, (hidden, residual), context in itertools.product(
         (1, 2, 7, 8, 9, 25),
         (((6,), False), ((30, 20), False), ((16, 16, 16), True), ((3,) * 5, True)),
@@ -66,7 +68,9 @@ def test_unrolled_inverse_is_the_inverse_of_many_passes(features, hidden, residu
 
 
 @pytest.mark.parametrize(
-    "scalar", [Additive(), Affine(), GatedAffine(), RationalQuadratic(4), LogisticMixture(3)], ids=lambda s: type(s).__name__
+    "scalar",
+    [Additive(), Affine(), GatedAffine(), RationalQuadratic(4), LogisticMixture(3)],
+    ids=lambda s: type(s).__name__,
 )
 def test_unrolled_gradients_are_those_of_many_passes(scalar):
     net = MADE(10, scalar.n, hidden=(12, 12, 12), residual=True, context=2, activation="tanh")
@@ -80,7 +84,9 @@ def test_unrolled_gradients_are_those_of_many_passes(scalar):
         x, dlogp = inverse(z, c)
         results.append(torch.autograd.grad((weights * x).sum() + dlogp.sum(), wanted, allow_unused=True))
     for fast, slow in zip(*results, strict=True):
-        torch.testing.assert_close(torch.zeros(()) if fast is None else fast, slow, atol=1e-7, rtol=1e-6, check_dtype=False)
+        torch.testing.assert_close(
+            torch.zeros(()) if fast is None else fast, slow, atol=1e-7, rtol=1e-6, check_dtype=False
+        )
 
 
 def test_output_of_rank_r_sees_only_inputs_before_it():
@@ -125,7 +131,7 @@ def test_masks_cover_every_coordinate():
 
 
 def test_bad_arguments():
-    with pytest.raises(SpecError, match="permutation of 0 ... 2"):
+    with pytest.raises(SpecError, match=r"permutation of 0 \.\.\. 2"):
         MADE(3, 1, order=(0, 0, 1))
     with pytest.raises(SpecError, match="odd number of equal hidden widths"):
         MADE(3, 1, hidden=(8, 8), residual=True)

@@ -4,6 +4,8 @@ import pushforward as pf
 flow = pf.systems.NSF(features=2).build()
 result = pf.fit(flow, x)
 flow.log_prob(x), flow.sample(1000)
+
+Importing it imports little; its parts, and torch with them, are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -11,17 +13,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
-from . import core, distributions, errors, systems, transforms
-from .core import Chain, Distribution, Exactness, Flow, Inverse, Spec, Transform, build, initialise
+from . import errors
 
 if TYPE_CHECKING:
+    from . import core, distributions, systems, transforms
+    from .core import Chain, Distribution, Exactness, Flow, Inverse, Spec, Transform, build, initialise
     from .estimator import FlowDensity
     from .serialize import load, save
     from .training import fit
 
-_LAZY = {"fit": "training", "load": "serialize", "save": "serialize", "FlowDensity": "estimator"}
+__version__ = "0.1.0"
 
 __all__ = [
     "Chain",
@@ -44,11 +45,46 @@ __all__ = [
     "transforms",
 ]
 
+_MODULES = frozenset(
+    (
+        "conformance",
+        "core",
+        "data",
+        "diagnostics",
+        "distributions",
+        "functional",
+        "laws",
+        "networks",
+        "objectives",
+        "report",
+        "serialize",
+        "systems",
+        "training",
+        "transforms",
+    )
+)
+_CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Spec", "Transform", "build", "initialise")
+_HOMES = {
+    **dict.fromkeys(_CORE, "core"),
+    "FlowDensity": "estimator",
+    "fit": "training",
+    "load": "serialize",
+    "save": "serialize",
+}
+"""Where each public name lives."""
+
 
 def __getattr__(name: str) -> Any:
-    """Import what needs more than torch only when it is asked for."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
-    if name in {"conformance", "data", "diagnostics", "laws", "objectives", "report", "serialize", "training"}:
+    """Import a part when it is first asked for (PEP 562)."""
+    if name in _MODULES:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names and parts, imported or not."""
+    return sorted({*globals(), *__all__, *_MODULES})

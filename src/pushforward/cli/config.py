@@ -1,0 +1,77 @@
+"""Options from a TOML file: those that neither a flag nor the environment has given.
+
+[fit]
+lr = 1e-3
+kind = {age = "integer"}        # as --kind age=integer
+set = {layers = 5, hidden = [128, 128]}
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cyclopts import App
+from cyclopts.argument import ArgumentCollection
+from cyclopts.config import Dict
+
+from ..errors import FileError
+from .problems import UsageError
+
+
+def options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Add the options of the file that `--config` names, a step in how cyclopts collects arguments.
+
+    Raises:
+        FileError: the file cannot be read.
+        UsageError: it is no TOML, or has a table or a key that is unknown.
+    """
+    # Here, because the application is made with this function.
+    from .app import app as root
+
+    path = next((a.tokens[0].value for a in arguments if a.name == "--config" and a.tokens), None)
+    if path is None:
+        return
+    tables = _read(path)
+    _refuse_unknown(path, tables, [name for name in root if not name.startswith("-")], "table")
+    options = tables.get(commands[0], {})
+    if not isinstance(options, dict):
+        raise UsageError(f"{path}: expected a table [{commands[0]}], got a single value")
+    named = {name.replace("_", "-"): value for name, value in options.items()}
+    known = [name.removeprefix("--") for argument in arguments for name in argument.names if name.startswith("--")]
+    _refuse_unknown(path, named, [name for name in known if name != "config"], "option")
+    plain = {name: _plain(value) for name, value in named.items()}
+    Dict(plain, source=path, use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: expected a TOML file, got other text: {error}") from None
+
+
+def _refuse_unknown(path: str, given: Collection[str], known: Collection[str], what: str) -> None:
+    for name in given:
+        if name not in known:
+            hint = difflib.get_close_matches(name, known, 1)
+            instead = f"did you mean {hint[0]!r}?" if hint else f"it can have: {', '.join(known)}"
+            raise UsageError(f"{path} has an unknown {what} {name!r}; {instead}")
+
+
+def _plain(value: Any) -> Any:
+    """A TOML table as the list of NAME=VALUE that repeated options take."""
+    if isinstance(value, Mapping):
+        return [f"{name}={_text(entry)}" for name, entry in value.items()]
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,81 @@
+"""`pushforward demo`: the main job on real data, as the commands that a person would type."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from ..data import Table, write_table
+from ..errors import DataError, FileError
+from .display import tell
+from .options import MachineOptions
+
+STORY = """\
+569 breast tumours of the Wisconsin study (Street, Wolberg, Mangasarian 1993): ten measurements of their cells' nuclei,
+taken from images, and the diagnosis. How likely is each tumour among all of them, and which ones are unlike any other?
+"""
+
+
+def run_demo(out: str, machine: MachineOptions) -> int:
+    """Write the table, then fit, score, sample and report, printing each command first.
+
+    Raises:
+        FlowError: the folder cannot be written, or scikit-learn is not installed.
+    """
+    from .app import app
+
+    folder = Path(out)
+    table, model = folder / "table.csv", folder / "table.flow"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        Path(f"{model}.checkpoint").unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(f"{out} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    write_table(tumours(), table)
+    tell(STORY, quiet=machine.quiet)
+    common = _flags(machine)
+    for command in (
+        ["fit", table, "--flow", "nsf", "--layers", 3, "--hidden", 32, "--test", 0.2, "--out", model],
+        ["score", model, table, "--out", folder / "scores.csv", "--top", 5],
+        ["sample", model, "-n", 1000, "--out", folder / "new.csv"],
+        ["report", model, table, "--title", "Breast tumours", "--out", folder / "report.html"],
+    ):
+        words = [*map(str, command), *common]
+        tell(f"$ {shlex.join(['pushforward', *words])}", quiet=machine.quiet)
+        code = app(words, exit_on_error=False, print_error=False)
+        if code:
+            return int(code)
+        tell("", quiet=machine.quiet)
+    print(f"the report is {os.path.abspath(folder / 'report.html')}")
+    return 0
+
+
+def tumours() -> Table:
+    """The mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
+
+    Raises:
+        DataError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_breast_cancer
+    except ImportError:
+        raise DataError("the demo's data need scikit-learn: pip install 'pushforward[sklearn]'") from None
+    data = load_breast_cancer()
+    columns = {
+        str(name).removeprefix("mean ").replace(" ", "_"): data.data[:, i]
+        for i, name in enumerate(data.feature_names)
+        if str(name).startswith("mean ")
+    }
+    columns["diagnosis"] = np.array(data.target_names, dtype=object)[data.target]
+    return Table(tuple(columns), tuple(columns.values()))
+
+
+def _flags(machine: MachineOptions) -> list[str]:
+    """The machine's options as flags, where they are not the default."""
+    flags = [] if machine.seed == 0 else ["--seed", str(machine.seed)]
+    flags += [] if machine.device == "auto" else ["--device", machine.device]
+    flags += [] if machine.threads == 1 else ["--threads", str(machine.threads)]
+    return flags + (["--quiet"] if machine.quiet else [])

@@ -1,0 +1,125 @@
+"""Models of tables from files, the tables they are asked about, and their log-likelihoods."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core import Exactness
+from ..data import Schema, Table, TableModel, read_table
+from ..errors import DataError, SpecError
+from ..serialize import Saved, load
+from ..training import evaluate
+from ..training.rng import isolated
+from .options import MachineOptions
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class LoadedTable:
+    """A model of a table, from a file.
+
+    Args:
+        model: on its device, in evaluation mode.
+        schema: of the table.
+        training: the record that `fit` saved.
+        saved: everything else.
+    """
+
+    model: TableModel
+    schema: Schema
+    training: dict[str, Any]
+    saved: Saved
+
+    @property
+    def system(self) -> str:
+        """Name of the system; of the labels' network where there are no numeric columns."""
+        return system_name(self.model)
+
+    def read(self, path: str, drop: Sequence[str]) -> Table:
+        """A table for this model, without the columns that were dropped when it was fitted.
+
+        Raises:
+            FileError: it cannot be read.
+            DataError: a column to drop is not there.
+        """
+        table = read_table(path, text=[c.name for c in self.schema.columns if c.storage == "str"])
+        before = [name for name in self.training.get("data", {}).get("dropped", ()) if name in table.names]
+        return without(without(table, drop), [name for name in before if name not in drop])
+
+
+def system_name(model: TableModel) -> str:
+    """Name of the system that models the numeric columns, or what is used where there are none."""
+    return "labels" if model.spec is None else model.spec.name
+
+
+def start(machine: MachineOptions) -> torch.device:
+    """Set the number of threads; the device to compute on.
+
+    Raises:
+        SpecError: a GPU is asked for, and there is none.
+    """
+    torch.set_num_threads(machine.threads)
+    available = torch.cuda.is_available()
+    if machine.device == "cuda" and not available:
+        raise SpecError("expected a CUDA device for --device cuda, got none on this machine; use --device cpu")
+    return torch.device("cuda" if available and machine.device != "cpu" else "cpu")
+
+
+def open_model(path: str, device: torch.device) -> LoadedTable:
+    """Read a model of a table.
+
+    Raises:
+        FileError: the file cannot be read, or holds no model.
+        DataError: the model is not one of a table.
+    """
+    saved = load(path)
+    if not isinstance(saved.model, TableModel) or saved.schema is None:
+        raise DataError(
+            f"expected a model of a table in {path}, got another one; use it in Python with pushforward.load"
+        )
+    model = saved.model.to(device).eval()
+    return LoadedTable(model, saved.schema, saved.training, saved)
+
+
+def without(table: Table, names: Collection[str]) -> Table:
+    """The table without some columns.
+
+    Raises:
+        DataError: one is not there, or none is left.
+    """
+    for name in names:
+        if name not in table.names:
+            hint = difflib.get_close_matches(name, table.names, 1)
+            instead = f"did you mean {hint[0]!r}?" if hint else f"the columns are {', '.join(table.names)}"
+            raise DataError(f"there is no column {name!r} to drop; {instead}")
+    kept = [i for i, name in enumerate(table.names) if name not in names]
+    if not kept:
+        raise DataError("expected a column to be left, got all of them dropped")
+    return Table(tuple(table.names[i] for i in kept), tuple(table.columns[i] for i in kept))
+
+
+def can_average(exactness: Exactness) -> bool:
+    """Whether averaging draws of exp(log_prob) tightens it: a random lower bound is one of an unbiased estimate."""
+    return exactness == Exactness.NOISY | Exactness.LOWER
+
+
+def log_likelihoods(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
+    """Log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,).
+
+    Of a random lower bound the logarithm of the mean of `samples` draws of exp(log_prob) is taken, an
+    importance-weighted bound that grows with their number (Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519).
+    """
+    samples = samples if can_average(model.exactness) else 1
+    total = torch.full((len(rows),), -math.inf, dtype=torch.float64)
+    with isolated(model.device, seed):
+        for _ in range(samples):
+            total = torch.logaddexp(total, evaluate(model, rows).double().cpu())
+    return (total - math.log(samples)).numpy()

@@ -1,0 +1,151 @@
+"""The options of the commands, as dataclasses that become flags. Nothing here imports torch, so that help is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
+
+_SYSTEM = Group("System", sort_key=1)
+_TABLE = Group("Table", sort_key=2)
+_OUTPUT = Group("Output", sort_key=3)
+_TRAINING = Group("Training", sort_key=4)
+_MACHINE = Group("Machine", sort_key=5)
+
+Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
+Part = Annotated[float, Parameter(validator=Number(gte=0))]
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+def _no_flag(hint: object, path: str) -> None:
+    """Refuse a flag where a path was to come; a single hyphen is a path."""
+    if isinstance(path, str) and path.startswith("-") and path != "-":
+        raise ValueError(f"expected a path, got {path}; a path that begins with a hyphen is written ./{path}")
+
+
+FilePath = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]
+OutPath = Annotated[FilePath, Parameter(alias="-o")]
+
+
+@Parameter(name="*", group=_SYSTEM)
+@dataclass(frozen=True, kw_only=True)
+class SystemOptions:
+    """Which flow.
+
+    Args:
+        flow: system for the numeric columns; `pushforward systems` lists them.
+        layers: of the system.
+        hidden: of the system: a width, or several with commas, as it takes them.
+        set: any argument of the system, as NAME=VALUE, repeated; `pushforward systems NAME` lists them.
+    """
+
+    flow: Annotated[str, Parameter(alias="-f")] = "nsf"
+    layers: int | None = None
+    hidden: str | None = None
+    set: Repeated = ()
+
+
+@Parameter(name="*", group=_TABLE)
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """How the table is read and split.
+
+    Args:
+        kind: COLUMN=continuous, integer, categorical or constant, where the guess is wrong; repeated.
+        bounds: COLUMN=LOW:HIGH for numbers that cannot lie outside; either side may be empty; repeated.
+        drop: column to leave out; repeated.
+        test: fraction (below 1) or number of rows that training never sees, for the final score; 0 for none.
+        validation: fraction or number of the other rows that decide when to stop; 0 for none.
+    """
+
+    kind: Repeated = ()
+    bounds: Repeated = ()
+    drop: Repeated = ()
+    test: Part = 0.1
+    validation: Part = 0.1
+
+
+@Parameter(name="*", group=_OUTPUT)
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What `fit` writes.
+
+    Args:
+        out: the model file.
+        metrics: JSONL file with one line an epoch.
+        checkpoint: file for the state of the run; by default OUT.checkpoint, which is removed at the end.
+        resume: checkpoint of an interrupted run to go on from, with the same options.
+        baselines: whether to fit the simple densities that the score stands beside.
+        json: print the record of the run as one JSON object instead of the table.
+    """
+
+    out: OutPath
+    metrics: str | None = None
+    checkpoint: str | None = None
+    resume: str | None = None
+    baselines: bool = True
+    json: Annotated[bool, Parameter(negative=())] = False
+
+
+@Parameter(name="*", group=_TRAINING)
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The fields of `TrainConfig` without the seed; it is not used itself because its package imports torch.
+
+    Args:
+        epochs: at most this many passes over the training rows; by default about 20000 steps.
+        batch_size: rows in a step; by default about 2 sqrt(rows), 64 to 1024.
+        lr: learning rate after the warm-up.
+        weight_decay: of AdamW, decoupled.
+        schedule: of the learning rate: lowered when the validation score stalls, to zero over the run, or not at all.
+        plateau_factor: what the plateau schedule multiplies the rate by.
+        plateau_patience: epochs without progress before it does; by default a third of the patience.
+        warmup: steps over which the rate rises from zero; by default an epoch, at most 200.
+        patience: epochs without a better validation score before training stops; by default about 2000 steps; 0 for never.
+        clip: largest norm of the gradient; 0 for no limit.
+        ema: decay of a moving average of the weights, such as 0.999, that is kept instead; 0 for none.
+        initialise: whether data-dependent starting values are set first.
+        max_steps: stop after so many steps.
+        max_seconds: stop after so much time.
+        checkpoint_every: epochs between checkpoints.
+        checkpoint_seconds: seconds between checkpoints, also within an epoch.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float = 1e-3
+    weight_decay: float = 1e-6
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    plateau_factor: float = 0.3
+    plateau_patience: int | None = None
+    warmup: int | None = None
+    patience: int | None = None
+    clip: float = 5.0
+    ema: float = 0.0
+    initialise: bool = True
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    checkpoint_every: int = 10
+    checkpoint_seconds: float | None = 60.0
+
+
+@Parameter(name="*", group=_MACHINE)
+@dataclass(frozen=True, kw_only=True)
+class MachineOptions:
+    """What every command that computes takes.
+
+    Args:
+        seed: of everything random; the same seed gives the same result on the same machine.
+        device: auto takes a GPU where there is one.
+        threads: of the processor; more seldom helps models of tables.
+        quiet: say nothing but errors.
+        config: TOML file with a table for each command, such as [fit] with lr = 1e-3; flags and environment go before it.
+    """
+
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Positive = 1
+    quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False
+    config: str | None = None

@@ -1,0 +1,106 @@
+"""`python -m pushforward.conformance [--out FILE] [--only LIBRARY ...]`: who passes what."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from ..errors import FileError
+from . import adapters
+from .report import Table, markdown
+from .result import CHECKS, one_line, run
+
+LIMIT = 600.0
+PACKAGE = "pushforward.conformance"
+KEPT = "<!-- what follows is written by hand and kept -->"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command. The exit code is 1 if one of this library's own flows fails a check, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m pushforward.conformance", description=__doc__)
+    parser.add_argument("--out", default="-", help="the Markdown page; - is stdout")
+    parser.add_argument("--json", help="the results as JSON")
+    parser.add_argument("--only", nargs="+", choices=adapters.NAMES, default=list(adapters.NAMES), metavar="LIBRARY")
+    parser.add_argument("--check", nargs="+", choices=list(CHECKS), default=list(CHECKS), metavar="CHECK")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one check")
+    parser.add_argument("--here", action="store_true", help="in this process, not in one for each library")
+    options = parser.parse_args(arguments)
+    table = Table({}, {}, {})
+    try:
+        for name in options.only:
+            table.update(measure(name, options.check, options.limit) if options.here else _apart(name, options))
+        if options.json:
+            _write(options.json, json.dumps(table.to_dict(), indent=1))
+        if not options.here:
+            command = "python -m pushforward.conformance" + (f" --out {options.out}" if options.out != "-" else "")
+            _write(options.out, markdown(table, command) + _kept(options.out))
+    except FileError as error:
+        print(error, file=sys.stderr)
+        return 1
+    ours = [r for (library, _), found in table.results.items() if library == "pushforward" for r in found.values()]
+    return 1 if any(r.status in {"fail", "error"} for r in ours) else 0
+
+
+def measure(name: str, checks: list[str], limit: float | None) -> Table:
+    """Run checks on every flow of one library, in this process.
+
+    Args:
+        name: one of `adapters.NAMES`.
+        checks: names of checks.
+        limit: seconds for one check.
+    """
+    torch.set_num_threads(1)
+    try:
+        library = adapters.load(name)
+    except Exception as error:
+        return Table({}, {}, {name: one_line(error)})
+    table = Table({}, {library.name: library.version}, {})
+    for case in library.cases:
+        print(case.name, file=sys.stderr, flush=True)
+        table.results[case.library, case.flow] = {check: run(case, check, limit=limit) for check in checks}
+    return table
+
+
+def _apart(name: str, options: argparse.Namespace) -> Table:
+    """The same in a fresh process, so that no library sees what another has done to torch."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "results.json")
+        command = [sys.executable, "-m", PACKAGE, "--here", "--json", str(path), "--limit", str(options.limit)]
+        done = subprocess.run([*command, "--only", name, "--check", *options.check], check=False)
+        if not path.exists():
+            return Table({}, {}, {name: f"its process ended with code {done.returncode}"})
+        return Table.from_dict(json.loads(path.read_text()))
+
+
+def _kept(path: str) -> str:
+    """What an earlier page has from the line `KEPT` on."""
+    if path == "-" or not Path(path).exists():
+        return ""
+    _, mark, rest = Path(path).read_text(encoding="utf-8").partition(KEPT)
+    return f"\n{mark}{rest}" if mark else ""
+
+
+def _write(path: str, text: str) -> None:
+    if path == "-":
+        print(text)
+        return
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, target)
+    except OSError as error:
+        raise FileError(
+            f"expected a path that can be written, got {path} ({error.strerror}); choose another"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Checks of numbers: log-determinants, inverses, total mass, samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from .adapter import HIGH, LOW, Adapter, Case
+from .result import NotApplicable, Result, check, within
+
+REACH = 200.0
+"""The quadrature covers [-REACH, REACH] in every coordinate on the line."""
+SIZES = {1: (2001, 4001, 8001), 2: (101, 201, 401, 801, 1601)}
+"""Grid points for each coordinate, coarse to fine, by number of coordinates."""
+SETTLED = 0.002
+"""A quadrature is taken when the next finer grid changes the total mass by less than this."""
+SCALES = [10.0**k for k in range(-3, 5)]
+CHUNK = 100_000
+
+
+@check("log-det")
+def log_det(case: Case) -> Result:
+    """The log-determinant of `forward` equals that of its Jacobian by autograd (float64, D = 3)."""
+    flow = case.build(3)
+    x = case.draw(16, 3)
+    _, claimed = flow.forward(x, None)
+    jacobians = torch.stack([_jacobian(lambda v: flow.forward(v, None)[0], row) for row in x])
+    truth = torch.linalg.slogdet(jacobians).logabsdet
+    return within(_worst(claimed.detach() - truth), 1e-6)
+
+
+@check("inverse det")
+def inverse_log_det(case: Case) -> Result:
+    """The two directions report opposite log-determinants on the same pair (float64, D = 3)."""
+    flow = case.build(3)
+    x = case.draw(64, 3)
+    with torch.no_grad():
+        z, there = flow.forward(x, None)
+        _, back = flow.inverse(z.clone(), None)
+    if back is None:
+        raise NotApplicable("the library's inverse gives no log-determinant")
+    return within(_worst(there + back), 1e-5)
+
+
+@check("round trip 64")
+def round_trip_double(case: Case) -> Result:
+    """In float64 the inverse of forward returns x within 1e-5 of max(1, |x|), the largest over a row (D = 5, deviation 3)."""
+    flow = case.build(5)
+    x = case.draw(256, 5, scale=3.0)
+    return within(_round_trip(flow, x), 1e-5)
+
+
+@check("round trip 32")
+def round_trip_single(case: Case) -> Result:
+    """The same in float32 within 1e-4, without a NaN, for normal data of standard deviation 1e-3, 1e-2, 0.1 and 1."""
+    return _single(case, 3, SCALES[:4])
+
+
+@check("layer 32")
+def layer_single(case: Case) -> Result:
+    """The same for a flow of one layer, and for standard deviations up to 1e4."""
+    return _single(case, 1, SCALES)
+
+
+@check("onto, start")
+def onto_at_start(case: Case) -> Result:
+    """At initialisation latent points up to 4 standard deviations have a preimage that maps back to them (float64, 1e-4)."""
+    return _onto(case, 0.0)
+
+
+@check("onto")
+def onto(case: Case) -> Result:
+    """The same with perturbed parameters."""
+    return _onto(case, 0.5)
+
+
+@check("mass, start", slow=True)
+def mass_at_start(case: Case) -> Result:
+    """At initialisation the density has total mass one in two dimensions, by quadrature (float64, 0.01)."""
+    return _mass(case, 0.0, 2)
+
+
+@check("mass", slow=True)
+def mass(case: Case) -> Result:
+    """The same with perturbed parameters."""
+    return _mass(case, 0.5, 2)
+
+
+@check("samples", slow=True)
+def samples_follow_density(case: Case) -> Result:
+    """Averages over 4096 draws of seven statistics, log_prob among them, agree with integrals: within 5 standard errors."""
+    flow = case.build(2)
+    points, weights, logp = _settled(case, flow, 2)
+    expected, spread = _moments(_statistics(points, logp), weights * logp.exp())
+    with torch.no_grad():
+        x = flow.sample(4096, None)
+        seen = _statistics(x, flow.log_prob(x, None)).mean(0)
+    return within(_worst((seen - expected) / (spread / math.sqrt(4096))), 5.0)
+
+
+@check("1-D")
+def one_dimension(case: Case) -> Result:
+    """A flow of one feature can be built, has total mass one (0.01) and a round trip."""
+    flow = case.build(1)
+    error = _round_trip(flow, case.draw(64, 1))
+    if not error <= 1e-5:
+        return within(error, 1e-5, "round trip")
+    return _mass(case, 0.5, 1)
+
+
+@check("slow side")
+def slow_side(case: Case) -> Result:
+    """Sampling and log_prob cost alike: the dearer at most 3 times the cheaper, in operations of matrix products (D = 16)."""
+    flow = case.build(16)
+    x = case.draw(64, 16)
+    density = _operations(lambda: flow.log_prob(x, None))
+    draw = _operations(lambda: flow.sample(64, None))
+    if not density or not draw:
+        raise NotApplicable("no matrix products were counted")
+    dearer = "sampling" if draw > density else "log_prob"
+    return within(max(draw / density, density / draw), 3.0, f"{dearer} is the dearer direction")
+
+
+def _jacobian(f: Callable[[Tensor], Tensor], row: Tensor) -> Tensor:
+    # a batch of one, as every library takes batches
+    return torch.autograd.functional.jacobian(lambda v: f(v[None])[0], row)
+
+
+def _worst(error: Tensor) -> float:
+    """The largest absolute value; NaN if there is one."""
+    return float(error.detach().abs().double().max())
+
+
+def _single(case: Case, layers: int, scales: list[float]) -> Result:
+    flow = case.build(5, layers=layers, dtype=torch.float32)
+    errors = {s: _round_trip(flow, case.draw(256, 5, scale=s, dtype=torch.float32)) for s in scales}
+    worst = max(errors, key=lambda s: (math.inf if math.isnan(errors[s]) else errors[s], -s))
+    first = next((s for s in scales if not errors[s] <= 1e-4), None)
+    reason = f"worst at scale {worst:g}" + ("" if first is None else f", over the tolerance from scale {first:g} on")
+    return within(errors[worst], 1e-4, reason)
+
+
+def _round_trip(flow: Adapter, x: Tensor) -> float:
+    with torch.no_grad():
+        # cloned, so that a library that remembers its last pair has to compute
+        back = flow.inverse(flow.forward(x, None)[0].clone(), None)[0]
+    return _worst((back - x).abs().amax(1) / x.abs().amax(1).clamp_min(1.0))
+
+
+def _onto(case: Case, noise: float) -> Result:
+    flow = case.build(2, noise=noise)
+    line = torch.linspace(-4, 4, 17, dtype=torch.float64)
+    # stays off the seam, where both ends are the same point
+    circle = torch.linspace(LOW, HIGH, 19, dtype=torch.float64)[1:-1]
+    axes = [circle if on else line for on in case.on_circle(2)]
+    z = torch.cartesian_prod(*axes)
+    with torch.no_grad():
+        x = flow.inverse(z, None)[0]
+        back = flow.forward(x.clone(), None)[0]
+    error = (back - z).abs().amax(1)
+    lost = float((~(error <= 1e-4)).double().mean())
+    return within(_worst(error), 1e-4, f"{lost:.0%} of the points do not come back" if lost else "")
+
+
+def _mass(case: Case, noise: float, features: int) -> Result:
+    flow = case.build(features, noise=noise)
+    _, weights, logp = _settled(case, flow, features)
+    total = float((weights * logp.exp()).sum())
+    return within(abs(total - 1), 0.01, f"total mass {total:.4f}")
+
+
+def _settled(case: Case, flow: Adapter, features: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The first grid, coarse to fine, on which the total mass agrees with that of the grid before; and its log_prob."""
+    before = math.nan
+    for size in SIZES[features]:
+        points, weights = _grid(case, features, size)
+        logp = _log_prob(flow, points)
+        total = float((weights * logp.exp()).sum())
+        if abs(total - before) < SETTLED:
+            return points, weights, logp
+        if math.isnan(total):
+            raise ArithmeticError("log_prob is NaN on the quadrature grid")
+        before = total
+    raise ArithmeticError(f"the quadrature did not settle; the finest grid gives a mass of {before:.4f}")
+
+
+def _grid(case: Case, features: int, size: int) -> tuple[Tensor, Tensor]:
+    """Points (N, D) and weights (N,): midpoints on the circle, and x = sinh(u) with u even on the line."""
+    u = torch.linspace(-1, 1, size, dtype=torch.float64) * math.asinh(REACH)
+    line = u.sinh(), u.cosh() * (u[1] - u[0])
+    step = (HIGH - LOW) / size
+    circle = (
+        LOW + step * (torch.arange(size, dtype=torch.float64) + 0.5),
+        torch.full((size,), step, dtype=torch.float64),
+    )
+    axes = [circle if on else line for on in case.on_circle(features)]
+    points = torch.cartesian_prod(*(axis for axis, _ in axes)).reshape(-1, features)
+    weights = torch.cartesian_prod(*(weight for _, weight in axes)).reshape(-1, features).prod(1)
+    return points, weights
+
+
+def _log_prob(flow: Adapter, points: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([flow.log_prob(part, None).reshape(len(part)) for part in points.split(CHUNK)])
+
+
+def _statistics(x: Tensor, logp: Tensor) -> Tensor:
+    """Six bounded functions of x (N, 2), and the log-density clipped below: (N, 7)."""
+    t = x.tanh()
+    a, b = t.unbind(1)
+    return torch.stack([a, b, a * b, a * a, b * b, a * b * b, logp.reshape(-1).clamp_min(-12)], 1).double()
+
+
+def _moments(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    mean = (weights[:, None] * values).sum(0)
+    return mean, (weights[:, None] * (values - mean).square()).sum(0).sqrt().clamp_min(1e-6)
+
+
+def _operations(call: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products in a call: counts work, not time, however the library does it."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()

@@ -1,0 +1,173 @@
+"""TrainConfig: every choice of a training run as plain values, and the defaults that follow from the number of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from ..errors import SpecError
+
+Schedule = Literal["plateau", "cosine", "constant"]
+
+STEPS = 20_000
+"""Length of a run of default length, in steps: enough for a flow on a table, and early stopping usually ends it sooner."""
+PATIENCE_STEPS = 2_000
+"""Steps without a better validation score after which a run with default patience stops."""
+LENGTH_FIELDS = frozenset({"epochs", "max_steps", "max_seconds", "checkpoint_every", "checkpoint_seconds"})
+"""Fields that may differ on resume: they say when to stop and when to save, not what to learn."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train. None means "chosen from the number of rows", 0 means "off".
+
+    The defaults are for tables of 200 to a million rows, left alone: batches of about 2 sqrt(N) rows (64 to 1024), at
+    most about 20000 steps (20 to 1000 epochs), AdamW at 1e-3 after a short warm-up, and a learning rate that is lowered
+    when the validation score stalls, until it has not improved for about 2000 steps (5 to 100 epochs). They count steps
+    and not epochs because an epoch is 3 steps of a table of 200 rows and 900 steps of one of a million. The weights that
+    are validated and kept are a moving average over about 200 steps, which gives better held-out scores on small tables.
+
+    Args:
+        epochs: at most this many passes over the training rows.
+        batch_size: rows in a step; the last, smaller batch is kept.
+        lr: learning rate after the warm-up.
+        weight_decay: of AdamW, decoupled.
+        schedule: "plateau" multiplies the rate by `plateau_factor` whenever the validation score (without validation,
+            the training score) has not improved for `plateau_patience` epochs; "cosine" lowers it to zero over the
+            whole run; "constant" keeps it.
+        plateau_factor: in (0, 1).
+        plateau_patience: epochs; a third of the default patience by default.
+        warmup: steps over which the rate rises linearly from zero; by default an epoch, at most 200 steps.
+        patience: stop after so many epochs without a better validation score.
+        clip: largest norm of the gradient.
+        ema: decay of an exponential moving average of the weights; when on, the averaged weights are the ones that are
+            validated and kept.
+        seed: of the split, the order of the rows, and everything random in the model.
+        initialise: whether data-dependent starting values (actnorm, standardise) are set from training rows first.
+        max_steps: stop after so many steps.
+        max_seconds: stop after so much time, that of earlier runs included on resume.
+        checkpoint_every: epochs between checkpoints, when there is a path.
+        checkpoint_seconds: seconds between checkpoints, also within an epoch.
+
+    Raises:
+        SpecError: a value is out of range.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float = 1e-3
+    weight_decay: float = 1e-6
+    schedule: Schedule = "plateau"
+    plateau_factor: float = 0.3
+    plateau_patience: int | None = None
+    warmup: int | None = None
+    patience: int | None = None
+    clip: float = 5.0
+    ema: float = 0.995
+    seed: int = 0
+    initialise: bool = True
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    checkpoint_every: int = 10
+    checkpoint_seconds: float | None = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name in ("epochs", "batch_size", "max_steps", "plateau_patience"):
+            self._whole(name, 1)
+        for name in ("warmup", "patience", "checkpoint_every", "seed"):
+            self._whole(name, 0)
+        for name in ("lr", "weight_decay", "clip", "max_seconds", "checkpoint_seconds", "ema", "plateau_factor"):
+            self._number(name)
+        if self.lr == 0:
+            raise SpecError("expected lr > 0, got 0")
+        if self.ema >= 1:
+            raise SpecError(f"expected ema in [0, 1), got {self.ema}")
+        if not 0 < self.plateau_factor < 1:
+            raise SpecError(f"expected plateau_factor in (0, 1), got {self.plateau_factor}")
+        if self.schedule not in get_args(Schedule):
+            raise SpecError(f"expected schedule to be one of {', '.join(get_args(Schedule))}, got {self.schedule!r}")
+
+    def _whole(self, name: str, low: int) -> None:
+        value = getattr(self, name)
+        optional = name in {"epochs", "batch_size", "max_steps", "warmup", "patience", "plateau_patience"}
+        if value is None and optional:
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise SpecError(f"expected {name} to be a whole number >= {low}, got {value!r}")
+
+    def _number(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None and name in {"max_seconds", "checkpoint_seconds"}:
+            return
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not (0 <= value < math.inf):
+            raise SpecError(f"expected {name} to be a finite number >= 0, got {value!r}")
+
+    def replace(self, **fields: Any) -> TrainConfig:
+        """A copy with some fields replaced.
+
+        Raises:
+            SpecError: a field is unknown or out of range.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in fields:
+            if name not in known:
+                hint = difflib.get_close_matches(name, known, 1)
+                raise SpecError(
+                    f"training has no option {name!r}; "
+                    + (f"did you mean {hint[0]!r}?" if hint else f"it has: {', '.join(known)}")
+                )
+        return dataclasses.replace(self, **fields)
+
+    def resolve(self, rows: int) -> TrainConfig:
+        """The same with everything that is None, limits apart, chosen for a number of training rows."""
+        batch_size = self.batch_size
+        if batch_size is None:
+            batch_size = min(1024, max(64, 2 ** round(math.log2(2 * math.sqrt(rows)))))
+        steps = batches_in(rows, batch_size)
+        patience = min(100, max(5, math.ceil(PATIENCE_STEPS / steps)))
+        chosen = {
+            "epochs": min(1000, max(20, math.ceil(STEPS / steps))),
+            "patience": patience,
+            "plateau_patience": max(1, patience // 3),
+            "warmup": min(200, steps),
+        }
+        open_fields = {name: value for name, value in chosen.items() if getattr(self, name) is None}
+        return self.replace(batch_size=batch_size, **open_fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by field name."""
+        return dataclasses.asdict(self)
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """Fields in which another run's plain values differ, those that may differ on resume left out."""
+        own = self.to_dict()
+        return [name for name in own if name not in LENGTH_FIELDS and own[name] != other.get(name)]
+
+
+def batches_in(rows: int, batch_size: int) -> int:
+    """Batches in an epoch: the last, smaller one counts, but a single row left over joins the batch before it."""
+    whole, rest = divmod(rows, batch_size)
+    if whole == 0:
+        return 1
+    return whole + (rest > 1)
+
+
+def schedule_factor(config: TrainConfig, step: int, total: int, plateau: float) -> float:
+    """What multiplies the learning rate at a step.
+
+    Args:
+        config: resolved.
+        step: steps done so far.
+        total: steps of the whole run.
+        plateau: product of the reductions so far.
+    """
+    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    if config.schedule == "cosine":
+        return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+    if config.schedule == "plateau":
+        return warmup * plateau
+    return warmup

@@ -1,0 +1,90 @@
+"""`fit`: the way into training."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..objectives import NegativeLogLikelihood
+from .checkpoint import load_checkpoint
+from .config import TrainConfig
+from .data import placement, prepare
+from .progress import make_progress
+from .result import FitResult
+from .rng import isolated
+from .trainer import Callback, Trainer
+
+
+def fit(
+    model: nn.Module,
+    data: Any,
+    *,
+    context: Any = None,
+    validation: Any = 0.1,
+    config: TrainConfig | None = None,
+    objective: nn.Module | None = None,
+    callbacks: Sequence[Callback] = (),
+    metrics: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    **overrides: Any,
+) -> FitResult:
+    """Train a model on rows of data, and leave it with the best weights, in evaluation mode.
+
+    Given the same seed, a run gives the same weights, bit for bit on one machine with one thread, and so does one that was
+    killed at any moment and resumed from its last checkpoint. torch's random state is the same after as before. When the
+    loss or the gradient is not finite, training stops, the best weights are put back, and `FitResult.message` names the
+    batch and the layer; that sentence, and where an interrupted run was saved, also go to the logger
+    "pushforward.training", as warnings.
+
+    Args:
+        model: a `Distribution`, or any module when there is an `objective`.
+        data: (N, *event), an array or a tensor; cast to the model's type and moved to its device as a whole.
+        context: (N, *context) for conditional models.
+        validation: a fraction or a number of the rows, drawn by seed; or rows; or (rows, context); or None. Without
+            validation all epochs are run and the last weights kept.
+        config: how to train; the defaults suit tables.
+        objective: a module whose `forward(batch)` is the loss, batch being (x,) or (x, context);
+            `NegativeLogLikelihood(model)` by default. Its own parameters are trained with the model's.
+        callbacks: called after each epoch with its record (see `FitResult.history`); one that returns True ends training.
+        metrics: path of a JSONL file with one line an epoch; replaced when it exists, continued on resume.
+        checkpoint: path of a file that holds the whole state of the run; by default that of `resume`. Ctrl-C finishes the
+            step and saves it; a second Ctrl-C does not wait for the step.
+        resume: path of a checkpoint to go on from, with the same model, data and config; only how long to train may differ.
+        progress: whether to show progress on stderr.
+        **overrides: fields of `config` to replace, such as `epochs=10`.
+
+    Returns:
+        The record of the run.
+
+    Raises:
+        DataError: the rows or their split cannot be used; a number that is not finite is named by row and column.
+        ContextError: a context is missing or unexpected.
+        SpecError: an option is unknown or out of range.
+        TrainingError: the loss was not finite before any epoch was finished (the starting weights are put back), no
+            validation score was finite, the loss is no scalar, or the checkpoint is of another run.
+        FileError: a file cannot be read or written.
+    """
+    config = (config or TrainConfig()).replace(**overrides)
+    split = prepare(model, data, context, validation, config.seed)
+    objective = NegativeLogLikelihood(model) if objective is None else objective
+    state = None if resume is None else load_checkpoint(resume)
+    checkpoint = resume if checkpoint is None else checkpoint
+    device, _ = placement(model)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(isolated(device, config.seed))
+        trainer = Trainer(model, objective, split, config, None if checkpoint is None else Path(checkpoint))
+        stack.callback(trainer.settle)
+        if state is None:
+            trainer.initialise()
+        else:
+            trainer.load(state, resume)
+        trainer.prepare_files(None if metrics is None else Path(metrics), stack)
+        shown = make_progress(trainer.config.epochs or 0, trainer.position.epoch - 1, shown=progress)
+        return trainer.run(callbacks, shown)

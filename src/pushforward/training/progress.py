@@ -1,0 +1,104 @@
+"""Progress on stderr: a bar on a terminal, at most about twenty lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+LINES = 20
+"""Lines for a whole run where stderr is no terminal."""
+
+
+class Progress:
+    """What the loop reports to, a context manager; this one shows nothing."""
+
+    def __enter__(self) -> Progress:
+        """Begin to show."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+
+    def epoch(self, record: dict[str, Any], best: float | None) -> None:
+        """Show a finished epoch."""
+
+
+class Lines(Progress):
+    """One line for the first epoch and for every twentieth part of the run.
+
+    Args:
+        epochs: of the whole run.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.every = max(1, epochs // LINES)
+        self.epochs = epochs
+
+    def epoch(self, record: dict[str, Any], best: float | None) -> None:
+        """Print the line when it is due."""
+        number = record["epoch"]
+        if number == 1 or number % self.every == 0:
+            print(f"epoch {number}/{self.epochs}: {_scores(record, best)}", file=sys.stderr, flush=True)
+
+
+class Bar(Progress):
+    """A bar with the scores of the last epoch.
+
+    Args:
+        epochs: of the whole run.
+        done: epochs done before, on resume.
+    """
+
+    def __init__(self, epochs: int, done: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        self.bar = RichProgress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=16),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+        )
+        self.task = self.bar.add_task("", total=epochs, completed=done)
+
+    def __enter__(self) -> Progress:
+        """Start to draw."""
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last picture on the screen."""
+        self.bar.stop()
+
+    def epoch(self, record: dict[str, Any], best: float | None) -> None:
+        """Move the bar."""
+        # Short, so that it fits a terminal of 80 columns.
+        text = f"train {record['train']:.4f} nats"
+        if record["validation"] is not None and best is not None:
+            text = f"validation {record['validation']:.4f}, best {best:.4f}"
+        self.bar.update(self.task, completed=record["epoch"], description=text)
+
+
+def make_progress(epochs: int, done: int, *, shown: bool) -> Progress:
+    """The bar, the lines or nothing."""
+    if not shown:
+        return Progress()
+    return Bar(epochs, done) if sys.stderr.isatty() else Lines(epochs)
+
+
+def _scores(record: dict[str, Any], best: float | None) -> str:
+    """'train 1.234, validation 1.222 (best 1.223) nats, rate 1e-03'."""
+    text = f"train {record['train']:.4f}"
+    if record["validation"] is not None:
+        text += f", validation {record['validation']:.4f}"
+        if best is not None:
+            text += f" (best {best:.4f})"
+    return f"{text} nats, rate {record['lr']:.1e}"

@@ -1,0 +1,48 @@
+"""FitResult: what came out of a training run, beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+Stopped = Literal["converged", "patience", "limit", "callback", "interrupted", "nonfinite"]
+
+
+@dataclasses.dataclass
+class FitResult:
+    """The record of a training run.
+
+    Args:
+        best_epoch: epoch whose weights the model has now; 0 when no epoch was finished.
+        best_validation: minus the validation loss of that epoch: for the likelihood objective the mean log-likelihood, in
+            nats per event. None without validation rows.
+        epochs: epochs finished.
+        steps: optimiser steps made.
+        seconds: that training took, earlier runs included on resume.
+        history: for each epoch "epoch", "steps", "train" and "validation" (minus the loss; "train" is the mean over the
+            epoch's batches while the weights moved), "lr", "gradient" (largest norm before clipping), "seconds", "best".
+        train_rows: number of training rows.
+        validation_rows: number of validation rows.
+        stopped: "converged" (all epochs done), "patience", "limit" (of steps or time), "callback", "interrupted" or
+            "nonfinite".
+        message: a sentence about how it ended; empty when there is nothing to say.
+        seed: with the counts it gives the split again: `split_rows`.
+        config: the options in force, as plain values.
+    """
+
+    best_epoch: int
+    best_validation: float | None
+    epochs: int
+    steps: int
+    seconds: float
+    history: list[dict[str, Any]]
+    train_rows: int
+    validation_rows: int
+    stopped: Stopped
+    message: str
+    seed: int
+    config: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
