@@ -119,7 +119,11 @@ def test_spline_never_loses_its_root_in_float32():
 
 def test_mixture_cdf_against_scipy():
     torch.manual_seed(1)
-    weights, means, scales = torch.randn(4, dtype=DOUBLE), 3 * torch.randn(4, dtype=DOUBLE), torch.randn(4, dtype=DOUBLE)
+    weights, means, scales = (
+        torch.randn(4, dtype=DOUBLE),
+        3 * torch.randn(4, dtype=DOUBLE),
+        torch.randn(4, dtype=DOUBLE),
+    )
     x = torch.linspace(-12, 12, 41, dtype=DOUBLE)
     z, slope = mixture_logit_cdf(x, weights.log_softmax(0), means, scales)
     w = weights.softmax(0).numpy()

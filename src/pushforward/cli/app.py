@@ -41,6 +41,7 @@ app = App(
     config=[Env("PUSHFORWARD_", show=False), options_from_file],
     default_parameter=Parameter(show_env_var=False, show_default=_shown),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 Json = Annotated[bool, Parameter(negative=())]
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.formats import SUFFIXES, atomic_output
+from ..data.formats import SUFFIXES
 from ..errors import FileError
 from .problems import UsageError
 
@@ -44,13 +44,3 @@ def require_table_suffix(path: str, option: str) -> None:
     """
     if path != "-" and Path(path).suffix.lower() not in SUFFIXES:
         raise UsageError(f"expected {option} to be - or a file of type {', '.join(SUFFIXES)}, got {path}")
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file, which appears whole or not at all.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    with atomic_output(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ from ..serialize import save
 from ..training import FitResult, TrainConfig
 from ..training import fit as train
 from ..training.rng import isolated
-from .display import print_json, tell
+from .display import finite, print_json, tell
 from .files import require_writable
 from .holdout import Holdout, Parts, fit_baselines, score_record
 from .models import log_likelihoods, start, system_name, without
@@ -62,14 +62,14 @@ def fit_table(
     record = _record(path, job, result, columns)
     if result.stopped == "interrupted":
         _save_interrupted(model, record, result, output, checkpoint)
-    save(output.out, model, spec=None, training=record)
+    save(output.out, model, spec=None, training=finite(record))
     if checkpoint.temporary:
         checkpoint.path.unlink(missing_ok=True)
     try:
         record["scores"] = _scores(job, model, output, machine)
+        save(output.out, model, spec=None, training=finite(record))
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted while scoring; the trained model is in {output.out}, without a score") from None
-    save(output.out, model, spec=None, training=record)
     _conclude(model, record, output, machine)
     return 0
 
@@ -124,7 +124,7 @@ def _checked_paths(table: str, output: OutputOptions) -> _Checkpoint:
         raise UsageError("--out, --metrics and --checkpoint are the same file; give different ones")
     if output.checkpoint is None and output.resume is None and os.path.exists(default):
         raise UsageError(
-            f"{default} is left of an interrupted run; {CTRL_C_HINT} {default}, or remove it to start anew"
+            f"{default} is left from an interrupted run; {CTRL_C_HINT} {default}, or remove it to start anew"
         )
     return _Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
 
@@ -194,7 +194,7 @@ def _save_interrupted(
     """
     kept = "no epoch was finished"
     if result.best_epoch:
-        save(output.out, model, spec=None, training=record)
+        save(output.out, model, spec=None, training=finite(record))
         kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
     raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}")
 

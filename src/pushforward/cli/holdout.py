@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,7 +86,8 @@ class Holdout:
     def of(cls, training: Mapping[str, Any]) -> Holdout | None:
         """The one in a training record; None when there is none."""
         split = training.get("split")
-        return cls(**split) if isinstance(split, Mapping) else None
+        known = {field.name for field in fields(cls)}
+        return cls(**split) if isinstance(split, Mapping) and set(split) == known else None
 
 
 def fit_baselines(schema: Schema, table: Table, others: Array, held: Array, seed: int) -> list[BaselineScore]:

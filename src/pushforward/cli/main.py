@@ -27,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see the package.
     """
+    if arguments is None:
+        # Threads that wait for each other on a busy machine make small models and scikit-learn's trees many times
+        # slower; `--threads` sets torch's own number later.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in tokens or os.environ.get("PUSHFORWARD_DEBUG", "") not in ("", "0")
     handler = _Warnings()
@@ -57,7 +61,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, Interrupted):
         return CTRL_C, _one_line(error)
     if isinstance(error, KeyboardInterrupt):
-        return CTRL_C, "interrupted; nothing was written"
+        return CTRL_C, "interrupted; no file was left half written"
     if isinstance(error, BrokenPipeError):
         # What is still in the buffer would be written, and fail again, at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -105,7 +105,7 @@ class TrainOptions:
         warmup: steps over which the rate rises from zero; by default an epoch, at most 200.
         patience: epochs without a better validation score before training stops; by default about 2000 steps; 0 for never.
         clip: largest norm of the gradient; 0 for no limit.
-        ema: decay of a moving average of the weights, such as 0.999, that is kept instead; 0 for none.
+        ema: decay of the moving average of the weights that is kept instead of the last ones; 0 for none.
         initialise: whether data-dependent starting values are set first.
         max_steps: stop after so many steps.
         max_seconds: stop after so much time.
@@ -123,7 +123,7 @@ class TrainOptions:
     warmup: int | None = None
     patience: int | None = None
     clip: float = 5.0
-    ema: float = 0.0
+    ema: float = 0.995
     initialise: bool = True
     max_steps: int | None = None
     max_seconds: float | None = None

@@ -217,11 +217,7 @@ class Trainer:
         number, batch = position.step, position.batch + 1
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.objective(self.split.train.take(rows))
-        if not isinstance(loss, Tensor) or loss.dim() != 0 or not loss.requires_grad:
-            raise TrainingError(
-                "expected the objective to return a scalar loss that depends on the parameters, got "
-                + (f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__)
-            )
+        _require_loss(loss)
         loss.backward()
         norm = self._clip()
         loss = loss.detach()
@@ -395,3 +391,11 @@ class Trainer:
             where = "the data" if self.split.valid is self.split.train else "the validation data"
             message += "" if row is None else f" (row {row} of {where})"
         return message
+
+
+def _require_loss(loss: object) -> None:
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise TrainingError(f"expected the objective to return a scalar loss, got {got}; take the mean over the batch")
+    if not loss.requires_grad:
+        raise TrainingError("expected a loss that depends on the parameters, got one without a gradient")
