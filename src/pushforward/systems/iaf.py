@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from ..core import Chain, Flow, Inverse, Real, Spec
 from ..distributions import Normal
 from ..networks import MADE
-from ..transforms import Autoregressive, GatedAffine
+from ..transforms import Affine, Autoregressive, Elementwise, GatedAffine
 
 
 @dataclass(frozen=True, kw_only=True)
 class IAF(Spec):
-    """Inverse autoregressive flow: x = g z + (1 - g) m with gate and mean made from z_<i, the order reversed each step.
+    """Inverse autoregressive flow: z_0 = m_0 + s_0 e, then z_t = g z + (1 - g) m, gate and mean made from z_<i and context.
+
+    The order is reversed each step, and x is the last z. Gates only shrink; the first, diagonal step sets the scale.
 
     Drawing with density is one pass, as a variational posterior needs; the density of given data unrolls each network,
     at about the same cost, so that the flow can be trained on data too.
@@ -21,7 +23,7 @@ class IAF(Spec):
     Args:
         features: D.
         context: length of the context, 0 for none; it enters every step.
-        layers: steps.
+        layers: autoregressive steps after the diagonal one.
         hidden: widths of each MADE's hidden layers.
         activation: of the networks.
     """
@@ -55,7 +57,8 @@ class IAF(Spec):
             )
             for i in range(self.layers)
         ]
-        return Flow(Chain(*(Inverse(step) for step in reversed(steps))), Normal(space))
+        first = Elementwise(Affine(), space, context=self.context, hidden=self.hidden)
+        return Flow(Chain(*(Inverse(step) for step in [*reversed(steps), first])), Normal(space))
 
     @classmethod
     def cases(cls) -> Iterator[IAF]:
