@@ -39,5 +39,14 @@ mutants: $(VENV)/.ok ## plant every fault; all must be caught
 docs: $(VENV)/.ok ## the documentation, without a network; warnings are errors
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
+$(BENCH)/.ok: pyproject.toml constraints.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install -q -c constraints.txt $(TORCH)
+	$(BENCH)/bin/pip install -q -c constraints.txt -e '.[bench]'
+	touch $@
+
+conformance: $(BENCH)/.ok ## who passes what: this library and its peers, in an environment of their own
+	$(BENCH)/bin/python -m pushforward.conformance --out benchmarks/CONFORMANCE.md
+
 clean: ## remove what the targets above made
 	rm -rf demo-out docs/_build

@@ -114,7 +114,7 @@ class Assuming(PushforwardAdapter):
 
     def sample(self, n, c):
         if c is None and self.context:
-            c = torch.zeros(self.context, dtype=torch.float64)
+            c = torch.zeros(self.context, dtype=self.dtype)
         return super().sample(n, c)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import importlib.metadata
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,11 @@ class Adapter(abc.ABC):
 
     def __init__(self, module: nn.Module, features: int, context: int) -> None:
         self.module, self.features, self.context = module, features, context
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return next(self.module.parameters()).dtype
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor, c: Tensor | None) -> Tensor:
@@ -95,12 +102,34 @@ class Case:
         context: int = 0,
         *,
         layers: int = 3,
-        dtype: torch.dtype = torch.float64,
+        dtype: torch.dtype | None = None,
         noise: float = 0.5,
         seed: int = 0,
+        draws: bool = False,
     ) -> Adapter:
-        """The flow in evaluation mode, with normal noise of deviation noise / sqrt(fan-in) added to every parameter."""
-        with torch.random.fork_rng(devices=[]):
+        """The flow in evaluation mode, with normal noise of deviation noise / sqrt(fan-in) added to every parameter.
+
+        Args:
+            features: D.
+            context: length of the context, 0 for none.
+            layers: how many.
+            dtype: None is float64, or float32 if the library raises an error in float64: one fault is not to fail all.
+            noise: 0 leaves the parameters at their start.
+            seed: of the library's random start and of the noise.
+            draws: whether float64 has to work for samples too, and not only for log_prob, to be taken.
+        """
+        if dtype is None:
+            flow = self.build(features, context, layers=layers, dtype=torch.float64, noise=noise, seed=seed)
+            c = torch.zeros(2, context, dtype=torch.float64) if context else None
+            try:
+                with torch.random.fork_rng(devices=[]), torch.no_grad():
+                    flow.log_prob(self.draw(2, features), c)
+                    if draws:
+                        flow.sample(2, c if c is None else c[0])
+                    return flow
+            except Exception:
+                return self.build(features, context, layers=layers, dtype=torch.float32, noise=noise, seed=seed)
+        with torch.random.fork_rng(devices=[]), _numpy_seed(seed):
             torch.manual_seed(seed)
             module = self.make(features, context, layers)
             for p in module.parameters():
@@ -118,6 +147,17 @@ class Case:
         x = scale * torch.randn(n, features, dtype=dtype)
         circle = torch.tensor(self.on_circle(features))
         return torch.where(circle, LOW + (HIGH - LOW) * (0.01 + 0.98 * torch.rand_like(x)), x)
+
+
+@contextlib.contextmanager
+def _numpy_seed(seed: int) -> Iterator[None]:
+    """Some libraries draw permutations with numpy's global generator."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
 
 
 @dataclass(frozen=True)

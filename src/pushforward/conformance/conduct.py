@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
+import logging
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -39,7 +42,11 @@ def state():
     found["random state of numpy"] = hash(numpy.random.get_state()[1].tobytes())
     found["threads"] = torch.get_num_threads()
     found["gradients"] = torch.is_grad_enabled()
-    found["warning filters"] = len(warnings.filters)
+    # those that touch everybody's warnings; a dependency may add some for its own
+    found["warning filters"] = sum(
+        1 for _, message, category, module, _ in warnings.filters
+        if message is None and module is None and category.__module__ == "builtins"
+    )
     return found
 
 before = state()
@@ -52,7 +59,7 @@ print(json.dumps(sorted(key for key in before.keys() | after.keys() if before.ge
 @check("float64")
 def double(case: Case) -> Result:
     """A model converted to float64 answers in float64: log_prob, both directions and their log-determinants, samples."""
-    flow = case.build(3)
+    flow = case.build(3, dtype=torch.float64)
     x = case.draw(8, 3)
     with torch.no_grad():
         z, there = flow.forward(x, None)
@@ -67,30 +74,31 @@ def double(case: Case) -> Result:
 
 @check("rows")
 def rows_independent(case: Case) -> Result:
-    """The log_prob of a row does not depend on the rows beside it (float64, 1e-9)."""
+    """The log_prob of a row does not depend on the rows beside it (1e-4)."""
     flow = case.build(3)
-    x = case.draw(8, 3)
+    x = case.draw(8, 3, dtype=flow.dtype)
     with torch.no_grad():
         alone = torch.cat([flow.log_prob(x[i : i + 1], None).reshape(1) for i in range(8)])
-        return within(_worst(alone - flow.log_prob(x, None)), 1e-9)
+        return within(_worst(alone - flow.log_prob(x, None)), 1e-4)
 
 
 @check("empty")
 def empty_batch(case: Case) -> Result:
     """A batch without rows gives (0,)."""
-    return _shape(case.build(3).log_prob(case.draw(0, 3), None), (0,))
+    flow = case.build(3)
+    return _shape(flow.log_prob(case.draw(0, 3, dtype=flow.dtype), None), (0,))
 
 
 @check("batch 4x5")
 def batch_shape(case: Case) -> Result:
-    """A batch of shape (4, 5) gives (4, 5), and the same values as 20 rows (float64, 1e-9)."""
+    """A batch of shape (4, 5) gives (4, 5), and the same values as 20 rows (1e-4)."""
     flow = case.build(3)
-    x = case.draw(20, 3)
+    x = case.draw(20, 3, dtype=flow.dtype)
     with torch.no_grad():
         got = flow.log_prob(x.reshape(4, 5, 3), None)
         if tuple(got.shape) != (4, 5):
             return _shape(got, (4, 5))
-        return within(_worst(got.reshape(20) - flow.log_prob(x, None)), 1e-9)
+        return within(_worst(got.reshape(20) - flow.log_prob(x, None)), 1e-4)
 
 
 @check("gradients")
@@ -98,11 +106,11 @@ def gradients(case: Case) -> Result:
     """Every trainable parameter gets a finite gradient from the mean log_prob."""
     flow = case.build(3)
     flow.module.train()
-    flow.log_prob(case.draw(32, 3), None).mean().backward()
+    flow.log_prob(case.draw(32, 3, dtype=flow.dtype), None).mean().backward()
     bad = [
         f"{name}: {'none' if p.grad is None else 'not finite'}"
         for name, p in flow.module.named_parameters()
-        if p.requires_grad and (p.grad is None or not bool(p.grad.isfinite().all()))
+        if p.requires_grad and p.numel() and (p.grad is None or not bool(p.grad.isfinite().all()))
     ]
     return within(len(bad), 0, "; ".join(bad[:2]))
 
@@ -110,8 +118,8 @@ def gradients(case: Case) -> Result:
 @check("copies")
 def copies(case: Case) -> Result:
     """After a density, a gradient and a draw the model can be deep-copied and pickled; the copies give the same log_prob."""
-    flow = case.build(3)
-    x = case.draw(8, 3)
+    flow = case.build(3, draws=True)
+    x = case.draw(8, 3, dtype=flow.dtype)
     flow.log_prob(x, None).sum().backward()
     flow.sample(4, None)
     with torch.no_grad():
@@ -123,38 +131,38 @@ def copies(case: Case) -> Result:
             except Exception as error:
                 return Result("error", reason=f"{how}: {one_line(error)}")
             worst = max(worst, _worst(other.log_prob(x, None) - expected))
-    return within(worst, 1e-12)
+    return within(worst, 1e-4)
 
 
 @check("state")
 def state_dict(case: Case) -> Result:
-    """A fresh model that loads the state_dict of another gives the other's log_prob (float64, 1e-12)."""
+    """A fresh model that loads the state_dict of another gives the other's log_prob (1e-4)."""
     flow, other = case.build(3, seed=0), case.build(3, seed=1)
-    x = case.draw(8, 3)
+    x = case.draw(8, 3, dtype=flow.dtype)
     other.module.load_state_dict(flow.module.state_dict())
     with torch.no_grad():
-        return within(_worst(flow.log_prob(x, None) - other.log_prob(x, None)), 1e-12)
+        return within(_worst(flow.log_prob(x, None) - other.log_prob(x, None)), 1e-4)
 
 
 @check("compile", slow=True)
 def compiles(case: Case) -> Result:
-    """torch.compile(log_prob, fullgraph=True, backend="eager") works and agrees (float64, 1e-9)."""
+    """torch.compile(log_prob, fullgraph=True, backend="eager") works and agrees (1e-4)."""
     flow = case.build(3)
-    x = case.draw(8, 3)
+    x = case.draw(8, 3, dtype=flow.dtype)
     torch._dynamo.reset()
     compiled = torch.compile(Density(flow), fullgraph=True, backend="eager")
     with torch.no_grad():
-        return within(_worst(compiled(x) - flow.log_prob(x, None)), 1e-9)
+        return within(_worst(compiled(x) - flow.log_prob(x, None)), 1e-4)
 
 
 @check("export", slow=True)
 def exports(case: Case) -> Result:
-    """torch.export with a dynamic batch works, and agrees on a batch of another size (float64, 1e-9)."""
+    """torch.export with a dynamic batch works, and agrees on a batch of another size (1e-4)."""
     flow = case.build(3)
-    x, other = case.draw(8, 3), case.draw(5, 3)
-    with torch.no_grad():
+    x, other = case.draw(8, 3, dtype=flow.dtype), case.draw(5, 3, dtype=flow.dtype)
+    with torch.no_grad(), _quiet():
         program = torch.export.export(Density(flow), (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch")}})
-        return within(_worst(program.module()(other) - flow.log_prob(other, None)), 1e-9)
+        return within(_worst(program.module()(other) - flow.log_prob(other, None)), 1e-4)
 
 
 @check("import", slow=True)
@@ -170,13 +178,13 @@ def import_is_clean(case: Case) -> Result:
 
 @check("context")
 def context_matters(case: Case) -> Result:
-    """Every latent coordinate moves with every coordinate of the context (D = 3, C = 2)."""
+    """Every latent coordinate moves with every coordinate of the context (6 layers, D = 3, C = 2)."""
     flow = _conditional(case)
-    x, c = case.draw(16, 3), torch.randn(16, 2, dtype=torch.float64)
+    x, c = case.draw(16, 3, dtype=flow.dtype), torch.randn(16, 2, dtype=flow.dtype)
     with torch.no_grad():
         z = flow.forward(x, c)[0]
-        moved = [(flow.forward(x, c + step)[0] - z).abs().amax(0) for step in torch.eye(2, dtype=torch.float64)]
-    still = int((~(torch.stack(moved) > 1e-8)).sum())
+        moved = [(flow.forward(x, c + step)[0] - z).abs().amax(0) for step in torch.eye(2, dtype=flow.dtype)]
+    still = int((~(torch.stack(moved) > 1e-6)).sum())
     return within(still, 0, f"{still} of 6 pairs do not move" if still else "")
 
 
@@ -184,10 +192,10 @@ def context_matters(case: Case) -> Result:
 def context_is_demanded(case: Case) -> Result:
     """A missing context, in log_prob and in sample, and one of the wrong length are refused by an error that speaks of it."""
     flow = _conditional(case)
-    x = case.draw(8, 3)
+    x = case.draw(8, 3, dtype=flow.dtype)
     calls: dict[str, Callable[[], Tensor]] = {
         "log_prob without": lambda: flow.log_prob(x, None),
-        "log_prob with 3 instead of 2": lambda: flow.log_prob(x, torch.zeros(8, 3, dtype=torch.float64)),
+        "log_prob with 3 instead of 2": lambda: flow.log_prob(x, torch.zeros(8, 3, dtype=flow.dtype)),
         "sample without": lambda: flow.sample(8, None),
     }
     unclear = [f"{name}: {said}" for name, call in calls.items() if (said := _unclear(call))]
@@ -200,7 +208,7 @@ def nan_is_seen(case: Case) -> Result:
     flow = case.build(3)
     numbers = []
     for column in range(3):
-        x = case.draw(4, 3)
+        x = case.draw(4, 3, dtype=flow.dtype)
         x[1, column] = torch.nan
         try:
             with torch.no_grad():
@@ -212,6 +220,18 @@ def nan_is_seen(case: Case) -> Result:
     return within(len(numbers), 0, "; ".join(numbers))
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """A failed export prints its whole graph."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
 def _shape(got: Tensor, expected: tuple[int, ...]) -> Result:
     if tuple(got.shape) == expected:
         return within(0, 0)
@@ -221,7 +241,7 @@ def _shape(got: Tensor, expected: tuple[int, ...]) -> Result:
 def _conditional(case: Case) -> Adapter:
     if "context" in case.excused:
         raise NotApplicable(case.excused["context"])
-    return case.build(3, 2)
+    return case.build(3, 2, layers=6, draws=True)
 
 
 def _unclear(call: Callable[[], Tensor]) -> str:

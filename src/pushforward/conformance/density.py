@@ -10,46 +10,42 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from .adapter import HIGH, LOW, Adapter, Case
+from .quadrature import integrate
 from .result import NotApplicable, Result, check, within
 
-REACH = 200.0
-"""The quadrature covers [-REACH, REACH] in every coordinate on the line."""
-SIZES = {1: (2001, 4001, 8001), 2: (101, 201, 401, 801, 1601)}
-"""Grid points for each coordinate, coarse to fine, by number of coordinates."""
-SETTLED = 0.002
-"""A quadrature is taken when the next finer grid changes the total mass by less than this."""
+REACHES = (200.0, 1e5)
+"""The quadrature covers [-reach, reach] in every coordinate on the line."""
 SCALES = [10.0**k for k in range(-3, 5)]
-CHUNK = 100_000
 
 
 @check("log-det")
 def log_det(case: Case) -> Result:
-    """The log-determinant of `forward` equals that of its Jacobian by autograd (float64, D = 3)."""
+    """The log-determinant of `forward` equals that of its Jacobian by autograd (D = 3; 1e-6)."""
     flow = case.build(3)
-    x = case.draw(16, 3)
+    x = case.draw(16, 3, dtype=flow.dtype)
     _, claimed = flow.forward(x, None)
     jacobians = torch.stack([_jacobian(lambda v: flow.forward(v, None)[0], row) for row in x])
     truth = torch.linalg.slogdet(jacobians).logabsdet
-    return within(_worst(claimed.detach() - truth), 1e-6)
+    return within(_worst(claimed.detach() - truth), 1e-6 if flow.dtype == torch.float64 else 1e-3)
 
 
 @check("inverse det")
 def inverse_log_det(case: Case) -> Result:
-    """The two directions report opposite log-determinants on the same pair (float64, D = 3)."""
+    """The two directions report opposite log-determinants on the same pair (D = 3; 1e-5)."""
     flow = case.build(3)
-    x = case.draw(64, 3)
+    x = case.draw(64, 3, dtype=flow.dtype)
     with torch.no_grad():
         z, there = flow.forward(x, None)
         _, back = flow.inverse(z.clone(), None)
     if back is None:
         raise NotApplicable("the library's inverse gives no log-determinant")
-    return within(_worst(there + back), 1e-5)
+    return within(_worst(there + back), 1e-5 if flow.dtype == torch.float64 else 1e-3)
 
 
 @check("round trip 64")
 def round_trip_double(case: Case) -> Result:
     """In float64 the inverse of forward returns x within 1e-5 of max(1, |x|), the largest over a row (D = 5, deviation 3)."""
-    flow = case.build(5)
+    flow = case.build(5, dtype=torch.float64)
     x = case.draw(256, 5, scale=3.0)
     return within(_round_trip(flow, x), 1e-5)
 
@@ -68,7 +64,7 @@ def layer_single(case: Case) -> Result:
 
 @check("onto, start")
 def onto_at_start(case: Case) -> Result:
-    """At initialisation latent points up to 4 standard deviations have a preimage that maps back to them (float64, 1e-4)."""
+    """At initialisation latent points up to 4 standard deviations have a preimage that maps back to them (1e-4)."""
     return _onto(case, 0.0)
 
 
@@ -80,7 +76,7 @@ def onto(case: Case) -> Result:
 
 @check("mass, start", slow=True)
 def mass_at_start(case: Case) -> Result:
-    """At initialisation the density has total mass one in two dimensions, by quadrature (float64, 0.01)."""
+    """At initialisation the density has total mass one in two dimensions, by quadrature (0.01)."""
     return _mass(case, 0.0, 2)
 
 
@@ -93,8 +89,8 @@ def mass(case: Case) -> Result:
 @check("samples", slow=True)
 def samples_follow_density(case: Case) -> Result:
     """Averages over 4096 draws of seven statistics, log_prob among them, agree with integrals: within 5 standard errors."""
-    flow = case.build(2)
-    points, weights, logp = _settled(case, flow, 2)
+    flow = case.build(2, draws=True)
+    points, weights, logp = _integrated(case, flow)
     expected, spread = _moments(_statistics(points, logp), weights * logp.exp())
     with torch.no_grad():
         x = flow.sample(4096, None)
@@ -104,19 +100,19 @@ def samples_follow_density(case: Case) -> Result:
 
 @check("1-D")
 def one_dimension(case: Case) -> Result:
-    """A flow of one feature can be built, has total mass one (0.01) and a round trip."""
+    """A flow of one feature can be built, has total mass one (0.01) and a round trip (1e-4)."""
     flow = case.build(1)
-    error = _round_trip(flow, case.draw(64, 1))
-    if not error <= 1e-5:
-        return within(error, 1e-5, "round trip")
+    error = _round_trip(flow, case.draw(64, 1, dtype=flow.dtype))
+    if not error <= 1e-4:
+        return within(error, 1e-4, "round trip")
     return _mass(case, 0.5, 1)
 
 
 @check("slow side")
 def slow_side(case: Case) -> Result:
     """Sampling and log_prob cost alike: the dearer at most 3 times the cheaper, in operations of matrix products (D = 16)."""
-    flow = case.build(16)
-    x = case.draw(64, 16)
+    flow = case.build(16, draws=True)
+    x = case.draw(64, 16, dtype=flow.dtype)
     density = _operations(lambda: flow.log_prob(x, None))
     draw = _operations(lambda: flow.sample(64, None))
     if not density or not draw:
@@ -157,7 +153,7 @@ def _onto(case: Case, noise: float) -> Result:
     # stays off the seam, where both ends are the same point
     circle = torch.linspace(LOW, HIGH, 19, dtype=torch.float64)[1:-1]
     axes = [circle if on else line for on in case.on_circle(2)]
-    z = torch.cartesian_prod(*axes)
+    z = torch.cartesian_prod(*axes).to(flow.dtype)
     with torch.no_grad():
         x = flow.inverse(z, None)[0]
         back = flow.forward(x.clone(), None)[0]
@@ -167,45 +163,23 @@ def _onto(case: Case, noise: float) -> Result:
 
 
 def _mass(case: Case, noise: float, features: int) -> Result:
-    flow = case.build(features, noise=noise)
-    _, weights, logp = _settled(case, flow, features)
+    _, weights, logp = _integrated(case, case.build(features, noise=noise))
     total = float((weights * logp.exp()).sum())
     return within(abs(total - 1), 0.01, f"total mass {total:.4f}")
 
 
-def _settled(case: Case, flow: Adapter, features: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The first grid, coarse to fine, on which the total mass agrees with that of the grid before; and its log_prob."""
-    before = math.nan
-    for size in SIZES[features]:
-        points, weights = _grid(case, features, size)
-        logp = _log_prob(flow, points)
-        total = float((weights * logp.exp()).sum())
-        if abs(total - before) < SETTLED:
-            return points, weights, logp
-        if math.isnan(total):
-            raise ArithmeticError("log_prob is NaN on the quadrature grid")
-        before = total
-    raise ArithmeticError(f"the quadrature did not settle; the finest grid gives a mass of {before:.4f}")
+def _integrated(case: Case, flow: Adapter) -> tuple[Tensor, Tensor, Tensor]:
+    """Points, weights and log-densities; from the wider range only if some mass is missing in the narrower."""
 
+    def log_prob(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return flow.log_prob(x.to(flow.dtype), None).reshape(len(x))
 
-def _grid(case: Case, features: int, size: int) -> tuple[Tensor, Tensor]:
-    """Points (N, D) and weights (N,): midpoints on the circle, and x = sinh(u) with u even on the line."""
-    u = torch.linspace(-1, 1, size, dtype=torch.float64) * math.asinh(REACH)
-    line = u.sinh(), u.cosh() * (u[1] - u[0])
-    step = (HIGH - LOW) / size
-    circle = (
-        LOW + step * (torch.arange(size, dtype=torch.float64) + 0.5),
-        torch.full((size,), step, dtype=torch.float64),
-    )
-    axes = [circle if on else line for on in case.on_circle(features)]
-    points = torch.cartesian_prod(*(axis for axis, _ in axes)).reshape(-1, features)
-    weights = torch.cartesian_prod(*(weight for _, weight in axes)).reshape(-1, features).prod(1)
-    return points, weights
-
-
-def _log_prob(flow: Adapter, points: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([flow.log_prob(part, None).reshape(len(part)) for part in points.split(CHUNK)])
+    for reach in REACHES:
+        points, weights, logp = integrate(log_prob, case.on_circle(flow.features), reach)
+        if float((weights * logp.exp()).sum()) > 0.995:
+            break
+    return points, weights, logp
 
 
 def _statistics(x: Tensor, logp: Tensor) -> Tensor:
@@ -222,6 +196,11 @@ def _moments(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 def _operations(call: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products in a call: counts work, not time, however the library does it."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        call()
+    with torch.no_grad():
+        try:
+            with FlopCounterMode(display=False) as counter:
+                call()
+        except Exception as error:
+            call()  # if this fails too, it is not for the counting
+            raise NotApplicable("its operations could not be counted") from error
     return counter.get_total_flops()

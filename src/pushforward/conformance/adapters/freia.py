@@ -16,13 +16,18 @@ from ..adapter import Adapter, Case, Library, standard_normal
 class FreiaAdapter(Adapter):
     """`SequenceINN(x, c=[c], rev=...)`."""
 
+    def _run(self, v: Tensor, c: Tensor | None, **direction: bool) -> tuple[Tensor, Tensor]:
+        image, log_det = self.module(v, c=None if c is None else [c], **direction)
+        # a volume-preserving sequence gives the number 0
+        return image, v.new_full(v.shape[:-1], log_det) if isinstance(log_det, int | float) else log_det
+
     def forward(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
         """The sequence."""
-        return self.module(x, c=None if c is None else [c])
+        return self._run(x, c)
 
     def inverse(self, z: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The sequence with `rev=True`."""
-        return self.module(z, c=None if c is None else [c], rev=True)
+        return self._run(z, c, rev=True)
 
     def log_prob(self, x: Tensor, c: Tensor | None) -> Tensor:
         """Standard normal of z, and the log-determinant."""

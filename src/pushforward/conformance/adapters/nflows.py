@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from nflows.distributions.normal import StandardNormal
 from nflows.flows.base import Flow
 from nflows.nn.nets import ResidualNet
@@ -17,6 +16,7 @@ from nflows.transforms import (
     PiecewiseRationalQuadraticCouplingTransform,
     ReversePermutation,
 )
+from nflows.utils.torchutils import create_alternating_binary_mask
 from torch import Tensor, nn
 
 from ..adapter import Adapter, Case, Library
@@ -48,8 +48,8 @@ class NflowsAdapter(Adapter):
         return self.module._transform.inverse(z, context=c)
 
 
-def _make(layer: Callable[[int, int], nn.Module], features: int, context: int, layers: int) -> nn.Module:
-    parts = [part for _ in range(layers) for part in (ReversePermutation(features), layer(features, context))]
+def _make(layer: Callable[[int, int, int], nn.Module], features: int, context: int, layers: int) -> nn.Module:
+    parts = [layer(features, context, i) for i in range(layers)]
     return Flow(CompositeTransform(parts), StandardNormal([features]))
 
 
@@ -57,9 +57,13 @@ def _net(context: int, inputs: int, outputs: int) -> nn.Module:
     return ResidualNet(inputs, outputs, 32, context_features=context or None, num_blocks=1)
 
 
-def _mask(features: int) -> Tensor:
-    # the layers before it reverse the order, so that one mask serves all
-    return (torch.arange(features) < features // 2).int()
+def _coupling(make: Callable[..., nn.Module], d: int, c: int, i: int) -> nn.Module:
+    mask = create_alternating_binary_mask(d, even=i % 2 == 0)
+    return make(mask, partial(_net, c))
+
+
+def _autoregressive(make: Callable[..., nn.Module], d: int, c: int, i: int) -> nn.Module:
+    return CompositeTransform([ReversePermutation(d), make(d, 32, context_features=c or None, num_blocks=1)])
 
 
 LIBRARY = Library(
@@ -68,13 +72,11 @@ LIBRARY = Library(
     [
         Case("nflows", flow, NflowsAdapter, partial(_make, layer))
         for flow, layer in {
-            "RealNVP": lambda d, c: AffineCouplingTransform(_mask(d), partial(_net, c)),
-            "MAF": lambda d, c: MaskedAffineAutoregressiveTransform(d, 32, context_features=c or None, num_blocks=1),
-            "RQ-NSF (C)": lambda d, c: PiecewiseRationalQuadraticCouplingTransform(
-                _mask(d), partial(_net, c), **SPLINE
-            ),
-            "RQ-NSF (AR)": lambda d, c: MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
-                d, 32, context_features=c or None, num_blocks=1, **SPLINE
+            "RealNVP": partial(_coupling, AffineCouplingTransform),
+            "MAF": partial(_autoregressive, MaskedAffineAutoregressiveTransform),
+            "RQ-NSF (C)": partial(_coupling, partial(PiecewiseRationalQuadraticCouplingTransform, **SPLINE)),
+            "RQ-NSF (AR)": partial(
+                _autoregressive, partial(MaskedPiecewiseRationalQuadraticAutoregressiveTransform, **SPLINE)
             ),
         }.items()
     ],

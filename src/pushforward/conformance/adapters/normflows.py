@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from ..adapter import Adapter, Case, Library
 
+RANDOM = dict.fromkeys(
+    ("log-det", "inverse det", "rows", "copies", "state"), "its log-determinant is a random estimate by design"
+)
 NO_CONTEXT = dict.fromkeys(("context", "bad context"), "its layer takes no context")
 
 
@@ -54,21 +57,26 @@ def _realnvp(d: int, c: int | None, i: int) -> list[nn.Module]:
     return [nf.flows.AffineCouplingBlock(net), nf.flows.Permute(d, mode="shuffle" if d > 2 else "swap")]
 
 
+def _mixing(d: int) -> list[nn.Module]:
+    return [nf.flows.LULinearPermute(d)] if d > 1 else []
+
+
 def _residual(d: int, c: int | None, i: int) -> list[nn.Module]:
     return [nf.flows.Residual(nf.nets.LipschitzMLP([d, 32, 32, d], init_zeros=True, lipschitz_const=0.9))]
 
 
 def _maf(d: int, c: int | None, i: int) -> list[nn.Module]:
-    return [nf.flows.MaskedAffineAutoregressive(d, 32, context_features=c, num_blocks=1)]
+    return [nf.flows.MaskedAffineAutoregressive(d, 32, context_features=c, num_blocks=1), *_mixing(d)]
 
 
 def _spline_coupling(d: int, c: int | None, i: int) -> list[nn.Module]:
     options = {"num_context_channels": c, "reverse_mask": i % 2 == 1, "tail_bound": 5.0}
-    return [nf.flows.CoupledRationalQuadraticSpline(d, 1, 32, **options)]
+    return [nf.flows.CoupledRationalQuadraticSpline(d, 1, 32, **options), *_mixing(d)]
 
 
 def _spline_autoregressive(d: int, c: int | None, i: int) -> list[nn.Module]:
-    return [nf.flows.AutoregressiveRationalQuadraticSpline(d, 1, 32, num_context_channels=c, tail_bound=5.0)]
+    layer = nf.flows.AutoregressiveRationalQuadraticSpline(d, 1, 32, num_context_channels=c, tail_bound=5.0)
+    return [layer, *_mixing(d)]
 
 
 def _make_circular(features: int, context: int, layers: int) -> nn.Module:
@@ -88,6 +96,6 @@ LIBRARY = Library(
         Case("normflows", "NSF coupling", NormflowsAdapter, partial(_make, _spline_coupling)),
         Case("normflows", "NSF autoregressive", NormflowsAdapter, partial(_make, _spline_autoregressive)),
         Case("normflows", "NSF mixed circular", NormflowsAdapter, _make_circular, circle="first", excused=NO_CONTEXT),
-        Case("normflows", "Residual", NormflowsAdapter, partial(_make, _residual), excused=NO_CONTEXT),
+        Case("normflows", "Residual", NormflowsAdapter, partial(_make, _residual), excused=NO_CONTEXT | RANDOM),
     ],
 )

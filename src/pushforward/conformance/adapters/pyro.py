@@ -28,7 +28,7 @@ class PyroAdapter(Adapter):
 
     def _distribution(self, c: Tensor | None) -> Any:
         zero = torch.zeros(self.features, dtype=next(self.module.parameters()).dtype)
-        base = dist.Normal(zero, torch.ones_like(zero)).to_event(1)
+        base = dist.Normal(zero, torch.ones_like(zero), validate_args=False).to_event(1)
         if self.context:
             return dist.ConditionalTransformedDistribution(base, self.module.transforms).condition(c)
         return dist.TransformedDistribution(base, self.module.transforms)
