@@ -19,9 +19,10 @@ from common import data, table, write
 from torch import nn
 
 import pushforward as pf
-from pushforward.core import Transform
+from pushforward.core import Flow
 
 D, LAYERS, HIDDEN = 64, 5, (256, 256)
+SCALES = (1e-3, 1.0, 1e2, 1e4)
 
 
 def ratio(density: Callable[[], object], draw: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -82,29 +83,25 @@ def round_trips(steps: int) -> list[list[str]]:
         torch.manual_seed(0)
         flow = spec.build()
         pf.fit(flow, x, validation=None, max_steps=steps, batch_size=512, epochs=1000, progress=False)
-        row = [name]
-        for scale in (1e-3, 1.0, 1e2, 1e4):
-            worst = 0.0
-            v = torch.randn(1000, 6) * scale
-            with torch.no_grad():
-                for layer in flow.chain.layers:
-                    assert_layer(layer)
-                    image = layer(v)[0]
-                    back = layer.inverse(image)[0]
-                    size = torch.maximum(v.abs().amax(1), image.abs().amax(1)).clamp_min(1.0)
-                    error = float(((back - v).abs().amax(1) / size).max())
-                    worst = max(worst, error if error == error else float("inf"))
-                    v = image
-            row.append(f"{worst:.1e}")
+        row = [name, *(f"{worst_error(flow, scale, torch.float32):.1e}" for scale in SCALES)]
+        row.append(f"{max(worst_error(flow, scale, torch.float64) for scale in SCALES):.1e}")
         rows.append(row)
         print(row, flush=True)
     return rows
 
 
-def assert_layer(layer: object) -> None:
-    """Refuse anything but a layer."""
-    if not isinstance(layer, Transform):
-        raise SystemExit(f"expected a layer, got {type(layer).__name__}")
+def worst_error(flow: Flow, scale: float, dtype: torch.dtype) -> float:
+    """Largest relative round-trip error of any layer, for normal inputs of a deviation."""
+    flow, v, worst = flow.to(dtype), torch.randn(1000, 6, dtype=dtype) * scale, 0.0
+    with torch.no_grad():
+        for layer in flow.chain.layers:  # type: ignore[union-attr]
+            image = layer(v)[0]
+            back = layer.inverse(image)[0]
+            size = torch.maximum(v.abs().amax(1), image.abs().amax(1)).clamp_min(1.0)
+            error = float(((back - v).abs().amax(1) / size).max())
+            worst = max(worst, error if error == error else float("inf"))
+            v = image
+    return worst
 
 
 def main() -> None:
@@ -127,7 +124,11 @@ def main() -> None:
         body += (
             f"\n\nFloat32 round trip of every layer of flows trained on POWER ({options.steps} steps), 1000 inputs: largest "
             "error relative to the row's largest value in or out, or to one deviation.\n\n"
-            + table(["flow", "scale 1e-3", "1", "1e2", "1e4"], round_trips(options.steps))
+            + table(["flow", "scale 1e-3", "1", "1e2", "1e4", "worst in float64"], round_trips(options.steps))
+            + "\n\nThe aim was 1e-4 everywhere. It is missed where a trained map is almost flat, off the data: the published "
+            "spline (bins of at least 0.001 of the range, free slopes) may have slopes down to 1e-8 there, and an affine layer "
+            "exp(-4), and then a z rounded to float32 no longer tells the x apart, whatever the algorithm; float64 does. "
+            "`python -m pushforward.laws check` holds every layer to 1e-4 or to four times what that rounding costs."
         )
     write("sampling", "Sampling speed and round trips", body, started)
 

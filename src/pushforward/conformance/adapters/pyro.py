@@ -31,7 +31,8 @@ class PyroAdapter(Adapter):
         base = dist.Normal(zero, torch.ones_like(zero), validate_args=False).to_event(1)
         if self.context:
             return dist.ConditionalTransformedDistribution(base, self.module.transforms).condition(c)
-        return dist.TransformedDistribution(base, self.module.transforms)
+        # with torch's own checks of values, which branch on data, no export could work
+        return dist.TransformedDistribution(base, self.module.transforms, validate_args=False)
 
     def log_prob(self, x: Tensor, c: Tensor | None) -> Tensor:
         """Its log_prob."""
