@@ -688,3 +688,14 @@ def test_faults_of_our_own_are_one_sentence_too(home, monkeypatch):
     monkeypatch.setenv("PUSHFORWARD_DEBUG", "1")
     with pytest.raises(RuntimeError, match="something"):
         run("sample", home / "numbers.flow")
+
+
+def test_fit_says_where_a_density_can_pile_up(tmp_path):
+    rng = np.random.default_rng(0)
+    spiked = np.where(rng.random(N) < 0.2, 0.0, rng.standard_normal(N))
+    path = tmp_path / "spiked.csv"
+    pl.DataFrame({"smooth": rng.standard_normal(N), "spiked": spiked}).write_csv(path)
+    code, _, err = run("fit", path, "--out", tmp_path / "m.flow", *TINY)
+    assert code == 0
+    assert "note: spiked is 0 in" in err
+    assert "note: smooth" not in err

@@ -14,8 +14,8 @@ from .display import tell
 from .options import MachineOptions
 
 STORY = """\
-569 breast tumours of the Wisconsin study (Street, Wolberg, Mangasarian 1993): ten measurements of their cells' nuclei,
-taken from images, and the diagnosis. How likely is each tumour among all of them, and which ones are unlike any other?
+569 breast tumours of the Wisconsin study (Street, Wolberg, Mangasarian 1993): eight measurements of their cells'
+nuclei, taken from images, and the diagnosis. How likely is each tumour among all of them, and which ones are unlike any other?
 """
 
 
@@ -56,6 +56,8 @@ def run_demo(out: str, machine: MachineOptions) -> int:
 def tumours() -> Table:
     """The mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
 
+    The two columns about concavity are left out: they hold exact zeros, on which a density can pile up as much as it likes.
+
     Raises:
         DataError: scikit-learn is not installed.
     """
@@ -67,7 +69,7 @@ def tumours() -> Table:
     columns = {
         str(name).removeprefix("mean ").replace(" ", "_"): data.data[:, i]
         for i, name in enumerate(data.feature_names)
-        if str(name).startswith("mean ")
+        if str(name).startswith("mean ") and "concav" not in str(name)
     }
     columns["diagnosis"] = np.array(data.target_names, dtype=object)[data.target]
     return Table(tuple(columns), tuple(columns.values()))

@@ -154,8 +154,26 @@ def _announce(path: str, job: _Job, model: TableModel, machine: MachineOptions) 
         f"{len(kinds)} columns ({', '.join(f'{n} {kind}' for kind, n in count.items())})",
         quiet=machine.quiet,
     )
+    for sentence in _piles(job):
+        tell(sentence, quiet=machine.quiet)
     numbers = sum(p.numel() for p in model.parameters())
     tell(f"{system_name(model)}: {numbers:,} parameters, on {model.device.type}", quiet=machine.quiet)
+
+
+def _piles(job: _Job) -> list[str]:
+    """A sentence for each continuous column in which one value comes so often that a density can pile up on it."""
+    sentences = []
+    for column, values in zip(job.schema.columns, job.rows.T, strict=True):
+        if column.kind != "continuous":
+            continue
+        distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+        most = int(counts.argmax())
+        if counts[most] >= max(10, 0.01 * len(values)):
+            sentences.append(
+                f"note: {column.name} is {distinct[most]:g} in {counts[most]:,} rows; a density piles up on repeats, "
+                "so read the score with care"
+            )
+    return sentences
 
 
 def _train(
