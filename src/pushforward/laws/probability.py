@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -17,7 +18,6 @@ from ..core import (
     Flow,
     Integers,
     Inverse,
-    Node,
     Real,
     Space,
     Transform,
@@ -308,37 +308,39 @@ def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | Non
     return total * weights
 
 
-def _small_distributions(node: Node) -> list[Distribution]:
-    return [dist for dist in distributions_in(node) if dist.space.size <= 3]
+def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
+    """Every distribution at or below the case that a grid covers, with the grid's points and weights.
 
-
-def law_total_mass(case: Case) -> None:
-    """E[exp log_prob] adds up to one, by enumeration or quadrature, for every distribution at or below the case."""
+    Raises:
+        NotApplicable: there is none.
+    """
     found = False
-    for dist in _small_distributions(case.build()):
+    for dist in distributions_in(case.build()):
+        if dist.space.size > 3:
+            continue
         try:
             x, weights = grid(dist.space)
         except NotApplicable:
             continue
         found = True
+        yield dist, x, weights
+    if not found:
+        raise NotApplicable("no distribution small enough")
+
+
+def law_total_mass(case: Case) -> None:
+    """E[exp log_prob] adds up to one, by enumeration or quadrature, for every distribution at or below the case."""
+    for dist, x, weights in _covered(case):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(4)
             total = float(masses(dist, x, weights, draw_context(dist, 1, torch.float64)).sum())
         tolerance = 0.05 if Exactness.NOISY in dist.exactness else 2e-3
         require(abs(total - 1) < tolerance, f"{_name(dist)} on {dist.space}: total mass {total:.5f}")
-    if not found:
-        raise NotApplicable("no distribution small enough")
 
 
 def law_samples_follow_density(case: Case) -> None:
     """Counts of samples in cells agree with the density's mass in them: a chi-square within five deviations."""
-    found = False
-    for dist in _small_distributions(case.build()):
-        try:
-            x, weights = grid(dist.space)
-        except NotApplicable:
-            continue
-        found = True
+    for dist, x, weights in _covered(case):
         n = 5000
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(5)
@@ -363,8 +365,6 @@ def law_samples_follow_density(case: Case) -> None:
             rest_c <= rest_e + 6 * math.sqrt(rest_e) + 6,
             f"{_name(dist)}: {rest_c:.0f} samples where {rest_e:.1f} belong",
         )
-    if not found:
-        raise NotApplicable("no distribution small enough")
 
 
 def _cells(samples: Tensor, points: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:

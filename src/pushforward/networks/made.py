@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpecError
-from .mlp import ACTIVATIONS, check_hidden
+from .mlp import ACTIVATIONS, check_hidden, through
 from .mlp import activation as activation_named
 
 BLOCK = 8
@@ -114,18 +114,8 @@ class MADE(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D * width), (B, context) or None -> (B, D, n)."""
-        act = ACTIVATIONS[self.activation]
-        h, skip = x, None
-        for i, layer in enumerate(self.hidden):
-            raw = layer(h)
-            if i == 0 and self.embed is not None:
-                raw = raw + self.embed(context)
-            if self.residual and i % 2 == 0:
-                raw = raw if skip is None else raw + skip
-                skip = raw
-            h = act(raw)
-            if self.dropout is not None:
-                h = self.dropout(h)
+        added = None if self.embed is None else self.embed(context)
+        h = through(self.hidden, x, self.activation, self.dropout, residual=self.residual, added=added)
         return self.out(h).unflatten(-1, (self.features, self.n))
 
     def unroll(self, step: Callable[[int, Tensor], Tensor], rows: Tensor, context: Tensor | None = None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -97,18 +97,32 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, inputs), (B, context) or None -> (B, outputs)."""
-        act = ACTIVATIONS[self.activation]
         h = x if context is None or not self.context else torch.cat([x, context], -1)
-        skip: Tensor | None = None
-        for i, layer in enumerate(self.hidden):
-            raw = layer(h)
-            if self.residual and i % 2 == 0:
-                raw = raw if skip is None else raw + skip
-                skip = raw
-            h = act(raw)
-            if self.dropout is not None:
-                h = self.dropout(h)
-        return self.out(h)
+        return self.out(through(self.hidden, h, self.activation, self.dropout, residual=self.residual))
+
+
+def through(
+    layers: Iterable[nn.Module],
+    h: Tensor,
+    activation: str,
+    dropout: nn.Module | None,
+    *,
+    residual: bool,
+    added: Tensor | None = None,
+) -> Tensor:
+    """The hidden layers of a network, plain or residual; `added` joins what the first layer gives."""
+    act, skip = ACTIVATIONS[activation], None
+    for i, layer in enumerate(layers):
+        raw = layer(h)
+        if i == 0 and added is not None:
+            raw = raw + added
+        if residual and i % 2 == 0:
+            raw = raw if skip is None else raw + skip
+            skip = raw
+        h = act(raw)
+        if dropout is not None:
+            h = dropout(h)
+    return h
 
 
 def check_hidden(hidden: Sequence[int], residual: object) -> None:
