@@ -23,7 +23,7 @@ KEPT = "<!-- what follows is written by hand and kept -->"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. The exit code is 1 if one of this library's own flows fails a check, 2 for wrong usage."""
+    """Run the command. The exit code is 1 if the page cannot be written, 2 for wrong usage; a ✗ is a finding, not an error."""
     parser = argparse.ArgumentParser(prog="python -m pushforward.conformance", description=__doc__)
     parser.add_argument("--out", default="-", help="the Markdown page; - is stdout")
     parser.add_argument("--json", help="the results as JSON")
@@ -44,8 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FileError as error:
         print(error, file=sys.stderr)
         return 1
-    ours = [r for (library, _), found in table.results.items() if library == "pushforward" for r in found.values()]
-    return 1 if any(r.status in {"fail", "error"} for r in ours) else 0
+    return 0
 
 
 def measure(name: str, checks: list[str], limit: float | None) -> Table:
