@@ -1,5 +1,8 @@
 """Every error this library raises on bad input. Each message says what was expected, what came, and what to do."""
 
+import difflib
+from collections.abc import Collection
+
 
 class FlowError(ValueError):
     """Base of every error this library raises on bad input."""
@@ -35,3 +38,9 @@ class FileError(FlowError):
 
 class TrainingError(FlowError):
     """Training cannot go on: the loss or the gradient is not finite, or a checkpoint does not fit."""
+
+
+def suggestion(name: str, known: Collection[str], otherwise: str) -> str:
+    """The end of an error about an unknown name: the known one that is nearest, or `otherwise` and all of them."""
+    nearest = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"{otherwise} {', '.join(known)}"

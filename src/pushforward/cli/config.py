@@ -8,7 +8,6 @@ set = {layers = 5, hidden = [128, 128]}
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from cyclopts import App
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
 
-from ..errors import FileError
+from ..errors import FileError, suggestion
 from .problems import UsageError
 
 
@@ -59,9 +58,7 @@ def _read(path: str) -> dict[str, Any]:
 def _refuse_unknown(path: str, given: Collection[str], known: Collection[str], what: str) -> None:
     for name in given:
         if name not in known:
-            hint = difflib.get_close_matches(name, known, 1)
-            instead = f"did you mean {hint[0]!r}?" if hint else f"it can have: {', '.join(known)}"
-            raise UsageError(f"{path} has an unknown {what} {name!r}; {instead}")
+            raise UsageError(f"{path} has an unknown {what} {name!r}; {suggestion(name, known, 'it can have:')}")
 
 
 def _plain(value: Any) -> Any:

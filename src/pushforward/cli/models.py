@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 
 from ..core import Exactness
 from ..data import Schema, Table, TableModel, read_table
-from ..errors import DataError, SpecError
+from ..errors import DataError, SpecError, suggestion
 from ..serialize import Saved, load
 from ..training import evaluate
 from ..training.rng import isolated
@@ -97,8 +96,7 @@ def without(table: Table, names: Collection[str]) -> Table:
     """
     for name in names:
         if name not in table.names:
-            hint = difflib.get_close_matches(name, table.names, 1)
-            instead = f"did you mean {hint[0]!r}?" if hint else f"the columns are {', '.join(table.names)}"
+            instead = suggestion(name, table.names, "the columns are")
             raise DataError(f"there is no column {name!r} to drop; {instead}")
     kept = [i for i, name in enumerate(table.names) if name not in names]
     if not kept:

@@ -89,6 +89,10 @@ class Transform(Node):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to data: (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), the negative on the same pair."""
 
+    def _nothing(self, v: Tensor) -> Tensor:
+        """The contribution of a layer that changes no volume: a zero for each row of v."""
+        return torch.zeros(v.shape[0], dtype=v.dtype if v.is_floating_point() else self.dtype, device=v.device)
+
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """`forward` with the penalties of layers that have any, by name, each (B,)."""
         return *self.forward(x, context), {}
@@ -202,18 +206,16 @@ class Distribution(Node):
                     "or the model with model.to(...)"
                 )
             x = x.to(expected)
-        if context is None:
-            if self.context is not None:
-                raise ContextError(f"expected a context of shape (*batch, {_shape(self.context)}), got none")
-            return x.reshape(-1, *event) if len(batch) != 1 else x, None, batch
         rows = self._checked_context(context)
+        if rows is None:
+            return x.reshape(-1, *event) if len(batch) != 1 else x, None, batch
         given = tuple(rows.shape[: rows.dim() - len(self.context.shape)])  # type: ignore[union-attr]
         if given != batch:
             try:
                 together = tuple(torch.broadcast_shapes(batch, given))
             except RuntimeError:
                 raise ContextError(
-                    f"expected a context whose batch shape fits x's {batch}, got {given} (context {tuple(context.shape)})"
+                    f"expected a context whose batch shape fits x's {batch}, got {given} (context {tuple(rows.shape)})"
                 ) from None
             x = x.expand(*together, *event)
             rows = rows.expand(*together, *self.context.shape)  # type: ignore[union-attr]
@@ -222,7 +224,11 @@ class Distribution(Node):
             x, rows = x.reshape(-1, *event), rows.reshape(-1, *self.context.shape)  # type: ignore[union-attr]
         return x, rows, batch
 
-    def _checked_context(self, context: Tensor) -> Tensor:
+    def _checked_context(self, context: Tensor | None) -> Tensor | None:
+        if context is None:
+            if self.context is not None:
+                raise ContextError(f"expected a context of shape (*batch, {_shape(self.context)}), got none")
+            return None
         if self.context is None:
             raise ContextError(f"expected no context: this {type(self).__name__} takes none, got {_describe(context)}")
         if not isinstance(context, Tensor):
@@ -241,11 +247,9 @@ class Distribution(Node):
 
     def _context_rows(self, context: Tensor | None, shape: tuple[int, ...]) -> tuple[Tensor | None, tuple[int, ...]]:
         """The context repeated for every draw, flat, and the whole batch shape (*shape, *context batch)."""
-        if context is None:
-            if self.context is not None:
-                raise ContextError(f"expected a context of shape (*batch, {_shape(self.context)}), got none")
-            return None, shape
         context = self._checked_context(context)
+        if context is None:
+            return None, shape
         event = self.context.shape  # type: ignore[union-attr]
         batch = (*shape, *context.shape[: context.dim() - len(event)])
         return context.expand(*batch, *event).reshape(math.prod(batch), *event), batch

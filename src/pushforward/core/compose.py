@@ -31,7 +31,7 @@ class Identity(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x, 0."""
-        return x, torch.zeros(x.shape[0], dtype=self.dtype if self.x_space.discrete else x.dtype, device=x.device)
+        return x, self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z, 0."""

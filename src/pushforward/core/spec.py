@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import difflib
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from ..errors import SpecError
+from ..errors import SpecError, suggestion
 from .base import Distribution
 
 
@@ -99,19 +98,11 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
 
     cls = Spec.registry.get(name)
     if cls is None:
-        known = sorted(Spec.registry)
-        hint = difflib.get_close_matches(name, known, 1)
-        raise SpecError(
-            f"unknown system {name!r}; " + (f"did you mean {hint[0]!r}?" if hint else f"known: {', '.join(known)}")
-        )
+        raise SpecError(f"unknown system {name!r}; {suggestion(name, sorted(Spec.registry), 'known:')}")
     known_fields = [f.name for f in dataclasses.fields(cls)]
     for field in fields:
         if field not in known_fields:
-            hint = difflib.get_close_matches(field, known_fields, 1)
-            raise SpecError(
-                f"system {name!r} has no argument {field!r}; "
-                + (f"did you mean {hint[0]!r}?" if hint else f"it has: {', '.join(known_fields)}")
-            )
+            raise SpecError(f"system {name!r} has no argument {field!r}; {suggestion(field, known_fields, 'it has:')}")
     missing = [
         f.name
         for f in dataclasses.fields(cls)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from ..errors import SpecError
+from ..errors import SpecError, suggestion
 
 Schedule = Literal["plateau", "cosine", "constant"]
 
@@ -115,11 +114,7 @@ class TrainConfig:
         known = [field.name for field in dataclasses.fields(self)]
         for name in fields:
             if name not in known:
-                hint = difflib.get_close_matches(name, known, 1)
-                raise SpecError(
-                    f"training has no option {name!r}; "
-                    + (f"did you mean {hint[0]!r}?" if hint else f"it has: {', '.join(known)}")
-                )
+                raise SpecError(f"training has no option {name!r}; {suggestion(name, known, 'it has:')}")
         return dataclasses.replace(self, **fields)
 
     def resolve(self, rows: int) -> TrainConfig:

@@ -42,11 +42,11 @@ class Permutation(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Permuted, 0."""
-        return x[:, self.order], _zeros(self, x)
+        return x[:, self.order], self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Permuted back, 0."""
-        return z[:, self.back], _zeros(self, z)
+        return z[:, self.back], self._nothing(z)
 
 
 class Diagonal(Transform):
@@ -126,13 +126,8 @@ class Orthogonal(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Q x, 0."""
-        return x @ self.matrix.mT, _zeros(self, x)
+        return x @ self.matrix.mT, self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Q^T z, 0."""
-        return z @ self.matrix, _zeros(self, z)
-
-
-def _zeros(layer: Transform, v: Tensor) -> Tensor:
-    dtype = v.dtype if v.is_floating_point() else layer.dtype
-    return torch.zeros(v.shape[0], dtype=dtype, device=v.device)
+        return z @ self.matrix, self._nothing(z)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
 from torch import Tensor
 
 from ..core import Space, Transform
@@ -30,11 +29,8 @@ class Reshape(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *x shape) -> (B, *z shape), 0."""
-        return x.reshape(-1, *self.z_space.shape), self._zeros(x)
+        return x.reshape(-1, *self.z_space.shape), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *z shape) -> (B, *x shape), 0."""
-        return z.reshape(-1, *self.x_space.shape), self._zeros(z)
-
-    def _zeros(self, v: Tensor) -> Tensor:
-        return torch.zeros(v.shape[0], dtype=v.dtype if v.is_floating_point() else self.dtype, device=v.device)
+        return z.reshape(-1, *self.x_space.shape), self._nothing(z)
