@@ -3,7 +3,7 @@
 log p(x) = log p(z) + sum of the layers' contributions
 """
 
-from .base import Distribution, Node, Transform
+from .base import Distribution, Node, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
 from .exactness import Exactness
 from .space import Box, Categories, Integers, Real, Space
@@ -24,6 +24,7 @@ __all__ = [
     "Space",
     "Spec",
     "Transform",
+    "Undo",
     "build",
     "initialise",
     "spec_from_dict",

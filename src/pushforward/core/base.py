@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Iterator
+from enum import Flag, auto
 from typing import TYPE_CHECKING, NoReturn
 
 import torch
@@ -16,6 +17,18 @@ from .space import Space
 
 if TYPE_CHECKING:
     from ..distributions.boundary import Conditioned
+
+
+class Undo(Flag):
+    """Which directions of a layer the other one undoes: up to rounding, without random numbers, at about the same cost.
+
+    Training in constant memory (`core.memory`) undoes those layers instead of keeping what they were given.
+    """
+
+    NOTHING = 0
+    FORWARD = auto()
+    INVERSE = auto()
+    BOTH = FORWARD | INVERSE
 
 
 class Node(nn.Module, abc.ABC):
@@ -80,6 +93,10 @@ class Transform(Node):
 
     x_space: Space
     z_space: Space
+    undo: Undo = Undo.NOTHING
+    """Which of its directions training may undo to save memory; the class's own say, whatever its networks do."""
+    repeatable: bool = True
+    """Whether running it again on the same numbers, from the same random state, gives the same and changes nothing."""
 
     @abc.abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -88,6 +105,21 @@ class Transform(Node):
     @abc.abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to data: (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), the negative on the same pair."""
+
+    def rewind(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """x that forward takes to z, without z's gradient but open to one of its own, and forward again from there.
+
+        Args:
+            z: (B, *z_space.shape).
+            context: (B, *context.shape) or None.
+
+        Returns:
+            x (B, *x_space.shape), a leaf that requires a gradient; forward's z and dlogp, recorded from it.
+        """
+        with torch.no_grad():
+            x = self.inverse(z, context)[0]
+        x = x.detach().requires_grad_()
+        return x, *self(x, context)
 
     def _nothing(self, v: Tensor) -> Tensor:
         """The contribution of a layer that changes no volume: a zero for each row of v."""

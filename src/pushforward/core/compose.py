@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ContextError, ShapeError
-from .base import Distribution, Node, Transform
+from .base import Distribution, Node, Transform, Undo, _eager
 from .exactness import Exactness
 from .space import Space
 
 if TYPE_CHECKING:
     from ..distributions.boundary import Conditioned
+
+
+Memory = Literal["store", "invert", "checkpoint"]
 
 
 class Identity(Transform):
@@ -24,6 +27,8 @@ class Identity(Transform):
     Args:
         space: of x and z.
     """
+
+    undo = Undo.BOTH
 
     def __init__(self, space: Space) -> None:
         super().__init__()
@@ -49,6 +54,9 @@ class Chain(Transform):
         ContextError: two layers want contexts of different spaces.
     """
 
+    memory: Memory = "store"
+    """How training keeps what the gradient needs: see `set_memory`, which sets it."""
+
     def __init__(self, *layers: Transform) -> None:
         super().__init__()
         if not layers:
@@ -65,6 +73,10 @@ class Chain(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Through every layer, first to last."""
+        if self._economical(x, context):
+            from .memory import economical
+
+            return economical(self, x, context, turned=False)
         z, total = self.layers[0](x, context)
         for layer in self.layers[1:]:
             z, dlogp = layer(z, context)
@@ -73,12 +85,20 @@ class Chain(Transform):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Back through every layer, last to first."""
+        if self._economical(z, context):
+            from .memory import economical
+
+            return economical(self, z, context, turned=True)
         layers = list(self.layers)
         x, total = layers[-1].inverse(z, context)
         for layer in layers[-2::-1]:
             x, dlogp = layer.inverse(x, context)
             total = total + dlogp
         return x, total
+
+    def _economical(self, v: Tensor, context: Tensor | None) -> bool:
+        """Whether there is memory to save: a gradient is recorded, and by autograd alone."""
+        return self.memory != "store" and torch.is_grad_enabled() and _eager(v, context)
 
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """`forward`, and the layers' penalties added up by name."""

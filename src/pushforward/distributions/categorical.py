@@ -51,7 +51,7 @@ class AutoregressiveCategorical(Distribution):
         if bool(self.net.out.weight.any()):
             return
         counts = F.one_hot(x, self.most).sum(0) + 1
-        self.net.out.bias.data.copy_(counts.to(self.dtype).log().masked_fill(~self.allowed, 0.0).flatten())
+        self.net.out.bias.data.copy_(counts.to(self.dtype).log().masked_fill(~self.allowed, 0.0).mT.flatten())
 
     def _logits(self, x: Tensor, context: Tensor | None) -> Tensor:
         codes = F.one_hot(x, self.most).to(self.dtype).flatten(1)

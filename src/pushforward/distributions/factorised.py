@@ -61,6 +61,10 @@ class Normal(Factorised):
     def _element(self, x: Tensor) -> Tensor:
         return -0.5 * (x.square() + math.log(2 * math.pi))
 
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        flat = x.reshape(x.shape[0], self.space.size)
+        return torch.linalg.vecdot(flat, flat) * -0.5 - 0.5 * math.log(2 * math.pi) * self.space.size
+
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         return torch.randn(shape, dtype=self.zero.dtype, device=self.zero.device)
 

@@ -6,15 +6,136 @@ log dz/dx = log f - log F - log(1 - F). Both tails are computed as log-sums of l
 
 The inverse has an exact bracket: at x = max_k (mu_k + s_k z) every component's CDF is at least sigmoid(z), so F is too;
 the minimum bounds it from below.
+
+The gradient, with u_k = (x - mu_k) / s_k and the shares of component k in F, 1 - F and f
+
+    a_k = pi_k sigmoid(u_k) / F,    b_k = pi_k sigmoid(-u_k) / (1 - F),    c_k = pi_k sigmoid(u_k) sigmoid(-u_k) / (s_k f)
+
+is, for cotangents (g, l) of z and log dz/dx,
+
+    d/d log pi_k = g (a_k - b_k) + l (c_k - a_k - b_k)
+    d/d u_k      = (g - l) a_k sigmoid(-u_k) + (g + l) b_k sigmoid(u_k) + l c_k (sigmoid(-u_k) - sigmoid(u_k))
 """
 
 from __future__ import annotations
+
+import dataclasses
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .bounds import soft_clip
+from .derived import Pair, derived, same_batch
 from .roots import newton_bisect
+
+
+def logistic_mixture(v: Tensor, p: Tensor, bound: float, spread: float, *, inverse: bool = False) -> Pair:
+    """logit F(v) of a mixture of K logistics from free parameters, or its inverse.
+
+    Args:
+        v: (...) real.
+        p: (..., 3 K): weights before a softmax; means, to which K even steps over [-spread, spread] are added; log-scales
+            before they are bounded, which start at -log(2) / 2.
+        bound: of the log-scales, on either side of where they start.
+        spread: half the range of the means where they start.
+        inverse: whether v is on the z side.
+
+    Returns:
+        the image (...) and log |d image / d v| (...).
+    """
+    return derived(_Mixture(bound, spread, inverse), *same_batch(v, p))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mixture:
+    bound: float
+    spread: float
+    inverse: bool
+
+    def plain(self, v: Tensor, p: Tensor) -> Pair:
+        weights, means, scales = p.chunk(3, -1)
+        parts = (
+            weights.log_softmax(-1),
+            means + self._starts(p),
+            soft_clip(scales, self.bound) - 0.5 * math.log(2.0),
+        )
+        return mixture_logit_cdf_inverse(v, *parts) if self.inverse else mixture_logit_cdf(v, *parts)
+
+    def _starts(self, p: Tensor) -> Tensor:
+        return torch.linspace(-self.spread, self.spread, p.shape[-1] // 3, dtype=p.dtype, device=p.device)
+
+    def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
+        count, n = p.shape[-1] // 3, v.numel()
+        # The components first, as in the spline: every operation runs over the elements side by side.
+        weights, means, scales = p.movedim(-1, 0).reshape(3, count, n).contiguous()
+        log_weights = weights.log_softmax(0)
+        means = means + self._starts(p)[:, None]
+        root = (scales * scales).mul_(self.bound**-2).add_(1).rsqrt_()
+        log_scales = (scales * root).sub_(0.5 * math.log(2.0))
+        rate = log_scales.neg().exp_()
+
+        def parts_at(x: Tensor) -> tuple[Tensor, ...]:
+            u = (x - means).mul_(rate)
+            below, above = F.logsigmoid(u), F.logsigmoid(-u)
+            cdf, survival = log_weights + below, log_weights + above
+            return u, below, above, cdf, survival, (cdf + above).sub_(log_scales)
+
+        given = x = v.reshape(-1)
+        if self.inverse:
+            shares = log_weights.exp()
+
+            def quick(x: Tensor) -> Pair:
+                """Without logarithms of the components, which underflow far out."""
+                u = (x - means).mul_(rate)
+                lower, upper = u.sigmoid(), u.neg_().sigmoid_()
+                density = (lower * upper).mul_(rate).mul_(shares).sum(0)
+                cdf, survival = lower.mul_(shares).sum(0), upper.mul_(shares).sum(0)
+                return cdf.log() - survival.log() - given, density / (cdf * survival)
+
+            def careful(x: Tensor) -> Pair:
+                *_, cdf, survival, density = parts_at(x)
+                log_cdf, log_survival = cdf.logsumexp(0), survival.logsumexp(0)
+                return log_cdf - log_survival - given, (density.logsumexp(0) - log_cdf - log_survival).exp()
+
+            ends = torch.addcdiv(means, given, rate)
+            low, high = ends.amin(0), ends.amax(0)
+            noise = 4 * torch.finfo(v.dtype).eps * (1 + given.abs())
+            x = newton_bisect(careful, low, high, noise, newton_bisect(quick, low, high, noise))
+        u, below, above, cdf, survival, density = parts_at(x)
+        log_cdf, log_survival, log_density = cdf.logsumexp(0), survival.logsumexp(0), density.logsumexp(0)
+        log_slope = log_density - log_cdf - log_survival
+        shares = (
+            log_weights.exp(),
+            (cdf - log_cdf).exp_(),
+            (survival - log_survival).exp_(),
+            (density - log_density).exp_(),
+        )
+        saved = (u, below.exp_(), above.exp_(), rate, root, log_slope, *shares)
+        if self.inverse:
+            return (x.view(v.shape), -log_slope.view(v.shape)), saved
+        return ((log_cdf - log_survival).view(v.shape), log_slope.view(v.shape)), saved
+
+    def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
+        v, p = inputs
+        u, lower, upper, rate, root, log_slope, weights, a, b, c = saved
+        g, g_log = image.reshape(-1), slope.reshape(-1)
+        falling, rising, bent = a * upper, b * lower, (upper - lower).mul_(c)
+        if self.inverse:
+            # The implicit function rule, as for the spline.
+            bend = (rising - falling).add_(bent).mul_(rate).sum(0)
+            g, g_log = torch.addcmul(-g, g_log, bend).div_(log_slope.exp()), -g_log
+        g_u = (falling * (g - g_log)).addcmul_(rising, g + g_log).addcmul_(bent, g_log)
+        g_means = (g_u * rate).neg_()
+        g_scales = torch.addcmul(c * g_log, g_u, u).neg_().mul_(root * root * root)
+        # The shares of each kind add up to one, so that the softmax takes off the mean of the cotangents, -g_log.
+        g_weights = ((a - b) * g).addcmul_(c - a - b + weights, g_log)
+        g_v = -g if self.inverse else g_means.sum(0).neg_()
+        g_p = torch.empty_like(p)
+        rows = g_p.movedim(-1, 0)
+        rows.copy_(torch.cat([g_weights, g_means, g_scales]).view(rows.shape))
+        return g_v.view(v.shape), g_p
 
 
 def mixture_logit_cdf(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +172,8 @@ def mixture_logit_cdf_inverse(
         return value - z, log_slope.exp()
 
     ends = means + log_scales.exp() * z.unsqueeze(-1)
-    x = newton_bisect(residual, ends.amin(-1), ends.amax(-1))
+    noise = 4 * torch.finfo(z.dtype).eps * (1 + z.detach().abs())
+    x = newton_bisect(residual, ends.amin(-1), ends.amax(-1), noise)
     if torch.is_grad_enabled():
         value, log_slope = mixture_logit_cdf(x, log_weights, means, log_scales)
         x = x - (value - z) * (-log_slope).exp().detach()

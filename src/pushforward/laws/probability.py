@@ -1,4 +1,4 @@
-"""Laws of probability: round trips, contributions, Jacobians, total mass, bounds, samples."""
+"""Laws of probability: noise, contexts, bounds, scales, total mass, samples."""
 
 from __future__ import annotations
 
@@ -22,27 +22,10 @@ from ..core import (
     Space,
     Transform,
 )
-from ..transforms import Stochastic
 from .broken import LawBroken, NotApplicable, require, require_close
 from .cases import Case, distributions_in, draw, draw_context, transforms_in
+from .layers import layers_with_data
 from .structure import _name, example
-
-ROWS = 8
-
-
-def _pairs(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
-    node = case.build(dtype)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        found = []
-        for layer in transforms_in(node):
-            x = draw(layer, "x_space", ROWS, dtype)
-            if type(layer.x_space) is Real:
-                x[::2] *= 6.0  # beyond the bounds of splines, into the tails of mixtures
-            found.append((layer, x, draw_context(layer, ROWS, dtype)))
-    if not found:
-        raise NotApplicable("no layers")
-    return found
 
 
 def law_noise_is_declared(case: Case) -> None:
@@ -53,89 +36,6 @@ def law_noise_is_declared(case: Case) -> None:
     require(
         same == (Exactness.NOISY not in node.exactness), f"two calls {'agree' if same else 'differ'}: {node.exactness}"
     )
-
-
-def law_roundtrip(case: Case) -> None:
-    """Whichever side is deterministic is undone by the other."""
-    for layer, x, c in _pairs(case):
-        z = layer(x, c)[0]
-        forward_fixed = torch.equal(z, layer(x, c)[0])
-        back = layer.inverse(z, c)[0]
-        inverse_fixed = torch.equal(back, layer.inverse(z, c)[0])
-        if inverse_fixed:
-            require_close(back, x, 1e-6, f"{_name(layer)}: inverse(forward(x)) and x")
-        elif forward_fixed:
-            require_close(layer(back, c)[0], z, 1e-6, f"{_name(layer)}: forward(inverse(z)) and z")
-
-
-def law_roundtrip_from_latent(case: Case) -> None:
-    """Exact layers reach every latent point, freshly built ones too: forward(inverse(z)) is z, far out as well."""
-    fresh = case.make().double().eval()
-    at_start = [(layer, None, draw_context(layer, ROWS, torch.float64)) for layer in transforms_in(fresh)]
-    for layer, _, c in [*_pairs(case), *at_start]:
-        if layer.exactness or layer.z_space.size != layer.x_space.size:
-            continue
-        z = draw(layer, "z_space", ROWS, torch.float64)
-        on_the_line = type(layer.z_space) is type(layer.x_space) is Real  # a box cannot hold far latent points apart
-        for scale in (1.0, 10.0) if on_the_line else (1.0,):
-            again = layer(layer.inverse(z * scale, c)[0], c)[0]
-            require_close(
-                again, z * scale, 1e-6 * scale, f"{_name(layer)}: forward(inverse(z)) and z at {scale:g} sigma"
-            )
-
-
-def law_gradient_through_inverse(case: Case) -> None:
-    """Derivatives through the inverse are those of the inverse function: J_inverse J_forward = 1."""
-    checked = False
-    for layer, x, c in _pairs(case):
-        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
-            continue
-        checked = True
-        one, cc = x[:1], None if c is None else c[:1]
-        z = layer(one, cc)[0].detach()
-        size = layer.x_space.size
-        jf = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0], one).reshape(size, size)  # noqa: B023
-        ji = torch.autograd.functional.jacobian(lambda v: layer.inverse(v, cc)[0], z).reshape(size, size)  # noqa: B023
-        require_close(
-            ji @ jf, torch.eye(size, dtype=jf.dtype), 1e-5, f"{_name(layer)}: Jacobians of the two directions"
-        )
-    if not checked:
-        raise NotApplicable("no exact continuous layer")
-
-
-def law_opposite_contributions(case: Case) -> None:
-    """The two directions report opposite dlogp on the same pair (x, z)."""
-    for layer, x, c in _pairs(case):
-        if any(isinstance(m, Stochastic) for m in layer.modules()):
-            continue  # random both ways: total mass and the sandwich speak of it
-        z, dlogp = layer(x, c)
-        back, opposite = layer.inverse(z, c)
-        if not torch.allclose(back.double(), x.double(), atol=1e-6):
-            if layer.exactness:
-                continue
-            dlogp = layer(back, c)[1]  # the inverse drew something: pair it with its own draw
-        require_close(opposite, -dlogp, 1e-6, f"{_name(layer)}: dlogp of the two directions")
-
-
-def law_jacobian(case: Case) -> None:
-    """An exact continuous layer contributes log |det dz/dx| in tangent frames, as autograd gives it."""
-    checked = False
-    for layer, x, c in _pairs(case):
-        continuous = not layer.x_space.discrete and not layer.z_space.discrete
-        if layer.exactness or not continuous or layer.x_space.dim != layer.z_space.dim:
-            continue
-        checked = True
-        dlogp = layer(x, c)[1]
-        for i in range(ROWS):
-            cc = None if c is None else c[i : i + 1]
-            jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0], x[i : i + 1])  # noqa: B023
-            jacobian = jacobian.reshape(layer.z_space.size, layer.x_space.size)
-            z = layer(x[i : i + 1], cc)[0]
-            tangent = layer.z_space.frame(z)[0].mT @ jacobian @ layer.x_space.frame(x[i : i + 1])[0]
-            expected = torch.linalg.slogdet(tangent)[1]
-            require_close(dlogp[i], expected, 1e-6, f"{_name(layer)}: dlogp and autograd's log-determinant")
-    if not checked:
-        raise NotApplicable("no exact continuous layer")
 
 
 def law_contribution_varies(case: Case) -> None:
@@ -199,7 +99,7 @@ def law_scales(case: Case) -> None:
     alone costs more (k eps, with k the norm of the inverse's Jacobian), four times that cost is allowed instead.
     """
     found = False
-    for layer, x, c in _pairs(case, torch.float32):
+    for layer, x, c in layers_with_data(case, torch.float32):
         if layer.exactness or isinstance(layer, Chain) or type(layer.x_space) is not Real:
             continue
         if type(layer.z_space) is not Real or layer.x_space.size != layer.z_space.size:
@@ -239,7 +139,7 @@ def _steepness(layer: Transform, x: Tensor, context: Tensor | None) -> float:
 def law_boundary(case: Case) -> None:
     """On the edges of a box, on spline knots and at zero everything is finite, and so are the gradients."""
     found = False
-    for layer, x, c in _pairs(case):
+    for layer, x, c in layers_with_data(case):
         space = layer.x_space
         if space.discrete or not isinstance(space, (Real, Box)):
             continue

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from ..core import Node, Spec
-from . import engineering, probability, structure
+from . import engineering, layers, probability, structure
 from .broken import LawBroken, NotApplicable
 from .cases import Case
 
 LAWS: dict[str, Callable[[Case], None]] = {
     name.removeprefix("law_"): law
-    for module in (structure, probability, engineering)
+    for module in (structure, layers, probability, engineering)
     for name, law in vars(module).items()
     if name.startswith("law_")
 }

@@ -2,5 +2,6 @@
 
 from .made import MADE
 from .mlp import MLP, Constant, activation
+from .precision import Network, lower_precision
 
-__all__ = ["MADE", "MLP", "Constant", "activation"]
+__all__ = ["MADE", "MLP", "Constant", "Network", "activation", "lower_precision"]

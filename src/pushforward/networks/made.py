@@ -2,25 +2,25 @@
 
 Every hidden unit has a degree d and sees the inputs of rank <= d; a connection exists where degrees do not decrease, and
 the output of rank r sees units of degree < r (Germain et al. 2015, arXiv:1502.03509, eq. 8-9, 12-13). Here the units of a
-layer are sorted by degree, so that every mask is a staircase. Unrolling x_0, x_1, ... then needs each hidden unit once, as
-soon as the last input that it sees is known: the work of a single pass, not of D passes. It is done in blocks of ranks, as
-a blocked triangular solve is: one large product for all that came before the block, small ones inside it.
+layer are sorted by degree, so that every mask is a staircase, and the network can be unrolled: see `unroll`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpecError
+from ..functional.derived import eager
 from .mlp import ACTIVATIONS, check_hidden, through
 from .mlp import activation as activation_named
-
-BLOCK = 8
-"""Ranks unrolled between two large products."""
+from .precision import Network
+from .unroll import Staircase
 
 
 class MaskedLinear(nn.Linear):
@@ -47,7 +47,7 @@ class MaskedLinear(nn.Linear):
         return F.linear(x, self.masked_weight, self.bias)
 
 
-class MADE(nn.Module):
+class MADE(Network):
     """Masked autoencoder: parameters of x_i from the x_j that come before it in `order`, and from the context.
 
     Args:
@@ -96,6 +96,7 @@ class MADE(nn.Module):
         self.register_buffer("columns", rank.argsort(), persistent=False)
         lowest = -1 if context or features == 1 else 0
         self.visit = rank.argsort().tolist()
+        self._kept: tuple[object, dict[bool, Staircase]] | None = None
         # units[l][r]: how many units of layer l see inputs of rank < r only
         self.units: list[list[int]] = []
         layers, before = [], rank.repeat_interleave(width)
@@ -105,18 +106,19 @@ class MADE(nn.Module):
             layers.append(MaskedLinear(degree[:, None] >= before[None]))
             before = degree
         self.hidden: Sequence[MaskedLinear] = nn.ModuleList(layers)  # type: ignore[assignment]
-        self.out = MaskedLinear(rank.repeat_interleave(n)[:, None] > before[None])
+        self.out = MaskedLinear(rank.repeat(n)[:, None] > before[None])
         self.embed = nn.Linear(context, hidden[0], bias=False) if context else None
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         if zero:
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D * width), (B, context) or None -> (B, D, n)."""
         added = None if self.embed is None else self.embed(context)
         h = through(self.hidden, x, self.activation, self.dropout, residual=self.residual, added=added)
-        return self.out(h).unflatten(-1, (self.features, self.n))
+        # One parameter of all features after the other: scalar maps then work on contiguous memory.
+        return self.out(h).unflatten(-1, (self.n, self.features)).mT
 
     def unroll(self, step: Callable[[int, Tensor], Tensor], rows: Tensor, context: Tensor | None = None) -> Tensor:
         """Features one after the other, each from its own parameters, at the cost of about one forward pass.
@@ -133,70 +135,90 @@ class MADE(nn.Module):
             x (B, D * width).
         """
         act, size = ACTIVATIONS[self.activation], rows.shape[0]
-        make = _Recorded if torch.is_grad_enabled() else _Buffer
-        units, width = self.units, self.width
-        weights = [layer.masked_weight for layer in self.hidden]
-        weights[0] = weights[0].unflatten(1, (-1, width))[:, self.columns].flatten(1)
-        out_weight = self.out.masked_weight.unflatten(0, (self.features, self.n))[self.columns].flatten(0, 1)
-        out_bias = self.out.bias.unflatten(0, (self.features, self.n))[self.columns].flatten(0, 1)
-        biases = [layer.bias[:, None].expand(-1, size) for layer in self.hidden]
-        if self.embed is not None:
-            biases[0] = torch.addmm(self.hidden[0].bias[:, None], self.embed.weight, context.mT)  # type: ignore[union-attr]
-        known = make(self.features * width, size, rows)
-        post = [make(layer.out_features, size, rows) for layer in self.hidden]
-        skips = [make(layer.out_features, size, rows) for layer in self.hidden[::2]] if self.residual else []
+        skips: list[list[Tensor]] = [[] for _ in self.hidden]
 
-        def add_units(start: int, stop: int, first: int, ahead: Sequence[Tensor]) -> None:
-            """Units of ranks start ... stop - 1; `ahead` holds what they get from sources below rank `first`."""
-            for i, weight in enumerate(weights):
-                lo, hi = units[i][start], units[i][stop]
-                source = known if i == 0 else post[i - 1]
-                s0, s1 = (first * width, stop * width) if i == 0 else (units[i - 1][first], units[i - 1][stop])
-                base = units[i][first]
-                raw = ahead[i][lo - base : hi - base]
-                if s1 > s0 and hi > lo:
-                    raw = torch.addmm(raw, weight[lo:hi, s0:s1], source.get(s0, s1))
-                if self.residual and i % 2 == 0:
-                    if i > 0:
-                        raw = raw + skips[i // 2 - 1].get(lo, hi)
-                    skips[i // 2].add(raw)
-                post[i].add(act(raw))
-
-        # units that see no input at all, only the context
-        for i, weight in enumerate(weights):
-            count = units[i][0]
-            raw = biases[i][:count]
-            if i > 0 and units[i - 1][0]:
-                raw = torch.addmm(raw, weight[:count, : units[i - 1][0]], post[i - 1].get(0, units[i - 1][0]))
+        def finish(i: int, lo: int, hi: int, raw: Tensor) -> Tensor:
             if self.residual and i % 2 == 0:
-                raw = raw if i == 0 else raw + skips[i // 2 - 1].get(0, count)
-                skips[i // 2].add(raw)
-            post[i].add(act(raw))
-        for first in range(0, self.features, BLOCK):
-            last = min(first + BLOCK, self.features)
-            ahead = []
-            for i, weight in enumerate(weights):
-                lo, hi = units[i][first], units[i][last]
-                seen = first * width if i == 0 else units[i - 1][first]
-                source = known if i == 0 else post[i - 1]
-                bias = biases[i][lo:hi]
-                ahead.append(torch.addmm(bias, weight[lo:hi, :seen], source.get(0, seen)) if seen and hi > lo else bias)
-            seen = units[-1][first]
-            ahead_out = torch.addmm(
-                out_bias[first * self.n : last * self.n, None],
-                out_weight[first * self.n : last * self.n, :seen],
-                post[-1].get(0, seen),
-            )
-            for r in range(first, last):
-                p = ahead_out[(r - first) * self.n : (r - first + 1) * self.n]
-                now = units[-1][r]
-                if now > seen:
-                    p = torch.addmm(p, out_weight[r * self.n : (r + 1) * self.n, seen:now], post[-1].get(seen, now))
-                known.add(step(self.visit[r], p.mT).reshape(size, width).mT)
-                if r + 1 < self.features:
-                    add_units(r, r + 1, first, ahead)
-        x = known.get(0, self.features * width).mT.unflatten(1, (self.features, width))
+                raw = raw if i == 0 else raw + skips[i - 2].pop(0)
+                skips[i].append(raw)
+            return act(raw)
+
+        first_bias = None
+        if self.embed is not None:
+            first_bias = torch.addmm(self.hidden[0].bias[:, None], self.embed.weight, context.mT)  # type: ignore[union-attr]
+        known = self._staircase(rows).solve(
+            lambda r, p: step(self.visit[r], p.mT).reshape(size, self.width).mT, finish, rows, first_bias
+        )
+        x = known.mT.unflatten(1, (self.features, self.width))
         return x[:, self.order].flatten(1)
+
+    def pull(self, step: Callable[[int, Tensor], Tensor], x: Tensor, context: Tensor | None = None) -> None:
+        """The transposed system: features from the last to the first, each with what the outputs after it send back.
+
+        With N the Jacobian of the outputs with respect to x, and q their cotangents, feature i gets (N^T q)_i, which
+        depends on the q of features after i only, and gives its own q.
+
+        Args:
+            step: (feature i, (N^T q)_i (B,)) -> q_i (B, n).
+            x: (B, D), where N is taken.
+            context: (B, context) or None.
+        """
+        rates = [rate.flip(0) for rate in reversed(self._rates(x, context))]
+        values: list[list[Tensor]] = [[] for _ in self.hidden]
+
+        def finish(i: int, lo: int, hi: int, raw: Tensor) -> Tensor:
+            value = raw * rates[i][lo:hi]
+            if self.residual and i % 2 == 0:
+                value = value if i == 0 else value + values[i - 2].pop(0)
+                values[i].append(value)
+            return value
+
+        last = self.features - 1
+        self._staircase(x, transposed=True).solve(lambda r, w: step(self.visit[last - r], w[0]).mT, finish, x)
+
+    def _rates(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
+        """The derivative of every hidden unit's activation: of each layer (units, B)."""
+        act, rates, h, skip = ACTIVATIONS[self.activation], [], x, None
+        for i, layer in enumerate(self.hidden):
+            raw = layer(h)
+            if i == 0 and self.embed is not None:
+                raw = raw + self.embed(context)
+            if self.residual and i % 2 == 0:
+                raw = raw if skip is None else raw + skip
+                skip = raw
+            with torch.enable_grad():
+                raw = raw.detach().requires_grad_()
+                h = act(raw)
+            rates.append(torch.autograd.grad(h, raw, torch.ones_like(h))[0].mT)
+            h = h.detach()
+        return rates
+
+    def _staircase(self, like: Tensor, *, transposed: bool = False) -> Staircase:
+        """The weights in the order of ranks; those of the last call, when no gradient is recorded and nothing changed."""
+        if torch.is_grad_enabled() or not eager(like, self.out.weight):
+            made = self._sorted()
+            return made.transposed() if transposed else made
+        key = _fingerprint([t for layer in (*self.hidden, self.out) for t in (layer.weight, layer.bias)])
+        if self._kept is None or key is None or self._kept[0] != key:
+            self._kept = (key, {False: self._sorted()})
+        kept = self._kept[1]
+        if transposed and True not in kept:
+            kept[True] = kept[False].transposed()
+        return kept[transposed]
+
+    def _sorted(self) -> Staircase:
+        weights = [layer.masked_weight for layer in self.hidden]
+        weights[0] = weights[0].unflatten(1, (-1, self.width))[:, self.columns].flatten(1)
+        out = (
+            self.out.masked_weight.unflatten(0, (self.n, self.features))[:, self.columns].transpose(0, 1).flatten(0, 1)
+        )
+        out_bias = self.out.bias.unflatten(0, (self.n, self.features))[:, self.columns].mT.flatten()
+        biases: list[Tensor] = [layer.bias for layer in self.hidden]
+        return Staircase(self.features, self.width, self.n, weights, biases, self.units, out, out_bias)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the sorted copy of the weights."""
+        return {**self.__dict__, "_kept": None}
 
 
 def _degrees(width: int, lowest: int, features: int) -> Tensor:
@@ -205,34 +227,23 @@ def _degrees(width: int, lowest: int, features: int) -> Tensor:
     return lowest + torch.arange(width) * levels // width
 
 
-class _Buffer:
-    """Rows written one after the other into one tensor, without gradients."""
-
-    def __init__(self, rows: int, size: int, like: Tensor) -> None:
-        self.data, self.count = like.new_empty(rows, size), 0
-
-    def add(self, rows: Tensor) -> None:
-        self.data[self.count : self.count + rows.shape[0]] = rows
-        self.count += rows.shape[0]
-
-    def get(self, start: int, stop: int) -> Tensor:
-        return self.data[start:stop]
+def _fingerprint(tensors: list[Tensor]) -> tuple[object, ...] | None:
+    """Equal for the same tensors with the same values; None when that cannot be told."""
+    if any(t.is_inference() for t in tensors):
+        return None
+    # Writing to `.data` leaves no trace in the version: on the CPU, where it costs little, the values are looked at too.
+    return tuple(
+        (t.data_ptr(), t._version, t.dtype, t.device, _sum(t) if t.device.type == "cpu" else 0) for t in tensors
+    )
 
 
-class _Recorded:
-    """The same for autograd: the pieces are kept, and joined when they are read."""
+def _sum(t: Tensor) -> float:
+    """A weighted sum that another tensor of the shape hardly shares."""
+    for size in reversed(t.shape):
+        t = t @ _probe(size, t.dtype)
+    return float(t)
 
-    def __init__(self, rows: int, size: int, like: Tensor) -> None:
-        self.pieces: list[tuple[int, Tensor]] = []
-        self.count, self.empty = 0, like.new_zeros(0, size)
 
-    def add(self, rows: Tensor) -> None:
-        if rows.shape[0]:
-            self.pieces.append((self.count, rows))
-            self.count += rows.shape[0]
-
-    def get(self, start: int, stop: int) -> Tensor:
-        parts = [
-            piece[max(start - at, 0) : stop - at] for at, piece in self.pieces if at < stop and at + len(piece) > start
-        ]
-        return torch.cat(parts) if parts else self.empty
+@functools.lru_cache(maxsize=64)
+def _probe(size: int, dtype: torch.dtype) -> Tensor:
+    return torch.rand(size, generator=torch.Generator().manual_seed(size), dtype=dtype) + 0.5

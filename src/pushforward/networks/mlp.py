@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpecError
+from .precision import Network
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -50,7 +51,7 @@ class Constant(nn.Module):
         return self.value.expand(x.shape[0], -1)
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """Linear layers and activations: h -> act(W h + b); residual ones add the input of every second layer back.
 
     The context is concatenated to the input. The last layer starts at zero, so that a scalar map whose zero parameters
@@ -95,7 +96,7 @@ class MLP(nn.Module):
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, inputs), (B, context) or None -> (B, outputs)."""
         h = x if context is None or not self.context else torch.cat([x, context], -1)
         return self.out(through(self.hidden, h, self.activation, self.dropout, residual=self.residual))
@@ -119,7 +120,8 @@ def through(
         if residual and i % 2 == 0:
             raw = raw if skip is None else raw + skip
             skip = raw
-        h = act(raw)
+        # Where nothing else needs what the layer gave, relu takes its place: less memory to fetch.
+        h = torch.relu_(raw) if act is F.relu and raw is not skip else act(raw)
         if dropout is not None:
             h = dropout(h)
     return h

@@ -10,14 +10,17 @@ each, stopped when they no longer change anything, and exact after D of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform
+from ..core import Real, Space, Transform, Undo
 from ..errors import SpecError
 from ..functional.bounds import sum_events
+from ..functional.derived import ordinary, second_gradient
 from ..functional.fixed_point import jacobi
-from ..networks import MADE
+from ..networks import MADE, Network
 from .scalar import Scalar
 
 
@@ -36,6 +39,8 @@ class Autoregressive(Transform):
     Raises:
         SpecError: the space is not a vector, or the map or the network does not fit it.
     """
+
+    undo = Undo.INVERSE
 
     def __init__(
         self, scalar: Scalar, space: Space, net: nn.Module, *, context: int = 0, tolerance: float | None = None
@@ -60,15 +65,27 @@ class Autoregressive(Transform):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Coordinate by coordinate: about one pass with a MADE, a few with another network."""
-        if isinstance(self.net, MADE) and not (self.training and self.net.dropout is not None):
-            return self._unroll(self.net, z, context)
-        tolerance = 16 * torch.finfo(z.dtype).eps if self.tolerance is None else self.tolerance
-        x = jacobi(
-            lambda x: self.scalar.inverse(z, self.net(x, context))[0], torch.zeros_like(z), z.shape[1], tolerance
-        )
-        return x, sum_events(self.scalar.inverse(z, self.net(x, context))[1])
+        if torch.is_grad_enabled() and not self._random:
+            parameters = list(self.net.parameters())
+            tensors = (z, *parameters) if context is None else (z, context, *parameters)
+            if ordinary(tensors) and any(t.requires_grad for t in tensors):
+                return _Solution.apply(self, z, context, *parameters)
+        return self.solve(z, context)
 
-    def _unroll(self, net: MADE, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    @property
+    def _random(self) -> bool:
+        return self.training and any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.net.modules())
+
+    def solve(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The inverse, every step recorded where gradients are enabled."""
+        if not isinstance(self.net, MADE) or self._random:
+            x = jacobi(
+                lambda x: self.scalar.inverse(z, self._full_precision(x, context))[0],
+                torch.zeros_like(z),
+                z.shape[1],
+                self._stop_at(z),
+            )
+            return x, sum_events(self.scalar.inverse(z, self._full_precision(x, context))[1])
         columns = z.mT.contiguous()
         slopes = []
 
@@ -77,5 +94,88 @@ class Autoregressive(Transform):
             slopes.append(slope)
             return x
 
-        x = net.unroll(step, z, context)
+        x = self.net.unroll(step, z, context)
         return x, torch.stack(slopes).sum(0) if slopes else z.new_zeros(z.shape[0])
+
+    def solve_transposed(self, x: Tensor, context: Tensor | None, g_x: Tensor, g_log: Tensor) -> tuple[Tensor, Tensor]:
+        """The cotangents of z and, with the sign turned, of the network's output, from those of x and of log |det dx/dz|.
+
+        With z_i = f(x_i; p_i), log-slopes l_i and N = dp/dx the Jacobian of the network, they are the u and q with
+
+            q_i = g_log dl_i/dp_i + u_i df_i/dp_i,    u_i = (g_x_i - g_log dl_i/dx_i - (N^T q)_i) / (df_i/dx_i)
+
+        which is triangular: (N^T q)_i holds the q of later coordinates only.
+
+        Args:
+            x: (B, D), the solution.
+            context: (B, context) or None.
+            g_x: (B, D).
+            g_log: (B,).
+
+        Returns:
+            u (B, D) and q (B, D, n).
+        """
+        with torch.enable_grad():
+            at = x.detach().requires_grad_()
+            made = self._full_precision(at, context)
+            p = made.detach().requires_grad_()
+            z, slopes = self.scalar.forward(at, p)
+        f_x, f_p = torch.autograd.grad(z, (at, p), torch.ones_like(z), retain_graph=True)
+        l_x, l_p = torch.zeros_like(f_x), torch.zeros_like(f_p)
+        if slopes.requires_grad:
+            l_x, l_p = torch.autograd.grad(slopes, (at, p), g_log[:, None].expand_as(slopes), materialize_grads=True)
+        right = g_x - l_x
+        if not isinstance(self.net, MADE):
+
+            def sweep(u: Tensor) -> Tensor:
+                (sent,) = torch.autograd.grad(made, at, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
+                return (right if sent is None else right - sent) / f_x
+
+            u = jacobi(sweep, torch.zeros_like(x), x.shape[1], self._stop_at(x))
+            return u, l_p + u[..., None] * f_p
+        right, f_x = right.mT.contiguous(), f_x.mT.contiguous()
+        found: list[tuple[int, Tensor, Tensor]] = []
+
+        def step(i: int, sent: Tensor) -> Tensor:
+            u = (right[i] - sent).div_(f_x[i])
+            q = torch.addcmul(l_p[:, i], f_p[:, i], u[:, None])
+            found.append((i, u, q))
+            return q
+
+        self.net.pull(step, x, context)
+        found.sort(key=lambda entry: entry[0])
+        return torch.stack([u for _, u, _ in found], 1), torch.stack([q for _, _, q in found], 1)
+
+    def _full_precision(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.net.compute(x, context) if isinstance(self.net, Network) else self.net(x, context)
+
+    def _stop_at(self, v: Tensor) -> float:
+        return 16 * torch.finfo(v.dtype).eps if self.tolerance is None else self.tolerance
+
+
+class _Solution(torch.autograd.Function):
+    """The inverse, with its gradient by the implicit function rule: no step of the solution is kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, layer: Autoregressive, z: Tensor, context: Tensor | None, *parameters: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        x, dlogp = layer.solve(z, context)
+        ctx.layer = layer
+        ctx.save_for_backward(x, z, context, *parameters)
+        return x, dlogp
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        x, z, context, *parameters = ctx.saved_tensors
+        inputs = (z, context, *parameters)
+        if torch.is_grad_enabled():
+            # A second derivative is wanted: record the steps after all.
+            return None, *second_gradient(ctx.layer.solve(z, context), inputs, cotangents)
+        x = x.detach()
+        u, q = ctx.layer.solve_transposed(x, context, *cotangents)
+        below = [t for t in inputs[1:] if t is not None and t.requires_grad]
+        with torch.enable_grad():
+            p = ctx.layer._full_precision(x, context)
+        found = iter(torch.autograd.grad(p, below, -q, materialize_grads=True) if below else ())
+        return None, u, *(next(found) if t is not None and t.requires_grad else None for t in inputs[1:])

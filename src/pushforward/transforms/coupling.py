@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform
+from ..core import Real, Space, Transform, Undo
 from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..networks import MLP, Constant
@@ -25,6 +25,8 @@ Network = Callable[..., nn.Module]
 
 class Coupling(Transform):
     """z_b = scalar(x_b; net(x_a)), a where the mask is True.
+
+    The network gives the first parameter of every mapped coordinate, then the second of every one, and so on.
 
     Args:
         scalar: the map.
@@ -53,9 +55,12 @@ class Coupling(Transform):
         if not mapped or (not passed and space.size > 1 and not context):
             raise SpecError(f"expected a mask with both True and False, got {sum(map(bool, mask))} of {len(mask)} True")
         self.scalar, self.x_space, self.z_space = scalar, space, space
+        self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         self.context = Real((context,)) if context else None
         order = passed + mapped
-        self.contiguous = order == list(range(space.size))
+        in_order = list(range(space.size))
+        self.mask = [bool(keep) for keep in mask]
+        self.halves = order == in_order or mapped + passed == in_order
         self.register_buffer("passed", torch.tensor(passed, dtype=torch.long), persistent=False)
         self.register_buffer("mapped", torch.tensor(mapped, dtype=torch.long), persistent=False)
         self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
@@ -63,16 +68,19 @@ class Coupling(Transform):
         self.net = network(len(passed), outputs, context=context) if passed or context else Constant(outputs)
 
     def _split(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        if self.contiguous:
-            return v[:, : len(self.passed)], v[:, len(self.passed) :]
-        return v[:, self.passed], v[:, self.mapped]
+        if not self.halves:
+            return v.index_select(1, self.passed), v.index_select(1, self.mapped)
+        first, second = v.tensor_split((len(self.passed) if self.mask[0] else len(self.mapped),), 1)
+        return (first, second) if self.mask[0] else (second, first)
 
     def _join(self, a: Tensor, b: Tensor) -> Tensor:
-        v = torch.cat([a, b], 1)
-        return v if self.contiguous else v[:, self.back]
+        if not self.halves:
+            return torch.cat([a, b], 1).index_select(1, self.back)
+        return torch.cat([a, b] if self.mask[0] else [b, a], 1)
 
     def _parameters_of(self, a: Tensor, context: Tensor | None) -> Tensor:
-        return self.net(a, context).unflatten(-1, (-1, self.scalar.n))
+        # One parameter of all coordinates after the other: scalar maps then work on contiguous memory.
+        return self.net(a, context).unflatten(-1, (self.scalar.n, -1)).mT
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D), (B,)."""
@@ -85,6 +93,17 @@ class Coupling(Transform):
         a, b = self._split(z)
         b, slopes = self.scalar.inverse(b, self._parameters_of(a, context))
         return self._join(a, b), sum_events(slopes)
+
+    def rewind(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """As for every layer, with one pass of the network where inverse and forward would take two."""
+        x = z.detach().clone().requires_grad_()
+        a, b = self._split(x)
+        p = self._parameters_of(a, context)
+        with torch.no_grad():
+            # Not seen by autograd, which holds the coordinates that pass: those do not change.
+            x.data[:, self.mapped] = self.scalar.inverse(b, p)[0]
+        b, slopes = self.scalar.forward(self._split(x)[1], p)
+        return x, self._join(a, b), sum_events(slopes)
 
 
 def half_mask(features: int, *, flip: bool = False) -> list[bool]:

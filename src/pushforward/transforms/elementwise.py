@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform
+from ..core import Real, Space, Transform, Undo
 from ..functional.bounds import sum_events
 from ..networks import MLP
 from .scalar import Scalar
@@ -31,6 +31,7 @@ class Elementwise(Transform):
         super().__init__()
         scalar.check(space)
         self.scalar, self.x_space, self.z_space = scalar, space, space
+        self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         self.free = nn.Parameter(torch.zeros(*space.shape, scalar.n))
         self.net = MLP(0, space.size * scalar.n, hidden=hidden, context=context) if context else None
         self.context = Real((context,)) if context else None

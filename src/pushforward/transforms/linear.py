@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform
+from ..core import Real, Space, Transform, Undo
 from ..errors import SpecError
 
 
@@ -27,6 +27,7 @@ class Permutation(Transform):
         SpecError: `order` is not a permutation.
     """
 
+    undo = Undo.BOTH
     order: Tensor
     back: Tensor
 
@@ -56,6 +57,8 @@ class Diagonal(Transform):
         space: of x and z.
     """
 
+    undo = Undo.BOTH
+
     def __init__(self, space: Real) -> None:
         super().__init__()
         self.x_space = self.z_space = space
@@ -76,6 +79,8 @@ class LU(Transform):
     Args:
         space: of x and z, of shape (D,).
     """
+
+    undo = Undo.BOTH
 
     def __init__(self, space: Real) -> None:
         super().__init__()
@@ -109,6 +114,8 @@ class Orthogonal(Transform):
     Args:
         space: of x and z, of shape (D,).
     """
+
+    undo = Undo.BOTH
 
     def __init__(self, space: Real) -> None:
         super().__init__()

@@ -8,13 +8,22 @@ through its statistics (Dinh et al. 2017, arXiv:1605.08803, section 3.7 and eq. 
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Transform
+from ..core import Real, Transform, Undo
 
 EPSILON = 1e-5
+Moments = Callable[[Tensor], "tuple[Tensor, Tensor] | None"]
+
+
+def batch_moments(x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Mean and variance of a batch, (B, *shape) -> two of (*shape); None for a single row, which has no variance."""
+    if x.shape[0] < 2:
+        return None
+    return x.mean(0), x.var(0, unbiased=False)
 
 
 class _Started(Transform):
@@ -50,6 +59,8 @@ class ActNorm(_Started):
         space: of x and z.
     """
 
+    undo = Undo.BOTH
+
     def __init__(self, space: Real) -> None:
         super().__init__(space)
         self.loc = nn.Parameter(torch.zeros(space.shape))
@@ -80,8 +91,11 @@ class BatchNorm(_Started):
         momentum: share of the batch in the new average, in (0, 1].
     """
 
+    undo = Undo.BOTH
     mean: Tensor
     variance: Tensor
+    moments: Moments = staticmethod(batch_moments)
+    """What measures a batch in training; several processes that share a batch put their own here."""
 
     def __init__(self, space: Real, momentum: float = 0.1) -> None:
         super().__init__(space)
@@ -93,12 +107,18 @@ class BatchNorm(_Started):
         self.mean.copy_(mean)
         self.variance.copy_(variance)
 
+    @property
+    def repeatable(self) -> bool:  # type: ignore[override]
+        """Not in training, where each forward moves the averages."""
+        return not self.training
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - m) / sqrt(v + e), -1/2 sum log(v + e)."""
         mean, variance = self.mean, self.variance
-        if self.training and x.shape[0] > 1:
-            mean = torch.lerp(mean, x.mean(0), self.momentum)
-            variance = torch.lerp(variance, x.var(0, unbiased=False), self.momentum)
+        found = self.moments(x) if self.training else None
+        if found is not None:
+            mean = torch.lerp(mean, found[0], self.momentum)
+            variance = torch.lerp(variance, found[1], self.momentum)
             self.mean.copy_(mean.detach())
             self.variance.copy_(variance.detach())
         log_scale = (variance + EPSILON).log() / 2
@@ -119,6 +139,7 @@ class Standardise(_Started):
         scale: s, likewise, positive; ones by default.
     """
 
+    undo = Undo.BOTH
     loc: Tensor
     scale: Tensor
 

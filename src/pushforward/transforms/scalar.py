@@ -7,19 +7,18 @@ is written once and fits all three. Free parameters are put in range here, smoot
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..core import Box, Integers, Real, Space
 from ..errors import SpecError
-from ..functional.bounds import positive, round_through, soft_clip
-from ..functional.logistic import mixture_logit_cdf, mixture_logit_cdf_inverse
-from ..functional.splines import MIN_SLOPE, rational_quadratic, rational_quadratic_tails
+from ..functional.affine import affine, gated
+from ..functional.bounds import round_through
+from ..functional.logistic import logistic_mixture
+from ..functional.splines import rational_quadratic_box, rational_quadratic_tails
 
 
 class Scalar(Protocol):
@@ -28,6 +27,10 @@ class Scalar(Protocol):
     @property
     def n(self) -> int:
         """Free parameters for one coordinate."""
+
+    @property
+    def numeric_inverse(self) -> bool:
+        """Whether the inverse is found by iteration, at the cost of many evaluations."""
 
     def check(self, space: Space) -> None:
         """Refuse a space whose coordinates it does not map onto themselves.
@@ -44,6 +47,8 @@ class Scalar(Protocol):
 
 
 class _OnTheLine:
+    numeric_inverse = False
+
     def check(self, space: Space) -> None:
         """Refuse anything but `Real`.
 
@@ -82,13 +87,11 @@ class Affine(_OnTheLine):
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """x exp(s) + t, s."""
-        s = soft_clip(p[..., 0], self.bound)
-        return x * s.exp() + p[..., 1], s
+        return affine(x, p, self.bound)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """(z - t) exp(-s), -s."""
-        s = soft_clip(p[..., 0], self.bound)
-        return (z - p[..., 1]) * (-s).exp(), -s
+        return affine(z, p, self.bound, inverse=True)
 
 
 @dataclass(frozen=True)
@@ -104,19 +107,13 @@ class GatedAffine(_OnTheLine):
     bound: float = 4.0
     n: int = 2
 
-    def _gate(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        s = soft_clip(p[..., 0], self.bound) + self.shift
-        return s.sigmoid(), F.logsigmoid(s)
-
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """G x + (1 - g) m, log g."""
-        gate, log_gate = self._gate(p)
-        return gate * x + (1 - gate) * p[..., 1], log_gate
+        return gated(x, p, self.bound, self.shift)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """(z - (1 - g) m) / g, -log g."""
-        gate, log_gate = self._gate(p)
-        return (z - (1 - gate) * p[..., 1]) / gate, -log_gate
+        return gated(z, p, self.bound, self.shift, inverse=True)
 
 
 @dataclass(frozen=True)
@@ -140,6 +137,7 @@ class RationalQuadratic:
     bound: float = 5.0
     low: float | None = None
     high: float | None = None
+    numeric_inverse = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a spline."""
@@ -171,9 +169,7 @@ class RationalQuadratic:
     def _map(self, v: Tensor, p: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
         if self.low is None or self.high is None:
             return rational_quadratic_tails(v, p, self.bound, inverse=inverse)
-        widths, heights, slopes = p.split([self.bins, self.bins, self.bins + 1], -1)
-        slopes = positive(slopes, MIN_SLOPE)
-        return rational_quadratic(v, widths, heights, slopes, self.low, self.high, inverse=inverse)
+        return rational_quadratic_box(v, p, self.low, self.high, inverse=inverse)
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """The spline at x."""
@@ -196,6 +192,7 @@ class LogisticMixture(_OnTheLine):
         spread: the components start evenly spaced on [-spread, spread]; equal ones could never part.
     """
 
+    numeric_inverse = True
     components: int = 8
     bound: float = 6.0
     spread: float = 1.5
@@ -205,18 +202,13 @@ class LogisticMixture(_OnTheLine):
         """3 K: weights, means, log-scales."""
         return 3 * self.components
 
-    def _parts(self, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        weights, means, scales = p.chunk(3, -1)
-        start = torch.linspace(-self.spread, self.spread, self.components, dtype=p.dtype, device=p.device)
-        return weights.log_softmax(-1), means + start, soft_clip(scales, self.bound) - 0.5 * math.log(2.0)
-
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """logit F(x)."""
-        return mixture_logit_cdf(x, *self._parts(p))
+        return logistic_mixture(x, p, self.bound, self.spread)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """x with logit F(x) = z."""
-        return mixture_logit_cdf_inverse(z, *self._parts(p))
+        return logistic_mixture(z, p, self.bound, self.spread, inverse=True)
 
 
 @dataclass(frozen=True)
@@ -224,6 +216,7 @@ class RoundedShift:
     """z = x + round(t) on the integers, with a straight-through gradient (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 6)."""
 
     n: int = 1
+    numeric_inverse = False
 
     def check(self, space: Space) -> None:
         """Refuse anything but unbounded `Integers`.

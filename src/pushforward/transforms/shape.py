@@ -6,7 +6,7 @@ import dataclasses
 
 from torch import Tensor
 
-from ..core import Space, Transform
+from ..core import Space, Transform, Undo
 from ..errors import ShapeError
 
 
@@ -20,6 +20,8 @@ class Reshape(Transform):
     Raises:
         ShapeError: the two shapes hold different numbers of values.
     """
+
+    undo = Undo.BOTH
 
     def __init__(self, space: Space, shape: tuple[int, ...]) -> None:
         super().__init__()

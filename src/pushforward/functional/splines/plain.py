@@ -11,20 +11,23 @@ The inverse solves a quadratic in t; the root is taken in the form that does not
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .bounds import positive
-
-MIN_SIZE = 1e-3
-MIN_SLOPE = 1e-3
+from ..bounds import positive
+from ..derived import Pair, derived, same_batch
+from .eager import EagerSpline
+from .terms import MIN_SIZE, MIN_SLOPE, Shape
+from .unrolled import MAX_BINS, UnrolledSpline
 
 
 def rational_quadratic(
     v: Tensor, widths: Tensor, heights: Tensor, slopes: Tensor, low: float, high: float, *, inverse: bool = False
-) -> tuple[Tensor, Tensor]:
-    """The spline from [low, high] onto itself, or its inverse.
+) -> Pair:
+    """The spline from [low, high] onto itself, or its inverse: the plain formula.
 
     Args:
         v: (...), inside [low, high].
@@ -68,7 +71,29 @@ def rational_quadratic(
     return y0 + h * (s * t.square() + d0 * mixed) / denominator, log_slope
 
 
-def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
+def rational_quadratic_box(v: Tensor, p: Tensor, low: float, high: float, *, inverse: bool = False) -> Pair:
+    """The spline from [low, high] onto itself, with free slopes at both ends; p = 0 is the identity.
+
+    Args:
+        v: (...), inside [low, high].
+        p: (..., 3 K + 1) free parameters: K widths, K heights, K + 1 slopes.
+        low: left and lower end.
+        high: right and upper end.
+        inverse: whether v is on the y side.
+
+    Returns:
+        the image (...) and log |d image / d v| (...).
+    """
+    bins = (p.shape[-1] - 1) // 3
+
+    def plain(v: Tensor, p: Tensor) -> Pair:
+        widths, heights, slopes = p.split([bins, bins, bins + 1], -1)
+        return rational_quadratic(v, widths, heights, positive(slopes, MIN_SLOPE), low, high, inverse=inverse)
+
+    return _spline(plain, Shape(bins, low, high, inverse, tails=False), v, p)
+
+
+def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: bool = False) -> Pair:
     """The spline on [-bound, bound] with the identity outside; p = 0 is the identity everywhere.
 
     Args:
@@ -81,10 +106,19 @@ def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: boo
         the image (...) and log |d image / d v| (...).
     """
     bins = (p.shape[-1] + 1) // 3
-    widths, heights, slopes = p.split([bins, bins, bins - 1], -1)
-    slopes = F.pad(positive(slopes, MIN_SLOPE), (1, 1), value=1.0)
-    inside = v.abs() < bound
-    image, log_slope = rational_quadratic(
-        torch.where(inside, v, 0.0), widths, heights, slopes, -bound, bound, inverse=inverse
-    )
-    return torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)
+
+    def plain(v: Tensor, p: Tensor) -> Pair:
+        widths, heights, slopes = p.split([bins, bins, bins - 1], -1)
+        slopes = F.pad(positive(slopes, MIN_SLOPE), (1, 1), value=1.0)
+        inside = v.abs() < bound
+        image, log_slope = rational_quadratic(
+            torch.where(inside, v, 0.0), widths, heights, slopes, -bound, bound, inverse=inverse
+        )
+        return torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)
+
+    return _spline(plain, Shape(bins, -bound, bound, inverse, tails=True), v, p)
+
+
+def _spline(plain: Callable[[Tensor, Tensor], Pair], shape: Shape, v: Tensor, p: Tensor) -> Pair:
+    unrolled = UnrolledSpline(plain, shape) if shape.bins <= MAX_BINS else None
+    return derived(EagerSpline(plain, shape), *same_batch(v, p), compiled=unrolled)

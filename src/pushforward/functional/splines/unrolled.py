@@ -1,0 +1,133 @@
+"""The spline and its gradient with the bins written out, for compilers: every operation is pointwise, so that each of the
+two becomes one kernel that reads the parameters once and keeps nothing but them.
+
+A walk over the bins moves to the next one wherever v lies beyond its knot. The gradient walks again and then writes, bin by
+bin, what `eager` does with sums and scatters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..derived import Pair
+from .terms import Shape, Terms, gradient_in_bin, slopes_of, slopes_rate, terms_in_bin
+
+MAX_BINS = 16
+"""More are not written out: the code to compile would grow with them."""
+
+
+class _Found(NamedTuple):
+    """Where v lies.
+
+    Args:
+        reached: K + 1 tensors of bool: whether v lies beyond the start of each bin; the last is False.
+        shares: of widths and of heights, K tensors each: what the softmax gives each bin.
+        x0: start of the bin.
+        y0: start of the bin.
+        ends: its slopes d0, d1.
+        terms: of the formula.
+    """
+
+    reached: list[Tensor]
+    shares: tuple[list[Tensor], list[Tensor]]
+    x0: Tensor
+    y0: Tensor
+    ends: Pair
+    terms: Terms
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class UnrolledSpline:
+    """The spline as a `Rule` of (v, p), as `EagerSpline` is.
+
+    Args:
+        plain: the formula.
+        shape: of the spline.
+    """
+
+    plain: Callable[[Tensor, Tensor], Pair]
+    shape: Shape
+
+    def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
+        """The image and the log-slope; the gradient needs nothing else."""
+        found, inside = self._walk(v, p), v.abs() < self.shape.high
+        terms = found.terms
+        if self.shape.inverse:
+            image, log_slope = torch.addcmul(found.x0, terms.w, terms.t), -terms.rise.log()
+        else:
+            image, log_slope = torch.addcmul(found.y0, terms.ratio, terms.h), terms.rise.log()
+        if self.shape.tails:
+            image, log_slope = torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)
+        return (image, log_slope), ()
+
+    def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
+        """The cotangents of v and p."""
+        v, p = inputs
+        found, inside = self._walk(v, p), v.abs() < self.shape.high
+        g, g_log = image, slope
+        if self.shape.tails:
+            g, g_log = torch.where(inside, g, 0.0), torch.where(inside, g_log, 0.0)
+        local = gradient_in_bin(found.terms, *found.ends, g, g_log, inverse=self.shape.inverse)
+        widths = self._softmax(found.reached, found.shares[0], local.x0, local.w)
+        heights = self._softmax(found.reached, found.shares[1], local.y0, local.h)
+        g0, g1 = (g * slopes_rate(d) for g, d in zip((local.d0, local.d1), found.ends, strict=True))
+        left = [torch.where(here, torch.where(beyond, 0.0, g0), 0.0) for here, beyond in pairwise(found.reached)]
+        right = [torch.where(here, torch.where(beyond, 0.0, g1), 0.0) for here, beyond in pairwise(found.reached)]
+        inner = [torch.add(a, b) for a, b in zip(left[1:], right[:-1], strict=True)]
+        slopes = inner if self.shape.tails else [left[0], *inner, right[-1]]
+        g_v = torch.where(inside, local.v, image) if self.shape.tails else local.v
+        # In memory one parameter of all elements after the other, as the networks give them.
+        return g_v, torch.stack([*widths, *heights, *slopes], -2).mT if v.dim() else torch.stack(
+            [*widths, *heights, *slopes], -1
+        )
+
+    def _walk(self, v: Tensor, p: Tensor) -> _Found:
+        shape, bins = self.shape, self.shape.bins
+        rows = p.unbind(-1)
+        shares = self._shares(rows[:bins]), self._shares(rows[bins : 2 * bins])
+        raw = list(rows[2 * bins :])
+        if shape.tails:
+            # A free parameter of zero is a slope of one.
+            raw = [torch.zeros_like(v), *raw, torch.zeros_like(v)]
+        x = v.clamp(shape.low, shape.high)
+        x_knot = y_knot = x0 = y0 = torch.full_like(v, shape.low)
+        w, h, raw0, raw1 = shares[0][0], shares[1][0], raw[0], raw[1]
+        reached = [torch.ones_like(v, dtype=torch.bool)]
+        for j in range(1, bins):
+            x_knot, y_knot = x_knot + shares[0][j - 1] + shape.least, y_knot + shares[1][j - 1] + shape.least
+            here = x >= (y_knot if shape.inverse else x_knot)
+            reached.append(here)
+            x0, y0 = torch.where(here, x_knot, x0), torch.where(here, y_knot, y0)
+            w, h = torch.where(here, shares[0][j], w), torch.where(here, shares[1][j], h)
+            raw0, raw1 = torch.where(here, raw[j], raw0), torch.where(here, raw[j + 1], raw1)
+        reached.append(torch.zeros_like(v, dtype=torch.bool))
+        ends = slopes_of(raw0), slopes_of(raw1)
+        along = x - (y0 if shape.inverse else x0)
+        terms = terms_in_bin(along, w + shape.least, h + shape.least, *ends, inverse=shape.inverse)
+        return _Found(reached, shares, x0, y0, ends, terms)
+
+    def _shares(self, logits: Sequence[Tensor]) -> list[Tensor]:
+        top = logits[0]
+        for logit in logits[1:]:
+            top = torch.maximum(top, logit)
+        parts = [(logit - top).exp() for logit in logits]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        unit = self.shape.share / total
+        return [part * unit for part in parts]
+
+    def _softmax(self, reached: list[Tensor], shares: list[Tensor], g_start: Tensor, g_size: Tensor) -> list[Tensor]:
+        """The cotangents of a softmax's logits from those of a bin's start and size."""
+        pieces = [torch.where(beyond, g_start, torch.where(here, g_size, 0.0)) for here, beyond in pairwise(reached)]
+        mean = shares[0] * pieces[0]
+        for share, piece in zip(shares[1:], pieces[1:], strict=True):
+            mean = mean + share * piece
+        mean = mean / self.shape.share
+        return [share * (piece - mean) for share, piece in zip(shares, pieces, strict=True)]

@@ -1,0 +1,195 @@
+"""Laws of single layers: round trips, gradients through them, contributions, Jacobians."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..core import Real, Transform
+from ..transforms import Stochastic
+from .broken import NotApplicable, require_close
+from .cases import Case, draw, draw_context, transforms_in
+from .structure import _name
+
+ROWS = 8
+STEP = 1e-7
+
+
+def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
+    """Every layer of a case with events of its data side and a context, some events far out."""
+    node = case.build(dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        found = []
+        for layer in transforms_in(node):
+            x = draw(layer, "x_space", ROWS, dtype)
+            if type(layer.x_space) is Real:
+                x[::2] *= 6.0  # beyond the bounds of splines, into the tails of mixtures
+            found.append((layer, x, draw_context(layer, ROWS, dtype)))
+    if not found:
+        raise NotApplicable("no layers")
+    return found
+
+
+def law_roundtrip(case: Case) -> None:
+    """Whichever side is deterministic is undone by the other."""
+    for layer, x, c in layers_with_data(case):
+        z = layer(x, c)[0]
+        forward_fixed = torch.equal(z, layer(x, c)[0])
+        back = layer.inverse(z, c)[0]
+        inverse_fixed = torch.equal(back, layer.inverse(z, c)[0])
+        if inverse_fixed:
+            require_close(back, x, 1e-6, f"{_name(layer)}: inverse(forward(x)) and x")
+        elif forward_fixed:
+            require_close(layer(back, c)[0], z, 1e-6, f"{_name(layer)}: forward(inverse(z)) and z")
+
+
+@torch.no_grad()
+def law_roundtrip_after_a_change(case: Case) -> None:
+    """Nothing that a layer remembers of its parameters outlives them: changed ones make a new map, both ways."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        if layer.exactness or layer.z_space.size != layer.x_space.size or not list(layer.parameters()):
+            continue
+        checked = True
+        layer.inverse(layer(x, c)[0], c)
+        for p in layer.parameters():
+            p.data.mul_(0.9)
+        require_close(
+            layer.inverse(layer(x, c)[0], c)[0], x, 1e-6, f"{_name(layer)}: round trip with changed parameters"
+        )
+    if not checked:
+        raise NotApplicable("no exact layer with parameters")
+
+
+def law_roundtrip_from_latent(case: Case) -> None:
+    """Exact layers reach every latent point, freshly built ones too: forward(inverse(z)) is z, far out as well."""
+    fresh = case.make().double().eval()
+    at_start = [(layer, None, draw_context(layer, ROWS, torch.float64)) for layer in transforms_in(fresh)]
+    for layer, _, c in [*layers_with_data(case), *at_start]:
+        if layer.exactness or layer.z_space.size != layer.x_space.size:
+            continue
+        z = draw(layer, "z_space", ROWS, torch.float64)
+        on_the_line = type(layer.z_space) is type(layer.x_space) is Real  # a box cannot hold far latent points apart
+        for scale in (1.0, 10.0) if on_the_line else (1.0,):
+            again = layer(layer.inverse(z * scale, c)[0], c)[0]
+            require_close(
+                again, z * scale, 1e-6 * scale, f"{_name(layer)}: forward(inverse(z)) and z at {scale:g} sigma"
+            )
+
+
+def law_gradient_through_inverse(case: Case) -> None:
+    """Derivatives through the inverse are those of the inverse function: J_inverse J_forward = 1."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
+            continue
+        checked = True
+        one, cc = x[:1], None if c is None else c[:1]
+        z = layer(one, cc)[0].detach()
+        size = layer.x_space.size
+        jf = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0], one).reshape(size, size)  # noqa: B023
+        ji = torch.autograd.functional.jacobian(lambda v: layer.inverse(v, cc)[0], z).reshape(size, size)  # noqa: B023
+        require_close(
+            ji @ jf, torch.eye(size, dtype=jf.dtype), 1e-5, f"{_name(layer)}: Jacobians of the two directions"
+        )
+    if not checked:
+        raise NotApplicable("no exact continuous layer")
+
+
+def law_gradient_of_round_trip(case: Case) -> None:
+    """Forward and back again is x with no contribution, whatever the parameters: their gradient there is zero, x's is one."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
+            continue
+        checked = True
+        leaf = x.detach().clone().requires_grad_()
+        context = None if c is None or not c.is_floating_point() else c.detach().clone().requires_grad_()
+        z, there = layer(leaf, c if context is None else context)
+        back, again = layer.inverse(z, c if context is None else context)
+        weights = torch.linspace(-1, 1, x.numel(), dtype=x.dtype).reshape(x.shape)
+        total = (weights * back).sum() + (torch.arange(1, len(x) + 1, dtype=x.dtype) * (there + again)).sum()
+        silent = [p for p in (context, *layer.parameters()) if p is not None and p.requires_grad]
+        of_x, *others = torch.autograd.grad(total, [leaf, *silent], materialize_grads=True)
+        require_close(of_x, weights, 1e-6, f"{_name(layer)}: gradient of a round trip with respect to x")
+        for other in others:
+            require_close(
+                other,
+                torch.zeros_like(other),
+                1e-5,
+                f"{_name(layer)}: gradient of a round trip with respect to a parameter",
+            )
+    if not checked:
+        raise NotApplicable("no exact continuous layer")
+
+
+def law_gradient_of_parameters(case: Case) -> None:
+    """The gradient with respect to the parameters, along some direction, is the change there: both ways, z and dlogp."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        parameters = [p for p in layer.parameters() if p.requires_grad]
+        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size or not parameters:
+            continue
+        checked = True
+        z = layer(x, c)[0].detach()
+        generator = torch.Generator().manual_seed(5)
+        directions = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+        for name, run, v in (("forward", layer, x), ("inverse", layer.inverse, z)):
+            out, dlogp = run(v, c)
+            weights = torch.randn(out.shape, generator=generator, dtype=out.dtype)
+            shares = torch.randn(dlogp.shape, generator=generator, dtype=out.dtype)
+            if not (out.requires_grad or dlogp.requires_grad):
+                continue
+            value = (weights * out).sum() + (shares * dlogp).sum()
+            found = torch.autograd.grad(value, parameters, materialize_grads=True)
+            analytic = sum((g * d).sum() for g, d in zip(found, directions, strict=True))
+            ends = []
+            for step in (STEP, -2 * STEP, STEP):
+                for p, d in zip(parameters, directions, strict=True):
+                    p.data.add_(d, alpha=step)
+                with torch.no_grad():
+                    out, dlogp = run(v, c)
+                ends.append((weights * out).sum() + (shares * dlogp).sum())
+            numeric = (ends[0] - ends[1]) / (2 * STEP)
+            scale = float(1 + numeric.abs() + sum(g.abs().sum() for g in found))
+            require_close(
+                torch.as_tensor(analytic) / scale, numeric / scale, 1e-6, f"{_name(layer)}: gradient of the {name} map"
+            )
+    if not checked:
+        raise NotApplicable("no exact continuous layer with parameters")
+
+
+def law_opposite_contributions(case: Case) -> None:
+    """The two directions report opposite dlogp on the same pair (x, z)."""
+    for layer, x, c in layers_with_data(case):
+        if any(isinstance(m, Stochastic) for m in layer.modules()):
+            continue  # random both ways: total mass and the sandwich speak of it
+        z, dlogp = layer(x, c)
+        back, opposite = layer.inverse(z, c)
+        if not torch.allclose(back.double(), x.double(), atol=1e-6):
+            if layer.exactness:
+                continue
+            dlogp = layer(back, c)[1]  # the inverse drew something: pair it with its own draw
+        require_close(opposite, -dlogp, 1e-6, f"{_name(layer)}: dlogp of the two directions")
+
+
+def law_jacobian(case: Case) -> None:
+    """An exact continuous layer contributes log |det dz/dx| in tangent frames, as autograd gives it."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        continuous = not layer.x_space.discrete and not layer.z_space.discrete
+        if layer.exactness or not continuous or layer.x_space.dim != layer.z_space.dim:
+            continue
+        checked = True
+        dlogp = layer(x, c)[1]
+        for i in range(ROWS):
+            cc = None if c is None else c[i : i + 1]
+            jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0], x[i : i + 1])  # noqa: B023
+            jacobian = jacobian.reshape(layer.z_space.size, layer.x_space.size)
+            z = layer(x[i : i + 1], cc)[0]
+            tangent = layer.z_space.frame(z)[0].mT @ jacobian @ layer.x_space.frame(x[i : i + 1])[0]
+            expected = torch.linalg.slogdet(tangent)[1]
+            require_close(dlogp[i], expected, 1e-6, f"{_name(layer)}: dlogp and autograd's log-determinant")
+    if not checked:
+        raise NotApplicable("no exact continuous layer")

@@ -1,0 +1,230 @@
+"""Unrolling: a masked network solved for one input after the other, at the cost of about one pass.
+
+Where output r depends on inputs before r only, and x_r follows from output r, every hidden unit is needed once: as soon as
+the last input that it sees is known. The units of a layer are sorted by that input, so that each step is a small product of
+neighbouring rows. Steps are taken in blocks, as a blocked triangular solve does: one large product for all that came before
+the block, small ones inside it.
+
+The transposed system is of the same kind. With N the Jacobian of a network's outputs with respect to its inputs, N^T q is
+again a masked network: the layers in reverse order with transposed weights, each unit scaled by the derivative of its
+activation, the ranks counted from the end. `Staircase.transposed` makes it, so that gradients through an inverse cost one
+more such pass (the implicit function rule) and not the memory of all steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BLOCK = 8
+"""Ranks solved between two large products."""
+
+Finish = Callable[[int, int, int, Tensor], Tensor]
+"""From (layer, first unit, last unit, what its weights give (units, B)) to the units' values (units, B)."""
+
+
+class _Piece(NamedTuple):
+    """Units lo ... hi - 1 of a layer, and their weights for the sources s0 ... s1 - 1; None for no sources."""
+
+    layer: int
+    lo: int
+    hi: int
+    weight: Tensor | None
+    s0: int
+    s1: int
+
+
+class _Rank(NamedTuple):
+    """What one rank adds: the weights of its outputs for the last layer's units seen ... now - 1, and its units."""
+
+    own: Tensor | None
+    now: int
+    units: list[_Piece]
+
+
+class _Block(NamedTuple):
+    """Neighbouring ranks: what their units and outputs get from sources before the block, and the ranks themselves."""
+
+    first: int
+    ahead: list[_Piece]
+    out: Tensor
+    seen: int
+    ranks: list[_Rank]
+
+
+@dataclasses.dataclass(eq=False)
+class Staircase:
+    """A masked network with inputs in the order of their ranks and units in the order of theirs.
+
+    Args:
+        features: D.
+        width: rows of inputs for each rank.
+        n: rows of outputs for each rank.
+        weights: of each hidden layer, (units, inputs) or (units, units before).
+        biases: of each hidden layer, (units,), or None for none.
+        units: for each layer how many units see inputs of rank < r only, for r = 0 ... D.
+        out: (D n, units), the outputs of one rank together.
+        out_bias: (D n,), or None.
+        pieces: of the weights, cut for every step; made when they are needed first.
+    """
+
+    features: int
+    width: int
+    n: int
+    weights: list[Tensor]
+    biases: list[Tensor] | None
+    units: list[list[int]]
+    out: Tensor
+    out_bias: Tensor | None
+    pieces: tuple[list[_Piece], list[_Block]] | None = None
+
+    def transposed(self) -> Staircase:
+        """The network of N^T q: inputs q, n rows for each rank; outputs, `width` rows for each rank; ranks from the end."""
+        features, last = self.features, len(self.weights) - 1
+        weights = [self.out.view(features, self.n, -1).flip((0, 2)).flatten(0, 1).mT.contiguous()]
+        weights += [self.weights[layer].flip((0, 1)).mT.contiguous() for layer in range(last, 0, -1)]
+        # Ranks from the end: a unit that sees inputs of rank <= d feeds outputs of rank > d.
+        units = [
+            [size - below[features - 1 - r] for r in range(features)] + [size]
+            for size, below in ((len(w), u) for w, u in zip(self.weights[::-1], self.units[::-1], strict=True))
+        ]
+        first = self.weights[0].view(-1, features, self.width)
+        out = first.flip((0, 1)).permute(1, 2, 0).flatten(0, 1).contiguous()
+        return Staircase(features, self.n, self.width, weights, None, units, out, None)
+
+    def solve(
+        self,
+        step: Callable[[int, Tensor], Tensor],
+        finish: Finish,
+        rows: Tensor,
+        first_bias: Tensor | None = None,
+    ) -> Tensor:
+        """All inputs, each found from its outputs.
+
+        Args:
+            step: (rank r, its outputs (n, B)) -> its inputs (width, B) or (B,).
+            finish: makes a layer's values.
+            rows: a tensor whose length, dtype and device are the batch's.
+            first_bias: (units, B) in place of the first layer's bias.
+
+        Returns:
+            (D width, B), in the order of the ranks.
+        """
+        size, width, n = rows.shape[0], self.width, self.n
+        make = _Recorded if torch.is_grad_enabled() else _Buffer
+        known = make(self.features * width, size, rows)
+        values = [make(weight.shape[0], size, rows) for weight in self.weights]
+        sources = [known, *values]
+        zero = rows.new_zeros(())
+        if self.biases is None:
+            biases = [zero.expand(weight.shape[0], size) for weight in self.weights]
+        else:
+            biases = [bias[:, None].expand(-1, size) for bias in self.biases]
+        if first_bias is not None:
+            biases[0] = first_bias
+        out_bias = zero.expand(len(self.out), 1) if self.out_bias is None else self.out_bias[:, None]
+        if self.pieces is None:
+            self.pieces = self._cut()
+        start, blocks = self.pieces
+
+        def give(piece: _Piece, raw: Tensor) -> Tensor:
+            if piece.weight is None:
+                return raw
+            return torch.addmm(raw, piece.weight, sources[piece.layer].get(piece.s0, piece.s1))
+
+        def add(piece: _Piece, raw: Tensor) -> None:
+            layer, lo, hi = piece[:3]
+            values[layer].add(finish(layer, lo, hi, give(piece, raw)))
+
+        for piece in start:
+            add(piece, biases[piece.layer][piece.lo : piece.hi])
+        for block in blocks:
+            ahead = [give(piece, biases[piece.layer][piece.lo : piece.hi]) for piece in block.ahead]
+            rows_of_block = slice(block.first * n, block.first * n + len(block.out))
+            outputs = torch.addmm(out_bias[rows_of_block], block.out, values[-1].get(0, block.seen))
+            for r, rank in enumerate(block.ranks):
+                p = outputs[r * n : (r + 1) * n]
+                if rank.own is not None:
+                    p = torch.addmm(p, rank.own, values[-1].get(block.seen, rank.now))
+                known.add(step(block.first + r, p).reshape(width, size))
+                for piece in rank.units:
+                    base = block.ahead[piece.layer].lo
+                    add(piece, ahead[piece.layer][piece.lo - base : piece.hi - base])
+        return known.get(0, self.features * width)
+
+    def _cut(self) -> tuple[list[_Piece], list[_Block]]:
+        """The weights cut for every step: for the units without inputs, and for each block of ranks."""
+        units, features, n = self.units, self.features, self.n
+
+        def piece(layer: int, first: int, start: int, stop: int) -> _Piece:
+            """A layer's units of ranks start ... stop - 1, with what they get from sources of ranks first ... stop - 1."""
+            lo, hi = units[layer][start], units[layer][stop]
+            before = [self.width * r for r in range(features + 1)] if layer == 0 else units[layer - 1]
+            s0, s1 = before[first], before[stop]
+            weight = self.weights[layer][lo:hi, s0:s1] if hi > lo and s1 > s0 else None
+            return _Piece(layer, lo, hi, weight, s0, s1)
+
+        def before(layer: int, first: int, last: int) -> _Piece:
+            """A layer's units of ranks first ... last - 1, with what they get from sources below rank `first`."""
+            lo, hi = units[layer][first], units[layer][last]
+            seen = first * self.width if layer == 0 else units[layer - 1][first]
+            weight = self.weights[layer][lo:hi, :seen] if seen and hi > lo else None
+            return _Piece(layer, lo, hi, weight, 0, seen)
+
+        layers = range(len(self.weights))
+        start: list[_Piece] = []
+        for layer in layers:
+            lo, seen = units[layer][0], units[layer - 1][0] if layer else 0
+            if lo:
+                start.append(_Piece(layer, 0, lo, self.weights[layer][:lo, :seen] if seen else None, 0, seen))
+        blocks: list[_Block] = []
+        for first in range(0, features, BLOCK):
+            last = min(first + BLOCK, features)
+            seen = units[-1][first]
+            ranks = []
+            for r in range(first, last):
+                now = units[-1][r]
+                own = self.out[r * n : (r + 1) * n, seen:now] if now > seen else None
+                # What the last input gives is never needed.
+                follow = [piece(layer, first, r, r + 1) for layer in layers] if r + 1 < features else []
+                ranks.append(_Rank(own, now, [p for p in follow if p.hi > p.lo]))
+            ahead = [before(layer, first, last) for layer in layers]
+            blocks.append(_Block(first, ahead, self.out[first * n : last * n, :seen], seen, ranks))
+        return start, blocks
+
+
+class _Buffer:
+    """Rows written one after the other into one tensor, without gradients."""
+
+    def __init__(self, rows: int, size: int, like: Tensor) -> None:
+        self.data, self.count = like.new_empty(rows, size), 0
+
+    def add(self, rows: Tensor) -> None:
+        self.data[self.count : self.count + rows.shape[0]] = rows
+        self.count += rows.shape[0]
+
+    def get(self, start: int, stop: int) -> Tensor:
+        return self.data[start:stop]
+
+
+class _Recorded:
+    """The same for autograd: the pieces are kept, and joined when they are read."""
+
+    def __init__(self, rows: int, size: int, like: Tensor) -> None:
+        self.pieces: list[tuple[int, Tensor]] = []
+        self.count, self.empty = 0, like.new_zeros(0, size)
+
+    def add(self, rows: Tensor) -> None:
+        if rows.shape[0]:
+            self.pieces.append((self.count, rows))
+            self.count += rows.shape[0]
+
+    def get(self, start: int, stop: int) -> Tensor:
+        parts = [
+            piece[max(start - at, 0) : stop - at] for at, piece in self.pieces if at < stop and at + len(piece) > start
+        ]
+        return torch.cat(parts) if parts else self.empty
