@@ -352,3 +352,35 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
 
 def flow_spec():
     return MAF(features=2, layers=1, hidden=(4,))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MAF(features=3, layers=2, hidden=(8,)),
+        NSF(features=3, layers=2, hidden=8, bins=3, structure="coupling"),
+        NSF(features=1, layers=1, hidden=8, bins=3, structure="coupling"),
+    ],
+    ids=["made", "coupling", "constant"],
+)
+def test_files_of_the_first_format_are_read_as_they_were_meant(tmp_path, spec):
+    """Their networks gave all parameters of one coordinate together; the same model has its last layers' rows in that order."""
+    torch.manual_seed(0)
+    model = spec.build()
+    for p in model.parameters():
+        p.data.add_(0.3 * torch.randn_like(p))
+    x = torch.randn(5, spec.features)
+    expected = model.log_prob(x)
+    for layer in model.chain.layers:
+        net = getattr(layer, "net", None)
+        if net is not None:
+            rows = [net.value] if hasattr(net, "value") else [net.out.weight, net.out.bias]
+            n = layer.scalar.n
+            for t in rows:
+                t.data.copy_(t.data.unflatten(0, (n, -1)).transpose(0, 1).flatten(0, 1))
+    path = tmp_path / "old.flow"
+    save(path, model, spec=spec)
+    rewritten(path, path.read_bytes(), lambda d: d.update(format=1))
+    torch.testing.assert_close(load(path).model.log_prob(x), expected)
+    save(path, model, spec=spec)
+    assert not torch.allclose(load(path).model.log_prob(x), expected) or spec.features == 1

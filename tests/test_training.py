@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import pushforward as pf
 from pushforward.core import Box, Chain, Flow, Identity, Integers, Real, Transform
@@ -21,11 +22,17 @@ from pushforward.distributions import AutoregressiveCategorical, Normal, Uniform
 from pushforward.errors import ContextError, DataError, FileError, SpecError, TrainingError
 from pushforward.objectives import NegativeLogLikelihood
 from pushforward.training import FitResult, TrainConfig, evaluate, fit, split_rows
+from pushforward.training import batches as batches_module
 from pushforward.training import checkpoint as checkpoint_module
+from pushforward.training import step as step_module
 from pushforward.training import trainer as trainer_module
+from pushforward.training import watch as watch_module
+from pushforward.training.batches import batches
 from pushforward.training.checkpoint import load_checkpoint
 from pushforward.training.config import batches_in, schedule_factor
+from pushforward.training.data import Rows, prepare
 from pushforward.training.progress import make_progress
+from pushforward.training.threads import threads_for
 from pushforward.training.weights import MovingAverage, snapshot
 from pushforward.transforms import ActNorm, Affine, Coupling, Dequantise, Elementwise, Logit
 
@@ -354,6 +361,141 @@ def test_arrays_of_many_kinds(kind):
         model = model.double()
         assert evaluate(model, x).dtype == torch.float64
     assert torch.allclose(evaluate(model, x).float(), expected, atol=1e-5)
+
+
+# Speed
+
+
+@pytest.mark.parametrize("block", [1, 500, 2**20])
+@pytest.mark.parametrize(("rows", "size"), [(65, 16), (70, 16), (64, 16), (5, 16)])
+def test_batches_are_the_epochs_rows_in_order(monkeypatch, block, rows, size):
+    monkeypatch.setattr(batches_module, "BLOCK_NUMBERS", block)
+    x, c = torch.arange(3.0 * rows).reshape(rows, 3), torch.arange(float(rows))[:, None]
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(0))
+    found = list(batches(Rows(x, c), order, size))
+    count = batches_in(rows, size)
+    assert [b.number for b in found] == list(range(1, count + 1))
+    assert [len(b) for b in found[:-1]] == [size] * (count - 1)
+    assert torch.equal(torch.cat([b.index for b in found]), order)
+    for batch in found:
+        assert torch.equal(batch.rows[0], x[batch.index])
+        assert torch.equal(batch.rows[1], c[batch.index])
+    for done in range(count):
+        rest = list(batches(Rows(x, c), order, size, done))
+        assert [b.number for b in rest] == list(range(done + 1, count + 1))
+        for a, b in zip(rest, found[done:], strict=True):
+            assert torch.equal(a.rows[0], b.rows[0])
+            # A matrix product may depend on where in memory it begins.
+            assert a.rows[0].storage_offset() == b.rows[0].storage_offset()
+
+
+def test_rows_are_gathered_once_for_many_batches(monkeypatch):
+    taken = []
+    original = Rows.take
+    monkeypatch.setattr(Rows, "take", lambda self, index: taken.append(len(index)) or original(self, index))
+    fit(small(), table(), validation=None, initialise=False, epochs=2, batch_size=20, progress=False)
+    assert taken == [ROWS, ROWS]
+
+
+def test_threads_are_chosen_by_the_work_of_a_step():
+    torch.set_num_threads(3)
+    few, many = [torch.zeros(64, 64), torch.zeros(10**9, device="meta")], [torch.zeros(512, 512)]
+    kernel = [torch.zeros(64, 64, 3, 3)]
+    rows = torch.zeros(512, 1)
+    assert threads_for(TrainConfig(), few, rows) == 1
+    assert threads_for(TrainConfig(), many, rows) == 3
+    assert threads_for(TrainConfig(), kernel, torch.zeros(64, 64)) == 1
+    assert threads_for(TrainConfig(), kernel, torch.zeros(64, 64, 32, 32)) == 3
+    assert threads_for(TrainConfig(threads=2), few, rows) == 2
+    assert threads_for(TrainConfig(threads=8), few, rows) == 3
+    assert threads_for(TrainConfig(), few, torch.zeros(512, 1, device="meta")) == 3
+    torch.set_num_threads(1)
+    assert threads_for(TrainConfig(), many, rows) == 1
+
+
+@pytest.mark.parametrize(("wanted", "within"), [(None, 1), (2, 2), (9, 3)])
+def test_threads_are_as_before_after_the_run(wanted, within):
+    torch.set_num_threads(3)
+    seen = []
+    result = fit(
+        small(), table(), threads=wanted, callbacks=[lambda record: seen.append(torch.get_num_threads())], **QUICK
+    )
+    assert (seen, torch.get_num_threads(), result.config["threads"]) == ([within] * 3, 3, within)
+
+    def broken(record):
+        raise RuntimeError("of the caller's own")
+
+    with pytest.raises(RuntimeError, match="of the caller's own"):
+        fit(small(), table(), threads=wanted, callbacks=[broken], **QUICK)
+    assert torch.get_num_threads() == 3
+
+
+def test_the_rate_is_set_when_it_changes(monkeypatch):
+    rates = []
+    original = step_module.set_rate
+    monkeypatch.setattr(
+        step_module, "set_rate", lambda optimiser, rate: rates.append(rate) or original(optimiser, rate)
+    )
+    result = fit(small(), table(), warmup=4, schedule="constant", ema=0, **QUICK)
+    assert result.steps == 18
+    assert rates == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
+    assert [r["lr"] for r in result.history] == [1e-3] * 3
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a tensor's value is asked for, which on a GPU stops everything."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("options", [{}, {"clip": 0.0, "ema": 0}, {"autocast": "fp16"}, {"batch_norm": True}])
+def test_no_step_reads_a_number_back(monkeypatch, options):
+    monkeypatch.setattr(trainer_module, "steps_between_checks", lambda device: 50)
+    counts = []
+    for size in (100, 10):
+        flow = small(batch_norm=options.get("batch_norm", False))
+        chosen = {name: value for name, value in options.items() if name != "batch_norm"}
+        with Reads() as reads:
+            result = fit(flow, table(), validation=None, epochs=2, batch_size=size, progress=False, **chosen)
+        assert result.steps == 2 * ROWS // size
+        counts.append(reads.count)
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("autocast", ["off", "bf16", "fp16"])
+def test_no_step_waits_for_the_gpu(autocast):
+    model = small().cuda()
+    config = TrainConfig(autocast=autocast, batch_size=20, initialise=False)
+    split = prepare(model, table(), None, None, 0)
+    trainer = trainer_module.Trainer(model, NegativeLogLikelihood(model), split, config, None)
+    trainer.initialise()
+
+    def epoch():
+        for batch in batches(split.train, split.train_index, 20):
+            trainer._step(batch)
+
+    with trainer.stepper.running():
+        epoch()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            epoch()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert trainer.watch.first_bad(at_once=True) is None
+
+
+def test_fixed_buffers_are_not_averaged():
+    model = pf.build("maf", features=3, layers=1, hidden=(8,), batch_norm=True)
+    average = MovingAverage(nn.ModuleDict({"model": model, "objective": NegativeLogLikelihood(model)}), 0.9)
+    assert not [name for name in average.tracked if name.endswith("mask")]
+    saved = {f"model.{name}" for name, t in model.state_dict().items() if t.is_floating_point()}
+    assert average.tracked.keys() == saved
 
 
 # Files and progress
@@ -767,13 +909,13 @@ def test_weights_are_untouched_by_a_bad_step_and_those_after_it(monkeypatch):
     train = split_rows(ROWS, 0.1, seed=0)[0]
     x[train[100], 0] = 50.0
     found, messages = [], []
-    original = trainer_module.diagnose
+    original = watch_module.diagnose
 
     def look(whole, *rest):
         found.append(snapshot(whole))
         return original(whole, *rest)
 
-    monkeypatch.setattr(trainer_module, "diagnose", look)
+    monkeypatch.setattr(watch_module, "diagnose", look)
     for every in (1, 50):
         monkeypatch.setattr(trainer_module, "steps_between_checks", lambda device, every=every: every)
         model = breaking()

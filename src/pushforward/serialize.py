@@ -31,8 +31,10 @@ from .core import Distribution, Spec, spec_from_dict
 from .data import Schema, TableModel
 from .data.formats import atomic_output, reason
 from .errors import DataError, FileError, SpecError
+from .networks import MADE, MLP, Constant
+from .transforms import Coupling
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout that is written; older ones can be read, newer ones not."""
 KEY = "pushforward"
 ENTRIES = ("format", "version", "dtype", "model", "spec", "schema", "training", "tensors")
@@ -142,7 +144,25 @@ def load(path: str | os.PathLike[str]) -> Saved:
         raise FileError(f"{name} holds a description of a model that makes none ({type(error).__name__})") from None
     _require_same(tensors, model.state_dict(), FileError, f"{name} does not fit the model that it describes: it")
     model.load_state_dict(tensors)
+    if document["format"] == 1:
+        _from_format_1(model)
     return Saved(model.eval(), spec, schema, document["training"], document["version"])
+
+
+@torch.no_grad()
+def _from_format_1(model: Distribution) -> None:
+    """Conditioners gave all parameters of one coordinate, then those of the next; now it is the other way round."""
+    for module in model.modules():
+        if isinstance(module, MADE):
+            last, n = [module.out.weight, module.out.bias], module.n
+        elif isinstance(module, Coupling) and isinstance(module.net, MLP):
+            last, n = [module.net.out.weight, module.net.out.bias], module.scalar.n
+        elif isinstance(module, Coupling) and isinstance(module.net, Constant):
+            last, n = [module.net.value], module.scalar.n
+        else:
+            continue
+        for tensor in last:
+            tensor.copy_(tensor.unflatten(0, (-1, n)).transpose(0, 1).flatten(0, 1))
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from ..data import Table, write_table
 from ..errors import DataError, FileError
 from .display import tell
+from .models import start
 from .options import MachineOptions
 
 STORY = """\
@@ -27,6 +28,7 @@ def run_demo(out: str, machine: MachineOptions) -> int:
     """
     from .app import app
 
+    start(machine)
     folder = Path(out)
     table, model = folder / "table.csv", folder / "table.flow"
     try:

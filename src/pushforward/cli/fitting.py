@@ -21,6 +21,7 @@ from ..errors import DataError, FlowError
 from ..serialize import save
 from ..training import FitResult, TrainConfig
 from ..training import fit as train
+from ..training.distributed import LostProcess, leave, process_rank, world_size
 from ..training.rng import isolated
 from .display import finite, print_json, tell
 from .files import require_writable
@@ -44,24 +45,33 @@ def fit_table(
 ) -> int:
     """Read, split, train, save, score, save with the scores, and say how it went.
 
-    The model is written as soon as it is trained, so that nothing after that can lose it.
+    The model is written as soon as it is trained, so that nothing after that can lose it. Of several processes, started by
+    torchrun, all train together, and the first one does the rest.
 
     Raises:
         FlowError: see the package for the exit codes.
         Interrupted: Ctrl-C, after something was saved.
     """
-    config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed)
+    first = process_rank() == 0
+    if not first:
+        machine = dataclasses.replace(machine, quiet=True)
+    config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed, threads=machine.threads)
     arguments = system_arguments(system)
-    checkpoint = _checked_paths(path, output)
-    device = start(machine)
+    checkpoint = _checked_paths(path, output) if first else _checkpoint(output)
+    device = start(machine, shared=True)
     job = _prepare(path, columns, machine.seed)
     with isolated(torch.device("cpu"), machine.seed):
         model = table_model(job.schema, system.flow, **arguments).to(device)
     _announce(path, job, model, machine)
+    if config.compile:
+        tell("compiling first, which takes a while", quiet=machine.quiet)
     result = _train(job, model, config, output, checkpoint, machine)
+    leave()
     record = _record(path, job, result, columns)
     if result.stopped == "interrupted":
         _save_interrupted(model, record, result, output, checkpoint)
+    if not first:
+        return 0
     save(output.out, model, spec=None, training=finite(record))
     if checkpoint.temporary:
         checkpoint.path.unlink(missing_ok=True)
@@ -110,10 +120,19 @@ def system_arguments(options: SystemOptions) -> dict[str, Any]:
     return typed(texts, {} if known is None else typing.get_type_hints(known))
 
 
-def _checked_paths(table: str, output: OutputOptions) -> _Checkpoint:
-    inputs = [table, output.resume]
+def _checkpoint(output: OutputOptions) -> _Checkpoint:
     default = f"{output.out}.checkpoint"
     chosen = output.checkpoint or output.resume or default
+    return _Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
+
+
+def _checked_paths(table: str, output: OutputOptions) -> _Checkpoint:
+    if table == "-" and world_size() > 1:
+        raise UsageError("expected a table in a file, got -: several processes cannot all read standard input")
+    inputs = [table, output.resume]
+    default = f"{output.out}.checkpoint"
+    found = _checkpoint(output)
+    chosen = str(found.path)
     require_writable(output.out, "--out", inputs)
     require_writable(output.metrics, "--metrics", [*inputs, output.out])
     require_writable(chosen, "--checkpoint", [table])
@@ -126,7 +145,7 @@ def _checked_paths(table: str, output: OutputOptions) -> _Checkpoint:
         raise UsageError(
             f"{default} is left from an interrupted run; {CTRL_C_HINT} {default}, or remove it to start anew"
         )
-    return _Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
+    return found
 
 
 def _prepare(path: str, options: TableOptions, seed: int) -> _Job:
@@ -195,6 +214,8 @@ def _train(
             resume=output.resume,
             progress=not machine.quiet,
         )
+    except LostProcess:
+        raise
     except FlowError:
         # There is nothing in it to go on from, unless it was given.
         if checkpoint.temporary and output.resume is None:
@@ -211,7 +232,7 @@ def _save_interrupted(
         Interrupted: always.
     """
     kept = "no epoch was finished"
-    if result.best_epoch:
+    if result.best_epoch and process_rank() == 0:
         save(output.out, model, spec=None, training=finite(record))
         kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
     raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}")

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(code or 0)
     except (Exception, KeyboardInterrupt) as error:
         code, sentence = _verdict(error)
-        if sentence:
+        if sentence and not _silent():
             print(f"pushforward: {sentence}", file=sys.stderr)
         if debug:
             raise
@@ -76,6 +76,15 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     return DATA, f"error: unexpected {type(error).__name__}: {_one_line(error)}; {DEBUG} shows where"
 
 
+def _silent() -> bool:
+    """Whether another process of torchrun's speaks for all."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return False
+    from ..training.distributed import silent
+
+    return silent()
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
@@ -89,5 +98,5 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""
         message = record.getMessage()
-        if not message.startswith("training was interrupted"):
+        if not message.startswith("training was interrupted") and not _silent():
             print(f"pushforward: warning: {message}", file=sys.stderr)

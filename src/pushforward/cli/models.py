@@ -15,8 +15,10 @@ from ..data import Schema, Table, TableModel, read_table
 from ..errors import DataError, SpecError, suggestion
 from ..serialize import Saved, load
 from ..training import evaluate
+from ..training.distributed import local_rank, world_size
 from ..training.rng import isolated
 from .options import MachineOptions
+from .problems import UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -59,17 +61,35 @@ def system_name(model: TableModel) -> str:
     return "labels" if model.spec is None else model.spec.name
 
 
-def start(machine: MachineOptions) -> torch.device:
-    """Set the number of threads; the device to compute on.
+def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:
+    """Set the number of threads; the device to compute on, of several processes on a machine one for each.
+
+    Args:
+        machine: the options.
+        shared: whether the command can be shared among several processes.
 
     Raises:
         SpecError: a GPU is asked for, and there is none.
+        UsageError: torchrun started several processes of a command that one process does.
     """
+    if world_size() > 1 and not shared:
+        raise UsageError("only fit is shared among the processes of torchrun; start this command without it")
     torch.set_num_threads(machine.threads)
     available = torch.cuda.is_available()
     if machine.device == "cuda" and not available:
         raise SpecError("expected a CUDA device for --device cuda, got none on this machine; use --device cpu")
-    return torch.device("cuda" if available and machine.device != "cpu" else "cpu")
+    if not available or machine.device == "cpu":
+        return torch.device("cpu")
+    if world_size() == 1:
+        return torch.device("cuda")
+    if local_rank() >= torch.cuda.device_count():
+        raise SpecError(
+            f"expected a GPU for each process, got {torch.cuda.device_count()} and process {local_rank()} on this machine; "
+            "start fewer, or use --device cpu"
+        )
+    device = torch.device("cuda", local_rank())
+    torch.cuda.set_device(device)
+    return device
 
 
 def open_model(path: str, device: torch.device) -> LoadedTable:

@@ -92,7 +92,7 @@ class OutputOptions:
 @Parameter(name="*", group=_TRAINING)
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The fields of `TrainConfig` without the seed; it is not used itself because its package imports torch.
+    """The fields of `TrainConfig` without seed and threads; it is not used itself because its package imports torch.
 
     Args:
         epochs: at most this many passes over the training rows; by default about 20000 steps.
@@ -107,6 +107,10 @@ class TrainOptions:
         clip: largest norm of the gradient; 0 for no limit.
         ema: decay of the moving average of the weights that is kept instead of the last ones; 0 for none.
         initialise: whether data-dependent starting values are set first.
+        compile: whether to compile the objective: a longer wait for the first step, then faster steps; needs a C++ compiler.
+        autocast: bf16 or fp16 for the products in the networks while training; log-likelihoods stay in single precision.
+        memory: invert or checkpoint for deep flows that do not fit: layers are computed again instead of kept.
+        parallel: with torchrun, whether each process has all weights (ddp) or a part of them (fsdp).
         max_steps: stop after so many steps.
         max_seconds: stop after so much time.
         checkpoint_every: epochs between checkpoints.
@@ -125,6 +129,10 @@ class TrainOptions:
     clip: float = 5.0
     ema: float = 0.995
     initialise: bool = True
+    compile: bool = False
+    autocast: Literal["off", "bf16", "fp16"] = "off"
+    memory: Literal["store", "invert", "checkpoint"] = "store"
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     max_steps: int | None = None
     max_seconds: float | None = None
     checkpoint_every: int = 10

@@ -136,7 +136,7 @@ MUTANTS: list[Mutant] = [
     _m("batch norm: stale running averages", NORMALISE, "batch-norm|realnvp-2", ("            self.mean.copy_(mean.detach())\n", "")),
     _m("batch norm: half the log-determinant is missing, both ways", NORMALISE, "batch-norm|realnvp-2",
        ("-log_scale.sum().expand(x.shape[0])", "-log_scale.sum().expand(x.shape[0]) / 2"), ("self.mean, log_scale.sum().expand(z.shape[0])", "self.mean, log_scale.sum().expand(z.shape[0]) / 2")),
-    _m("batch norm: uses batch statistics in evaluation", NORMALISE, "batch-norm|realnvp-2", ("if self.training and x.shape[0] > 1:", "if x.shape[0] > 1:")),
+    _m("batch norm: uses batch statistics in evaluation", NORMALISE, "batch-norm|realnvp-2", ("found = self.moments(x) if self.training else None", "found = self.moments(x)")),
     _m("standardise multiplies", NORMALISE, "standardise", ("return (x - self.loc) / self.scale", "return (x - self.loc) * self.scale")),
     _m("logit log-determinant sign, both ways", BOUNDED, "logit$|dequantise$",
        ("return log_u - log_rest, -sum_events(log_u + log_rest)", "return log_u - log_rest, sum_events(log_u + log_rest)"), ("dlogp = sum_events(F.logsigmoid(z)", "dlogp = -sum_events(F.logsigmoid(z)")),

@@ -15,7 +15,7 @@ from .config import TrainConfig
 from .weights import Weights, plain_name
 
 FORMAT = "pushforward training checkpoint"
-VERSION = 1
+VERSION = 2
 PARTS = frozenset({"weights", "optimiser", "average", "best", "position", "random", "config", "data"})
 
 
@@ -76,7 +76,8 @@ def require_same_run(
         name = different[0]
         raise TrainingError(
             f"the checkpoint in {path} is of a run with {name}={state['config'].get(name)!r}, got {name}="
-            f"{getattr(config, name)!r}; only the length of a run (epochs, max_steps, max_seconds) may change on resume"
+            f"{getattr(config, name)!r}; only its length (epochs, max_steps, max_seconds) and speed (compile, threads) may "
+            "change on resume"
         )
 
 

@@ -7,9 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from ..core.compose import Memory
 from ..errors import SpecError, suggestion
 
 Schedule = Literal["plateau", "cosine", "constant"]
+Autocast = Literal["off", "bf16", "fp16"]
+Parallel = Literal["ddp", "fsdp"]
 
 STEPS = 20_000
 """Length of a run of default length, in steps: enough for a flow on a table, and early stopping usually ends it sooner."""
@@ -17,6 +20,9 @@ PATIENCE_STEPS = 2_000
 """Steps without a better validation score after which a run with default patience stops."""
 LENGTH_FIELDS = frozenset({"epochs", "max_steps", "max_seconds", "checkpoint_every", "checkpoint_seconds"})
 """Fields that may differ on resume: they say when to stop and when to save, not what to learn."""
+SPEED_FIELDS = frozenset({"compile", "threads", "memory", "parallel"})
+"""Fields that may differ on resume too: the same numbers are computed up to rounding, so a run that goes on with other ones
+ends close to the uninterrupted one, but not on the same bits. `autocast` is none of them, as it changes the precision."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +52,19 @@ class TrainConfig:
             validated and kept.
         seed: of the split, the order of the rows, and everything random in the model.
         initialise: whether data-dependent starting values (actnorm, standardise) are set from training rows first.
+        compile: whether the objective is compiled with `torch.compile`, whole and for one shape of batch: a longer wait
+            for the first step, then faster steps. A last batch of another size and the validation run without it; where
+            it is not possible (no C++ compiler, Python that torch.compile does not understand) all do, after a warning.
+        autocast: precision of the matrix products in the conditioner networks while training: "off" for that of the
+            weights, "bf16", or "fp16" with a loss scale of its own. Maps, log-probabilities, weights and the validation
+            keep theirs. Needs a model in float32.
+        memory: what is kept of the layers of a chain for the gradient: "store" for everything, "invert" for nothing that
+            grows with their number, as inputs are recomputed by the layers' inverses, "checkpoint" for one event a layer
+            (`core.memory`). Both trade time for memory, and neither goes with `compile`.
+        parallel: how several processes share the work, when `torchrun` started them: "ddp" where each has all weights,
+            "fsdp" where each has a part of every weight, for models that do not fit otherwise. Means nothing for one.
+        threads: of the processor; by default one where a step is small, else all that torch may use; never more than
+            those (`torch.get_num_threads()`).
         max_steps: stop after so many steps.
         max_seconds: stop after so much time, that of earlier runs included on resume.
         checkpoint_every: epochs between checkpoints, when there is a path.
@@ -68,6 +87,11 @@ class TrainConfig:
     ema: float = 0.995
     seed: int = 0
     initialise: bool = True
+    compile: bool = False
+    autocast: Autocast = "off"
+    memory: Memory = "store"
+    parallel: Parallel = "ddp"
+    threads: int | None = None
     max_steps: int | None = None
     max_seconds: float | None = None
     checkpoint_every: int = 10
@@ -75,7 +99,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("epochs", "batch_size", "max_steps", "plateau_patience"):
+        for name in ("epochs", "batch_size", "max_steps", "plateau_patience", "threads"):
             self._whole(name, 1)
         for name in ("warmup", "patience", "checkpoint_every", "seed"):
             self._whole(name, 0)
@@ -87,12 +111,18 @@ class TrainConfig:
             raise SpecError(f"expected ema in [0, 1), got {self.ema}")
         if not 0 < self.plateau_factor < 1:
             raise SpecError(f"expected plateau_factor in (0, 1), got {self.plateau_factor}")
-        if self.schedule not in get_args(Schedule):
-            raise SpecError(f"expected schedule to be one of {', '.join(get_args(Schedule))}, got {self.schedule!r}")
+        choices = {"schedule": Schedule, "autocast": Autocast, "memory": Memory, "parallel": Parallel}
+        for name, known in ((name, get_args(choice)) for name, choice in choices.items()):
+            if getattr(self, name) not in known:
+                raise SpecError(f"expected {name} to be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not isinstance(self.compile, bool):
+            raise SpecError(f"expected compile to be True or False, got {self.compile!r}")
+        if self.compile and self.memory != "store":
+            raise SpecError(f"expected compile=True or memory={self.memory!r}, got both; leave one of them out")
 
     def _whole(self, name: str, low: int) -> None:
         value = getattr(self, name)
-        optional = name in {"epochs", "batch_size", "max_steps", "warmup", "patience", "plateau_patience"}
+        optional = name in {"epochs", "batch_size", "max_steps", "warmup", "patience", "plateau_patience", "threads"}
         if value is None and optional:
             return
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
@@ -138,9 +168,12 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Fields in which another run's plain values differ, those that may differ on resume left out."""
-        own = self.to_dict()
-        return [name for name in own if name not in LENGTH_FIELDS and own[name] != other.get(name)]
+        """Fields in which another run's plain values differ, those that may differ on resume left out.
+
+        A field that the other run did not know yet has its default there.
+        """
+        own, theirs = self.to_dict(), {**TrainConfig().to_dict(), **other}
+        return [name for name in own if name not in LENGTH_FIELDS | SPEED_FIELDS and own[name] != theirs[name]]
 
 
 def batches_in(rows: int, batch_size: int) -> int:

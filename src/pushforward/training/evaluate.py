@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..core import Distribution
 from .data import Rows, as_rows, chunks
+from .distributed import Ranks
 from .rng import isolated
 
 SCORE_SEED = 20_240_229
@@ -42,11 +43,23 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
     return torch.cat(scores) if scores else torch.zeros(0, dtype=model.dtype, device=model.device)
 
 
-def mean_score(objective: nn.Module, rows: Rows, index: Tensor, batch_size: int) -> float:
-    """Minus the mean loss of some rows: for the likelihood objective, mean nats per event."""
-    with evaluating(objective), isolated(rows.x.device, SCORE_SEED):
-        losses = [objective(rows.take(piece)) * len(piece) for piece in chunks(index, batch_size)]
-        return -(torch.stack(losses).cpu().double().sum() / len(index)).item()
+def mean_score(objective: nn.Module, rows: Rows, index: Tensor, batch_size: int, ranks: Ranks | None = None) -> float:
+    """Minus the mean loss of some rows: for the likelihood objective, mean nats per event.
+
+    Args:
+        objective: the loss.
+        rows: where they lie.
+        index: their numbers.
+        batch_size: rows in a chunk.
+        ranks: the processes that share each chunk; all get the result.
+    """
+    ranks = ranks or Ranks()
+    losses = []
+    with evaluating(objective), isolated(rows.x.device, SCORE_SEED + ranks.rank):
+        for piece in chunks(index, batch_size):
+            part, share = ranks.share(rows.take(piece))
+            losses.append(objective(part) * (share * len(piece)))
+        return -(ranks.total(torch.stack(losses).cpu().double().sum()) / len(index)).item()
 
 
 def first_unscored(model: nn.Module, rows: Rows, index: Tensor, batch_size: int) -> int | None:

@@ -10,13 +10,16 @@ from typing import Any
 
 from torch import nn
 
+from ..core.memory import saving
 from ..objectives import NegativeLogLikelihood
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .data import placement, prepare
+from .distributed import joined
 from .progress import make_progress
 from .result import FitResult
 from .rng import isolated
+from .threads import using_threads
 from .trainer import Callback, Trainer
 
 
@@ -56,7 +59,8 @@ def fit(
         metrics: path of a JSONL file with one line an epoch; replaced when it exists, continued on resume.
         checkpoint: path of a file that holds the whole state of the run; by default that of `resume`. Ctrl-C finishes the
             step and saves it; a second Ctrl-C does not wait for the step.
-        resume: path of a checkpoint to go on from, with the same model, data and config; only how long to train may differ.
+        resume: path of a checkpoint to go on from, with the same model, data and config; only how long to train,
+            `compile` and `threads` may differ.
         progress: whether to show progress on stderr.
         **overrides: fields of `config` to replace, such as `epochs=10`.
 
@@ -74,17 +78,21 @@ def fit(
     config = (config or TrainConfig()).replace(**overrides)
     split = prepare(model, data, context, validation, config.seed)
     objective = NegativeLogLikelihood(model) if objective is None else objective
-    state = None if resume is None else load_checkpoint(resume)
     checkpoint = resume if checkpoint is None else checkpoint
+    path = None if checkpoint is None else Path(checkpoint)
     device, _ = placement(model)
     with contextlib.ExitStack() as stack:
+        ranks = stack.enter_context(joined(device, path))
+        state = None if resume is None else ranks.once(lambda: load_checkpoint(resume))
         stack.enter_context(isolated(device, config.seed))
-        trainer = Trainer(model, objective, split, config, None if checkpoint is None else Path(checkpoint))
+        trainer = Trainer(model, objective, split, config, path, ranks)
         stack.callback(trainer.settle)
+        stack.enter_context(using_threads(trainer.config.threads or 1))
+        stack.enter_context(saving(trainer.plain, config.memory))
         if state is None:
             trainer.initialise()
         else:
             trainer.load(state, resume)
         trainer.prepare_files(None if metrics is None else Path(metrics), stack)
-        shown = make_progress(trainer.config.epochs or 0, trainer.position.epoch - 1, shown=progress)
+        shown = make_progress(trainer.config.epochs or 0, trainer.position.epoch - 1, shown=progress and ranks.main)
         return trainer.run(callbacks, shown)

@@ -1,4 +1,4 @@
-"""The optimiser, and how often its flag of non-finite numbers is read."""
+"""The optimiser, and the learning rate that it follows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def make_optimiser(parameters: list[nn.Parameter], config: TrainConfig) -> tuple
         return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay), False
 
 
-def steps_between_checks(device: torch.device) -> int:
-    """Steps after which the flag of non-finite numbers is read: 1 where reading it costs nothing."""
-    return 1 if device.type == "cpu" else 50
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate

@@ -1,4 +1,4 @@
-"""Position: how far a run has come, as plain values and two small tensors; saved with every checkpoint."""
+"""Position: how far a run has come, as plain values and two float64 numbers on the device; saved with every checkpoint."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from .config import TrainConfig
 
 
 @dataclasses.dataclass
@@ -46,14 +48,37 @@ class Position:
     @classmethod
     def start(cls, device: torch.device) -> Position:
         """Before the first step."""
-        return cls(running=torch.zeros((), device=device), gradient=torch.zeros((), device=device))
+        return cls(running=_zero(device), gradient=_zero(device))
+
+    def add(self, loss: Tensor, norm: Tensor, rows: int) -> None:
+        """Count a batch that is done: its loss, the norm of its gradient, its number of rows."""
+        self.batch += 1
+        self.rows += rows
+        self.running.add_(loss, alpha=rows)
+        torch.maximum(self.gradient, norm, out=self.gradient)
+
+    def score_epoch(self, score: float, config: TrainConfig, *, better: bool) -> None:
+        """Count the epochs that a score is waited for, and lower the rate when it stalls.
+
+        Args:
+            score: of the epoch in progress.
+            config: resolved.
+            better: whether it is the best so far.
+        """
+        if better:
+            self.score, self.waited, self.stalled = score, 0, 0
+        else:
+            self.waited += 1
+            self.stalled += 1
+        if self.stalled >= (config.plateau_patience or 1):
+            self.plateau *= config.plateau_factor
+            self.stalled = 0
 
     def next_epoch(self) -> None:
         """Go to the start of the next epoch."""
         self.epoch += 1
         self.batch = self.rows = 0
-        self.running = torch.zeros_like(self.running)
-        self.gradient = torch.zeros_like(self.gradient)
+        self.running, self.gradient = _zero(self.running.device), _zero(self.gradient.device)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, shared."""
@@ -62,5 +87,11 @@ class Position:
     @classmethod
     def from_dict(cls, values: dict[str, Any], device: torch.device) -> Position:
         """The reverse of `to_dict`, with the tensors moved to a device."""
-        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()}
+        moved: dict[str, Any] = {
+            k: v.to(device, torch.float64) if isinstance(v, Tensor) else v for k, v in values.items()
+        }
         return cls(**moved)
+
+
+def _zero(device: torch.device) -> Tensor:
+    return torch.zeros((), dtype=torch.float64, device=device)

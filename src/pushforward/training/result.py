@@ -27,7 +27,7 @@ class FitResult:
             "nonfinite".
         message: a sentence about how it ended; empty when there is nothing to say.
         seed: with the counts it gives the split again: `split_rows`.
-        config: the options in force, as plain values.
+        config: the options in force, as plain values; `compile` is False when it was not possible.
     """
 
     best_epoch: int

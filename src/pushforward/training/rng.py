@@ -33,3 +33,12 @@ def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"].cpu())
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+
+
+def fresh_stream(device: torch.device, seed: int, rank: int, step: int) -> None:
+    """Start the random numbers of one of several processes, apart from those of the others and of other steps."""
+    mixed = ((seed * 1_000_003 + rank) * 1_000_003 + step) % 2**63
+    torch.random.default_generator.manual_seed(mixed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(mixed)

@@ -1,13 +1,12 @@
-"""One training run: its state, its steps, and every way in which it can end.
+"""One training run: its state, its epochs, and every way in which it can end.
 
-Nothing in a step waits for the device: sums and flags stay tensors there and are read once an epoch (on a GPU every 50
-steps; on the CPU, where reading costs nothing, every step). A step whose loss or gradient is not finite is never applied.
+Sums and flags of the steps stay on the device and are read once an epoch (on a GPU every 50 steps; on the CPU, where reading
+costs nothing, every step). A step whose loss or gradient is not finite is never applied.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import math
 import time
@@ -15,25 +14,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..core import Distribution, initialise
 from ..errors import FileError, TrainingError
 from ..objectives import NegativeLogLikelihood
+from .batches import Batch, batches
 from .checkpoint import require_same_run, save_checkpoint
 from .config import TrainConfig, batches_in, schedule_factor
 from .data import Split
-from .diagnose import diagnose
+from .distributed import Ranks
 from .evaluate import first_unscored, mean_score
 from .interrupt import Interrupt
 from .metrics import MetricsFile
-from .optimiser import make_optimiser, steps_between_checks
 from .position import Position
 from .progress import Progress
 from .result import FitResult, Stopped
-from .rng import random_state, set_random_state
-from .weights import MovingAverage, Weights, bundle, restore, snapshot, tensors
+from .rng import fresh_stream, random_state, set_random_state
+from .sharding import Replicated, Sharded
+from .step import Stepper
+from .threads import threads_for
+from .watch import Watch, explain, steps_between_checks
+from .weights import Weights, bundle, restore, snapshot, tensors
 
 Callback = Callable[[dict[str, Any]], "bool | None"]
 
@@ -43,27 +45,6 @@ INITIAL_ROWS = 4096
 """Training rows that data-dependent starting values are measured on."""
 EVALUATION_NUMBERS = 1_000_000
 """Numbers in the events of one chunk of validation rows, at most; a chunk is at least a batch and at most 4096 rows."""
-ROWS_NAMED = 5
-"""Rows named in a message."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RecentStep:
-    """A step whose flag has not been read yet.
-
-    Args:
-        number: steps done before it.
-        batch: its number in the epoch, from 1.
-        rows: of its batch.
-        random: the random state before it.
-        fine: whether its loss and gradient are finite, a tensor.
-    """
-
-    number: int
-    batch: int
-    rows: Tensor
-    random: dict[str, Tensor]
-    fine: Tensor
 
 
 class Trainer:
@@ -75,82 +56,120 @@ class Trainer:
         split: the rows.
         config: not resolved.
         checkpoint: where to save, or None.
+        ranks: the processes that share the work; by default this one.
     """
 
     def __init__(
-        self, model: nn.Module, objective: nn.Module, split: Split, config: TrainConfig, checkpoint: Path | None
+        self,
+        model: nn.Module,
+        objective: nn.Module,
+        split: Split,
+        config: TrainConfig,
+        checkpoint: Path | None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model, self.objective, self.split, self.checkpoint = model, objective, split, checkpoint
+        self.ranks = ranks or Ranks()
         self.given = config
         self.config = config.resolve(len(split.train_index))
         self.batch_size, self.epochs = self.config.batch_size or 1, self.config.epochs or 1
         self.batches = batches_in(len(split.train_index), self.batch_size)
         self.total = min(self.epochs * self.batches, self.config.max_steps or self.epochs * self.batches)
         self.device = split.train.x.device
-        self.whole = bundle(model, objective)
-        self.parameters = [p for p in self.whole.parameters() if p.requires_grad]
-        if not self.parameters:
+        self.plain = bundle(model, objective)
+        if not any(p.requires_grad for p in self.plain.parameters()):
             raise TrainingError(f"expected a model with parameters to train, got {type(model).__name__} without any")
-        self.optimiser, self.fused = make_optimiser(self.parameters, self.config)
-        self.average = MovingAverage(self.whole, self.config.ema) if self.config.ema else None
+        first = split.train.x[: self.batch_size]
+        self.config = self.config.replace(threads=threads_for(self.config, self.plain.parameters(), first))
         self.position = Position.start(self.device)
         self.best: Weights | None = None
         self.start: Weights = {}
-        self.check_every = steps_between_checks(self.device) if self.fused else 1
-        self.recent: list[RecentStep] = []
-        self.bad = torch.zeros((), dtype=torch.bool, device=self.device)
         self.failure: str | None = None
         self.consistent = True
         self.metrics: MetricsFile | None = None
-        self.interrupt = Interrupt()
-        self.fingerprint = split.fingerprint() if checkpoint is not None else []
+        self.interrupt = Interrupt(patient=self.ranks.several)
+        self.fingerprint = split.fingerprint() if checkpoint is not None or self.ranks.several else []
+        self.ranks.require_same((self.fingerprint, config))
         self.began = self.saved = time.monotonic()
 
     def initialise(self) -> None:
-        """Set data-dependent starting values."""
+        """Set data-dependent starting values, the same in all processes."""
+        self.ranks.spread(tensors(self.plain).values())
         if self.config.initialise and isinstance(self.model, Distribution):
             rows = self.split.order(self.config.seed, 1)[:INITIAL_ROWS]
             initialise(self.model, *self.split.train.take(rows))
-            if self.average is not None:
-                self.average = MovingAverage(self.whole, self.config.ema)
-        self.start = snapshot(self.whole)
+        self._place()
+        if self.ranks.rank > 0:
+            fresh_stream(self.device, self.config.seed, self.ranks.rank, 0)
 
     def load(self, state: dict[str, Any], path: object) -> None:
-        """Go to the state that a checkpoint holds.
+        """Go to the state that a checkpoint holds, whatever number of processes wrote it.
 
         Raises:
             TrainingError: it is of another run.
         """
-        require_same_run(state, path, self.given, tensors(self.whole), self.fingerprint)
-        restore(self.whole, state["weights"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.average is not None:
-            self.average.load(state["average"])
-        self.best = None if state["best"] is None else {k: v.to(self.device) for k, v in state["best"].items()}
+        require_same_run(state, path, self.given, tensors(self.plain), self.fingerprint)
+        restore(self.plain, state["weights"])
+        self._place()
+        self.stepper.load(state)
+        if state["best"] is not None:
+            self.best = self.weights.part({k: v.to(self.device) for k, v in state["best"].items()})
         self.position = Position.from_dict(state["position"], self.device)
-        set_random_state(state["random"], self.device)
-        self.start = snapshot(self.whole)
+        streams = [state["random"], *state.get("random_others", ())]
+        if self.ranks.rank < len(streams):
+            set_random_state(streams[self.ranks.rank], self.device)
+        else:
+            fresh_stream(self.device, self.config.seed, self.ranks.rank, self.position.step)
+
+    def _place(self) -> None:
+        """Put the weights where they live during the run, and make what takes the steps.
+
+        Raises:
+            SpecError: the model cannot be trained in that way.
+        """
+        sharded = self.config.parallel == "fsdp" and self.ranks.several
+        self.start = {name: t.cpu() if sharded else t for name, t in snapshot(self.plain).items()}
+        self.weights = (Sharded if sharded else Replicated)(self.model, self.objective, self.config, self.ranks)
+        self.stepper = Stepper(self.weights, self.config, self.device)
+        self.watch = Watch(self.device, steps_between_checks(self.device) if self.stepper.fused else 1)
 
     def prepare_files(self, metrics: Path | None, stack: contextlib.ExitStack) -> None:
         """Write the first checkpoint and open the metrics file, so that a path that cannot be written fails now.
 
+        The first process alone has the files.
+
         Raises:
             FileError: naming the path.
         """
-        if self.checkpoint is not None:
-            save_checkpoint(self.checkpoint, self._state())
-        if metrics is not None:
-            self.metrics = MetricsFile(metrics, self.position.history)
-            stack.callback(self.metrics.close)
+        state = None if self.checkpoint is None else self._state()
+
+        def write() -> None:
+            if self.checkpoint is not None and state is not None:
+                save_checkpoint(self.checkpoint, state)
+            if metrics is not None:
+                self.metrics = MetricsFile(metrics, self.position.history)
+                stack.callback(self.metrics.close)
+
+        self.ranks.once(write)
 
     def run(self, callbacks: Sequence[Callback], progress: Progress) -> FitResult:
         """Train to the end, whatever the end is."""
         stopped: Stopped | None = None
+        # Among several, Ctrl-C is a request from here on: a process that left alone would block the others.
+        with self.interrupt if self.ranks.several else contextlib.nullcontext():
+            try:
+                self._compile()
+            except KeyboardInterrupt:
+                stopped = "interrupted"
+            if self.ranks.several:
+                self.stepper.wrap(self._first_batch())
         with self.interrupt, progress:
             try:
                 while stopped is None:
                     stopped = self._over() or self._epoch(callbacks, progress)
             except KeyboardInterrupt:
+                if self.ranks.several:
+                    raise
                 stopped = "interrupted"
             saved = stopped != "nonfinite" and self.consistent and self._save()
             if stopped == "limit" and self.position.batch:
@@ -161,24 +180,36 @@ class Trainer:
 
     def settle(self) -> None:
         """Leave evaluation mode and no gradients behind, also after an error."""
-        self.optimiser.zero_grad(set_to_none=True)
-        self.whole.eval()
+        self.plain.to(self.device)
+        self.plain.zero_grad(set_to_none=True)
+        self.plain.eval()
+
+    def _compile(self) -> None:
+        """Compile the objective if that is wanted and there is a step to take; the record says whether it was done."""
+        if self.config.compile and self._over() is None:
+            (failed,) = self.ranks.agree(not self.stepper.compile(self._first_batch()), now=True)
+            self.config = self.config.replace(compile=not failed)
+
+    def _first_batch(self) -> tuple[Tensor, ...]:
+        first = self.split.order(self.config.seed, 1)
+        return next(batches(self.split.train, first, self.batch_size)).rows
 
     def _over(self) -> Stopped | None:
         if self.config.patience and self.split.valid is not None and self.position.waited >= self.config.patience:
             return "patience"
         if self.position.epoch > self.epochs:
             return "converged"
-        return self._cut_short()
+        return self._cut_short(now=True)[0]
 
-    def _cut_short(self) -> Stopped | None:
-        if self.interrupt.requested:
-            return "interrupted"
-        if self.config.max_steps is not None and self.position.step >= self.config.max_steps:
-            return "limit"
-        if self.config.max_seconds is not None and self._seconds() >= self.config.max_seconds:
-            return "limit"
-        return None
+    def _cut_short(self, *, now: bool = False) -> tuple[Stopped | None, bool]:
+        """Whether to stop within the epoch, and whether it is time to save; decided by all processes together."""
+        interrupted = self.interrupt.requested or self.ranks.asked_to_end
+        late = self.config.max_seconds is not None and self._seconds() >= self.config.max_seconds
+        interrupted, late, due = self.ranks.agree(interrupted, late, self._save_due(), now=now)
+        if interrupted:
+            return "interrupted", due
+        done = self.config.max_steps is not None and self.position.step >= self.config.max_steps
+        return "limit" if late or done else None, due
 
     def _seconds(self) -> float:
         return self.position.seconds + time.monotonic() - self.began
@@ -187,116 +218,70 @@ class Trainer:
         """The rest of the epoch in progress, and its end."""
         position = self.position
         order = self.split.order(self.config.seed, position.epoch)
-        self.whole.train()
-        while position.batch < self.batches:
-            self._step(order)
-            last = position.batch == self.batches
-            early = None if last else self._cut_short()
-            due = self._save_due()
-            if self.failure is None and (last or early or due or len(self.recent) >= self.check_every):
-                self._check()
-            if self.failure is not None:
-                return "nonfinite"
-            if due:
-                self._save()
-            if early:
-                return early
+        with self.stepper.running():
+            for batch in batches(self.split.train, order, self.batch_size, position.batch):
+                self._step(batch)
+                last = batch.number == self.batches
+                early, due = self._cut_short()
+                if self._failed(at_once=bool(early) or due or last):
+                    return "nonfinite"
+                if due:
+                    self._save()
+                if early and not last:
+                    return early
         every = self.config.checkpoint_every
         ended = self._close_epoch(callbacks, progress)
         if every and len(position.history) % every == 0:
             self._save()
         return "callback" if ended else None
 
-    def _step(self, order: Tensor) -> None:
+    def _step(self, batch: Batch) -> None:
         position = self.position
-        start = position.batch * self.batch_size
-        end = len(order) if position.batch + 1 == self.batches else start + self.batch_size
-        rows = order[start:end]
         self.consistent = False
-        before = random_state(self.device)
-        number, batch = position.step, position.batch + 1
-        self.optimiser.zero_grad(set_to_none=True)
-        loss = self.objective(self.split.train.take(rows))
-        _require_loss(loss)
-        loss.backward()
-        norm = self._clip()
-        loss = loss.detach()
-        fine = loss.isfinite() & norm.isfinite()
-        self.recent.append(RecentStep(number, batch, rows, before, fine))
-        if self.check_every == 1:
-            self._check()
-            if self.failure is not None:
-                return
-        else:
-            # The fused optimiser leaves out the update on the device when this is 1, and with it all later ones.
-            self.bad = self.bad | ~fine
-            self.optimiser.found_inf = self.bad.float()  # type: ignore[attr-defined]
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
-        self.optimiser.step()
+        self.watch.before(position.step, batch)
+        loss, norm = self.stepper.gradient(batch.rows)
+        if not self.watch.after(loss, norm):
+            return
+        rate = self.config.lr * schedule_factor(self.config, position.step, self.total, position.plateau)
         position.step += 1
-        if self.average is not None:
-            self.average.update(position.step)
-        position.batch += 1
-        position.rows += len(rows)
-        position.running = position.running + loss * len(rows)
-        position.gradient = torch.maximum(position.gradient, norm)
+        self.stepper.update(position.step, rate, self.watch.skip)
+        position.add(loss, norm, len(batch))
         self.consistent = True
 
-    def _rate(self) -> float:
-        return self.config.lr * schedule_factor(self.config, self.position.step, self.total, self.position.plateau)
-
-    def _clip(self) -> Tensor:
-        if self.config.clip:
-            return nn.utils.clip_grad_norm_(self.parameters, self.config.clip).detach()
-        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None]).detach()
-
-    def _check(self) -> None:
-        """Read the flags of the steps since the last check; on a bad one, find out why and set `failure`."""
-        fine = torch.stack([step.fine for step in self.recent]).tolist() if self.recent else []
-        if all(fine):
-            self.recent.clear()
-            return
-        first = self.recent[fine.index(False)]
-        self.position.step = first.number
-        set_random_state(first.random, self.device)
-        finding = diagnose(self.whole, self.objective, self.split.train.take(first.rows))
-        rows = first.rows if finding.rows is None else first.rows[finding.rows]
-        shown = ", ".join(map(str, rows[:ROWS_NAMED].tolist())) + (", ..." if len(rows) > ROWS_NAMED else "")
-        self.failure = (
-            f"the {finding.what} became non-finite at epoch {self.position.epoch}, step {first.batch} "
-            f"(rows {shown} of the training data); {finding.origin}"
-        )
+    def _failed(self, *, at_once: bool) -> bool:
+        """Whether a step was not finite, found out when it is time to look; `failure` then says why."""
+        step = self.watch.first_bad(at_once=at_once)
+        if step is None:
+            return False
+        self.position.step = step.number
+        self._bring_home(tensors(self.weights.whole))
+        self.failure = explain(step, self.position.epoch, self.plain, self.objective, self.split.train, self.device)
+        return True
 
     def _close_epoch(self, callbacks: Sequence[Callback], progress: Progress) -> bool:
         """Score the epoch, keep its weights if they are the best, record it; whether a callback wants to stop."""
-        position, split = self.position, self.split
+        position, split, average = self.position, self.split, self.stepper.average
+        self.stepper.spread_buffers()
         train = -(position.running / position.rows).item()
-        rate = self.optimiser.param_groups[0]["lr"]
-        with self.average.applied() if self.average is not None else contextlib.nullcontext():
+        with average.applied() if average is not None else contextlib.nullcontext():
             validation = None
             if split.valid is not None:
-                validation = mean_score(self.objective, split.valid, split.valid_index, self._chunk())
+                validation = mean_score(
+                    self.weights.objective, split.valid, split.valid_index, self._chunk(), self.ranks
+                )
             score = train if validation is None else validation
             better = math.isfinite(score) and (position.score is None or score > position.score)
-            kept = snapshot(self.whole) if better or validation is None else None
+            kept = snapshot(self.weights.whole) if better or validation is None else None
         self.consistent = False
         if kept is not None:
             self.best, position.best_epoch = kept, position.epoch
-        if better:
-            position.score, position.waited, position.stalled = score, 0, 0
-        else:
-            position.waited += 1
-            position.stalled += 1
-        if position.stalled >= (self.config.plateau_patience or 1):
-            position.plateau *= self.config.plateau_factor
-            position.stalled = 0
+        position.score_epoch(score, self.config, better=better)
         record = {
             "epoch": position.epoch,
             "steps": position.step,
             "train": train,
             "validation": validation,
-            "lr": rate,
+            "lr": self.stepper.rate,
             "gradient": position.gradient.item(),
             "seconds": self._seconds(),
             "best": kept is not None,
@@ -308,7 +293,7 @@ class Trainer:
             self.metrics.write(record)
         progress.epoch(record, position.score)
         answers = [callback(dict(record)) for callback in callbacks]
-        return any(answer is True for answer in answers)
+        return self.ranks.agree(any(answer is True for answer in answers), now=True)[0]
 
     def _chunk(self) -> int:
         size = max(1, self.split.train.x[0].numel())
@@ -323,21 +308,26 @@ class Trainer:
         if self.checkpoint is None:
             return False
         self.saved = time.monotonic()
+        state = self._state()
+        if not self.ranks.main:
+            return True
         try:
-            save_checkpoint(self.checkpoint, self._state())
+            save_checkpoint(self.checkpoint, state)
         except FileError as error:
             logger.warning("%s; the checkpoint before it is still there", error)
             return False
         return True
 
     def _state(self) -> dict[str, Any]:
+        """All of the run, as one process would have it; made by all processes together."""
+        streams = self.ranks.gathered(random_state(self.device))
         return {
-            "weights": tensors(self.whole),
-            "optimiser": self.optimiser.state_dict(),
-            "average": None if self.average is None else self.average.average,
-            "best": self.best,
+            "weights": self.weights.full(tensors(self.weights.whole)),
+            **self.stepper.state(),
+            "best": None if self.best is None else self.weights.full(self.best),
             "position": {**self.position.to_dict(), "seconds": self._seconds()},
-            "random": random_state(self.device),
+            "random": streams[0],
+            "random_others": streams[1:],
             "config": self.given.to_dict(),
             "data": self.fingerprint,
         }
@@ -350,25 +340,19 @@ class Trainer:
         """
         position = self.position
         if self.best is None and (stopped == "nonfinite" or (position.history and stopped != "interrupted")):
-            restore(self.whole, self.start)
+            restore(self.plain.to(self.device), self.start)
             raise TrainingError(
                 f"{self.failure or self._no_score()}; there was no good epoch before it and the starting weights were put "
                 "back; lower the learning rate, or look at these rows"
             )
-        if self.best is not None:
-            restore(self.whole, self.best)
+        self._bring_home(tensors(self.weights.whole) if self.best is None else self.best)
         message = self.failure or ""
         if stopped == "interrupted":
-            message = (
-                f"training was interrupted in epoch {position.epoch}, after {position.batch} of {self.batches} steps"
-            )
-            if saved:
-                message += f"; its state was saved, go on with resume={str(self.checkpoint)!r}"
-            elif self.checkpoint is not None:
-                message += f"; the last checkpoint is in {self.checkpoint}"
+            message = self._interruption(saved=saved)
         if message:
             message += f"; the best weights of epoch {position.best_epoch} were kept" if self.best is not None else ""
-            logger.warning("%s", message)
+            if self.ranks.main:
+                logger.warning("%s", message)
         return FitResult(
             best_epoch=position.best_epoch,
             best_validation=None if self.split.valid is None else position.score,
@@ -384,6 +368,19 @@ class Trainer:
             config=self.config.to_dict(),
         )
 
+    def _bring_home(self, weights: Weights) -> None:
+        """Put weights of the run, wherever they live, into the model."""
+        restore(self.plain.to(self.device), self.weights.full(weights))
+
+    def _interruption(self, *, saved: bool) -> str:
+        epoch, done = self.position.epoch, self.position.batch
+        message = f"training was interrupted in epoch {epoch}, after {done} of {self.batches} steps"
+        if saved:
+            return f"{message}; its state was saved, go on with resume={str(self.checkpoint)!r}"
+        if self.checkpoint is not None:
+            return f"{message}; the last checkpoint is in {self.checkpoint}"
+        return message
+
     def _no_score(self) -> str:
         message = "the validation score was not finite in any epoch"
         if isinstance(self.objective, NegativeLogLikelihood) and self.split.valid is not None:
@@ -391,11 +388,3 @@ class Trainer:
             where = "the data" if self.split.valid is self.split.train else "the validation data"
             message += "" if row is None else f" (row {row} of {where})"
         return message
-
-
-def _require_loss(loss: object) -> None:
-    if not isinstance(loss, Tensor) or loss.dim() != 0:
-        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise TrainingError(f"expected the objective to return a scalar loss, got {got}; take the mean over the batch")
-    if not loss.requires_grad:
-        raise TrainingError("expected a loss that depends on the parameters, got one without a gradient")

@@ -36,14 +36,19 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Copy weights back into the module's own tensors; names that are not among them stay as they are."""
     own = tensors(module)
     for name, value in weights.items():
-        own[name].copy_(value)
+        local(own[name]).copy_(local(value))
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process has of a tensor that is shared out among several, in the same memory; else the tensor."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 class MovingAverage:
     """Exponential moving average of the weights: a <- d a + (1 - d) w, with d = min(decay, (1 + t) / (10 + t)).
 
     The rising decay lets the average forget the starting weights. Running averages of batch normalisations are averaged
-    too, as they describe the weights of the moment; buffers that are not finite (masks) are left out.
+    too, as they describe the weights of the moment; buffers that are not saved (masks) or not finite are left out.
 
     Args:
         module: whose weights are averaged.
@@ -53,23 +58,26 @@ class MovingAverage:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        saved = module.state_dict().keys()
         buffers = [
-            (name, b) for name, b in module.named_buffers() if b.is_floating_point() and bool(b.isfinite().all())
+            (name, b)
+            for name, b in module.named_buffers()
+            if name in saved and b.is_floating_point() and bool(b.isfinite().all())
         ]
         self.tracked = {name: t.detach() for name, t in (*parameters, *buffers)}
         self.average = {name: t.clone() for name, t in self.tracked.items()}
+        self._pairs = [local(t) for t in self.average.values()], [local(t) for t in self.tracked.values()]
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the weights after the `step`-th step."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.values()), list(self.tracked.values()), 1 - decay)
+        torch._foreach_lerp_(*self._pairs, 1 - decay)
 
     @torch.no_grad()
     def load(self, average: Mapping[str, Tensor]) -> None:
         """Take over the averages of an earlier run."""
         for name, value in self.average.items():
-            value.copy_(average[name])
+            local(value).copy_(local(average[name]))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -84,4 +92,4 @@ class MovingAverage:
     @torch.no_grad()
     def _set(self, values: Mapping[str, Tensor]) -> None:
         for name, tensor in self.tracked.items():
-            tensor.copy_(values[name])
+            local(tensor).copy_(local(values[name]))

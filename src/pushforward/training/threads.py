@@ -1,0 +1,55 @@
+"""Threads of the processor for a run: one where a step is small, because sharing it out would cost more than it gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from .config import TrainConfig
+
+WORK = 2**26
+"""Multiplications in the largest product of a step from which on several threads share it: about a millisecond of one.
+
+Cautious on purpose: too many threads on a busy machine wait for one another and make small steps many times slower.
+"""
+
+
+def threads_for(config: TrainConfig, parameters: Iterable[Tensor], x: Tensor) -> int:
+    """How many threads a run gets, never more than `torch.get_num_threads()`.
+
+    Args:
+        config: whose `threads` is kept when there is a number.
+        parameters: of what is trained.
+        x: the events of one batch, (B, *event); on a GPU the processor's threads stay as they are.
+    """
+    available = torch.get_num_threads()
+    if x.device.type != "cpu":
+        return available
+    if config.threads is not None:
+        return min(config.threads, available)
+    return available if _largest_product(parameters, x) >= WORK else 1
+
+
+@contextmanager
+def using_threads(count: int) -> Iterator[None]:
+    """Within, torch computes with so many threads; after, with as many as before."""
+    before = torch.get_num_threads()
+    if count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _largest_product(parameters: Iterable[Tensor], x: Tensor) -> int:
+    """Multiplications of a batch with the largest weight; a kernel of a convolution is used at every position."""
+    positions = math.prod(x.shape[2:])
+    sizes = [p.numel() * (positions if p.dim() > 2 else 1) for p in parameters if p.dim() > 1]
+    return x.shape[0] * max(sizes, default=0)
