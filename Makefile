@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test fast lint laws mutants docs conformance clean
+.PHONY: help demo test fast lint laws mutants docs conformance bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ $(BENCH)/.ok: pyproject.toml constraints.txt
 
 conformance: $(BENCH)/.ok ## who passes what: this library and its peers, in an environment of their own
 	$(BENCH)/bin/python -m pushforward.conformance --out benchmarks/CONFORMANCE.md
+
+bench: $(BENCH)/.ok ## speed and memory beside the peers, in the same environment; BENCH_ARGS="--case training" for a part
+	$(BENCH)/bin/python -m benchmarks.speed $(or $(BENCH_ARGS),--all)
 
 clean: ## remove what the targets above made
 	rm -rf demo-out docs/_build

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 import pushforward as pf
-from pushforward.core import Chain, Flow, Real
+from pushforward.core import Chain, Flow, Inverse, Real
 from pushforward.distributions import Normal
 from pushforward.errors import FlowError
 from pushforward.objectives import NegativeLogLikelihood
@@ -78,6 +78,24 @@ def fsdp(folder):
 
 def fsdp_autoregressive(folder):
     return fitted(small("maf", batch_norm=True), parallel="fsdp", memory="checkpoint", epochs=2)
+
+
+def fsdp_backwards(folder):
+    """A loss of the layers' inverses, as reverse Kullback-Leibler training has it."""
+
+    class Backwards(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, batch):
+            x, dlogp = self.model.chain.inverse(batch[0])
+            return (x.square().sum(1) - dlogp).mean()
+
+    torch.manual_seed(0)
+    space = Real((2,))
+    flow = Flow(Chain(*small().chain.layers, Inverse(Chain(LU(space), *small("maf").chain.layers))), Normal(space))
+    return fitted(flow, objective=Backwards(flow), parallel="fsdp", memory="checkpoint", epochs=1)
 
 
 def fsdp_frozen(folder):

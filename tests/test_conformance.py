@@ -18,12 +18,11 @@ from pushforward.conformance.report import Table, markdown
 CASES = {case.flow: case for case in adapters.load("pushforward").cases}
 FAST = [name for name, check in CHECKS.items() if not check.slow]
 SLOW = [name for name, check in CHECKS.items() if check.slow]
+FLAT = "a spline as published may have nearly flat pieces, which float32 cannot invert"
 KNOWN = {
-    (
-        flow,
-        "layer 32",
-    ): "a conditioner fed with inputs of 10 and more makes nearly flat pieces, which float32 cannot invert"
-    for flow in ("NSF coupling", "NSF autoregressive")
+    ("NSF coupling", "layer 32"): FLAT,
+    ("NSF autoregressive", "layer 32"): FLAT,
+    ("NSF coupling", "round trip 32"): FLAT,
 }
 
 

@@ -26,11 +26,12 @@ from pushforward.training.distributed import Ranks
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 120
+LIMIT = 300
 SAME = [
     "ddp",
     "fsdp",
     "fsdp_autoregressive",
+    "fsdp_backwards",
     "fsdp_frozen",
     "one_row",
     "one_row_fsdp",

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 import pushforward as pf
-from pushforward.cli import main
 from pushforward.core import Box, Categories, Chain, Distribution, Flow, Inverse, Real, Transform, Undo
 from pushforward.core.memory import memory_plan, reconstruction_drift, saving, set_memory
 from pushforward.distributions import Normal
@@ -620,6 +619,25 @@ def test_fit_in_less_memory_learns_the_same(mode, tmp_path):
     torch.testing.assert_close(list(rest.parameters()), list(plain.parameters()), rtol=1e-7, atol=1e-9)
 
 
+def test_fit_in_less_memory_with_networks_in_half_precision():
+    x, found = torch.randn(200, D), {}
+    for mode in ("store", *MODES):
+        torch.manual_seed(0)
+        flow = pf.build("realnvp", features=D, layers=6, hidden=(16,))
+        found[mode] = pf.fit(flow, x, epochs=3, batch_size=20, autocast="bf16", memory=mode, progress=False)
+    assert found["checkpoint"].history[-1]["train"] == found["store"].history[-1]["train"]
+    assert found["invert"].best_validation == pytest.approx(found["store"].best_validation, abs=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_gradients_on_a_gpu(mode):
+    flow = pf.build("nsf", features=D, layers=4, structure="coupling", hidden=16, dropout=0.2 * (mode == "checkpoint"))
+    stirred(flow, scale=0.2).cuda().train()
+    require_same(flow, torch.randn(50, D, dtype=torch.float64, device="cuda"), modes=(mode,))
+
+
 def test_fit_refuses_what_does_not_go_together():
     flow = pf.build("realnvp", features=D, layers=2, hidden=(8,))
     with pytest.raises(SpecError, match="expected compile=True or memory='invert', got both"):
@@ -631,6 +649,8 @@ def test_fit_refuses_what_does_not_go_together():
 
 
 def test_the_command_has_the_option(tmp_path):
+    from pushforward.cli import main
+
     table, out = tmp_path / "table.csv", tmp_path / "model.flow"
     table.write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in torch.randn(40, 2).tolist()))
     options = ["--flow", "realnvp", "--layers", "2", "--hidden", "8", "--epochs", "1", "--no-baselines", "--quiet"]

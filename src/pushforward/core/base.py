@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ContextError, DomainError, ShapeError
+from ..functional.derived import eager
 from .exactness import Exactness
 from .space import Space
 
@@ -62,7 +63,8 @@ class Node(nn.Module, abc.ABC):
 
     @property
     def _anchor(self) -> Tensor | None:
-        return next((t for ts in (self.parameters(), self.buffers()) for t in ts if t.is_floating_point()), None)
+        parameter = _first_floating(self, "_parameters")
+        return _first_floating(self, "_buffers") if parameter is None else parameter
 
     @property
     def dtype(self) -> torch.dtype:
@@ -173,7 +175,7 @@ class Distribution(Node):
             ContextError: context is missing, unexpected or of the wrong shape.
             DomainError: wrong dtype, NaN or infinity.
         """
-        if _eager(x, context):
+        if eager(x, context):
             _require_finite("x", x, self.space)
             _require_finite("context", context, self.context)
         return self(x, context)
@@ -287,11 +289,16 @@ class Distribution(Node):
         return context.expand(*batch, *event).reshape(math.prod(batch), *event), batch
 
 
-def _eager(*tensors: Tensor | None) -> bool:
-    """Whether values may be looked at: not while compiling, exporting, or under a functional transform."""
-    if torch.compiler.is_compiling():
-        return False
-    return not any(isinstance(t, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)
+def _first_floating(module: nn.Module, kind: str) -> Tensor | None:
+    """The first floating-point parameter or buffer; what `parameters()` would give, without making its names."""
+    for tensor in getattr(module, kind).values():
+        if tensor is not None and tensor.is_floating_point():
+            return tensor
+    for child in module._modules.values():
+        found = None if child is None else _first_floating(child, kind)
+        if found is not None:
+            return found
+    return None
 
 
 def _require_finite(name: str, value: Tensor | None, space: Space | None) -> None:

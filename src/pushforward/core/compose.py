@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ContextError, ShapeError
-from .base import Distribution, Node, Transform, Undo, _eager
+from ..functional.derived import eager
+from .base import Distribution, Node, Transform, Undo
 from .exactness import Exactness
 from .space import Space
 
@@ -98,7 +99,7 @@ class Chain(Transform):
 
     def _economical(self, v: Tensor, context: Tensor | None) -> bool:
         """Whether there is memory to save: a gradient is recorded, and by autograd alone."""
-        return self.memory != "store" and torch.is_grad_enabled() and _eager(v, context)
+        return self.memory != "store" and torch.is_grad_enabled() and eager(v, context)
 
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """`forward`, and the layers' penalties added up by name."""

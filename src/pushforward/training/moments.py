@@ -23,7 +23,7 @@ class SharedMoments:
 
     def __init__(self, whole: nn.Module, ranks: Ranks) -> None:
         self.layers = [m for m in whole.modules() if isinstance(m, BatchNorm)] if ranks.several else []
-        self._repeats, self._counts, self._rows = 1, False, 1
+        self._whole, self._own, self._counts = 1, 1, True
 
     @contextmanager
     def shared(self, batch: tuple[Tensor, ...], rows: tuple[Tensor, ...], weight: float) -> Iterator[None]:
@@ -34,6 +34,9 @@ class SharedMoments:
             rows: this process's part.
             weight: of the part; 0 when it is there for company only.
         """
+        if not self.layers:
+            yield
+            return
         self._whole, self._own, self._counts = batch[0].shape[0], rows[0].shape[0], weight > 0
         for layer in self.layers:
             layer.moments = self
@@ -45,6 +48,7 @@ class SharedMoments:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """As `batch_moments`, over all processes; gradients flow back to all of them."""
+        # A flow inside of another may see several events for each row.
         count = self._whole * (x.shape[0] // self._own)
         if count < 2:
             return None

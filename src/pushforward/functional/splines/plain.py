@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from ..bounds import positive
 from ..derived import Pair, derived, same_batch
 from .eager import EagerSpline
+from .gpu import GpuSpline
 from .terms import MIN_SIZE, MIN_SLOPE, Shape
 from .unrolled import MAX_BINS, UnrolledSpline
 
@@ -121,4 +122,5 @@ def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: boo
 
 def _spline(plain: Callable[[Tensor, Tensor], Pair], shape: Shape, v: Tensor, p: Tensor) -> Pair:
     unrolled = UnrolledSpline(plain, shape) if shape.bins <= MAX_BINS else None
-    return derived(EagerSpline(plain, shape), *same_batch(v, p), compiled=unrolled)
+    rule = GpuSpline(plain, shape) if v.is_cuda else EagerSpline(plain, shape)
+    return derived(rule, *same_batch(v, p), compiled=unrolled)

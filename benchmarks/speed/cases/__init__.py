@@ -1,0 +1,1 @@
+"""The cases: what is timed or counted, one kind a file."""
