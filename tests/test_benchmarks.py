@@ -87,9 +87,12 @@ def test_a_library_that_is_not_installed_is_absent():
     assert libraries.version("pushforward")
 
 
-def test_images_are_not_there_yet():
-    with pytest.raises(libraries.Absent, match="no image layers"):
-        build("pushforward", works(["glow"])[0], CPU)
+def test_steps_of_glow_are_the_expected_work():
+    work = works(["glow"])[0]
+    model, floor = build("pushforward", work, CPU), Floor(work)
+    assert checks.check(model, floor, work).parameters <= 1.02 * sum(p.numel() for p in floor.parameters())
+    x, log_prob = model.sample_and_log_prob(2)
+    torch.testing.assert_close(model.log_prob(x), log_prob, atol=0.1, rtol=1e-4)
 
 
 class Fake(Model):

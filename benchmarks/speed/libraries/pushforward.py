@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..work import BINS, BOUND, Work
-from .base import Absent, Library, Model, Spline
+from .base import Library, Model, Spline
 
 FIRST = """
 import torch, pushforward as pf
@@ -47,21 +47,22 @@ class Own(Model):
 
 
 def build(work: Work) -> Own:
-    """Couplings or autoregressive layers with the plain networks that all libraries are given."""
+    """Couplings or autoregressive layers with the plain networks that all libraries are given, or steps of Glow."""
     from pushforward.core import Chain, Flow, Inverse, Real
     from pushforward.distributions import Normal
-    from pushforward.networks import MADE, MLP
-    from pushforward.transforms import Affine, Autoregressive, Coupling, RationalQuadratic
+    from pushforward.networks import MADE, MLP, ConvNet
+    from pushforward.transforms import LU, ActNorm, Affine, Autoregressive, Coupling, RationalQuadratic
 
     system, size = work.system, work.size
-    if system.structure == "image":
-        raise Absent("not there yet: Pushforward has no image layers")
-    space = Real((size.features,))
+    space = Real(size.shape)
     scalar = RationalQuadratic(BINS, BOUND) if system.spline else Affine()
     hidden = (size.width, size.width)
     layers: list[Any] = []
     for i in range(system.layers):
-        if system.structure == "coupling":
+        if system.structure == "image":
+            layers += [ActNorm(space, channels=True), LU(space)]
+            layers.append(Coupling(scalar, space, work.mask(i), partial(ConvNet, hidden=size.width)))
+        elif system.structure == "coupling":
             layers.append(Coupling(scalar, space, work.mask(i), partial(MLP, hidden=hidden)))
         else:
             order = range(size.features)[:: -1 if i % 2 else 1]
@@ -71,16 +72,10 @@ def build(work: Work) -> Own:
 
 
 def spline(work: Work) -> Spline:
-    """The function, called with parameters as the coupling and the autoregressive layer lay them out."""
+    """The function, for either structure."""
     from pushforward.functional.splines import rational_quadratic_tails
 
-    def of_coupling(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        return rational_quadratic_tails(x, p.flatten(1).unflatten(1, (p.shape[2], -1)).mT, BOUND)
-
-    def of_autoregressive(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        return rational_quadratic_tails(x, p, BOUND)
-
-    return of_coupling if work.system.structure == "coupling" else of_autoregressive
+    return lambda x, p: rational_quadratic_tails(x, p, BOUND)
 
 
 LIBRARY = Library("Pushforward", "pushforward", "pushforward", build, spline, FIRST)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .. import distributions as d
 from .. import transforms as t
 from ..core import Box, Categories, Chain, Distribution, Flow, Integers, Inverse, Node, Real, Spec, Transform
-from ..networks import MADE, MLP
+from ..networks import MADE, MLP, ConvNet
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Triangular(nn.Module):
 def layer_cases() -> list[Case]:
     """Every layer, scalar map, structure and base on its own, and one model of each other kind than bijections."""
     r1, r2, r3, unit = Real((1,)), Real((2,)), Real((3,)), Box((2,), 0.0, 1.0)
+    picture = Real((3, 2, 2))
     net = partial(MLP, hidden=(8,), activation="tanh")
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
 
@@ -155,8 +156,13 @@ def layer_cases() -> list[Case]:
         "permutation": lambda: t.Permutation(r3, (2, 0, 1)),
         "diagonal": lambda: t.Diagonal(r2),
         "lu": lambda: t.LU(r3),
+        "lu-channels": lambda: t.LU(picture),
+        "coupling-channels": lambda: t.Coupling(
+            t.Affine(), picture, [True, False, True], lambda a, b, context=0: ConvNet(a, b, hidden=6, context=context)
+        ),
         "orthogonal": lambda: t.Orthogonal(r3),
         "actnorm": lambda: t.ActNorm(r2),
+        "actnorm-channels": lambda: t.ActNorm(picture, channels=True),
         "batch-norm": lambda: t.BatchNorm(r2),
         "standardise": lambda: t.Standardise(r2, torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])),
         "standardise-measured": lambda: t.Standardise(r2),

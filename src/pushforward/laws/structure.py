@@ -181,6 +181,9 @@ def law_start(case: Case) -> None:
             z = layer(x)[0]
         if z.shape == x.shape:
             found = True
+            if getattr(layer, "loc", z[0]).shape != z.shape[1:]:
+                # One mean and deviation for all positions of a channel.
+                z = z.transpose(0, 1).flatten(1).mT
             require_close(z.mean(0), torch.zeros_like(z[0]), 1e-4, f"{_name(layer)}: mean after the start")
             require_close(z.std(0, unbiased=False), torch.ones_like(z[0]), 1e-3, f"{_name(layer)}: deviation after it")
     if not found:

@@ -30,13 +30,15 @@ class Coupling(Transform):
 
     Args:
         scalar: the map.
-        space: of x and z, of shape (D,).
-        mask: D booleans; True passes unchanged. Not all True; all False only when D is 1 or there is a context.
-        network: makes the conditioner from (inputs, outputs, context=); an `MLP` by default.
+        space: of x and z, of shape (D,), or (C, ...) for images: whole channels pass or are mapped.
+        mask: D (or C) booleans; True passes unchanged. Not all True; all False only for vectors, when D is 1 or there is a
+            context.
+        network: makes the conditioner from (inputs, outputs, context=); an `MLP` by default. For images it maps channels
+            to channels.
         context: length of the context, 0 for none.
 
     Raises:
-        SpecError: the space is not a vector, the mask does not fit, or the map does not fit the space.
+        SpecError: the mask does not fit, or the map does not fit the space.
     """
 
     passed: Tensor
@@ -48,17 +50,20 @@ class Coupling(Transform):
     ) -> None:
         super().__init__()
         scalar.check(space)
-        if len(space.shape) != 1 or len(mask) != space.shape[0]:
-            raise SpecError(f"expected a mask of one boolean for each coordinate of {space}, got {len(mask)}")
+        if not space.shape or len(mask) != space.shape[0]:
+            raise SpecError(
+                f"expected a mask of one boolean for each coordinate (or channel) of {space}, got {len(mask)}"
+            )
         passed = [i for i, keep in enumerate(mask) if keep]
         mapped = [i for i, keep in enumerate(mask) if not keep]
-        if not mapped or (not passed and space.size > 1 and not context):
+        alone = len(space.shape) == 1 and (space.size == 1 or context)
+        if not mapped or (not passed and not alone):
             raise SpecError(f"expected a mask with both True and False, got {sum(map(bool, mask))} of {len(mask)} True")
         self.scalar, self.x_space, self.z_space = scalar, space, space
         self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         self.context = Real((context,)) if context else None
         order = passed + mapped
-        in_order = list(range(space.size))
+        in_order = list(range(len(mask)))
         self.mask = [bool(keep) for keep in mask]
         self.halves = order == in_order or mapped + passed == in_order
         self.register_buffer("passed", torch.tensor(passed, dtype=torch.long), persistent=False)
@@ -80,10 +85,10 @@ class Coupling(Transform):
 
     def _parameters_of(self, a: Tensor, context: Tensor | None) -> Tensor:
         # One parameter of all coordinates after the other: scalar maps then work on contiguous memory.
-        return self.net(a, context).unflatten(-1, (self.scalar.n, -1)).mT
+        return self.net(a, context).unflatten(1, (self.scalar.n, -1)).movedim(1, -1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,)."""
+        """(B, *shape) -> (B, *shape), (B,)."""
         a, b = self._split(x)
         b, slopes = self.scalar.forward(b, self._parameters_of(a, context))
         return self._join(a, b), sum_events(slopes)

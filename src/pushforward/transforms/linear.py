@@ -76,16 +76,25 @@ class Diagonal(Transform):
 class LU(Transform):
     """z = L (U + diag exp(s)) x + b, L unit lower, U strictly upper triangular; starts as the identity.
 
+    For images the same matrix maps the channels of every position, which is the 1 x 1 convolution of Glow (Kingma and
+    Dhariwal 2018, arXiv:1807.03039, eq. 10-11); the log-determinant counts once for each position.
+
     Args:
-        space: of x and z, of shape (D,).
+        space: of x and z, of shape (D,), or (C, ...).
+
+    Raises:
+        SpecError: an event is a single number without a dimension.
     """
 
     undo = Undo.BOTH
 
     def __init__(self, space: Real) -> None:
         super().__init__()
+        if not space.shape:
+            raise SpecError(f"expected a space of vectors or images, got {space}")
         self.x_space = self.z_space = space
-        (size,) = space.shape
+        size = space.shape[0]
+        self.positions = space.size // max(1, size)
         self.lower = nn.Parameter(torch.zeros(size, size))
         self.upper = nn.Parameter(torch.zeros(size, size))
         self.log_diagonal = nn.Parameter(torch.zeros(size))
@@ -95,17 +104,23 @@ class LU(Transform):
         eye = torch.eye(len(self.bias), dtype=self.bias.dtype, device=self.bias.device)
         return self.lower.tril(-1) + eye, self.upper.triu(1) + torch.diag(self.log_diagonal.exp())
 
+    def _volume(self, v: Tensor) -> Tensor:
+        return (self.positions * self.log_diagonal.sum()).expand(v.shape[0])
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """W x + b, sum s."""
+        """W x + b, sum s for each position."""
         lower, upper = self._factors()
-        return torch.addmm(self.bias, x, (lower @ upper).mT), self.log_diagonal.sum().expand(x.shape[0])
+        if x.dim() == 2:
+            return torch.addmm(self.bias, x, (lower @ upper).mT), self._volume(x)
+        return (torch.matmul(lower @ upper, x.flatten(2)) + self.bias[:, None]).view(x.shape), self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Two triangular solves."""
         lower, upper = self._factors()
-        y = torch.linalg.solve_triangular(lower, (z - self.bias).mT, upper=False, unitriangular=True)
-        x = torch.linalg.solve_triangular(upper, y, upper=True).mT
-        return x, -self.log_diagonal.sum().expand(z.shape[0])
+        right = (z - self.bias).mT if z.dim() == 2 else z.flatten(2) - self.bias[:, None]
+        y = torch.linalg.solve_triangular(lower, right, upper=False, unitriangular=True)
+        x = torch.linalg.solve_triangular(upper, y, upper=True)
+        return x.mT if z.dim() == 2 else x.reshape(z.shape), -self._volume(z)
 
 
 class Orthogonal(Transform):

@@ -57,26 +57,36 @@ class ActNorm(_Started):
 
     Args:
         space: of x and z.
+        channels: whether all positions of a channel, the first dimension of an event, share m and s.
     """
 
     undo = Undo.BOTH
 
-    def __init__(self, space: Real) -> None:
+    def __init__(self, space: Real, *, channels: bool = False) -> None:
         super().__init__(space)
-        self.loc = nn.Parameter(torch.zeros(space.shape))
-        self.log_scale = nn.Parameter(torch.zeros(space.shape))
+        shape = (*space.shape[:1], *(1 for _ in space.shape[1:])) if channels else space.shape
+        self.loc = nn.Parameter(torch.zeros(shape))
+        self.log_scale = nn.Parameter(torch.zeros(shape))
+        self.positions = space.size // max(1, self.loc.numel())
 
     def _start(self, mean: Tensor, variance: Tensor) -> None:
+        if self.loc.shape != mean.shape:
+            # The variance of a channel: within its positions, and between their means.
+            within, between = variance.flatten(1).mean(1), mean.flatten(1).var(1, unbiased=False)
+            mean, variance = (t.view_as(self.loc) for t in (mean.flatten(1).mean(1), within + between))
         self.loc.data.copy_(mean)
         self.log_scale.data.copy_((variance + EPSILON).log() / 2)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - m) exp(-s), -sum s."""
-        return (x - self.loc) * (-self.log_scale).exp(), -self.log_scale.sum().expand(x.shape[0])
+        return (x - self.loc) * (-self.log_scale).exp(), -self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z exp(s) + m, sum s."""
-        return z * self.log_scale.exp() + self.loc, self.log_scale.sum().expand(z.shape[0])
+        return z * self.log_scale.exp() + self.loc, self._volume(z)
+
+    def _volume(self, v: Tensor) -> Tensor:
+        return (self.positions * self.log_scale.sum()).expand(v.shape[0])
 
 
 class BatchNorm(_Started):
