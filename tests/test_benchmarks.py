@@ -317,8 +317,7 @@ def test_peak_memory_of_a_step():
     found = peak.measure("pushforward", small("maf"), CPU)
     assert 0 < found["saved"] < 1
     assert found["resident"] >= 0
-    with pytest.raises(libraries.Absent, match="no image layers"):
-        peak.measure("pushforward", works(["glow"])[0], CPU)
+    assert peak.measure("pushforward", works(["glow"])[0], CPU)["saved"] > found["saved"]
 
 
 @pytest.mark.slow
