@@ -39,7 +39,7 @@ def form(monkeypatch):
                 return module._Derived.apply(compiled or rule, *inputs)
             return derived(rule, *inputs, compiled=compiled)
 
-        for place in ("affine", "logistic", "splines.plain"):
+        for place in ("affine", "logistic", "splines.doors"):
             monkeypatch.setattr(f"pushforward.functional.{place}.derived", chosen)
 
     return choose

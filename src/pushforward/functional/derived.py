@@ -87,9 +87,7 @@ _transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 def ordinary(tensors: tuple[Tensor, ...]) -> bool:
     """Whether all are plain tensors of one floating-point type, in eager mode."""
-    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
-        return False
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch.compiler.is_compiling() or forward_ad._current_level >= 0 or _transformed():
         return False
     dtype = tensors[0].dtype
     if dtype is not torch.float32 and dtype is not torch.float64:

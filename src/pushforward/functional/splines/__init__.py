@@ -1,6 +1,7 @@
 """Monotone rational-quadratic splines: the formula, and the same in the forms that eager code, compilers and GPUs run fast."""
 
-from .plain import rational_quadratic, rational_quadratic_box, rational_quadratic_tails
+from .doors import rational_quadratic_box, rational_quadratic_tails
+from .plain import rational_quadratic
 from .terms import MIN_SIZE, MIN_SLOPE
 
 __all__ = ["MIN_SIZE", "MIN_SLOPE", "rational_quadratic", "rational_quadratic_box", "rational_quadratic_tails"]

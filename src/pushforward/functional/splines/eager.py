@@ -10,28 +10,18 @@ size. With the cotangents c_j of these, c_j = g_start for j < k, g_size for j = 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ..derived import Pair
-from .terms import Shape, Terms, gradient_in_bin, slopes_of, slopes_rate, terms_in_bin
+from .plain import SplineRule
+from .terms import Terms, gradient_in_bin, image_in_bin, slopes_of, slopes_rate, terms_in_bin
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class EagerSpline:
-    """The spline as a `Rule` of (v, p): v (...), p (..., 3 K - 1) with tails and (..., 3 K + 1) without.
-
-    Args:
-        plain: the formula.
-        shape: of the spline.
-    """
-
-    plain: Callable[[Tensor, Tensor], Pair]
-    shape: Shape
+class EagerSpline(SplineRule):
+    """The spline in few operations."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         """The image and the log-slope; for the gradient the softmax's parts, the bin, and the terms of the formula."""
@@ -54,10 +44,7 @@ class EagerSpline:
         terms = terms_in_bin(
             x.sub_(y0 if shape.inverse else x0), *(own + shape.least).unbind(), *ends.unbind(), inverse=shape.inverse
         )
-        if shape.inverse:
-            image, log_slope = torch.addcmul(x0, terms.w, terms.t), terms.rise.log().neg_()
-        else:
-            image, log_slope = torch.addcmul(y0, terms.ratio, terms.h), terms.rise.log()
+        image, log_slope = image_in_bin(terms, x0, y0, inverse=shape.inverse)
         inside = given
         if shape.tails:
             inside = (given.abs() < shape.high).to(v.dtype)

@@ -6,9 +6,7 @@ two: it computes the bin again.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable
 from types import ModuleType
 
 import torch
@@ -30,34 +28,22 @@ _BLOCK = 128
 _WARPS = _BLOCK // 32
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class GpuSpline:
-    """The spline as a `Rule` of (v, p), as `EagerSpline` is; and just that one where the kernels cannot be used.
-
-    Args:
-        plain: the formula.
-        shape: of the spline.
-    """
-
-    plain: Callable[[Tensor, Tensor], Pair]
-    shape: Shape
+class GpuSpline(EagerSpline):
+    """The spline in two kernels; as `EagerSpline` has it where they cannot be used."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         """The image and the log-slope; the gradient needs nothing else."""
         kernels = self._kernels(v, p)
-        if kernels is None:
-            return EagerSpline(self.plain, self.shape).evaluate(v, p)
-        return _forward(kernels, self.shape, v, p), ()
+        return super().evaluate(v, p) if kernels is None else (_forward(kernels, self.shape, v, p), ())
 
     def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
         """The cotangents of v and p."""
-        eager = EagerSpline(self.plain, self.shape)
         if not saved:
             kernels = self._kernels(*inputs)
             if kernels is not None:
                 return _backward(kernels, self.shape, *inputs, image, slope)
-            saved = eager.evaluate(*inputs)[1]
-        return eager.gradient(inputs, saved, image, slope)
+            saved = super().evaluate(*inputs)[1]
+        return super().gradient(inputs, saved, image, slope)
 
     def _kernels(self, v: Tensor, p: Tensor) -> ModuleType | None:
         if self.shape.bins > MAX_BINS or v.numel() > MAX_ELEMENTS or p.device != v.device:

@@ -11,18 +11,15 @@ The inverse solves a quadratic in t; the root is taken in the form that does not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..bounds import positive
-from ..derived import Pair, derived, same_batch
-from .eager import EagerSpline
-from .gpu import GpuSpline
+from ..derived import Pair
 from .terms import MIN_SIZE, MIN_SLOPE, Shape
-from .unrolled import MAX_BINS, UnrolledSpline
 
 
 def rational_quadratic(
@@ -72,55 +69,26 @@ def rational_quadratic(
     return y0 + h * (s * t.square() + d0 * mixed) / denominator, log_slope
 
 
-def rational_quadratic_box(v: Tensor, p: Tensor, low: float, high: float, *, inverse: bool = False) -> Pair:
-    """The spline from [low, high] onto itself, with free slopes at both ends; p = 0 is the identity.
+@dataclasses.dataclass(frozen=True)
+class SplineRule:
+    """What every form of the spline as a `Rule` of (v, p) has: v (...), p (..., 3 K - 1) with tails, (..., 3 K + 1) without.
 
     Args:
-        v: (...), inside [low, high].
-        p: (..., 3 K + 1) free parameters: K widths, K heights, K + 1 slopes.
-        low: left and lower end.
-        high: right and upper end.
-        inverse: whether v is on the y side.
-
-    Returns:
-        the image (...) and log |d image / d v| (...).
+        shape: of the spline.
     """
-    bins = (p.shape[-1] - 1) // 3
 
-    def plain(v: Tensor, p: Tensor) -> Pair:
-        widths, heights, slopes = p.split([bins, bins, bins + 1], -1)
-        return rational_quadratic(v, widths, heights, positive(slopes, MIN_SLOPE), low, high, inverse=inverse)
+    shape: Shape
 
-    return _spline(plain, Shape(bins, low, high, inverse, tails=False), v, p)
-
-
-def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: bool = False) -> Pair:
-    """The spline on [-bound, bound] with the identity outside; p = 0 is the identity everywhere.
-
-    Args:
-        v: (...) real.
-        p: (..., 3 K - 1) free parameters: K widths, K heights, K - 1 inner slopes; the outer slopes are 1.
-        bound: half the width of the spline's part.
-        inverse: whether v is on the y side.
-
-    Returns:
-        the image (...) and log |d image / d v| (...).
-    """
-    bins = (p.shape[-1] + 1) // 3
-
-    def plain(v: Tensor, p: Tensor) -> Pair:
-        widths, heights, slopes = p.split([bins, bins, bins - 1], -1)
-        slopes = F.pad(positive(slopes, MIN_SLOPE), (1, 1), value=1.0)
-        inside = v.abs() < bound
+    def plain(self, v: Tensor, p: Tensor) -> Pair:
+        """The formula, of free parameters; with tails the outer slopes are 1 and the identity goes on outside."""
+        shape, bins = self.shape, self.shape.bins
+        widths, heights, slopes = p.split([bins, bins, p.shape[-1] - 2 * bins], -1)
+        slopes = positive(slopes, MIN_SLOPE)
+        if not shape.tails:
+            return rational_quadratic(v, widths, heights, slopes, shape.low, shape.high, inverse=shape.inverse)
+        slopes = F.pad(slopes, (1, 1), value=1.0)
+        inside = v.abs() < shape.high
         image, log_slope = rational_quadratic(
-            torch.where(inside, v, 0.0), widths, heights, slopes, -bound, bound, inverse=inverse
+            torch.where(inside, v, 0.0), widths, heights, slopes, shape.low, shape.high, inverse=shape.inverse
         )
         return torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)
-
-    return _spline(plain, Shape(bins, -bound, bound, inverse, tails=True), v, p)
-
-
-def _spline(plain: Callable[[Tensor, Tensor], Pair], shape: Shape, v: Tensor, p: Tensor) -> Pair:
-    unrolled = UnrolledSpline(plain, shape) if shape.bins <= MAX_BINS else None
-    rule = GpuSpline(plain, shape) if v.is_cuda else EagerSpline(plain, shape)
-    return derived(rule, *same_batch(v, p), compiled=unrolled)

@@ -103,6 +103,13 @@ def terms_in_bin(along: Tensor, w: Tensor, h: Tensor, d0: Tensor, d1: Tensor, *,
     return Terms(w, h, s, curve, t, r, mixed, t2, r2, over, ratio, blend, rise)
 
 
+def image_in_bin(terms: Terms, x0: Tensor, y0: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
+    """The image and its log-slope, in a bin that starts at (x0, y0)."""
+    if inverse:
+        return torch.addcmul(x0, terms.w, terms.t), terms.rise.log().neg_()
+    return torch.addcmul(y0, terms.ratio, terms.h), terms.rise.log()
+
+
 def gradient_in_bin(terms: Terms, d0: Tensor, d1: Tensor, g: Tensor, g_log: Tensor, *, inverse: bool) -> LocalGradient:
     """From the cotangents of the image and of its log-slope to those of v and of the bin."""
     w, h, s, curve, t, r, mixed, t2, r2, over, ratio, blend, rise = terms

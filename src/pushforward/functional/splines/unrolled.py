@@ -7,8 +7,7 @@ bin, what `eager` does with sums and scatters.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ..derived import Pair
-from .terms import Shape, Terms, gradient_in_bin, slopes_of, slopes_rate, terms_in_bin
+from .plain import SplineRule
+from .terms import Terms, gradient_in_bin, image_in_bin, slopes_of, slopes_rate, terms_in_bin
 
 MAX_BINS = 16
 """More are not written out: the code to compile would grow with them."""
@@ -42,26 +42,13 @@ class _Found(NamedTuple):
     terms: Terms
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class UnrolledSpline:
-    """The spline as a `Rule` of (v, p), as `EagerSpline` is.
-
-    Args:
-        plain: the formula.
-        shape: of the spline.
-    """
-
-    plain: Callable[[Tensor, Tensor], Pair]
-    shape: Shape
+class UnrolledSpline(SplineRule):
+    """The spline, bin by bin."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         """The image and the log-slope; the gradient needs nothing else."""
         found, inside = self._walk(v, p), v.abs() < self.shape.high
-        terms = found.terms
-        if self.shape.inverse:
-            image, log_slope = torch.addcmul(found.x0, terms.w, terms.t), -terms.rise.log()
-        else:
-            image, log_slope = torch.addcmul(found.y0, terms.ratio, terms.h), terms.rise.log()
+        image, log_slope = image_in_bin(found.terms, found.x0, found.y0, inverse=self.shape.inverse)
         if self.shape.tails:
             image, log_slope = torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)
         return (image, log_slope), ()
@@ -77,15 +64,16 @@ class UnrolledSpline:
         widths = self._softmax(found.reached, found.shares[0], local.x0, local.w)
         heights = self._softmax(found.reached, found.shares[1], local.y0, local.h)
         g0, g1 = (g * slopes_rate(d) for g, d in zip((local.d0, local.d1), found.ends, strict=True))
-        left = [torch.where(here, torch.where(beyond, 0.0, g0), 0.0) for here, beyond in pairwise(found.reached)]
-        right = [torch.where(here, torch.where(beyond, 0.0, g1), 0.0) for here, beyond in pairwise(found.reached)]
-        inner = [torch.add(a, b) for a, b in zip(left[1:], right[:-1], strict=True)]
+        nothing = torch.zeros_like(v)
+        left, right = _spread(found.reached, nothing, g0), _spread(found.reached, nothing, g1)
+        inner = [a + b for a, b in zip(left[1:], right[:-1], strict=True)]
         slopes = inner if self.shape.tails else [left[0], *inner, right[-1]]
         g_v = torch.where(inside, local.v, image) if self.shape.tails else local.v
+        parameters = [*widths, *heights, *slopes]
+        if not v.dim():
+            return g_v, torch.stack(parameters)
         # In memory one parameter of all elements after the other, as the networks give them.
-        return g_v, torch.stack([*widths, *heights, *slopes], -2).mT if v.dim() else torch.stack(
-            [*widths, *heights, *slopes], -1
-        )
+        return g_v, torch.stack(parameters, -2).mT
 
     def _walk(self, v: Tensor, p: Tensor) -> _Found:
         shape, bins = self.shape, self.shape.bins
@@ -125,9 +113,14 @@ class UnrolledSpline:
 
     def _softmax(self, reached: list[Tensor], shares: list[Tensor], g_start: Tensor, g_size: Tensor) -> list[Tensor]:
         """The cotangents of a softmax's logits from those of a bin's start and size."""
-        pieces = [torch.where(beyond, g_start, torch.where(here, g_size, 0.0)) for here, beyond in pairwise(reached)]
+        pieces = _spread(reached, g_start, g_size)
         mean = shares[0] * pieces[0]
         for share, piece in zip(shares[1:], pieces[1:], strict=True):
             mean = mean + share * piece
         mean = mean / self.shape.share
         return [share * (piece - mean) for share, piece in zip(shares, pieces, strict=True)]
+
+
+def _spread(reached: list[Tensor], before: Tensor, own: Tensor) -> list[Tensor]:
+    """For each bin: one value where v lies beyond it, another where v lies in it, and 0 where v does not reach it."""
+    return [torch.where(beyond, before, torch.where(here, own, 0.0)) for here, beyond in pairwise(reached)]
