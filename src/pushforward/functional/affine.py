@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .bounds import soft_clip
+from .bounds import soft_clip, soft_clip_root
 from .derived import Pair, derived, same_batch
 
 
@@ -54,11 +54,6 @@ def gated(v: Tensor, p: Tensor, bound: float, offset: float, *, inverse: bool = 
     return derived(_Gated(bound, offset, inverse), *same_batch(v, p))
 
 
-def _root(free: Tensor, bound: float) -> Tensor:
-    """r = (1 + (a / bound)^2)^(-1/2): the bounded parameter is a r, and its derivative r^3."""
-    return (free * free).mul_(bound**-2).add_(1).rsqrt_()
-
-
 @dataclasses.dataclass(frozen=True)
 class _Affine:
     bound: float
@@ -73,7 +68,7 @@ class _Affine:
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         free, shift = p.unbind(-1)
-        root = _root(free, self.bound)
+        root = soft_clip_root(free, self.bound)
         s = free * root
         if self.inverse:
             s.neg_()
@@ -115,7 +110,7 @@ class _Gated:
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         free, mean = p.unbind(-1)
-        root = _root(free, self.bound)
+        root = soft_clip_root(free, self.bound)
         s = (free * root).add_(self.offset)
         gate, log_gate = s.sigmoid(), F.logsigmoid(s)
         from_mean = v - mean

@@ -14,6 +14,11 @@ def soft_clip(p: Tensor, bound: float) -> Tensor:
     return p * torch.rsqrt(1 + (p / bound).square())
 
 
+def soft_clip_root(p: Tensor, bound: float) -> Tensor:
+    """r = (1 + (p / bound)^2)^(-1/2), outside of autograd: `soft_clip` is p r, and its derivative r^3."""
+    return (p * p).mul_(bound**-2).add_(1).rsqrt_()
+
+
 def positive(p: Tensor, floor: float = 0.0) -> Tensor:
     """softplus(p + c) + floor, with c such that p = 0 gives 1."""
     return F.softplus(p + math.log(math.expm1(1.0 - floor))) + floor

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .bounds import soft_clip
+from .bounds import soft_clip, soft_clip_root
 from .derived import Pair, derived, same_batch
 from .roots import newton_bisect
 
@@ -72,7 +72,7 @@ class _Mixture:
         weights, means, scales = p.movedim(-1, 0).reshape(3, count, n).contiguous()
         log_weights = weights.log_softmax(0)
         means = means + self._starts(p)[:, None]
-        root = (scales * scales).mul_(self.bound**-2).add_(1).rsqrt_()
+        root = soft_clip_root(scales, self.bound)
         log_scales = (scales * root).sub_(0.5 * math.log(2.0))
         rate = log_scales.neg().exp_()
 
@@ -83,8 +83,8 @@ class _Mixture:
             return u, below, above, cdf, survival, (cdf + above).sub_(log_scales)
 
         given = x = v.reshape(-1)
+        shares = log_weights.exp()
         if self.inverse:
-            shares = log_weights.exp()
 
             def quick(x: Tensor) -> Pair:
                 """Without logarithms of the components, which underflow far out."""
@@ -95,24 +95,18 @@ class _Mixture:
                 return cdf.log() - survival.log() - given, density / (cdf * survival)
 
             def careful(x: Tensor) -> Pair:
-                *_, cdf, survival, density = parts_at(x)
-                log_cdf, log_survival = cdf.logsumexp(0), survival.logsumexp(0)
-                return log_cdf - log_survival - given, (density.logsumexp(0) - log_cdf - log_survival).exp()
+                log_cdf, log_survival, log_density = (part.logsumexp(0) for part in parts_at(x)[3:])
+                return log_cdf - log_survival - given, (log_density - log_cdf - log_survival).exp()
 
             ends = torch.addcdiv(means, given, rate)
             low, high = ends.amin(0), ends.amax(0)
             noise = 4 * torch.finfo(v.dtype).eps * (1 + given.abs())
             x = newton_bisect(careful, low, high, noise, newton_bisect(quick, low, high, noise))
-        u, below, above, cdf, survival, density = parts_at(x)
-        log_cdf, log_survival, log_density = cdf.logsumexp(0), survival.logsumexp(0), density.logsumexp(0)
+        u, below, above, *parts = parts_at(x)
+        log_cdf, log_survival, log_density = logs = [part.logsumexp(0) for part in parts]
         log_slope = log_density - log_cdf - log_survival
-        shares = (
-            log_weights.exp(),
-            (cdf - log_cdf).exp_(),
-            (survival - log_survival).exp_(),
-            (density - log_density).exp_(),
-        )
-        saved = (u, below.exp_(), above.exp_(), rate, root, log_slope, *shares)
+        inner = ((part - log).exp_() for part, log in zip(parts, logs, strict=True))
+        saved = (u, below.exp_(), above.exp_(), rate, root, log_slope, shares, *inner)
         if self.inverse:
             return (x.view(v.shape), -log_slope.view(v.shape)), saved
         return ((log_cdf - log_survival).view(v.shape), log_slope.view(v.shape)), saved
