@@ -115,8 +115,7 @@ class MADE(Network):
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, D * width), (B, context) or None -> (B, D, n)."""
-        added = None if self.embed is None else self.embed(context)
-        h = through(self.hidden, x, self.activation, self.dropout, residual=self.residual, added=added)
+        h = self._through(x, context, ACTIVATIONS[self.activation], self.dropout)
         # One parameter of all features after the other: scalar maps then work on contiguous memory.
         return self.out(h).unflatten(-1, (self.n, self.features)).mT
 
@@ -176,21 +175,24 @@ class MADE(Network):
         last = self.features - 1
         self._staircase(x, transposed=True).solve(lambda r, w: step(self.visit[last - r], w[0]).mT, finish, x)
 
+    def _through(
+        self, x: Tensor, context: Tensor | None, act: Callable[[Tensor], Tensor], dropout: nn.Module | None
+    ) -> Tensor:
+        added = None if self.embed is None else self.embed(context)
+        return through(self.hidden, x, act, dropout, residual=self.residual, added=added)
+
     def _rates(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
         """The derivative of every hidden unit's activation: of each layer (units, B)."""
-        act, rates, h, skip = ACTIVATIONS[self.activation], [], x, None
-        for i, layer in enumerate(self.hidden):
-            raw = layer(h)
-            if i == 0 and self.embed is not None:
-                raw = raw + self.embed(context)
-            if self.residual and i % 2 == 0:
-                raw = raw if skip is None else raw + skip
-                skip = raw
+        rates: list[Tensor] = []
+
+        def act(raw: Tensor) -> Tensor:
             with torch.enable_grad():
                 raw = raw.detach().requires_grad_()
-                h = act(raw)
+                h = ACTIVATIONS[self.activation](raw)
             rates.append(torch.autograd.grad(h, raw, torch.ones_like(h))[0].mT)
-            h = h.detach()
+            return h.detach()
+
+        self._through(x, context, act, None)
         return rates
 
     def _staircase(self, like: Tensor, *, transposed: bool = False) -> Staircase:

@@ -99,20 +99,20 @@ class MLP(Network):
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, inputs), (B, context) or None -> (B, outputs)."""
         h = x if context is None or not self.context else torch.cat([x, context], -1)
-        return self.out(through(self.hidden, h, self.activation, self.dropout, residual=self.residual))
+        return self.out(through(self.hidden, h, ACTIVATIONS[self.activation], self.dropout, residual=self.residual))
 
 
 def through(
     layers: Iterable[nn.Module],
     h: Tensor,
-    activation: str,
+    act: Callable[[Tensor], Tensor],
     dropout: nn.Module | None,
     *,
     residual: bool,
     added: Tensor | None = None,
 ) -> Tensor:
     """The hidden layers of a network, plain or residual; `added` joins what the first layer gives."""
-    act, skip = ACTIVATIONS[activation], None
+    skip = None
     for i, layer in enumerate(layers):
         raw = layer(h)
         if i == 0 and added is not None:

@@ -97,7 +97,9 @@ class Autoregressive(Transform):
         x = self.net.unroll(step, z, context)
         return x, torch.stack(slopes).sum(0) if slopes else z.new_zeros(z.shape[0])
 
-    def solve_transposed(self, x: Tensor, context: Tensor | None, g_x: Tensor, g_log: Tensor) -> tuple[Tensor, Tensor]:
+    def solve_transposed(
+        self, x: Tensor, made: Tensor, context: Tensor | None, g_x: Tensor, g_log: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The cotangents of z and, with the sign turned, of the network's output, from those of x and of log |det dx/dz|.
 
         With z_i = f(x_i; p_i), log-slopes l_i and N = dp/dx the Jacobian of the network, they are the u and q with
@@ -108,6 +110,7 @@ class Autoregressive(Transform):
 
         Args:
             x: (B, D), the solution.
+            made: (B, D, n), what the network gives there, recorded from x.
             context: (B, context) or None.
             g_x: (B, D).
             g_log: (B,).
@@ -116,9 +119,7 @@ class Autoregressive(Transform):
             u (B, D) and q (B, D, n).
         """
         with torch.enable_grad():
-            at = x.detach().requires_grad_()
-            made = self._full_precision(at, context)
-            p = made.detach().requires_grad_()
+            at, p = x.detach().requires_grad_(), made.detach().requires_grad_()
             z, slopes = self.scalar.forward(at, p)
         f_x, f_p = torch.autograd.grad(z, (at, p), torch.ones_like(z), retain_graph=True)
         l_x, l_p = torch.zeros_like(f_x), torch.zeros_like(f_p)
@@ -128,7 +129,7 @@ class Autoregressive(Transform):
         if not isinstance(self.net, MADE):
 
             def sweep(u: Tensor) -> Tensor:
-                (sent,) = torch.autograd.grad(made, at, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
+                (sent,) = torch.autograd.grad(made, x, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
                 return (right if sent is None else right - sent) / f_x
 
             u = jacobi(sweep, torch.zeros_like(x), x.shape[1], self._stop_at(x))
@@ -172,10 +173,10 @@ class _Solution(torch.autograd.Function):
         if torch.is_grad_enabled():
             # A second derivative is wanted: record the steps after all.
             return None, *second_gradient(ctx.layer.solve(z, context), inputs, cotangents)
-        x = x.detach()
-        u, q = ctx.layer.solve_transposed(x, context, *cotangents)
-        below = [t for t in inputs[1:] if t is not None and t.requires_grad]
         with torch.enable_grad():
-            p = ctx.layer._full_precision(x, context)
-        found = iter(torch.autograd.grad(p, below, -q, materialize_grads=True) if below else ())
+            x = x.detach().requires_grad_()
+            made = ctx.layer._full_precision(x, context)
+        u, q = ctx.layer.solve_transposed(x, made, context, *cotangents)
+        below = [t for t in inputs[1:] if t is not None and t.requires_grad]
+        found = iter(torch.autograd.grad(made, below, -q, materialize_grads=True) if below else ())
         return None, u, *(next(found) if t is not None and t.requires_grad else None for t in inputs[1:])
