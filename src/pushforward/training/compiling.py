@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .rng import random_state, set_random_state
+from .rehearsal import rehearsal
 
 Loss = Callable[[tuple[Tensor, ...]], Tensor]
 
@@ -39,11 +39,8 @@ def compiled(objective: nn.Module, whole: nn.Module, batch: tuple[Tensor, ...]) 
         batch: of that shape.
     """
     options: dict[str, Any] = {"options": {"fallback_random": True}} if BACKEND == "inductor" else {}
-    device = batch[0].device
-    state = random_state(device)
-    buffers = {buffer: buffer.clone() for buffer in whole.buffers()}
     try:
-        with warnings.catch_warnings():
+        with rehearsal(whole, batch[0].device), warnings.catch_warnings():
             # What torch says about itself while it compiles is of no use to a caller.
             warnings.simplefilter("ignore")
             loss = torch.compile(_function(objective), fullgraph=True, dynamic=False, backend=BACKEND, **options)
@@ -54,12 +51,6 @@ def compiled(objective: nn.Module, whole: nn.Module, batch: tuple[Tensor, ...]) 
     except Exception as error:
         logger.warning("the objective was not compiled, training goes on without: %s", _reason(error))
         return None
-    finally:
-        whole.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for buffer, value in buffers.items():
-                buffer.copy_(value)
-        set_random_state(state, device)
     return loss
 
 

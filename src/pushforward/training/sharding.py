@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..core import Chain, Transform
@@ -21,7 +20,7 @@ from ..errors import SpecError
 from .config import TrainConfig
 from .distributed import Ranks
 from .moments import SharedMoments
-from .rng import random_state, set_random_state
+from .rehearsal import rehearsal
 from .weights import Weights, bundle, local, tensors
 
 Batch = tuple[Tensor, ...]
@@ -255,19 +254,11 @@ def _units(whole: nn.Module) -> list[Transform]:
 
 def _leaves_out(whole: nn.Module, objective: nn.Module, rows: Batch) -> bool:
     """Whether a parameter has no part in the loss of some rows; weights, buffers and random state stay as they are."""
-    state = random_state(rows[0].device)
-    buffers = {buffer: buffer.clone() for buffer in whole.buffers()}
-    try:
+    with rehearsal(whole, rows[0].device):
         loss = objective(rows)
         if loss.requires_grad:
             loss.backward()
         return any(p.requires_grad and p.grad is None for p in whole.parameters())
-    finally:
-        whole.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for buffer, value in buffers.items():
-                buffer.copy_(value)
-        set_random_state(state, rows[0].device)
 
 
 def _whole(tensor: Any) -> Tensor:
