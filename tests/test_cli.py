@@ -640,7 +640,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "log_likelihoods", interrupted)
+    monkeypatch.setattr(fitting, "row_scores", interrupted)
     code, out, err = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY, "-q")
     assert (code, out) == (130, "")
     assert (

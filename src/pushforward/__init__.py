@@ -53,6 +53,7 @@ _MODULES = frozenset(
         "diagnostics",
         "distributions",
         "functional",
+        "inference",
         "laws",
         "networks",
         "objectives",

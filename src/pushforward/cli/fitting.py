@@ -26,7 +26,7 @@ from ..training.rng import isolated
 from .display import finite, print_json, tell
 from .files import require_writable
 from .holdout import Holdout, Parts, fit_baselines, score_record
-from .models import log_likelihoods, start, system_name, without
+from .models import row_scores, start, system_name, without
 from .options import MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
 from .problems import Interrupted, UsageError
 from .summary import score_text, training_text
@@ -263,7 +263,7 @@ def _scores(job: _Job, model: TableModel, output: OutputOptions, machine: Machin
     held, others = job.parts.held, job.parts.others
     if len(held) == 0:
         return None
-    log_prob = log_likelihoods(model, job.rows[held], machine.seed)
+    log_prob = row_scores(model, job.rows[held], machine.seed)
     baselines, note = [], "not asked for"
     if output.baselines:
         try:

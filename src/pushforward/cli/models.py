@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core import Exactness
 from ..data import Schema, Table, TableModel, read_table
 from ..errors import DataError, SpecError, suggestion
+from ..inference import log_likelihoods
 from ..serialize import Saved, load
-from ..training import evaluate
 from ..training.distributed import local_rank, world_size
-from ..training.rng import isolated
 from .options import MachineOptions
 from .problems import UsageError
 
@@ -124,20 +121,6 @@ def without(table: Table, names: Collection[str]) -> Table:
     return Table(tuple(table.names[i] for i in kept), tuple(table.columns[i] for i in kept))
 
 
-def can_average(exactness: Exactness) -> bool:
-    """Whether averaging draws of exp(log_prob) tightens it: a random lower bound is one of an unbiased estimate."""
-    return exactness == Exactness.NOISY | Exactness.LOWER
-
-
-def log_likelihoods(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
-    """Log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,).
-
-    Of a random lower bound the logarithm of the mean of `samples` draws of exp(log_prob) is taken, an
-    importance-weighted bound that grows with their number (Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519).
-    """
-    samples = samples if can_average(model.exactness) else 1
-    total = torch.full((len(rows),), -math.inf, dtype=torch.float64)
-    with isolated(model.device, seed):
-        for _ in range(samples):
-            total = torch.logaddexp(total, evaluate(model, rows).double().cpu())
-    return (total - math.log(samples)).numpy()
+def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
+    """Log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `inference.log_likelihoods`."""
+    return log_likelihoods(model, rows, samples=samples, seed=seed).numpy()

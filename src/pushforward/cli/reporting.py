@@ -18,7 +18,7 @@ from ..training.rng import isolated
 from .display import print_json, tell
 from .files import require_writable
 from .holdout import Holdout, fit_baselines, score_record
-from .models import LoadedTable, log_likelihoods, open_model, start
+from .models import LoadedTable, open_model, row_scores, start
 from .options import MachineOptions
 from .summary import score_text
 
@@ -51,7 +51,7 @@ def report_table(
     rows = loaded.schema.encode(table)
     what, held, others, choice = _choose_rows(loaded, rows, table_path)
     tell(choice, quiet=machine.quiet)
-    log_prob = log_likelihoods(loaded.model, rows[held], machine.seed)
+    log_prob = row_scores(loaded.model, rows[held], machine.seed)
     scores: list[BaselineScore] = []
     note = "not asked for" if len(others) else "the rows that the model was fitted to are not in this table"
     if baselines and len(others):

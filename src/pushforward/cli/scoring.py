@@ -11,9 +11,10 @@ import numpy as np
 
 from ..data import Table, write_table
 from ..diagnostics import mean_and_error
+from ..inference import can_average
 from .display import MEANING, aligned, joined, print_json, tell, value_text
 from .files import require_table_suffix, require_writable
-from .models import LoadedTable, can_average, log_likelihoods, open_model, start
+from .models import LoadedTable, open_model, row_scores, start
 from .options import MachineOptions
 from .problems import UsageError
 from .summary import impossible_text
@@ -47,7 +48,7 @@ def score_table(
         require_writable(target, "--out", [model_path, table_path])
     loaded = open_model(model_path, start(machine))
     table = loaded.read(table_path, drop)
-    log_prob = log_likelihoods(loaded.model, loaded.schema.encode(table), machine.seed, samples)
+    log_prob = row_scores(loaded.model, loaded.schema.encode(table), machine.seed, samples)
     if target is not None:
         write_table(Table(("log_prob",), (log_prob,)), target)
     least = np.argsort(log_prob, kind="stable")[:top]

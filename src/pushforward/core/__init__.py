@@ -3,16 +3,17 @@
 log p(x) = log p(z) + sum of the layers' contributions
 """
 
-from .base import Distribution, Node, Transform, Undo
+from .base import CodeSource, Distribution, Node, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
 from .exactness import Exactness
-from .space import Box, Categories, Integers, Real, Space
+from .space import Box, Categories, Integers, Real, Space, context_space
 from .spec import Spec, build, spec_from_dict
 
 __all__ = [
     "Box",
     "Categories",
     "Chain",
+    "CodeSource",
     "Distribution",
     "Exactness",
     "Flow",
@@ -26,6 +27,7 @@ __all__ = [
     "Transform",
     "Undo",
     "build",
+    "context_space",
     "initialise",
     "spec_from_dict",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Flag, auto
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,6 +18,10 @@ from .space import Space
 
 if TYPE_CHECKING:
     from ..distributions.boundary import Conditioned
+
+
+CodeSource = Callable[["Distribution", "Tensor | None"], Tensor]
+"""Given a base and its context, a flat batch of its events: the codes that a model is put together from."""
 
 
 class Undo(Flag):
@@ -108,6 +112,14 @@ class Transform(Node):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Latent to data: (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), the negative on the same pair."""
 
+    def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """z, and the codes of what forward models on the way and leaves out of z, the first layer's first."""
+        return self(x, context)[0], []
+
+    def put_together(self, z: Tensor, code_of: CodeSource, context: Tensor | None = None) -> Tensor:
+        """x from z, with codes of what z leaves out from `code_of`, asked for in the opposite order."""
+        return self.inverse(z, context)[0]
+
     def rewind(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """x that forward takes to z, without z's gradient but open to one of its own, and forward again from there.
 
@@ -150,6 +162,14 @@ class Distribution(Node):
     @abc.abstractmethod
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """N draws, one for each row of the context when there is one, and their log-density: (n, *shape), (n,)."""
+
+    def _take_apart(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
+        """The codes of a flat batch: those that a model's layers leave out, then the base's, which is the event itself."""
+        return [x]
+
+    def _put_together(self, code_of: CodeSource, context: Tensor | None) -> Tensor:
+        """The events with these codes."""
+        return code_of(self, context)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """`log_prob` without the check for non-finite values: what training, DDP, compile, export and hooks see."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ContextError, ShapeError
 from ..functional.derived import eager
-from .base import Distribution, Node, Transform, Undo
+from .base import CodeSource, Distribution, Node, Transform, Undo
 from .exactness import Exactness
 from .space import Space
 
@@ -111,6 +111,20 @@ class Chain(Transform):
                 penalties[name] = penalties[name] + value if name in penalties else value
         return z, total, penalties
 
+    def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """z, and the codes that the layers leave out."""
+        codes: list[Tensor] = []
+        for layer in self.layers:
+            x, more = layer.take_apart(x, context)
+            codes += more
+        return x, codes
+
+    def put_together(self, z: Tensor, code_of: CodeSource, context: Tensor | None = None) -> Tensor:
+        """Back through every layer, last to first."""
+        for layer in list(self.layers)[::-1]:
+            z = layer.put_together(z, code_of, context)
+        return z
+
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """Start each layer on what the layers before it, already started, make of the batch."""
         for layer in self.layers:
@@ -182,6 +196,15 @@ class Flow(Distribution):
         z, logp = self.base._sample(n, context)
         x, dlogp = self.chain.inverse(z, context)
         return x, logp - dlogp
+
+    def _take_apart(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
+        context = self._embedded(context)
+        z, codes = self.chain.take_apart(x, context)
+        return [*codes, *self.base._take_apart(z, context)]
+
+    def _put_together(self, code_of: CodeSource, context: Tensor | None) -> Tensor:
+        context = self._embedded(context)
+        return self.chain.put_together(self.base._put_together(code_of, context), code_of, context)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The latent code of each event: (*batch, *space.shape) -> (*batch, *base.space.shape)."""

@@ -227,5 +227,12 @@ class Categories(Space):
         return (torch.rand(n, *self.shape) * limit).long()
 
 
+def context_space(context: int | Space) -> Space | None:
+    """The space of a layer's context, from its length or given as it is; None for length 0."""
+    if isinstance(context, Space):
+        return context
+    return Real((context,)) if context else None
+
+
 def _rows(inside: Tensor) -> Tensor:
     return inside if inside.dim() == 1 else inside.flatten(1).all(1)

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ..errors import SpecError, suggestion
 from .base import Distribution
@@ -18,7 +18,7 @@ class Spec(abc.ABC):
 
     A subclass declares `name` (as on the command line), `family`, `paper` (authors, year, identifier) and `objective`,
     its fields with defaults, `build` and `cases`. It is then known to the command line, the file format, the
-    estimator, the docs and the laws.
+    estimator, the docs and the laws. One that only shares fields with others says `class Shared(Spec, register=False)`.
     """
 
     registry: ClassVar[dict[str, type[Spec]]] = {}
@@ -26,10 +26,14 @@ class Spec(abc.ABC):
     family: ClassVar[str]
     paper: ClassVar[str]
     objective: ClassVar[str] = "likelihood"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named sets of arguments, such as "tiny", "small" and "paper"."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, register: bool = True, **kwargs: Any) -> None:
         """Register the class under its name."""
         super().__init_subclass__(**kwargs)
+        if not register:
+            return
         for field in ("name", "family", "paper"):
             if not isinstance(getattr(cls, field, None), str):
                 raise TypeError(f"{cls.__name__} must declare `{field}`")
@@ -68,6 +72,19 @@ class Spec(abc.ABC):
     @abc.abstractmethod
     def cases(cls) -> Iterator[Spec]:
         """Small, tame instances for the laws; the first is the smallest."""
+
+    @classmethod
+    def preset(cls, name: str, **fields: Any) -> Self:
+        """The spec with a preset's arguments, some replaced: `Glow.preset("small", shape=(1, 28, 28))`.
+
+        Raises:
+            SpecError: there is no preset of that name, or an argument is out of range.
+        """
+        if name not in cls.presets:
+            known = sorted(cls.presets)
+            instead = suggestion(name, known, "it has:") if known else "it has none"
+            raise SpecError(f"system {cls.name!r} has no preset {name!r}; {instead}")
+        return cls(**{**cls.presets[name], **fields})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: {"system": name, field: value, ...}."""

@@ -17,8 +17,8 @@ def jacobi(sweep: Callable[[Tensor], Tensor], start: Tensor, depth: int, toleran
     code, and code that records gradients, does all `depth` sweeps.
 
     Args:
-        sweep: (B, D) -> (B, D).
-        start: (B, D).
+        sweep: (B, D, ...) -> (B, D, ...).
+        start: (B, D, ...).
         depth: D, or the length of the longest dependency path.
         tolerance: relative to 1 + the largest absolute value of the row.
     """
@@ -26,7 +26,7 @@ def jacobi(sweep: Callable[[Tensor], Tensor], start: Tensor, depth: int, toleran
     for _ in range(depth):
         new = sweep(x)
         if not torch.compiler.is_compiling() and not torch.is_grad_enabled():
-            settled = (new - x).abs() <= tolerance * (1 + new.abs().amax(-1, keepdim=True))
+            settled = (new - x).abs().flatten(1) <= tolerance * (1 + new.abs().flatten(1).amax(1, keepdim=True))
             if bool(settled.all()):
                 return new
         x = new

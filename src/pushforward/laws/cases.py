@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .. import distributions as d
 from .. import transforms as t
 from ..core import Box, Categories, Chain, Distribution, Flow, Integers, Inverse, Node, Real, Spec, Transform
-from ..networks import MADE, MLP, ConvNet
+from ..networks import MADE, MLP, CausalTransformer, ConvNet
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Case:
             torch.manual_seed(seed)
             node = self.make()
             for p in node.parameters():
-                p.data.add_(0.6 / max(p.shape[-1], 4) ** 0.5 * torch.randn_like(p))
+                terms = (
+                    p[0].numel() if p.dim() == 4 else p.shape[-1]
+                )  # of a sum in a convolution, or in a matrix product
+                p.data.add_(0.6 / max(terms, 4) ** 0.5 * torch.randn_like(p))
             for name, buffer in node.named_buffers():
                 if name.endswith("mean"):
                     buffer.add_(0.3 * torch.randn_like(buffer))
@@ -99,6 +102,7 @@ def layer_cases() -> list[Case]:
     r1, r2, r3, unit = Real((1,)), Real((2,)), Real((3,)), Box((2,), 0.0, 1.0)
     picture = Real((3, 2, 2))
     net = partial(MLP, hidden=(8,), activation="tanh")
+    convolutions = partial(ConvNet, hidden=6)
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
@@ -129,6 +133,20 @@ def layer_cases() -> list[Case]:
         rest = Flow(t.Elementwise(t.Affine(), r1, context=2, hidden=(8,)), d.Normal(r1))
         return Flow(Chain(t.Slice(r3, 2, rest), t.LU(r2)), d.Normal(r2))
 
+    def factored() -> Flow:
+        space, kept = Real((2, 2, 1)), Real((1, 2, 1))
+        prior = t.Elementwise(t.Affine(), kept, context=Real((3, 2, 1)), network=partial(ConvNet, hidden=4))
+        return Flow(
+            Chain(
+                t.Slice(space, 1, Flow(prior, d.Normal(kept)), context=2), t.Elementwise(t.Affine(), kept, context=2)
+            ),
+            d.Normal(kept),
+        )
+
+    def tokens(block: int) -> t.Autoregressive:
+        network = CausalTransformer(2, 4, length=3, hidden=4, blocks=2, heads=2, context=2)
+        return t.Autoregressive(t.Affine(), Real((3, 2)), network, context=2, block=block)
+
     def nested() -> Flow:
         inner = Flow(t.Elementwise(t.RationalQuadratic(3), r2), d.StudentT(r2))
         return Flow(Chain(t.Coupling(t.Affine(), r2, t.half_mask(2), net)), inner)
@@ -141,6 +159,9 @@ def layer_cases() -> list[Case]:
         "additive": lambda: autoregressive(t.Additive()),
         "affine": lambda: t.Elementwise(t.Affine(), r2),
         "gated-affine": lambda: t.Elementwise(t.GatedAffine(), r2),
+        "sigmoidal": lambda: t.Elementwise(t.Sigmoidal(), r2),
+        "sigmoidal-jet": lambda: t.Elementwise(t.Sigmoidal(gain=2.0, shift=0.0), r2),
+        "composed": lambda: t.Elementwise(t.Composed(t.LogisticMixture(3), t.Affine()), r2),
         "spline": lambda: t.Elementwise(t.RationalQuadratic(5, 4.0), r2),
         "spline-on-a-box": lambda: t.Elementwise(bounded, unit),
         "logistic-mixture": lambda: t.Elementwise(t.LogisticMixture(4), r2),
@@ -157,16 +178,34 @@ def layer_cases() -> list[Case]:
         "diagonal": lambda: t.Diagonal(r2),
         "lu": lambda: t.LU(r3),
         "lu-channels": lambda: t.LU(picture),
-        "coupling-channels": lambda: t.Coupling(
-            t.Affine(), picture, [True, False, True], lambda a, b, context=0: ConvNet(a, b, hidden=6, context=context)
+        "coupling-channels": lambda: t.Coupling(t.Affine(), picture, [True, False, True], convolutions),
+        "linear": lambda: t.Linear(r3),
+        "linear-channels": lambda: t.Linear(picture),
+        "lu-rotation": lambda: t.LU(picture, rotation=True),
+        "orthogonal-channels": lambda: t.Orthogonal(picture, rotation=True),
+        "haar": lambda: t.Haar(Real((2, 4, 2))),
+        "squeeze": lambda: t.Squeeze(Real((2, 6, 3)), 3),
+        "checkerboard": lambda: t.Checkerboard(Real((2, 3, 4))),
+        "tokens": lambda: t.Tokens(picture),
+        "coupling-checkerboard": lambda: t.Coupling(
+            t.Affine(), Real((2, 3, 4)), t.checkerboard_mask(3, 4), convolutions, context=2
         ),
+        "coupling-given-a-picture": lambda: t.Coupling(
+            t.RationalQuadratic(3), picture, t.half_mask(3), convolutions, context=Real((2, 4, 4))
+        ),
+        "autoregressive-tokens": lambda: tokens(block=1),
+        "autoregressive-token-blocks": lambda: tokens(block=2),
         "orthogonal": lambda: t.Orthogonal(r3),
         "actnorm": lambda: t.ActNorm(r2),
         "actnorm-channels": lambda: t.ActNorm(picture, channels=True),
         "batch-norm": lambda: t.BatchNorm(r2),
+        "batch-norm-channels": lambda: t.BatchNorm(picture, channels=True),
         "standardise": lambda: t.Standardise(r2, torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])),
         "standardise-measured": lambda: t.Standardise(r2),
         "logit": lambda: t.Logit(Box((2,), -1.0, 3.0)),
+        "logit-constant": lambda: t.Logit(Box((2,), -1.0, 3.0), 0.1),
+        "logit-constant-one-sided": lambda: t.Logit(unit, 0.05, symmetric=False),
+        "centre": lambda: t.Centre(Box((2,), -1.0, 3.0)),
         "logit-above": lambda: t.Logit(Box((2,), 1.0, float("inf"))),
         "logit-below": lambda: t.Logit(Box((2,), float("-inf"), 1.0)),
         "reshape": lambda: t.Reshape(Real((2, 3)), (6,)),
@@ -175,6 +214,7 @@ def layer_cases() -> list[Case]:
         "dequantise": dequantised,
         "dequantise-by-a-flow": dequantised_labels,
         "slice": multiscale,
+        "slice-given-a-label": factored,
         "vae": vae,
         "flow-in-a-flow": nested,
         "embedded-context": embedded,
@@ -191,7 +231,9 @@ def layer_cases() -> list[Case]:
         "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
     }
     constant = {"additive", "permutation", "diagonal", "lu", "orthogonal", "actnorm", "batch-norm", "standardise"}
-    constant |= {"standardise-measured", "reshape", "inverse", "affine", "gated-affine", "uniform"}
+    constant |= {"standardise-measured", "reshape", "inverse", "affine", "gated-affine", "uniform", "centre"}
+    constant |= {"linear", "linear-channels", "lu-rotation", "orthogonal-channels", "haar", "squeeze", "checkerboard"}
+    constant |= {"tokens", "sigmoidal", "sigmoidal-jet", "batch-norm-channels"}
     return [Case(name, make, constant=name in constant) for name, make in makers.items()]
 
 

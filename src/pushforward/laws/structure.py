@@ -157,13 +157,23 @@ def law_running_averages(case: Case) -> None:
         z_train = layer(x)[0]
         layer.eval()
         z, dlogp = layer(x)
+        expected = -x.std(0, unbiased=False).log().sum().expand(len(x))
+        if layer.mean.shape != layer.x_space.shape:
+            # One average for all positions of a channel.
+            rows = _channel_rows(x)
+            expected = -(x[0].numel() // rows.shape[1] * rows.std(0, unbiased=False).log().sum()).expand(len(x))
+            z, z_train = _channel_rows(z), _channel_rows(z_train)
         require_close(z, z_train, 1e-6, f"{_name(layer)}: evaluation against training after 300 batches")
         require_close(z.mean(0), torch.zeros_like(z[0]), 1e-4, f"{_name(layer)}: mean of z")
         require_close(z.std(0, unbiased=False), torch.ones_like(z[0]), 1e-3, f"{_name(layer)}: deviation of z")
-        expected = -x.std(0, unbiased=False).log().sum().expand(len(x))
         require_close(dlogp, expected, 1e-3, f"{_name(layer)}: dlogp against the data's deviation")
     if not found:
         raise NotApplicable("no running averages")
+
+
+def _channel_rows(x: Tensor) -> Tensor:
+    """Every position of every image as a row of channels: (B, C, ...) -> (B P, C)."""
+    return x.movedim(1, -1).flatten(0, -2)
 
 
 def law_start(case: Case) -> None:
@@ -181,9 +191,10 @@ def law_start(case: Case) -> None:
             z = layer(x)[0]
         if z.shape == x.shape:
             found = True
-            if getattr(layer, "loc", z[0]).shape != z.shape[1:]:
+            measured = [t for name in ("loc", "mean") if (t := getattr(layer, name, None)) is not None]
+            if measured and measured[0].shape != z.shape[1:]:
                 # One mean and deviation for all positions of a channel.
-                z = z.transpose(0, 1).flatten(1).mT
+                z = _channel_rows(z)
             require_close(z.mean(0), torch.zeros_like(z[0]), 1e-4, f"{_name(layer)}: mean after the start")
             require_close(z.std(0, unbiased=False), torch.ones_like(z[0]), 1e-3, f"{_name(layer)}: deviation after it")
     if not found:

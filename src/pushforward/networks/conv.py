@@ -1,12 +1,63 @@
-"""Small convolutional networks for couplings of images."""
+"""Convolutional networks for couplings of images, and the way a condition gets into a network of images.
+
+A network of images maps x (B, inputs, H, W), and a condition, to (B, outputs, H, W). The condition has `context` channels and
+is a vector (B, context), the same at all positions, or a picture (B, context, h, w) of any resolution.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..errors import SpecError
+from ..errors import ContextError, SpecError
+from ..functional.images import at_positions
 from .precision import Network
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+class Condition(nn.Module):
+    """A condition brought to the resolution of the hidden layers and projected, by a 1 x 1 convolution, to their channels.
+
+    A picture of another resolution goes through adaptive average pooling: it is averaged where it is finer than the hidden
+    layers and repeated where it is coarser.
+
+    Args:
+        context: channels of the condition.
+        hidden: channels of every hidden layer it is added to.
+        places: how many hidden layers there are; each gets a projection of its own.
+    """
+
+    def __init__(self, context: int, hidden: int, places: int = 1) -> None:
+        super().__init__()
+        self.context, self.places = context, places
+        self.project = nn.Conv2d(context, hidden * places, 1, bias=False)
+
+    def forward(self, context: Tensor | None, size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """What is to be added to each of the hidden layers.
+
+        Args:
+            context: (B, context), or (B, context, h, w).
+            size: H, W of the hidden layers.
+
+        Returns:
+            `places` tensors (B, hidden, 1, 1) for a vector, (B, hidden, H, W) for a picture.
+
+        Raises:
+            ContextError: there is no condition, or one of another shape.
+        """
+        if context is None or context.dim() not in (2, 4) or context.shape[1] != self.context:
+            got = "none" if context is None else f"one of shape {tuple(context.shape)}"
+            raise ContextError(
+                f"expected a condition of shape (B, {self.context}) or (B, {self.context}, h, w), got {got}"
+            )
+        # A vector is projected once, not at every position.
+        picture = context[..., None, None] if context.dim() == 2 else at_positions(context, size)
+        return self.project(picture).chunk(self.places, 1)
 
 
 class ConvNet(Network):
@@ -16,26 +67,157 @@ class ConvNet(Network):
         inputs: channels of x.
         outputs: channels of the result.
         hidden: channels between.
-        context: must be 0: there is no way in for one yet.
+        context: channels of the condition, 0 for none; it is added to the first hidden layer.
         zero: whether the last layer starts at zero.
 
     Raises:
-        SpecError: a number of channels below 1, or a context.
+        SpecError: a number of channels below 1.
     """
 
     def __init__(self, inputs: int, outputs: int, *, hidden: int = 64, context: int = 0, zero: bool = True) -> None:
         super().__init__()
-        if min(inputs, outputs, hidden) < 1:
-            raise SpecError(f"expected at least one channel everywhere, got {inputs}, {hidden}, {outputs}")
-        if context:
-            raise SpecError(f"expected a convolutional network without a context, got one of length {context}")
+        check_counts(context=context, inputs=inputs, outputs=outputs, hidden=hidden)
         self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
         self.middle = nn.Conv2d(hidden, hidden, 1)
-        self.out = nn.Conv2d(hidden, outputs, 3, padding=1)
-        if zero:
-            nn.init.zeros_(self.out.weight)
-            nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.out = last(nn.Conv2d(hidden, outputs, 3, padding=1), zero=zero)
+        self.condition = Condition(context, hidden) if context else None
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
-        return self.out(torch.relu_(self.middle(torch.relu_(self.first(x)))))
+        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        h = self.first(x)
+        if self.condition is not None:
+            h = h + self.condition(context, x.shape[2:])[0]
+        return self.out(torch.relu_(self.middle(torch.relu_(h))))
+
+
+class ResNet(Network):
+    """The residual network of RealNVP's couplings: pre-activation blocks whose outputs are all summed.
+
+        h_0 = conv3x3(x),   h_i = h_(i-1) + conv3x3(relu(norm(conv3x3(relu(norm(h_(i-1)))))))
+        result = conv1x1(relu(norm(sum_i conv1x1_i(h_i)))),   i = 0 ... blocks
+
+    Dinh et al. 2017, arXiv:1605.08803, sections 3.7 and 4.1, and their published code. There both normalisations are used;
+    here batch normalisation is off unless asked for, because while training it makes a row's result depend on the others.
+
+    Args:
+        inputs: channels of x.
+        outputs: channels of the result.
+        hidden: channels between.
+        blocks: residual blocks.
+        context: channels of the condition, 0 for none; it is added to h_0 and inside every block, between its convolutions.
+        weight_norm: whether the convolutions but the last are weight-normalised.
+        batch_norm: whether there is batch normalisation where "norm" stands; if not, nothing is there.
+        dropout: probability of dropping a hidden number while training, before the second convolution of a block.
+        zero: whether the last layer starts at zero.
+
+    Raises:
+        SpecError: a count below 1, or a probability outside 0 <= p < 1.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        hidden: int = 64,
+        blocks: int = 4,
+        context: int = 0,
+        weight_norm: bool = True,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+        zero: bool = True,
+    ) -> None:
+        super().__init__()
+        check_counts(context=context, dropout=dropout, inputs=inputs, outputs=outputs, hidden=hidden, blocks=blocks)
+        conv = WeightNormConv2d if weight_norm else nn.Conv2d
+        self.first = conv(inputs, hidden, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            _ResidualBlock(hidden, conv, batch_norm=batch_norm, dropout=dropout) for _ in range(blocks)
+        )
+        self.skips = nn.ModuleList(conv(hidden, hidden, 1) for _ in range(blocks + 1))
+        self.norm = _norm(hidden, batch_norm=batch_norm)
+        self.out = last(nn.Conv2d(hidden, outputs, 1), zero=zero)
+        self.condition = Condition(context, hidden, 1 + blocks) if context else None
+
+    def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        h = self.first(x)
+        added: Sequence[Tensor | None] = [None] * len(self.blocks)
+        if self.condition is not None:
+            start, *added = self.condition(context, x.shape[2:])
+            h = h + start
+        total = self.skips[0](h)
+        for block, skip, a in zip(self.blocks, self.skips[1:], added, strict=True):
+            h = block(h, a)
+            total = total + skip(h)
+        return self.out(torch.relu(self.norm(total)))
+
+
+class WeightNormConv2d(nn.Conv2d):
+    """A convolution with weight g v / |v|, one g and one norm for each channel of the result; g starts at |v|.
+
+    Salimans and Kingma 2016, arXiv:1602.07868, eq. 2. Torch's own parametrisation of it cannot be pickled.
+
+    Args:
+        inputs: channels of x.
+        outputs: channels of the result.
+        kernel: its side.
+        padding: zeros around x.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, padding: int = 0) -> None:
+        super().__init__(inputs, outputs, kernel, padding=padding)
+        self.gain = nn.Parameter(self._norms().detach().clone())
+
+    def _norms(self) -> Tensor:
+        return torch.linalg.vector_norm(self.weight, dim=(1, 2, 3), keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H', W')."""
+        return F.conv2d(x, self.weight * (self.gain / self._norms()), self.bias, padding=self.padding)
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, hidden: int, conv: type[nn.Conv2d], *, batch_norm: bool, dropout: float) -> None:
+        super().__init__()
+        self.first_norm, self.second_norm = (_norm(hidden, batch_norm=batch_norm) for _ in range(2))
+        self.first, self.second = (conv(hidden, hidden, 3, padding=1) for _ in range(2))
+        self.dropout = dropout_layer(dropout)
+
+    def forward(self, h: Tensor, added: Tensor | None) -> Tensor:
+        r = self.first(torch.relu(self.first_norm(h)))
+        if added is not None:
+            r = r + added
+        return h + self.second(self.dropout(torch.relu(self.second_norm(r))))
+
+
+def _norm(channels: int, *, batch_norm: bool) -> nn.Module:
+    return nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+
+
+def dropout_layer(probability: float) -> nn.Module:
+    """Dropout, or nothing when the probability is 0."""
+    return nn.Dropout(probability) if probability > 0 else nn.Identity()
+
+
+def last(layer: Layer, *, zero: bool) -> Layer:
+    """The last layer of a network, set to zero if asked."""
+    if zero:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+    return layer
+
+
+def check_counts(*, context: int, dropout: float = 0.0, **counts: int) -> None:
+    """Refuse numbers no network can be built with.
+
+    Raises:
+        SpecError: a count below 1, a negative `context`, or a probability outside 0 <= p < 1.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise SpecError(f"expected {name} >= 1, got {count}")
+    if context < 0:
+        raise SpecError(f"expected context >= 0 channels of the condition, got {context}")
+    if not 0 <= dropout < 1:
+        raise SpecError(f"expected a dropout probability with 0 <= p < 1, got {dropout}")

@@ -1,5 +1,5 @@
 """Objectives: modules whose `forward(batch)` is a scalar loss to minimise; a batch is `(x,)` or `(x, context)`."""
 
-from .likelihood import NegativeLogLikelihood
+from .likelihood import Flipped, NegativeLogLikelihood
 
-__all__ = ["NegativeLogLikelihood"]
+__all__ = ["Flipped", "NegativeLogLikelihood"]

@@ -1,4 +1,4 @@
-"""NICE: additive couplings, a diagonal scaling and a logistic prior."""
+"""NICE: additive couplings, a diagonal scaling and a logistic prior; for vectors, and for images as vectors of pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 from ..core import Chain, Flow, Real, Spec
 from ..distributions import Logistic
 from ..networks import MLP
-from ..transforms import Additive, Coupling, Diagonal, alternating_mask
+from ..transforms import Additive, Coupling, Diagonal, Reshape, alternating_mask
+from .images import ImageSpec, Preprocess, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class NICE(Spec):
         context: length of the context, 0 for none.
         layers: couplings; even and odd coordinates take turns. At least 3 let all coordinates see each other.
         hidden: widths of each coupling's network.
+        dropout: in the networks, while training.
     """
 
     name = "nice"
@@ -31,11 +33,12 @@ class NICE(Spec):
     context: int = 0
     layers: int = 4
     hidden: tuple[int, ...] = (256, 256)
+    dropout: float = 0.0
 
     def build(self) -> Flow:
         """The flow, starting as the identity."""
         space = Real((self.features,))
-        network = partial(MLP, hidden=self.hidden)
+        network = partial(MLP, hidden=self.hidden, dropout=self.dropout)
         couplings = [
             Coupling(Additive(), space, alternating_mask(self.features, flip=i % 2 == 1), network, context=self.context)
             for i in range(self.layers)
@@ -49,3 +52,42 @@ class NICE(Spec):
         yield cls(features=2, hidden=(8,), context=3)
         yield cls(features=3, hidden=(8, 8))
         yield cls(features=1, hidden=(8,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNICE(ImageSpec):
+    """NICE on the pixels of pictures: dequantised, flattened, and then as for vectors.
+
+    Args:
+        layers: couplings; even and odd pixels take turns.
+        hidden: widths of each coupling's network.
+        dropout: in the networks, while training.
+    """
+
+    name = "nice-image"
+    family = "images"
+    paper = NICE.paper
+    presets = {
+        "tiny": {"hidden": (32,)},
+        "small": {"hidden": (256, 256)},
+        "paper": {"hidden": (1000,) * 5},
+    }
+
+    layers: int = 4
+    hidden: tuple[int, ...] = (256, 256)
+    dropout: float = 0.0
+    preprocess: Preprocess = "centre"
+
+    def build(self) -> Flow:
+        """The flow, starting as the identity."""
+        front = self.front()
+        size = self.space.size
+        pixels = NICE(
+            features=size, context=self.given_vector, layers=self.layers, hidden=self.hidden, dropout=self.dropout
+        ).build()
+        return self.flow([*front, Reshape(front[-1].z_space, (size,)), pixels.chain], pixels.base)
+
+    @classmethod
+    def cases(cls) -> Iterator[ImageNICE]:
+        """Without a condition; with a label; with a picture."""
+        yield from law_cases(cls, hidden=(8,), layers=2, preprocess="logit")

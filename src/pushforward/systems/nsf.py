@@ -1,4 +1,4 @@
-"""NSF: neural spline flow, with couplings or autoregressive, and a linear layer between steps."""
+"""NSF: neural spline flow, with couplings or autoregressive, and a linear layer between steps; for images as Glow's steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Literal
 from ..core import Chain, Flow, Real, Spec, Transform
 from ..distributions import Normal
 from ..errors import SpecError
-from ..networks import MADE, MLP
-from ..transforms import LU, Autoregressive, Coupling, RationalQuadratic, half_mask
+from ..networks import MADE, MLP, ResNet
+from ..transforms import LU, ActNorm, Autoregressive, Coupling, RationalQuadratic, Squeeze, half_mask
+from .images import ImageSpec, factor_out, law_cases, top_prior
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +87,56 @@ class NSF(Spec):
         yield cls(features=3, layers=2, hidden=8, bins=3, structure="coupling", context=2)
         yield cls(features=10, layers=1, hidden=20, blocks=2, bins=3, bound=3.0)
         yield cls(features=1, layers=1, hidden=8, bins=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNSF(ImageSpec):
+    """Neural spline flow of pictures: the scales and steps of Glow with splines for its affine maps.
+
+    Args:
+        scales: how often the picture is squeezed.
+        steps: of each scale: actnorm, 1 x 1 convolution, spline coupling of channel halves.
+        hidden: channels of the residual networks.
+        blocks: residual blocks of each.
+        bins: of the splines.
+        bound: the splines act on [-bound, bound] and are the identity outside.
+        dropout: in the networks, while training.
+    """
+
+    name = "nsf-image"
+    family = "images"
+    paper = NSF.paper
+    presets = {
+        "tiny": {"scales": 1, "steps": 2, "hidden": 8, "blocks": 1},
+        "small": {"scales": 2, "steps": 4, "hidden": 32, "blocks": 1},
+        "paper": {"scales": 3, "steps": 7, "hidden": 96, "blocks": 3},
+    }
+
+    scales: int = 2
+    steps: int = 4
+    hidden: int = 32
+    blocks: int = 1
+    bins: int = 4
+    bound: float = 3.0
+    dropout: float = 0.0
+
+    def build(self) -> Flow:
+        """The flow; splines start as the identity, the 1 x 1 convolutions as random rotations."""
+        self.require_divisible(2**self.scales, f"{self.scales} scales")
+        scalar = RationalQuadratic(self.bins, self.bound)
+        network = partial(ResNet, hidden=self.hidden, blocks=self.blocks, dropout=self.dropout)
+        layers = self.front()
+        for scale in range(self.scales):
+            layers.append(Squeeze(layers[-1].z_space))
+            space = Real(layers[-1].z_space.shape)
+            for _ in range(self.steps):
+                layers += [ActNorm(space, channels=True), LU(space, rotation=True)]
+                layers.append(Coupling(scalar, space, half_mask(space.shape[0]), network, context=self.given))
+            if scale + 1 < self.scales:
+                layers.append(factor_out(space, self.given, learned=True))
+        return self.flow([*layers, top_prior(layers[-1].z_space, self.given)])
+
+    @classmethod
+    def cases(cls) -> Iterator[ImageNSF]:
+        """One scale; with a label; with a picture."""
+        yield from law_cases(cls, scales=1, steps=1, hidden=4, blocks=1, bins=3)

@@ -1,4 +1,4 @@
-"""RealNVP: affine couplings with alternating halves, batch normalisation between them."""
+"""RealNVP: affine couplings with alternating halves; for images with checkerboards, channel masks and several scales."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ..core import Chain, Flow, Real, Spec, Transform
+from ..core import Chain, Flow, Real, Space, Spec, Transform
 from ..distributions import Normal
-from ..networks import MLP
-from ..transforms import Affine, BatchNorm, Coupling, alternating_mask, half_mask, random_mask
+from ..networks import MLP, ResNet
+from ..transforms import (
+    ActNorm,
+    Affine,
+    BatchNorm,
+    Coupling,
+    Squeeze,
+    alternating_mask,
+    checkerboard_mask,
+    half_mask,
+    random_mask,
+)
+from ..transforms.masks import Mask
+from .images import ImageSpec, Preprocess, factor_out, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,3 +82,67 @@ class RealNVP(Spec):
         yield cls(features=5, layers=4, hidden=(8,), mask="random")
         yield cls(features=3, layers=2, hidden=(8,), mask="alternating")
         yield cls(features=1, layers=2, hidden=(8,), context=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRealNVP(ImageSpec):
+    """Multi-scale RealNVP of pictures.
+
+    Per scale but the last: three couplings with alternating checkerboards, squeeze, three with alternating channel halves;
+    half of the channels are factored out as standard normal. The last scale has four checkerboard couplings.
+
+    Args:
+        scales: how often half of the channels leave, plus one.
+        hidden: channels of the residual networks.
+        blocks: residual blocks of each.
+        norm: what follows each coupling: a running batch normalisation of the channels, activation normalisation, or nothing.
+        dropout: in the networks, while training.
+    """
+
+    name = "realnvp-image"
+    family = "images"
+    paper = RealNVP.paper
+    presets = {
+        "tiny": {"scales": 2, "hidden": 8, "blocks": 1},
+        "small": {"scales": 2, "hidden": 32, "blocks": 2},
+        "paper": {"scales": 4, "hidden": 64, "blocks": 8},
+    }
+
+    scales: int = 2
+    hidden: int = 32
+    blocks: int = 2
+    norm: Literal["batch", "act", "none"] = "act"
+    dropout: float = 0.0
+    preprocess: Preprocess = "logit-one-sided"
+
+    def build(self) -> Flow:
+        """The flow, starting as the identity."""
+        self.require_divisible(2 ** (self.scales - 1), f"{self.scales} scales")
+        layers = self.front()
+        for _ in range(self.scales - 1):
+            layers += self._couplings(layers[-1].z_space, 3, by_position=True)
+            layers.append(Squeeze(layers[-1].z_space))
+            layers += self._couplings(layers[-1].z_space, 3, by_position=False)
+            layers.append(factor_out(layers[-1].z_space, self.given, learned=False))
+        return self.flow([*layers, *self._couplings(layers[-1].z_space, 4, by_position=True)])
+
+    def _couplings(self, shaped: Space, count: int, *, by_position: bool) -> list[Transform]:
+        space = Real(shaped.shape)
+        channels, height, width = space.shape
+        network = partial(ResNet, hidden=self.hidden, blocks=self.blocks, dropout=self.dropout)
+        layers: list[Transform] = []
+        for i in range(count):
+            flip = i % 2 == 1
+            mask: Mask = half_mask(channels, flip=flip)
+            if by_position:
+                mask = checkerboard_mask(height, width, flip=flip)
+            layers.append(Coupling(Affine(), space, mask, network, context=self.given))
+            if self.norm != "none":
+                layers.append((BatchNorm if self.norm == "batch" else ActNorm)(space, channels=True))
+        return layers
+
+    @classmethod
+    def cases(cls) -> Iterator[ImageRealNVP]:
+        """One scale; with a label; with a picture; two scales with batch normalisation."""
+        yield from law_cases(cls, scales=1, hidden=4, blocks=1)
+        yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, scales=2, hidden=4, blocks=1, norm="batch", classes=2)

@@ -1,13 +1,24 @@
 """Layers. `scalar` holds the scalar maps; `elementwise`, `coupling` and `autoregressive` give them their parameters."""
 
 from .autoregressive import Autoregressive
-from .bounded import Logit
-from .coupling import Coupling, alternating_mask, half_mask, random_mask
+from .bounded import Centre, Logit
+from .coupling import Coupling
 from .elementwise import Elementwise
-from .linear import LU, Diagonal, Orthogonal, Permutation
+from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
+from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .normalise import ActNorm, BatchNorm, Standardise
-from .scalar import Additive, Affine, GatedAffine, LogisticMixture, RationalQuadratic, RoundedShift, Scalar
-from .shape import Reshape
+from .scalar import (
+    Additive,
+    Affine,
+    Composed,
+    GatedAffine,
+    LogisticMixture,
+    RationalQuadratic,
+    RoundedShift,
+    Scalar,
+    Sigmoidal,
+)
+from .shape import Checkerboard, Reshape, Squeeze, Tokens
 from .stochastic import Dequantise, Stochastic
 from .surjective import Slice
 
@@ -18,23 +29,33 @@ __all__ = [
     "Affine",
     "Autoregressive",
     "BatchNorm",
+    "Centre",
+    "Checkerboard",
+    "Composed",
     "Coupling",
     "Dequantise",
     "Diagonal",
     "Elementwise",
     "GatedAffine",
-    "Logit",
+    "Haar",
+    "Linear",
     "LogisticMixture",
+    "Logit",
     "Orthogonal",
     "Permutation",
     "RationalQuadratic",
     "Reshape",
     "RoundedShift",
     "Scalar",
+    "Sigmoidal",
     "Slice",
+    "Squeeze",
     "Standardise",
     "Stochastic",
+    "Tokens",
     "alternating_mask",
+    "checkerboard_mask",
     "half_mask",
     "random_mask",
+    "random_order",
 ]

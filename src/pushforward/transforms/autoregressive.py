@@ -6,21 +6,26 @@ The Jacobian is triangular (Papamakarios et al. 2017, arXiv:1705.07057, section 
 for one coordinate after the other; with a `MADE` that costs about one pass too, because each hidden unit is computed once,
 as soon as the last coordinate that it sees is known. With any other network it is a Jacobi iteration: sweeps of one pass
 each, stopped when they no longer change anything, and exact after D of them.
+
+The coordinates may be tokens, vectors of the same length: then every number of a token is mapped with parameters made from
+the tokens before it (Zhai et al. 2024, arXiv:2412.06329, eq. 3). With a causal transformer the inverse is sequential too, each
+token computed once from the kept keys and values; or in blocks, each by a Jacobi iteration of its own.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform, Undo
+from ..core import Space, Transform, Undo, context_space
 from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..functional.derived import ordinary, second_gradient
 from ..functional.fixed_point import jacobi
-from ..networks import MADE, Network
+from ..networks import MADE, Cache, CausalTransformer, Network
 from .scalar import Scalar
 
 
@@ -29,38 +34,50 @@ class Autoregressive(Transform):
 
     Args:
         scalar: the map.
-        space: of x and z, of shape (D,).
+        space: of x and z, of shape (D,), or (T, d) for T tokens.
         net: from (B, D) and the context to (B, D, scalar.n), where output i depends on no x_j from i on, in some order:
-            a `MADE`, or any network with that property.
-        context: length of the context, 0 for none.
+            a `MADE`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
+            parameter of all numbers of a token and then the second: a `CausalTransformer`, or any with that property.
+        context: length of the context, 0 for none, or its space.
         tolerance: at which the Jacobi iteration stops, relative to the largest coordinate of a row; None is 16 times the
             dtype's resolution. Unused with a `MADE`, whose inverse is exact.
+        block: tokens that the inverse of a `CausalTransformer` solves for together; 1 is strictly sequential.
 
     Raises:
-        SpecError: the space is not a vector, or the map or the network does not fit it.
+        SpecError: the space holds no vectors or tokens, or the map or the network does not fit it.
     """
 
     undo = Undo.INVERSE
 
     def __init__(
-        self, scalar: Scalar, space: Space, net: nn.Module, *, context: int = 0, tolerance: float | None = None
+        self,
+        scalar: Scalar,
+        space: Space,
+        net: nn.Module,
+        *,
+        context: int | Space = 0,
+        tolerance: float | None = None,
+        block: int = 1,
     ) -> None:
         super().__init__()
         scalar.check(space)
-        if len(space.shape) != 1:
-            raise SpecError(f"expected a space of vectors, got {space}")
+        if len(space.shape) not in (1, 2):
+            raise SpecError(f"expected a space of vectors or tokens, got {space}")
+        if block < 1:
+            raise SpecError(f"expected blocks of at least one token, got {block}")
         if isinstance(net, MADE) and (net.features, net.n) != (space.size, scalar.n):
             raise SpecError(
                 f"expected a MADE of {space.size} features with {scalar.n} parameters each, "
                 f"got {net.features} with {net.n}"
             )
-        self.scalar, self.net, self.tolerance = scalar, net, tolerance
+        self.scalar, self.net, self.tolerance, self.block = scalar, net, tolerance, block
+        self.tokens = len(space.shape) == 2
         self.x_space = self.z_space = space
-        self.context = Real((context,)) if context else None
+        self.context = context_space(context)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D), (B,); one pass."""
-        z, slopes = self.scalar.forward(x, self.net(x, context))
+        z, slopes = self.scalar.forward(x, self._parameters_of(self.net(x, context)))
         return z, sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -78,14 +95,16 @@ class Autoregressive(Transform):
 
     def solve(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The inverse, every step recorded where gradients are enabled."""
+        if isinstance(self.net, CausalTransformer) and not self._random:
+            return self._solve_tokens(self.net, z, context)
         if not isinstance(self.net, MADE) or self._random:
             x = jacobi(
-                lambda x: self.scalar.inverse(z, self._full_precision(x, context))[0],
+                lambda x: self.scalar.inverse(z, self._made(x, context))[0],
                 torch.zeros_like(z),
                 z.shape[1],
                 self._stop_at(z),
             )
-            return x, sum_events(self.scalar.inverse(z, self._full_precision(x, context))[1])
+            return x, sum_events(self.scalar.inverse(z, self._made(x, context))[1])
         columns = z.mT.contiguous()
         slopes = []
 
@@ -96,6 +115,29 @@ class Autoregressive(Transform):
 
         x = self.net.unroll(step, z, context)
         return x, torch.stack(slopes).sum(0) if slopes else z.new_zeros(z.shape[0])
+
+    def _solve_tokens(self, net: CausalTransformer, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Block after block, the tokens before each kept as keys and values."""
+        known, cache = z.new_zeros(z.shape[0], 0, z.shape[2]), net.begin(z, context)
+        slopes = []
+        for right in z.split(self.block, 1):
+            sweep = functools.partial(self._sweep, net, known, cache, right)
+            guess = torch.zeros_like(right)
+            if right.shape[1] > 1:
+                guess = jacobi(lambda x, sweep=sweep: sweep(x)[0], guess, right.shape[1] - 1, self._stop_at(z))  # type: ignore[misc]
+            solved, slope, cache = sweep(guess)
+            slopes.append(sum_events(slope))
+            known = torch.cat([known, solved], 1)
+        return known, torch.stack(slopes).sum(0)
+
+    def _sweep(
+        self, net: CausalTransformer, known: Tensor, cache: Cache, right: Tensor, guess: Tensor
+    ) -> tuple[Tensor, Tensor, Cache]:
+        """A block of tokens from a guess of them and those before, their log-slopes, and the cache with the guess."""
+        first = known.shape[1]
+        before = torch.cat([known[:, max(0, first - 1) :], guess[:, :-1]], 1)
+        made, grown = net.extend(before, first, cache)
+        return *self.scalar.inverse(right, self._parameters_of(made)), grown
 
     def solve_transposed(
         self, x: Tensor, made: Tensor, context: Tensor | None, g_x: Tensor, g_log: Tensor
@@ -110,7 +152,7 @@ class Autoregressive(Transform):
 
         Args:
             x: (B, D), the solution.
-            made: (B, D, n), what the network gives there, recorded from x.
+            made: (B, D, n) or (B, T, d, n), the parameters that the network gives there, recorded from x.
             context: (B, context) or None.
             g_x: (B, D).
             g_log: (B,).
@@ -124,7 +166,12 @@ class Autoregressive(Transform):
         f_x, f_p = torch.autograd.grad(z, (at, p), torch.ones_like(z), retain_graph=True)
         l_x, l_p = torch.zeros_like(f_x), torch.zeros_like(f_p)
         if slopes.requires_grad:
-            l_x, l_p = torch.autograd.grad(slopes, (at, p), g_log[:, None].expand_as(slopes), materialize_grads=True)
+            l_x, l_p = torch.autograd.grad(
+                slopes,
+                (at, p),
+                g_log[(..., *(None for _ in slopes.shape[1:]))].expand_as(slopes),
+                materialize_grads=True,
+            )
         right = g_x - l_x
         if not isinstance(self.net, MADE):
 
@@ -147,8 +194,13 @@ class Autoregressive(Transform):
         found.sort(key=lambda entry: entry[0])
         return torch.stack([u for _, u, _ in found], 1), torch.stack([q for _, _, q in found], 1)
 
-    def _full_precision(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self.net.compute(x, context) if isinstance(self.net, Network) else self.net(x, context)
+    def _parameters_of(self, made: Tensor) -> Tensor:
+        return made.unflatten(2, (self.scalar.n, -1)).movedim(2, -1) if self.tokens else made
+
+    def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """The parameters in full precision."""
+        made = self.net.compute(x, context) if isinstance(self.net, Network) else self.net(x, context)
+        return self._parameters_of(made)
 
     def _stop_at(self, v: Tensor) -> float:
         return 16 * torch.finfo(v.dtype).eps if self.tolerance is None else self.tolerance
@@ -175,7 +227,7 @@ class _Solution(torch.autograd.Function):
             return None, *second_gradient(ctx.layer.solve(z, context), inputs, cotangents)
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            made = ctx.layer._full_precision(x, context)
+            made = ctx.layer._made(x, context)
         u, q = ctx.layer.solve_transposed(x, made, context, *cotangents)
         below = [t for t in inputs[1:] if t is not None and t.requires_grad]
         found = iter(torch.autograd.grad(made, below, -q, materialize_grads=True) if below else ())

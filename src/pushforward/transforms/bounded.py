@@ -1,7 +1,10 @@
 """From bounded events to the line and back.
 
-For x in (low, high): z = logit((x - low) / (high - low)), log dz/dx = -log u - log(1 - u) - log(high - low). For a half-line,
-z is the inverse softplus of the distance y to its end: z = y + log(1 - exp(-y)), log dz/dy = -log(1 - exp(-y)).
+For x in (low, high), with t = (x - low) / (high - low): z = logit u, u = a + (1 - a) t or a + (1 - 2 a) t, and
+log dz/dx = -log u - log(1 - u) + log du/dx. A constant a > 0 keeps z of pictures, whose pixels are often on the bounds, small:
+Dinh et al. 2017 (arXiv:1605.08803, section 4.1) have the first form with a = .05, Papamakarios et al. 2017 (arXiv:1705.07057,
+appendix D) the second. Then not all of the line is an image of the box: what the rest gets is missing from the total. For a
+half-line, z is the inverse softplus of the distance y to its end: z = y + log(1 - exp(-y)), log dz/dy = -log(1 - exp(-y)).
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Box, Real, Transform
+from ..core import Box, Real, Transform, Undo
+from ..errors import SpecError
 from ..functional.bounds import sum_events
 
 
@@ -21,20 +25,30 @@ class Logit(Transform):
 
     Args:
         space: the box; at least one bound is finite.
+        alpha: a in [0, 1/2), for a box with two finite bounds.
+        symmetric: whether u = a + (1 - 2 a) t, in [a, 1 - a], and not a + (1 - a) t, in [a, 1].
+
+    Raises:
+        SpecError: `alpha` is out of range, or not 0 for a half-line.
     """
 
-    def __init__(self, space: Box) -> None:
+    def __init__(self, space: Box, alpha: float = 0.0, *, symmetric: bool = True) -> None:
         super().__init__()
+        finite = math.isfinite(space.low) and math.isfinite(space.high)
+        if not 0 <= alpha < 0.5 or (alpha and not finite):
+            raise SpecError(f"expected alpha in [0, 0.5) for a box, or 0 for a half-line, got {alpha} for {space}")
         self.x_space, self.z_space = space, Real(space.shape)
+        self.alpha, self.slope = alpha, 1.0 - alpha * (2 if symmetric else 1)
+        self.volume = space.size * (math.log(space.high - space.low) - math.log(self.slope)) if finite else 0.0
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) in the box -> (B, *shape) real, (B,)."""
         low, high = self.x_space.low, self.x_space.high  # type: ignore[attr-defined]
         tiny = torch.finfo(x.dtype).eps
         if math.isfinite(low) and math.isfinite(high):
-            u = ((x - low) / (high - low)).clamp(tiny, 1 - tiny)
+            u = (self.alpha + self.slope * (x - low) / (high - low)).clamp(tiny, 1 - tiny)
             log_u, log_rest = u.log(), torch.log1p(-u)
-            return log_u - log_rest, -sum_events(log_u + log_rest) - self.x_space.size * math.log(high - low)
+            return log_u - log_rest, -sum_events(log_u + log_rest) - self.volume
         y = (x - low if math.isfinite(low) else high - x).clamp_min(tiny)
         log_rest = torch.log(-torch.expm1(-y))
         z = y + log_rest
@@ -44,8 +58,41 @@ class Logit(Transform):
         """(B, *shape) real -> (B, *shape) in the box, (B,)."""
         low, high = self.x_space.low, self.x_space.high  # type: ignore[attr-defined]
         if math.isfinite(low) and math.isfinite(high):
-            dlogp = sum_events(F.logsigmoid(z) + F.logsigmoid(-z)) + self.x_space.size * math.log(high - low)
-            return low + (high - low) * z.sigmoid(), dlogp
+            dlogp = sum_events(F.logsigmoid(z) + F.logsigmoid(-z)) + self.volume
+            return low + (high - low) * (z.sigmoid() - self.alpha) / self.slope, dlogp
         if math.isfinite(low):
             return low + F.softplus(z), sum_events(F.logsigmoid(z))
         return high - F.softplus(-z), sum_events(F.logsigmoid(-z))
+
+
+class Centre(Transform):
+    """A box onto [-1, 1], taken for a part of the line: z = 2 (x - low) / (high - low) - 1.
+
+    What a model gives to latent points outside of [-1, 1] is missing from its total.
+
+    Args:
+        space: the box, with finite bounds.
+
+    Raises:
+        SpecError: a bound is infinite.
+    """
+
+    undo = Undo.BOTH
+
+    def __init__(self, space: Box) -> None:
+        super().__init__()
+        if not (math.isfinite(space.low) and math.isfinite(space.high)):
+            raise SpecError(f"expected finite bounds, got {space}")
+        self.x_space, self.z_space = space, Real(space.shape)
+        self.middle, self.radius = (space.low + space.high) / 2, (space.high - space.low) / 2
+
+    def _volume(self, v: Tensor) -> Tensor:
+        return self._nothing(v) - self.x_space.size * math.log(self.radius)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x - middle) / half, -D log half."""
+        return (x - self.middle) / self.radius, self._volume(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Half z + middle, D log half."""
+        return z * self.radius + self.middle, -self._volume(z)

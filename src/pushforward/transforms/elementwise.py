@@ -5,10 +5,12 @@ z_i = f(x_i; p_i),    dlogp = sum_i log f'(x_i; p_i)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform, Undo
+from ..core import Space, Transform, Undo, context_space
 from ..functional.bounds import sum_events
 from ..networks import MLP
 from .scalar import Scalar
@@ -20,26 +22,45 @@ class Elementwise(Transform):
     Args:
         scalar: the map.
         space: of x and z.
-        context: length of the context, 0 for none; with one, a network makes the parameters.
+        context: length of the context, 0 for none, or its space; with one, a network makes the parameters.
         hidden: widths of that network.
+        network: makes it, for pictures as context: from (inputs, outputs) channels; the context has the height and width
+            of the space then.
 
     Raises:
         SpecError: the map does not map `space` onto itself.
     """
 
-    def __init__(self, scalar: Scalar, space: Space, *, context: int = 0, hidden: tuple[int, ...] = (64, 64)) -> None:
+    def __init__(
+        self,
+        scalar: Scalar,
+        space: Space,
+        *,
+        context: int | Space = 0,
+        hidden: tuple[int, ...] = (64, 64),
+        network: Callable[[int, int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         scalar.check(space)
         self.scalar, self.x_space, self.z_space = scalar, space, space
         self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         self.free = nn.Parameter(torch.zeros(*space.shape, scalar.n))
-        self.net = MLP(0, space.size * scalar.n, hidden=hidden, context=context) if context else None
-        self.context = Real((context,)) if context else None
+        self.context = context_space(context)
+        self.net: nn.Module | None = None
+        self.from_picture = network is not None
+        if self.context is not None:
+            length, outputs = self.context.shape[0], space.shape[0] * scalar.n if space.shape else scalar.n
+            if network is not None:
+                self.net = network(length, outputs)
+            else:
+                self.net = MLP(0, space.size * scalar.n, hidden=hidden, context=length)
 
     def _parameters_of(self, v: Tensor, context: Tensor | None) -> Tensor:
         if self.net is None:
             return self.free.expand(v.shape[0], *self.free.shape)
-        return self.free + self.net(v.new_empty(v.shape[0], 0), context).reshape(-1, *self.free.shape)
+        if self.from_picture:
+            return self.free + self.net(context).unflatten(1, (self.scalar.n, -1)).movedim(1, -1)
+        return self.free + self.net(v.new_empty(v.shape[0], 0), context).reshape(v.shape[0], *self.free.shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) -> (B, *shape), (B,)."""

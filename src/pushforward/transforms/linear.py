@@ -1,8 +1,11 @@
 """Linear layers: z = W x + b with log |det W| at hand.
 
-Permutation: W moves coordinates, log-determinant 0. Diagonal: the sum of the log-scales. LU: W = P L (U + diag d), so the
-sum of log d (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11; P fixed). Orthogonal: the Cayley map of a
-skew-symmetric A, Q = (I - A)(I + A)^-1, log-determinant 0.
+Permutation: W moves coordinates, log-determinant 0. Diagonal: the sum of the log-scales. Linear: any W. LU: W = P L (U +
+diag d), so the sum of log |d| (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11; P and the signs of d fixed).
+Orthogonal: the Cayley map of a skew-symmetric A, Q = (I - A)(I + A)^-1, log-determinant 0. Haar: a fixed orthogonal map of
+blocks of pixels.
+
+On images, Linear, LU and Orthogonal map the channels of every position alike: 1 x 1 convolutions.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Real, Space, Transform, Undo
-from ..errors import SpecError
+from ..errors import ShapeError, SpecError
+from ..functional.images import squeeze, unsqueeze
+from .shape import image_shape
 
 
 class Permutation(Transform):
@@ -73,11 +78,10 @@ class Diagonal(Transform):
         return z * (-self.log_scale).exp(), -self.log_scale.sum().expand(z.shape[0])
 
 
-class LU(Transform):
-    """z = L (U + diag exp(s)) x + b, L unit lower, U strictly upper triangular; starts as the identity.
+class Linear(Transform):
+    """z = W x with a full matrix that starts as a random rotation; for images the 1 x 1 convolution of Glow.
 
-    For images the same matrix maps the channels of every position, which is the 1 x 1 convolution of Glow (Kingma and
-    Dhariwal 2018, arXiv:1807.03039, eq. 10-11); the log-determinant counts once for each position.
+    log |det W| is computed in float64 and counts once for each position (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 9).
 
     Args:
         space: of x and z, of shape (D,), or (C, ...).
@@ -90,19 +94,66 @@ class LU(Transform):
 
     def __init__(self, space: Real) -> None:
         super().__init__()
-        if not space.shape:
-            raise SpecError(f"expected a space of vectors or images, got {space}")
         self.x_space = self.z_space = space
-        size = space.shape[0]
-        self.positions = space.size // max(1, size)
+        size, self.positions = _channels_of(space)
+        self.weight = nn.Parameter(random_rotation(size))
+
+    def _volume(self, v: Tensor) -> Tensor:
+        return (self.positions * torch.linalg.slogdet(self.weight.double())[1]).to(v.dtype).expand(v.shape[0])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """W x, log |det W| for each position."""
+        return _mix(self.weight, x), self._volume(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """W^-1 z, -log |det W| for each position."""
+        return _mix(torch.linalg.inv(self.weight.double()).to(z.dtype), z), -self._volume(z)
+
+
+class LU(Transform):
+    """z = P L (U + diag exp(s)) x + b, L unit lower, U strictly upper triangular, P a fixed permutation.
+
+    For images the same matrix maps the channels of every position: the 1 x 1 convolution of Glow in the form whose
+    log-determinant is a sum (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11); it counts once for each position.
+
+    Args:
+        space: of x and z, of shape (D,), or (C, ...).
+        rotation: whether it starts as a random rotation (with fixed signs of the diagonal), and not as the identity.
+
+    Raises:
+        SpecError: an event is a single number without a dimension.
+    """
+
+    undo = Undo.BOTH
+    order: Tensor | None
+    signs: Tensor | None
+
+    def __init__(self, space: Real, *, rotation: bool = False) -> None:
+        super().__init__()
+        self.x_space = self.z_space = space
+        size, self.positions = _channels_of(space)
         self.lower = nn.Parameter(torch.zeros(size, size))
         self.upper = nn.Parameter(torch.zeros(size, size))
         self.log_diagonal = nn.Parameter(torch.zeros(size))
         self.bias = nn.Parameter(torch.zeros(size))
+        self.register_buffer("order", None)
+        self.register_buffer("signs", None)
+        if rotation:
+            self._rotate(size)
+
+    def _rotate(self, size: int) -> None:
+        permutation, lower, upper = torch.linalg.lu(random_rotation(size).double())
+        self.order, self.signs = permutation.argmax(1), upper.diagonal().sign().to(self.bias.dtype)
+        with torch.no_grad():
+            self.lower.copy_(lower.tril(-1))
+            self.upper.copy_(upper.triu(1))
+            self.log_diagonal.copy_(upper.diagonal().abs().log())
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         eye = torch.eye(len(self.bias), dtype=self.bias.dtype, device=self.bias.device)
-        return self.lower.tril(-1) + eye, self.upper.triu(1) + torch.diag(self.log_diagonal.exp())
+        diagonal = self.log_diagonal.exp()
+        diagonal = diagonal if self.signs is None else diagonal * self.signs
+        return self.lower.tril(-1) + eye, self.upper.triu(1) + torch.diag(diagonal)
 
     def _volume(self, v: Tensor) -> Tensor:
         return (self.positions * self.log_diagonal.sum()).expand(v.shape[0])
@@ -110,46 +161,116 @@ class LU(Transform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """W x + b, sum s for each position."""
         lower, upper = self._factors()
+        weight = lower @ upper
+        if self.order is not None:
+            weight = weight[self.order]
         if x.dim() == 2:
-            return torch.addmm(self.bias, x, (lower @ upper).mT), self._volume(x)
-        return (torch.matmul(lower @ upper, x.flatten(2)) + self.bias[:, None]).view(x.shape), self._volume(x)
+            return torch.addmm(self.bias, x, weight.mT), self._volume(x)
+        return (torch.matmul(weight, x.flatten(2)) + self.bias[:, None]).view(x.shape), self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Two triangular solves."""
         lower, upper = self._factors()
         right = (z - self.bias).mT if z.dim() == 2 else z.flatten(2) - self.bias[:, None]
+        if self.order is not None:
+            right = right.index_select(-2, self.order.argsort())
         y = torch.linalg.solve_triangular(lower, right, upper=False, unitriangular=True)
         x = torch.linalg.solve_triangular(upper, y, upper=True)
         return x.mT if z.dim() == 2 else x.reshape(z.shape), -self._volume(z)
 
 
 class Orthogonal(Transform):
-    """z = Q x, Q the Cayley map of a learned skew-symmetric matrix; a rotation without eigenvalue -1.
+    """z = Q R x, Q the Cayley map of a learned skew-symmetric matrix, R a fixed rotation; for images of the channels.
 
     Args:
-        space: of x and z, of shape (D,).
+        space: of x and z, of shape (D,), or (C, ...).
+        rotation: whether R is random, and not the identity.
+
+    Raises:
+        SpecError: an event is a single number without a dimension.
     """
 
     undo = Undo.BOTH
+    start: Tensor | None
 
-    def __init__(self, space: Real) -> None:
+    def __init__(self, space: Real, *, rotation: bool = False) -> None:
         super().__init__()
         self.x_space = self.z_space = space
-        (size,) = space.shape
+        size, _ = _channels_of(space)
         self.free = nn.Parameter(torch.zeros(size, size))
+        self.register_buffer("start", random_rotation(size) if rotation else None)
 
     @property
     def matrix(self) -> Tensor:
-        """Q, (D, D)."""
+        """Q R, (D, D)."""
         skew = self.free.triu(1)
         skew = skew - skew.mT
         eye = torch.eye(len(skew), dtype=skew.dtype, device=skew.device)
-        return torch.linalg.solve(eye + skew, eye - skew)
+        cayley = torch.linalg.solve(eye + skew, eye - skew)
+        return cayley if self.start is None else cayley @ self.start
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Q x, 0."""
-        return x @ self.matrix.mT, self._nothing(x)
+        """Q R x, 0."""
+        return _mix(self.matrix, x), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Q^T z, 0."""
-        return z @ self.matrix, self._nothing(z)
+        """R^T Q^T z, 0."""
+        return _mix(self.matrix.mT, z), self._nothing(z)
+
+
+class Haar(Transform):
+    """One level of the Haar wavelet: (C, H, W) -> (4 C, H / 2, W / 2), orthogonal, so that the log-determinant is 0.
+
+    Of every block of 2 x 2 positions: half the sum, and half the differences across, down and diagonally. The C sums
+    come first, then the differences, so that a `Slice` that keeps C channels keeps the picture at half the resolution
+    (Ardizzone et al. 2019, arXiv:1907.02392, section 3.2).
+
+    Args:
+        space: of x, of shape (C, H, W).
+
+    Raises:
+        ShapeError: no image, or one of an odd height or width.
+    """
+
+    undo = Undo.BOTH
+    basis: Tensor
+
+    def __init__(self, space: Real) -> None:
+        super().__init__()
+        c, h, w = image_shape(space)
+        if h % 2 or w % 2:
+            raise ShapeError(f"expected an even height and width, got {h} x {w}; pad or resize the images")
+        self.x_space, self.z_space = space, Real((4 * c, h // 2, w // 2))
+        rows = [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
+        self.register_buffer("basis", 0.5 * torch.tensor(rows, dtype=torch.get_default_dtype()), persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> (B, 4 C, H / 2, W / 2), 0."""
+        blocks = squeeze(x, 2).unflatten(1, (-1, 4))
+        return torch.einsum("kj,bcjhw->bkchw", self.basis, blocks).flatten(1, 2), self._nothing(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Back by the transposed matrix, 0."""
+        blocks = torch.einsum("kj,bkchw->bcjhw", self.basis, z.unflatten(1, (4, -1)))
+        return unsqueeze(blocks.flatten(1, 2), 2), self._nothing(z)
+
+
+def random_rotation(size: int) -> Tensor:
+    """A random orthogonal matrix with determinant 1, uniformly distributed, in the default dtype."""
+    q, r = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64))
+    q = q * r.diagonal().sign()
+    if size and torch.linalg.det(q) < 0:
+        q[0] = -q[0]
+    return q.to(torch.get_default_dtype())
+
+
+def _channels_of(space: Real) -> tuple[int, int]:
+    """Length of the first dimension, and how often it occurs in an event."""
+    if not space.shape:
+        raise SpecError(f"expected a space of vectors or images, got {space}")
+    return space.shape[0], space.size // max(1, space.shape[0])
+
+
+def _mix(weight: Tensor, v: Tensor) -> Tensor:
+    """A matrix times every row of (B, D), or the channels at every position of (B, C, ...)."""
+    return v @ weight.mT if v.dim() == 2 else torch.matmul(weight, v.flatten(2)).reshape(v.shape)

@@ -26,6 +26,20 @@ def batch_moments(x: Tensor) -> tuple[Tensor, Tensor] | None:
     return x.mean(0), x.var(0, unbiased=False)
 
 
+def _shared_shape(space: Real, *, channels: bool) -> tuple[int, ...]:
+    """Of the space, or of its channels with one position."""
+    return (*space.shape[:1], *(1 for _ in space.shape[1:])) if channels else space.shape
+
+
+def _of_shape(like: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Moments of every number, or of a channel where `like` has one for each."""
+    if like.shape == mean.shape:
+        return mean, variance
+    # The variance of a channel: within its positions, and between their means.
+    within, between = variance.flatten(1).mean(1), mean.flatten(1).var(1, unbiased=False)
+    return mean.flatten(1).mean(1).view_as(like), (within + between).view_as(like)
+
+
 class _Started(Transform):
     """A layer that starts from data once: a saved or trained one never starts again.
 
@@ -64,16 +78,13 @@ class ActNorm(_Started):
 
     def __init__(self, space: Real, *, channels: bool = False) -> None:
         super().__init__(space)
-        shape = (*space.shape[:1], *(1 for _ in space.shape[1:])) if channels else space.shape
+        shape = _shared_shape(space, channels=channels)
         self.loc = nn.Parameter(torch.zeros(shape))
         self.log_scale = nn.Parameter(torch.zeros(shape))
         self.positions = space.size // max(1, self.loc.numel())
 
     def _start(self, mean: Tensor, variance: Tensor) -> None:
-        if self.loc.shape != mean.shape:
-            # The variance of a channel: within its positions, and between their means.
-            within, between = variance.flatten(1).mean(1), mean.flatten(1).var(1, unbiased=False)
-            mean, variance = (t.view_as(self.loc) for t in (mean.flatten(1).mean(1), within + between))
+        mean, variance = _of_shape(self.loc, mean, variance)
         self.loc.data.copy_(mean)
         self.log_scale.data.copy_((variance + EPSILON).log() / 2)
 
@@ -99,6 +110,7 @@ class BatchNorm(_Started):
     Args:
         space: of x and z.
         momentum: share of the batch in the new average, in (0, 1].
+        channels: whether all positions of a channel, the first dimension of an event, share m and v.
     """
 
     undo = Undo.BOTH
@@ -107,15 +119,25 @@ class BatchNorm(_Started):
     moments: Moments = staticmethod(batch_moments)
     """What measures a batch in training; several processes that share a batch put their own here."""
 
-    def __init__(self, space: Real, momentum: float = 0.1) -> None:
+    def __init__(self, space: Real, momentum: float = 0.1, *, channels: bool = False) -> None:
         super().__init__(space)
         self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(space.shape))
-        self.register_buffer("variance", torch.ones(space.shape))
+        shape = _shared_shape(space, channels=channels)
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("variance", torch.ones(shape))
+        self.positions = space.size // max(1, self.mean.numel())
 
     def _start(self, mean: Tensor, variance: Tensor) -> None:
+        mean, variance = _of_shape(self.mean, mean, variance)
         self.mean.copy_(mean)
         self.variance.copy_(variance)
+
+    def _measured(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        if self.mean.shape == x.shape[1:]:
+            return self.moments(x)
+        # Every position of an image is one more row of its channels.
+        found = self.moments(x.movedim(1, -1).flatten(0, -2))
+        return None if found is None else (found[0].view_as(self.mean), found[1].view_as(self.mean))
 
     @property
     def repeatable(self) -> bool:  # type: ignore[override]
@@ -125,19 +147,19 @@ class BatchNorm(_Started):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - m) / sqrt(v + e), -1/2 sum log(v + e)."""
         mean, variance = self.mean, self.variance
-        found = self.moments(x) if self.training else None
+        found = self._measured(x) if self.training else None
         if found is not None:
             mean = torch.lerp(mean, found[0], self.momentum)
             variance = torch.lerp(variance, found[1], self.momentum)
             self.mean.copy_(mean.detach())
             self.variance.copy_(variance.detach())
         log_scale = (variance + EPSILON).log() / 2
-        return (x - mean) * (-log_scale).exp(), -log_scale.sum().expand(x.shape[0])
+        return (x - mean) * (-log_scale).exp(), -(self.positions * log_scale.sum()).expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z sqrt(v + e) + m, 1/2 sum log(v + e)."""
         log_scale = (self.variance + EPSILON).log() / 2
-        return z * log_scale.exp() + self.mean, log_scale.sum().expand(z.shape[0])
+        return z * log_scale.exp() + self.mean, (self.positions * log_scale.sum()).expand(z.shape[0])
 
 
 class Standardise(_Started):

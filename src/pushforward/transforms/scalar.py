@@ -7,16 +7,18 @@ is written once and fits all three. Free parameters are put in range here, smoot
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..core import Box, Integers, Real, Space
 from ..errors import SpecError
 from ..functional.affine import affine, gated
-from ..functional.bounds import round_through
+from ..functional.bounds import round_through, soft_clip
 from ..functional.logistic import logistic_mixture
 from ..functional.splines import rational_quadratic_box, rational_quadratic_tails
 
@@ -114,6 +116,83 @@ class GatedAffine(_OnTheLine):
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """(z - (1 - g) m) / g, -log g."""
         return gated(z, p, self.bound, self.shift, inverse=True)
+
+
+@dataclass(frozen=True)
+class Sigmoidal(_OnTheLine):
+    """z = (x + t) g, g = gain sigmoid(s + shift), with s a smoothly bounded free parameter.
+
+    With gain 1 and shift 2 the affine coupling of Glow's code (Kingma and Dhariwal 2018, arXiv:1807.03039); with gain 2 and
+    shift 0 that of Jet (Kolesnikov et al. 2024, arXiv:2412.15129), which starts as the identity.
+
+    Args:
+        gain: largest slope.
+        shift: of the free parameter.
+        bound: of s on either side, so that g cannot vanish.
+    """
+
+    gain: float = 1.0
+    shift: float = 2.0
+    bound: float = 4.0
+    n: int = 2
+
+    def _gate(self, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        s = soft_clip(p[..., 0], self.bound) + self.shift
+        return self.gain * s.sigmoid(), F.logsigmoid(s) + math.log(self.gain), p[..., 1]
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """(x + t) g, log g."""
+        g, log_g, t = self._gate(p)
+        return (x + t) * g, log_g
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Z / g - t, -log g."""
+        g, log_g, t = self._gate(p)
+        return z / g - t, -log_g
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One scalar map after another: z = second(first(x)), each with its own parameters.
+
+    Args:
+        first: applied first, with the first parameters.
+        second: applied second, with the others.
+    """
+
+    first: Scalar
+    second: Scalar
+
+    @property
+    def n(self) -> int:
+        """The sum of both."""
+        return self.first.n + self.second.n
+
+    @property
+    def numeric_inverse(self) -> bool:
+        """Whether one of them has one."""
+        return self.first.numeric_inverse or self.second.numeric_inverse
+
+    def check(self, space: Space) -> None:
+        """Refuse what one of them refuses.
+
+        Raises:
+            SpecError: naming the space.
+        """
+        self.first.check(space)
+        self.second.check(space)
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """second(first(x)), the sum of the log-slopes."""
+        y, inner = self.first.forward(x, p[..., : self.first.n])
+        z, outer = self.second.forward(y, p[..., self.first.n :])
+        return z, inner + outer
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """first^-1(second^-1(z)), the sum of the log-slopes."""
+        y, outer = self.second.inverse(z, p[..., self.first.n :])
+        x, inner = self.first.inverse(y, p[..., : self.first.n])
+        return x, outer + inner
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Dequantise(Transform):
 
     Args:
         space: `Integers` with both bounds, or `Categories`.
-        noise: of u, on the unit box of the same shape; its context is x, flattened, or none. Uniform by default.
+        noise: of u, on the unit box of the same shape; its context is x, as it is or flattened, or none. Uniform by default;
+            a conditional flow is variational dequantisation.
 
     Raises:
         SpecError: the integers have no bounds.
@@ -79,13 +80,17 @@ class Dequantise(Transform):
         noise = Uniform(box) if noise is None else noise
         if noise.space != box:
             raise ShapeError(f"expected the noise to live in {box}, got {noise.space}")
+        if noise.context is not None and noise.context.shape not in (space.shape, (space.size,)):
+            raise ShapeError(f"expected the noise to take a context of shape {space.shape}, got {noise.context}")
         self.x_space, self.z_space, self.noise = space, box, noise
 
     def _volume(self) -> float:
         return self.x_space.size * math.log(self.levels)
 
     def _given(self, x: Tensor) -> Tensor | None:
-        return None if self.noise.context is None else x.flatten(1).to(self.noise.dtype)
+        if self.noise.context is None:
+            return None
+        return x.reshape(x.shape[0], *self.noise.context.shape).to(self.noise.dtype)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(x - low + u) / K, -log q(u|x) - D log K."""

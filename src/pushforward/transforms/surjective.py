@@ -8,30 +8,35 @@ which is exact: forward is deterministic, inverse draws what was forgotten (Niel
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
 
-from ..core import Distribution, Space, Transform
+from ..core import CodeSource, Distribution, Space, Transform, context_space
 from ..errors import ShapeError, SpecError
+from ..functional.images import at_positions
 
 
 class Slice(Transform):
     """Keep the first k entries of the first dimension; `rest` models the others, given the kept ones or not.
 
-    The factoring-out of multi-scale models (Dinh et al. 2017, arXiv:1605.08803, section 3.6) with a distribution of any kind.
+    The factoring-out of multi-scale models (Dinh et al. 2017, arXiv:1605.08803, section 3.6) with a distribution of any kind,
+    such as a flow whose context is what is kept (Kingma and Dhariwal 2018, arXiv:1807.03039, appendix B).
 
     Args:
-        space: of x, of shape (D, ...).
+        space: of x, of shape (D,), or (C, H, W) for images, whose channels are parted.
         keep: k, between 1 and D - 1.
-        rest: on the space of the D - k other entries; its context is the kept ones, flattened, or none.
+        rest: on the space of the D - k other entries. Its context is none; or the kept ones, followed by the layer's own
+            context, repeated at every position of an image; or both flattened.
+        context: length of the layer's own context, 0 for none; or its space.
 
     Raises:
         SpecError: k is out of range.
         ShapeError: `rest` lives elsewhere, or wants another context.
     """
 
-    def __init__(self, space: Space, keep: int, rest: Distribution) -> None:
+    def __init__(self, space: Space, keep: int, rest: Distribution, *, context: int | Space = 0) -> None:
         super().__init__()
         shape = space.shape
         if not shape or not 0 < keep < shape[0]:
@@ -40,26 +45,43 @@ class Slice(Transform):
             )
         self.x_space = space
         self.z_space = dataclasses.replace(space, shape=(keep, *shape[1:]))
+        self.context = context_space(context)
         forgotten = dataclasses.replace(space, shape=(shape[0] - keep, *shape[1:]))
         if rest.space != forgotten:
             raise ShapeError(f"expected `rest` to live in {forgotten}, got {rest.space}")
-        if rest.context is not None and rest.context.shape != (self.z_space.size,):
-            raise ShapeError(f"expected `rest` to take a context of length {self.z_space.size}, got {rest.context}")
+        own = 0 if self.context is None else self.context.shape[0]
+        together = (keep + own, *shape[1:])
+        if rest.context is not None and rest.context.shape not in (together, (math.prod(together),)):
+            raise ShapeError(f"expected `rest` to take a context of shape {together}, got {rest.context}")
         self.keep, self.rest = keep, rest
 
-    def _given(self, z: Tensor) -> Tensor | None:
-        return None if self.rest.context is None else z.flatten(1).to(self.rest.dtype)
+    def _given(self, z: Tensor, context: Tensor | None) -> Tensor | None:
+        if self.rest.context is None:
+            return None
+        if context is not None and self.context is not None:
+            z = torch.cat([z, at_positions(context, z.shape[2:])], 1)
+        return z.reshape(z.shape[0], *self.rest.context.shape).to(self.rest.dtype)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """Start `rest` on the entries that it models."""
-        self.rest.init_from(x[:, self.keep :], self._given(x[:, : self.keep]))
+        z, forgotten = x[:, : self.keep], x[:, self.keep :]
+        self.rest.init_from(forgotten, self._given(z, context))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D, ...) -> (B, k, ...), log p(rest | kept)."""
         z, forgotten = x[:, : self.keep], x[:, self.keep :]
-        return z, self.rest._log_prob(forgotten, self._given(z))
+        return z, self.rest._log_prob(forgotten, self._given(z, context))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, k, ...) -> (B, D, ...) with a draw of the rest, -log p(rest | kept)."""
-        forgotten, logp = self.rest._sample(z.shape[0], self._given(z))
+        forgotten, logp = self.rest._sample(z.shape[0], self._given(z, context))
         return torch.cat([z, forgotten], 1), -logp
+
+    def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The kept entries, and the codes of the rest."""
+        z, forgotten = x[:, : self.keep], x[:, self.keep :]
+        return z, self.rest._take_apart(forgotten, self._given(z, context))
+
+    def put_together(self, z: Tensor, code_of: CodeSource, context: Tensor | None = None) -> Tensor:
+        """The kept entries with the rest of these codes."""
+        return torch.cat([z, self.rest._put_together(code_of, self._given(z, context))], 1)

@@ -1,0 +1,172 @@
+"""Flow++: mixture-of-logistics couplings with attention, and noise from a conditional flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from ..core import Box, Chain, Distribution, Flow, Inverse, Real, Space, Transform
+from ..distributions import Normal
+from ..errors import SpecError
+from ..networks import GatedAttention
+from ..transforms import (
+    LU,
+    ActNorm,
+    Affine,
+    Checkerboard,
+    Composed,
+    Coupling,
+    LogisticMixture,
+    Logit,
+    Scalar,
+    Squeeze,
+    half_mask,
+)
+from ..transforms.shape import image_shape
+from .images import ImageSpec, Scaled, law_cases
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPP(ImageSpec):
+    """Flow++: z_b = logit(MixLogCDF(x_b)) exp(a) + b, parameters from gated convolutions and self-attention.
+
+    Couplings of checkerboard colours, squeeze, couplings of channel halves, couplings of colours again; before each a
+    normalisation of every number and a 1 x 1 convolution. The noise u in [0, 1) that makes levels a density comes from a
+    conditional flow q(u | x) that is trained together with the model on the bound E_q[log p(x + u) - log q(u | x)].
+
+    Args:
+        first: couplings of colours at full resolution.
+        middle: couplings of channels after squeezing.
+        last: couplings of colours after that.
+        hidden: channels of the networks.
+        blocks: of a gated convolution and attention, in each network.
+        heads: of the attention.
+        components: K logistics of each mixture.
+        dropout: in the networks, while training.
+        dequantise: "variational", or "uniform" noise to compare.
+        noise_couplings: affine couplings of colours in the noise's flow.
+        noise_blocks: of its networks.
+        noise_hidden: channels of its networks.
+    """
+
+    name = "flowpp"
+    family = "images"
+    paper = "Ho, Chen, Srinivas, Duan, Abbeel 2019, arXiv:1902.00275"
+    presets = {
+        "tiny": {
+            "first": 2,
+            "middle": 1,
+            "last": 1,
+            "hidden": 8,
+            "blocks": 1,
+            "heads": 2,
+            "components": 4,
+            "noise_hidden": 8,
+        },
+        "small": {"first": 2, "middle": 2, "last": 2, "hidden": 32, "blocks": 2, "components": 8, "noise_hidden": 32},
+        "paper": {"dropout": 0.2},
+    }
+
+    first: int = 4
+    middle: int = 2
+    last: int = 3
+    hidden: int = 96
+    blocks: int = 10
+    heads: int = 4
+    components: int = 32
+    dropout: float = 0.0
+    dequantise: Literal["variational", "uniform"] = "variational"
+    noise_couplings: int = 4
+    noise_blocks: int = 2
+    noise_hidden: int = 96
+
+    def validate(self) -> None:
+        """Refuse negative numbers of couplings and empty mixtures."""
+        super().validate()
+        for name, low in (("first", 0), ("middle", 0), ("last", 0), ("components", 1), ("noise_couplings", 0)):
+            self._at_least(name, low)
+        if self.first + self.middle + self.last == 0:
+            raise SpecError("expected a coupling in flowpp.first, flowpp.middle or flowpp.last, got none")
+
+    def build(self) -> Flow:
+        """The flow; mixtures start close to the identity, the noise as the logistic of a standard normal."""
+        self.require_divisible(4 if self.last else 2, "a squeeze and checkerboards" if self.last else "a squeeze")
+        scalar = Composed(LogisticMixture(self.components), Affine())
+        layers = self.front(self._noise() if self.dequantise == "variational" else None)
+        layers += self._colours(layers[-1].z_space, self.first, scalar)
+        layers.append(Squeeze(layers[-1].z_space))
+        space = Real(layers[-1].z_space.shape)
+        for i in range(self.middle):
+            layers += [*_mixed(space), self._coupling(space, scalar, flip=i % 2 == 1)]
+        layers += self._colours(space, self.last, scalar)
+        return self.flow(layers)
+
+    def _coupling(self, space: Real, scalar: Scalar, *, flip: bool) -> Coupling:
+        network = partial(
+            GatedAttention,
+            size=image_shape(space)[1:],
+            hidden=self.hidden,
+            blocks=self.blocks,
+            heads=self.heads,
+            dropout=self.dropout,
+        )
+        return Coupling(scalar, space, half_mask(space.shape[0], flip=flip), network, context=self.given)
+
+    def _colours(self, shaped: Space, count: int, scalar: Scalar) -> list[Transform]:
+        space = Real(shaped.shape)
+        layers: list[Transform] = []
+        for i in range(count):
+            board = Checkerboard(space)
+            halves = Real(board.z_space.shape)
+            layers += [
+                *_mixed(space),
+                board,
+                self._coupling(halves, scalar, flip=i % 2 == 1),
+                Inverse(Checkerboard(space)),
+            ]
+        return layers
+
+    def _noise(self) -> Distribution:
+        """q(u | x): affine couplings of colours, run from the normal to the box, with features of x as context."""
+        space = Real(self.shape)
+        channels, height, width = image_shape(space)
+        given = Real((self.noise_hidden // 2, height, width))
+        board = Checkerboard(space)
+        halves = Real(board.z_space.shape)
+        network = partial(
+            GatedAttention,
+            size=image_shape(halves)[1:],
+            hidden=self.noise_hidden,
+            blocks=self.noise_blocks,
+            heads=self.heads,
+        )
+        layers: list[Transform] = [Logit(Box(self.shape, 0.0, 1.0)), board]
+        for i in range(self.noise_couplings):
+            mask = half_mask(halves.shape[0], flip=i % 2 == 1)
+            layers.append(Inverse(Coupling(Affine(bound=1.0), halves, mask, network, context=given)))
+        features = GatedAttention(
+            channels,
+            given.shape[0],
+            size=(height, width),
+            hidden=given.shape[0],
+            blocks=3,
+            attention=False,
+            zero=False,
+        )
+        chain = Chain(*layers, Inverse(Checkerboard(space)))
+        return Flow(chain, Normal(space), embed=Scaled(features, self.levels), context=self.space)
+
+    @classmethod
+    def cases(cls) -> Iterator[FlowPP]:
+        """Without a condition; with a label; with a picture; uniform noise and couplings of colours at both resolutions."""
+        small: dict[str, Any] = {"first": 1, "middle": 1, "last": 0, "hidden": 4, "blocks": 1, "heads": 2}
+        small |= {"components": 2, "noise_couplings": 2, "noise_blocks": 1, "noise_hidden": 4}
+        yield from law_cases(cls, **small)
+        yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, dequantise="uniform", **{**small, "last": 1})
+
+
+def _mixed(space: Real) -> list[Transform]:
+    """A normalisation of every number, and a 1 x 1 convolution where there are channels to mix."""
+    return [ActNorm(space), LU(space, rotation=True)] if space.shape[0] > 1 else [ActNorm(space)]

@@ -1,0 +1,100 @@
+"""Glow: steps of activation normalisation, a 1 x 1 convolution and a coupling, over several scales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from ..core import Flow, Real, Transform
+from ..networks import ConvNet
+from ..transforms import (
+    LU,
+    ActNorm,
+    Additive,
+    Coupling,
+    Linear,
+    Orthogonal,
+    Permutation,
+    Scalar,
+    Sigmoidal,
+    Squeeze,
+    half_mask,
+    random_order,
+)
+from .images import ImageSpec, factor_out, law_cases, top_prior
+
+Mixing = Literal["lu", "full", "orthogonal", "shuffle", "reverse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glow(ImageSpec):
+    """Generative flow with invertible 1 x 1 convolutions.
+
+    Per scale: squeeze; `steps` times (actnorm, mixing of the channels, coupling of channel halves); half of the channels are
+    factored out with a prior that the other half gives. The last latent variables have a learned mean and scale.
+
+    Args:
+        scales: L.
+        steps: K of each scale.
+        hidden: channels of the couplings' networks, 3 x 3, 1 x 1 and 3 x 3.
+        coupling: "affine" or "additive"; the temperature of samples is exact for the latter.
+        mixing: 1 x 1 convolution in its "lu", "full" or "orthogonal" form, or, to compare, a fixed "shuffle" or "reverse".
+    """
+
+    name = "glow"
+    family = "images"
+    paper = "Kingma, Dhariwal 2018, arXiv:1807.03039"
+    presets = {
+        "tiny": {"scales": 2, "steps": 2, "hidden": 16},
+        "small": {"scales": 2, "steps": 8, "hidden": 64},
+        "paper": {"scales": 3, "steps": 32, "hidden": 512},
+    }
+
+    scales: int = 2
+    steps: int = 8
+    hidden: int = 64
+    coupling: Literal["affine", "additive"] = "affine"
+    mixing: Mixing = "lu"
+
+    def build(self) -> Flow:
+        """The flow; couplings start as constant maps, the mixing as random rotations."""
+        self.require_divisible(2**self.scales, f"{self.scales} scales")
+        layers = self.front()
+        for scale in range(self.scales):
+            layers.append(Squeeze(layers[-1].z_space))
+            space = Real(layers[-1].z_space.shape)
+            for step in range(self.steps):
+                layers += self._step(space, seed=scale * self.steps + step)
+            if scale + 1 < self.scales:
+                layers.append(factor_out(space, self.given, learned=True))
+        return self.flow([*layers, top_prior(layers[-1].z_space, self.given)])
+
+    def _step(self, space: Real, seed: int) -> list[Transform]:
+        channels = space.shape[0]
+        scalar: Scalar = Sigmoidal() if self.coupling == "affine" else Additive()
+        network = partial(ConvNet, hidden=self.hidden)
+        return [
+            ActNorm(space, channels=True),
+            mixing_layer(space, self.mixing, seed),
+            Coupling(scalar, space, half_mask(channels), network, context=self.given),
+        ]
+
+    @classmethod
+    def cases(cls) -> Iterator[Glow]:
+        """One scale; with a label; two scales with a picture; additive, and every way to mix."""
+        yield from law_cases(cls, scales=1, steps=1, hidden=6)
+        yield cls(shape=(2, 4, 4), levels=3, alpha=0.0, scales=2, steps=1, hidden=6, classes=2)
+        yield cls(shape=(1, 2, 2), levels=2, alpha=0.0, scales=1, steps=2, hidden=6, coupling="additive", mixing="full")
+
+
+def mixing_layer(space: Real, mixing: Mixing, seed: int) -> Transform:
+    """What mixes the channels before a coupling."""
+    if mixing == "lu":
+        return LU(space, rotation=True)
+    if mixing == "full":
+        return Linear(space)
+    if mixing == "orthogonal":
+        return Orthogonal(space, rotation=True)
+    return Permutation(space, random_order(space.shape[0], seed) if mixing == "shuffle" else None)

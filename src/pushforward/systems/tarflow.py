@@ -1,0 +1,84 @@
+"""TarFlow: autoregressive over image patches, in both directions by turns, with causal transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import Flow, Real
+from ..networks import CausalTransformer
+from ..transforms import Affine, Autoregressive, Permutation, Squeeze, Tokens
+from .images import ImageSpec, Preprocess, law_cases
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarFlow(ImageSpec):
+    """Transformer autoregressive flow: patches in reading order, z_i = (x_i - m(x_<i)) exp(-a(x_<i)), order turned each time.
+
+    Density is one pass. Drawing is one token after the other from kept keys and values, or in blocks of tokens, each solved
+    by Jacobi iteration.
+
+    Args:
+        patch: height and width of the patches.
+        layers: autoregressive layers.
+        hidden: length of the transformers' tokens.
+        blocks: of each transformer.
+        heads: of the attention.
+        dropout: in the transformers, while training.
+        together: tokens that drawing solves for at once; 1 is strictly sequential.
+    """
+
+    name = "tarflow"
+    family = "images"
+    paper = "Zhai, Zhang, Nakkiran et al. 2024, arXiv:2412.06329"
+    presets = {
+        "tiny": {"patch": 2, "layers": 2, "hidden": 16, "blocks": 1, "heads": 2},
+        "small": {"patch": 2, "layers": 4, "hidden": 64, "blocks": 2},
+        "paper": {"patch": 2, "layers": 8, "hidden": 768, "blocks": 8, "heads": 12},
+    }
+
+    patch: int = 2
+    layers: int = 4
+    hidden: int = 64
+    blocks: int = 2
+    heads: int = 4
+    dropout: float = 0.0
+    together: int = 1
+    preprocess: Preprocess = "centre"
+
+    def validate(self) -> None:
+        """Refuse blocks without tokens."""
+        super().validate()
+        self._at_least("together", 1)
+
+    def build(self) -> Flow:
+        """The flow, starting as the identity."""
+        self.require_divisible(self.patch, f"patches of {self.patch} x {self.patch}")
+        layers = self.front()
+        layers.append(Squeeze(layers[-1].z_space, self.patch))
+        layers.append(Tokens(layers[-1].z_space))
+        space, scalar = Real(layers[-1].z_space.shape), Affine()
+        length, width = space.shape
+        for i in range(self.layers):
+            network = CausalTransformer(
+                width,
+                scalar.n * width,
+                length=length,
+                hidden=self.hidden,
+                blocks=self.blocks,
+                heads=self.heads,
+                context=self.given_vector,
+                dropout=self.dropout,
+            )
+            layers.append(Autoregressive(scalar, space, network, context=self.given_vector, block=self.together))
+            if i + 1 < self.layers:
+                layers.append(Permutation(space))
+        return self.flow(layers)
+
+    @classmethod
+    def cases(cls) -> Iterator[TarFlow]:
+        """Without a condition; with a label; with a picture; drawn in blocks."""
+        small: dict[str, Any] = {"layers": 2, "hidden": 4, "blocks": 1, "heads": 2, "preprocess": "logit"}
+        yield from law_cases(cls, **small, patch=1)
+        yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, together=3, **small)
