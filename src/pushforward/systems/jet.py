@@ -11,7 +11,7 @@ from ..core import Flow, Real
 from ..networks import ViT
 from ..transforms import Coupling, Sigmoidal, Squeeze, checkerboard_mask, random_mask
 from ..transforms.masks import Mask
-from .images import ImageSpec, Preprocess, law_cases
+from .images import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Jet(ImageSpec):
     presets = {
         "tiny": {"patch": 2, "layers": 5, "hidden": 16, "blocks": 1, "heads": 2},
         "small": {"patch": 2, "layers": 10, "hidden": 64, "blocks": 1},
-        "paper": {"patch": 4, "layers": 32, "hidden": 512, "blocks": 2, "heads": 8},
+        "paper": {"patch": 4, "layers": 32, "hidden": 512, "blocks": 2, "heads": 8, "preprocess": "centre"},
     }
 
     patch: int = 2
@@ -45,7 +45,6 @@ class Jet(ImageSpec):
     blocks: int = 1
     heads: int = 4
     dropout: float = 0.0
-    preprocess: Preprocess = "centre"
 
     def build(self) -> Flow:
         """The flow, starting as the identity."""
@@ -67,6 +66,6 @@ class Jet(ImageSpec):
     @classmethod
     def cases(cls) -> Iterator[Jet]:
         """Without a condition; with a label; with a picture; with a coupling of positions."""
-        small: dict[str, Any] = {"hidden": 4, "blocks": 1, "heads": 2, "preprocess": "logit"}
+        small: dict[str, Any] = {"hidden": 4, "blocks": 1, "heads": 2}
         yield from law_cases(cls, layers=2, **small)
         yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, layers=6, **small)

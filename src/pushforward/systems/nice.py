@@ -10,7 +10,7 @@ from ..core import Chain, Flow, Real, Spec
 from ..distributions import Logistic
 from ..networks import MLP
 from ..transforms import Additive, Coupling, Diagonal, Reshape, alternating_mask
-from .images import ImageSpec, Preprocess, law_cases
+from .images import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,12 @@ class ImageNICE(ImageSpec):
     presets = {
         "tiny": {"hidden": (32,)},
         "small": {"hidden": (256, 256)},
-        "paper": {"hidden": (1000,) * 5},
+        "paper": {"hidden": (1000,) * 5, "preprocess": "centre"},
     }
 
     layers: int = 4
     hidden: tuple[int, ...] = (256, 256)
     dropout: float = 0.0
-    preprocess: Preprocess = "centre"
 
     def build(self) -> Flow:
         """The flow, starting as the identity."""
@@ -90,4 +89,4 @@ class ImageNICE(ImageSpec):
     @classmethod
     def cases(cls) -> Iterator[ImageNICE]:
         """Without a condition; with a label; with a picture."""
-        yield from law_cases(cls, hidden=(8,), layers=2, preprocess="logit")
+        yield from law_cases(cls, hidden=(8,), layers=2)

@@ -9,7 +9,7 @@ from typing import Any
 from ..core import Flow, Real
 from ..networks import CausalTransformer
 from ..transforms import Affine, Autoregressive, Permutation, Squeeze, Tokens
-from .images import ImageSpec, Preprocess, law_cases
+from .images import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class TarFlow(ImageSpec):
     presets = {
         "tiny": {"patch": 2, "layers": 2, "hidden": 16, "blocks": 1, "heads": 2},
         "small": {"patch": 2, "layers": 4, "hidden": 64, "blocks": 2},
-        "paper": {"patch": 2, "layers": 8, "hidden": 768, "blocks": 8, "heads": 12},
+        "paper": {"patch": 2, "layers": 8, "hidden": 768, "blocks": 8, "heads": 12, "preprocess": "centre"},
     }
 
     patch: int = 2
@@ -45,7 +45,6 @@ class TarFlow(ImageSpec):
     heads: int = 4
     dropout: float = 0.0
     together: int = 1
-    preprocess: Preprocess = "centre"
 
     def validate(self) -> None:
         """Refuse blocks without tokens."""
@@ -79,6 +78,6 @@ class TarFlow(ImageSpec):
     @classmethod
     def cases(cls) -> Iterator[TarFlow]:
         """Without a condition; with a label; with a picture; drawn in blocks."""
-        small: dict[str, Any] = {"layers": 2, "hidden": 4, "blocks": 1, "heads": 2, "preprocess": "logit"}
+        small: dict[str, Any] = {"layers": 2, "hidden": 4, "blocks": 1, "heads": 2}
         yield from law_cases(cls, **small, patch=1)
         yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, together=3, **small)
