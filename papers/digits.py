@@ -19,10 +19,18 @@ from pushforward import systems
 from pushforward.core import Spec
 
 SHAPE = {"shape": (1, 8, 8), "levels": LEVELS}
+ONE_SIDED = {"preprocess": "logit-one-sided"}
+FLOWPP = {"first": 2, "middle": 2, "last": 2, "hidden": 24, "blocks": 1, "components": 4, "dropout": 0.1}
+NOISE = {"noise_couplings": 4, "noise_blocks": 1, "noise_hidden": 32}
 MODELS: dict[str, tuple[type[Spec], dict[str, Any], dict[str, Any]]] = {
-    "NICE": (systems.ImageNICE, {"hidden": (256, 256), "dropout": 0.2, "preprocess": "logit"}, {}),
-    "RealNVP": (systems.ImageRealNVP, {"hidden": 32, "blocks": 1}, {}),
-    "Glow": (systems.Glow, {"steps": 8, "hidden": 64, "preprocess": "logit-one-sided"}, {}),
+    "NICE": (systems.ImageNICE, {"hidden": (256, 256), "dropout": 0.2}, {"epochs": 300, "lr": 1e-3}),
+    "RealNVP": (systems.ImageRealNVP, {"hidden": 24, "blocks": 1}, {"epochs": 100}),
+    "Glow": (systems.Glow, {"steps": 12, "hidden": 32, **ONE_SIDED}, {"epochs": 130}),
+    "spline flow": (systems.ImageNSF, {"steps": 4, "hidden": 24, **ONE_SIDED}, {"epochs": 80}),
+    "TarFlow": (systems.TarFlow, {"dropout": 0.1, **ONE_SIDED}, {"epochs": 90, "lr": 3e-3}),
+    "Jet": (systems.Jet, {"hidden": 48, "dropout": 0.1, **ONE_SIDED}, {"epochs": 80, "lr": 3e-3}),
+    "Flow++, uniform noise": (systems.FlowPP, {**FLOWPP, "dequantise": "uniform"}, {"epochs": 80}),
+    "Flow++": (systems.FlowPP, {**FLOWPP, **NOISE}, {"epochs": 80}),
 }
 """System, its arguments, how it is trained."""
 

@@ -36,7 +36,7 @@ def main() -> None:
     found = []
     for seed in range(options.seeds):
         spec = ImageRealNVP(shape=(1, 8, 8), levels=LEVELS, classes=10, hidden=24, blocks=1, dropout=0.1)
-        model = train(spec, parts, seed, labels=True, epochs=options.epochs, lr=2e-3)
+        model = train(spec, parts, seed, labels=True, epochs=options.epochs)
         given = torch.nn.functional.one_hot(torch.as_tensor(asked), 10).float()
         agree = []
         for temperature in TEMPERATURES:

@@ -40,7 +40,7 @@ def main() -> None:
                 mixing=mixing,
                 preprocess="logit-one-sided",
             )
-            model = train(spec, parts, seed, epochs=options.epochs, patience=0, schedule="cosine")
+            model = train(spec, parts, seed, epochs=options.epochs)
             found.append((score(model, parts[0], 4).value, score(model, parts[2], 4).value))
             print(mixing, seed, *(f"{value:.4f}" for value in found[-1]), f"{time.time() - started:.0f} s", flush=True)
         rows.append([mixing, *(mean_and_spread([f[i] for f in found]) for i in range(2))])

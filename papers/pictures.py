@@ -49,7 +49,14 @@ def train(
     torch.manual_seed(seed)
     model = spec.build()
     rows = [(levels_of(part), one_hot(part) if labels else None) for part in parts[:2]]
-    settings: dict[str, Any] = {"lr": 1e-3, "batch_size": 100, "patience": 40, "weight_decay": 1e-3, "progress": False}
+    settings: dict[str, Any] = {
+        "lr": 2e-3,
+        "batch_size": 100,
+        "schedule": "cosine",
+        "patience": 0,
+        "weight_decay": 1e-3,
+    }
+    settings["progress"] = False
     pf.fit(model, rows[0][0], context=rows[0][1], validation=rows[1], seed=seed, **{**settings, **options})
     return model
 

@@ -106,6 +106,28 @@ def fsdp_frozen(folder):
     return fitted(flow, table(features=3), parallel="fsdp", epochs=2)
 
 
+def picture_layers(system, **fields):
+    """The layers of a model of pictures behind its noise, which would differ among processes."""
+    torch.manual_seed(0)
+    whole = pf.build(system, shape=(1, 4, 4), scales=2, hidden=6, **fields)
+    return Flow(Chain(*whole.chain.layers[2:]), whole.base)
+
+
+def pictures(folder, **options):
+    """Actnorm starts from data, the same in all processes; kernels are laid out channels-last."""
+    x = table(83, 16).reshape(-1, 1, 4, 4)
+    return fitted(picture_layers("glow", steps=1), x, epochs=2, **options)
+
+
+def fsdp_pictures(folder):
+    return pictures(folder, parallel="fsdp")
+
+
+def pictures_batch_norm(folder):
+    x = table(83, 16).reshape(-1, 1, 4, 4)
+    return fitted(picture_layers("realnvp-image", blocks=1, norm="batch"), x, epochs=2, initialise=False)
+
+
 def one_row(folder):
     """A batch of one row leaves a process without any."""
     return fitted(small(), table(8), batch_size=1, validation=1, epochs=2)

@@ -12,6 +12,7 @@ import atexit
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -223,7 +224,9 @@ def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[Ran
     _silent, _runs = None, _runs + 1
     ranks.run, ranks.checkpoint = _runs, checkpoint
     ranks.words = LastWords(lambda: "" if ranks.told() else ranks.lost())
-    with ranks.words:
+    with ranks.words, warnings.catch_warnings():
+        # Strides of dimensions of length 1 mean nothing, but are compared; the kernels of small convolutions have many.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         try:
             ranks.require_own_device(device)
             yield ranks

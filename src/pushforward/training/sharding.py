@@ -145,6 +145,9 @@ class Sharded(Replicated):
             if parameter.dim() == 0:
                 raise SpecError(f"expected no single number among the parameters, got {name}; use parallel='ddp'")
         copied: Any = copy.deepcopy(plain)
+        for parameter in copied.parameters():
+            # Shards are cut from contiguous memory; kernels laid out channels-last are not.
+            parameter.data = parameter.data.contiguous()
         super().__init__(copied["model"], copied["objective"], config, ranks)
         device = self.parameters[0].device
         if device.type != "cpu":

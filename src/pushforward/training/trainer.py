@@ -41,10 +41,9 @@ Callback = Callable[[dict[str, Any]], "bool | None"]
 
 logger = logging.getLogger("pushforward.training")
 
-INITIAL_ROWS = 4096
-"""Training rows that data-dependent starting values are measured on."""
-EVALUATION_NUMBERS = 1_000_000
-"""Numbers in the events of one chunk of validation rows, at most; a chunk is at least a batch and at most 4096 rows."""
+CHUNK_NUMBERS = 1_000_000
+"""Numbers in the events that are looked at together when no gradient is needed (validation rows, and the training rows that
+data-dependent starting values are measured on), at most; they are at least a batch and at most 4096 rows."""
 
 
 class Trainer:
@@ -96,7 +95,7 @@ class Trainer:
         """Set data-dependent starting values, the same in all processes."""
         self.ranks.spread(tensors(self.plain).values())
         if self.config.initialise and isinstance(self.model, Distribution):
-            rows = self.split.order(self.config.seed, 1)[:INITIAL_ROWS]
+            rows = self.split.order(self.config.seed, 1)[: self._chunk()]
             initialise(self.model, *self.split.train.take(rows))
         self._place()
         if self.ranks.rank > 0:
@@ -297,7 +296,7 @@ class Trainer:
 
     def _chunk(self) -> int:
         size = max(1, self.split.train.x[0].numel())
-        return max(self.batch_size, min(4096, EVALUATION_NUMBERS // size))
+        return max(self.batch_size, min(4096, CHUNK_NUMBERS // size))
 
     def _save_due(self) -> bool:
         every = self.config.checkpoint_seconds
