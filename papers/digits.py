@@ -8,16 +8,19 @@ are bounds: of one draw of noise, and the tighter one of the average of 64.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from typing import Any
 
 import torch
-from common import mean_and_spread, table, write
+from common import HERE, mean_and_spread, table, write
 from pictures import LEVELS, digits, round_trip_error, score, train
 
 from pushforward import systems
 from pushforward.core import Spec
 
+KEPT = HERE / "results" / "digits.json"
+"""What was found for each model, so that one can be run again without the others."""
 SHAPE = {"shape": (1, 8, 8), "levels": LEVELS}
 ONE_SIDED = {"preprocess": "logit-one-sided"}
 FLOWPP = {"first": 2, "middle": 2, "last": 2, "hidden": 24, "blocks": 1, "components": 4, "dropout": 0.1}
@@ -45,6 +48,7 @@ def main() -> None:
     started = time.time()
     parts = digits()
     rows = [["independent categorical", "", "2.434 (exact)", "", ""]]
+    known: dict[str, dict[str, Any]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     for name in options.only:
         system, fields, settings = MODELS[name]
         found = []
@@ -53,15 +57,12 @@ def main() -> None:
             one, many = (score(model, parts[2], samples).value for samples in (1, 64))
             found.append((one, many, round_trip_error(model, parts[2])))
             print(name, seed, *(f"{value:.4g}" for value in found[-1]), f"{time.time() - started:.0f} s", flush=True)
-        rows.append(
-            [
-                name,
-                f"{sum(p.numel() for p in model.parameters()):,}",
-                mean_and_spread([f[0] for f in found]),
-                mean_and_spread([f[1] for f in found]),
-                f"{max(f[2] for f in found):.1g}",
-            ]
-        )
+        known[name] = {"parameters": sum(p.numel() for p in model.parameters()), "found": found}
+        KEPT.write_text(json.dumps(known, indent=1) + "\n")
+    for name in (name for name in MODELS if name in known):
+        found = known[name]["found"]
+        one, many = (mean_and_spread([f[i] for f in found]) for i in (0, 1))
+        rows.append([name, f"{known[name]['parameters']:,}", one, many, f"{max(f[2] for f in found):.1g}"])
     body = (
         f"Test bits per dimension, at most, {options.seeds} seeds, mean ± deviation between them; and the largest error of a "
         "round trip of the test pictures through the trained layers, in float32, on the scale of the logits.\n\n"

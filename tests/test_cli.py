@@ -193,7 +193,7 @@ def test_bad_configuration(tmp_path, text, code, words):
     ("arguments", "words"),
     [
         (["fot"], ["fot", "Did you mean", "fit"]),
-        (["fit"], ["TABLE"]),
+        (["fit"], ["SOURCE"]),
         (["fit", "T"], ["--out"]),
         (["fit", "T", "--out", "M", "--eposch", "3"], ["--eposch", "Did you mean --epochs", "fit --help"]),
         (["fit", "T", "--out", "M", "--epochs", "x"], ["--epochs", "x"]),

@@ -6,11 +6,13 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.config import Env
+from cyclopts.validators import Number
 
 from .. import __version__
 from .config import options_from_file
 from .options import (
     FilePath,
+    ImageOptions,
     MachineOptions,
     OutPath,
     OutputOptions,
@@ -20,8 +22,9 @@ from .options import (
     TableOptions,
     TrainOptions,
 )
+from .problems import UsageError
 
-_HELP = """Learn a table's distribution with a normalizing flow; score, sample and report on it.
+_HELP = """Learn the distribution of a table, or of pictures, with a normalizing flow; score, sample, edit and report on it.
 
 Options also come from the environment, such as PUSHFORWARD_FIT_LR=1e-3, and from a file that --config names.
 PUSHFORWARD_DEBUG=1, or --debug, shows where an error came from. "-" is standard input or output.
@@ -48,28 +51,41 @@ Json = Annotated[bool, Parameter(negative=())]
 
 @app.command(sort_key=1)
 def fit(
-    table: FilePath,
+    source: FilePath,
     /,
     *,
     output: OutputOptions,
     system: SystemOptions = SystemOptions(),  # noqa: B008  (frozen)
     columns: TableOptions = TableOptions(),  # noqa: B008
+    images: ImageOptions = ImageOptions(),  # noqa: B008
     training: TrainOptions = TrainOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Learn a table: train a flow on its rows, score rows it has not seen, and write one model file.
+    """Learn a table or pictures: train a flow, score what it has not seen, and write one model file.
 
     Args:
-        table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input.
+        source: table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input. Pictures: a
+            folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10.
         output: see `OutputOptions`.
         system: see `SystemOptions`.
         columns: see `TableOptions`.
+        images: see `ImageOptions`.
         training: see `TrainOptions`.
         machine: see `MachineOptions`.
     """
+    from .kinds import pictures_in
+
+    if pictures_in(source):
+        from .image_fitting import fit_images
+
+        return fit_images(source, output, system, columns, images, training, machine)
+    if images != ImageOptions():
+        raise UsageError(
+            f"--image-size, --levels, --label, --flips and --grids are for pictures, and {source} is a table"
+        )
     from .fitting import fit_table
 
-    return fit_table(table, output, system, columns, training, machine)
+    return fit_table(source, output, system, columns, training, machine)
 
 
 @app.command(sort_key=2)
@@ -85,11 +101,11 @@ def score(
     json: Json = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Write the log-likelihood of every row of a table, in nats and in the table's own units.
+    """Write the log-likelihood of every row of a table, in nats and in the table's own units; of pictures, bits per dimension.
 
     Args:
         model: written by `fit`.
-        table: with the model's columns, in any order.
+        table: with the model's columns, in any order; or pictures, of which the test part is scored where there is one.
         out: table with one column, log_prob, in the order of the rows; - for standard output, the default without --top.
         top: list so many of the least likely rows, with their numbers (from 1) and values.
         samples: draws that are averaged for each row where log_prob is a lower bound; more make it tighter.
@@ -97,6 +113,14 @@ def score(
         json: print the summary as one JSON object.
         machine: see `MachineOptions`.
     """
+    from .kinds import models_pictures
+
+    if models_pictures(model):
+        from .pictures import score_pictures
+
+        if drop:
+            raise UsageError("--drop is for the columns of tables; leave it out for pictures")
+        return score_pictures(model, table, out, top, samples, machine, json=json)
     from .scoring import score_table
 
     return score_table(model, table, out, top, samples, drop, machine, json=json)
@@ -107,24 +131,129 @@ def sample(
     model: FilePath,
     /,
     *,
-    rows: Annotated[Positive, Parameter(name=("--rows", "-n"))] = 1000,
+    rows: Annotated[Positive | None, Parameter(name=("--rows", "-n"))] = None,
     out: OutPath = "-",
+    temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
+    label: str | None = None,
+    nearest: FilePath | None = None,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Draw new rows: a table of the same columns and types. The same seed gives the same bytes.
+    """Draw new rows, or pictures: a table of the same columns and types, or a grid. The same seed gives the same bytes.
 
     Args:
         model: written by `fit`.
-        rows: how many.
-        out: table to write, its type by its suffix; - for CSV on standard output.
+        rows: how many; 1000 by default, 64 pictures.
+        out: table to write, its type by its suffix, - for CSV on standard output; .png for a grid of pictures, .npy or .npz for
+            their array.
+        temperature: of pictures: what the latent codes are multiplied by.
+        label: class of the pictures, by number or name; all in turn by default.
+        nearest: pictures of which the nearest is shown under each sample.
         machine: see `MachineOptions`.
     """
+    from .kinds import models_pictures
+
+    if models_pictures(model):
+        from .pictures import sample_pictures
+
+        return sample_pictures(model, rows, out, temperature, label, nearest, machine)
+    if temperature != 1 or label is not None or nearest is not None:
+        raise UsageError(
+            f"--temperature, --label and --nearest are for models of pictures, and {model} is one of a table"
+        )
     from .sampling import sample_table
 
-    return sample_table(model, rows, out, machine)
+    return sample_table(model, 1000 if rows is None else rows, out, machine)
 
 
 @app.command(sort_key=4)
+def interpolate(
+    model: FilePath,
+    a: FilePath,
+    b: FilePath,
+    /,
+    *,
+    steps: Positive = 9,
+    out: OutPath,
+    linear: Json = False,
+    label: str | None = None,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Draw a strip of pictures on the way from one to another in the latent space.
+
+    Args:
+        model: of pictures, written by `fit`.
+        a: first picture.
+        b: last picture.
+        steps: pictures in the strip, both included.
+        out: .png for the strip, .npy or .npz for the array.
+        linear: whether along a straight line, and not on the sphere.
+        label: class of the pictures, for a model by class.
+        machine: see `MachineOptions`.
+    """
+    from .pictures import interpolate_pictures
+
+    return interpolate_pictures(model, a, b, steps, out, label, machine, linear=linear)
+
+
+@app.command(sort_key=5)
+def edit(
+    model: FilePath,
+    source: FilePath,
+    /,
+    *,
+    attribute: str,
+    strength: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-2..2",
+    steps: Positive = 5,
+    rows: Positive = 8,
+    out: OutPath,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Move pictures along an attribute: the mean code of pictures that have it minus that of those that do not.
+
+    Args:
+        model: of pictures, written by `fit`.
+        source: pictures with attributes; the training part gives the direction, pictures of the test part are moved.
+        attribute: NAME of one that is 0 or 1, or NAME=VALUE.
+        strength: LOW..HIGH, multiples of the direction.
+        steps: strengths between them, both included: the columns of the grid.
+        rows: pictures to move: the rows of the grid.
+        out: .png for the grid, .npy or .npz for the array.
+        machine: see `MachineOptions`.
+    """
+    from .pictures import edit_pictures
+
+    return edit_pictures(model, source, attribute, strength, steps, rows, out, machine)
+
+
+@app.command(sort_key=6)
+def resample(
+    model: FilePath,
+    source: FilePath,
+    /,
+    *,
+    keep: Positive = 1,
+    rows: Positive = 8,
+    columns: Positive = 8,
+    out: OutPath,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Keep the coarsest latent codes of pictures and draw the finer ones anew: what each scale is responsible for.
+
+    Args:
+        model: of pictures, written by `fit`.
+        source: pictures; those of the test part are taken where there is one.
+        keep: codes to keep.
+        rows: pictures.
+        columns: of the grid: the picture itself, then new ones.
+        out: .png for the grid, .npy or .npz for the array.
+        machine: see `MachineOptions`.
+    """
+    from .pictures import resample_pictures
+
+    return resample_pictures(model, source, keep, rows, columns, out, machine)
+
+
+@app.command(sort_key=7)
 def report(
     model: FilePath,
     table: FilePath,
@@ -154,7 +283,7 @@ def report(
     return report_table(model, table, out, drop, title, machine, baselines=baselines, json=json)
 
 
-@app.command(sort_key=5)
+@app.command(sort_key=8)
 def inspect(model: FilePath, /, *, json: Json = False) -> int:
     """Say what a model file is, how it was trained and how it scored, without reading its weights.
 
@@ -167,7 +296,7 @@ def inspect(model: FilePath, /, *, json: Json = False) -> int:
     return inspect_model(model, json=json)
 
 
-@app.command(sort_key=6)
+@app.command(sort_key=9)
 def systems(name: str | None = None, /, *, json: Json = False) -> int:
     """List the named systems; with a name, that system's arguments.
 
@@ -180,7 +309,7 @@ def systems(name: str | None = None, /, *, json: Json = False) -> int:
     return list_systems(name, json=json)
 
 
-@app.command(sort_key=7)
+@app.command(sort_key=10)
 def demo(*, out: OutPath = "demo-out", machine: MachineOptions = MachineOptions()) -> int:  # noqa: B008
     """Run the main job on real data: fit, score, sample and report; ends with the path of the report.
 

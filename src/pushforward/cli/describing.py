@@ -13,10 +13,12 @@ from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
 from ..data import Column, Schema
 from ..serialize import inspect_file
+from ..systems.images import ImageSpec
 from .display import MEANING, aligned, print_json
-from .summary import score_text, training_text
+from .summary import bits_text, score_text, training_text
 
-_GIVEN_BY_TABLE = ("features", "context")
+_GIVEN = {False: ("features", "context"), True: ("shape", "levels", "classes", "condition")}
+"""Arguments that follow from the data: those of systems of tables, and of pictures."""
 
 
 def inspect_model(path: str, *, json: bool) -> int:
@@ -31,7 +33,9 @@ def inspect_model(path: str, *, json: bool) -> int:
         return 0
     spec, training = document["spec"] or {}, document["training"]
     schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
-    kind = "a table's rows" if schema is not None else "events"
+    system = Spec.registry.get(spec.get("system", ""))
+    pictures = system is not None and issubclass(system, ImageSpec)
+    kind = "pictures" if pictures else "a table's rows" if schema is not None else "events"
     print(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
     print()
     print(aligned(_facts(document, spec, training)))
@@ -40,7 +44,7 @@ def inspect_model(path: str, *, json: bool) -> int:
         print(aligned([("column", "kind", "values"), *(_column_row(column) for column in schema.columns)]))
     if training.get("scores"):
         print()
-        print(score_text(spec.get("system", "labels"), training["scores"]))
+        print((bits_text if pictures else score_text)(spec.get("system", "labels"), training["scores"]))
     return 0
 
 
@@ -51,10 +55,16 @@ def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, A
     facts = [("system", f"{name}: {known.paper}" if known else name or "labels only")]
     facts += [("arguments", line) for line in textwrap.wrap(arguments, 100)]
     data, split = training.get("data", {}), training.get("split", {})
-    if data:
+    if data.get("pictures"):
+        counts = ", ".join(f"{count:,} to {what}" for what, count in data["pictures"].items())
+        facts.append(("data", f"{data['name']}, pictures: {counts}".replace("to valid", "to validate")))
+        facts += (
+            [("by", f"{data['label']}: {', '.join(data['classes']) or spec['classes']}")] if data.get("label") else []
+        )
+    elif data:
         facts.append(("data", f"{data['name']}, {data['rows']:,} rows"))
         facts += [("without", ", ".join(data["dropped"]))] if data.get("dropped") else []
-    if training.get("train_rows"):
+    if training.get("train_rows") and not data.get("pictures"):
         rows = f"{training['train_rows']:,} rows to train, {training['validation_rows']:,} to validate"
         if training.get("scores") and training["scores"]["rows"] == "test":
             rows += f", {training['scores']['count']:,} to test"
@@ -62,7 +72,9 @@ def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, A
     if training_text(training):
         facts.append(("training", training_text(training)))
     if training.get("best_validation") is not None:
-        facts.append(("validation", f"{training['best_validation']:.4f} nats per row"))
+        facts.append(
+            ("validation", f"{training['best_validation']:.4f} nats per {'picture' if data.get('pictures') else 'row'}")
+        )
     written = f"pushforward {document['version']}"
     facts.append(("written by", f"{written}, {training['created']}" if training.get("created") else written))
     # A name is shown once where its value takes several lines.
@@ -119,12 +131,18 @@ def _describe(name: str, *, json: bool) -> int:
     print(f"{name}: {system['about']}")
     print(f"{system['paper']}; family: {system['family']}; log-likelihood: {MEANING[system['symbol']]}")
     print()
+    pictures = issubclass(cls, ImageSpec)
     rows = [("argument", "type", "default", "")]
-    rows += [(a["name"], a["type"], a["default"], a["about"]) for a in arguments if a["name"] not in _GIVEN_BY_TABLE]
+    rows += [(a["name"], a["type"], a["default"], a["about"]) for a in arguments if a["name"] not in _GIVEN[pictures]]
     print(aligned(rows))
-    given = [f"{a['name']} ({a['about'].rstrip('.')})" for a in arguments if a["name"] in _GIVEN_BY_TABLE]
-    print(f"\n  in a table given by its columns: {', '.join(given)}" if given else "")
-    print(f"  pushforward fit table.csv --flow {name} --set NAME=VALUE --out table.flow")
+    given = [f"{a['name']} ({a['about'].rstrip('.')})" for a in arguments if a["name"] in _GIVEN[pictures]]
+    where = "by the pictures" if pictures else "in a table by its columns"
+    print(f"\n  given {where}: {', '.join(given)}" if given else "")
+    for preset, values in cls.presets.items():
+        print(f"  --preset {preset}: {', '.join(f'{key}={_short(value)}' for key, value in values.items())}")
+    print(
+        f"  pushforward fit {'pictures/' if pictures else 'table.csv'} --flow {name} --set NAME=VALUE --out model.flow"
+    )
     return 0
 
 
@@ -153,10 +171,13 @@ def _arguments(cls: type[Spec]) -> list[dict[str, str]]:
 
 
 def _argument_docs(cls: type[Spec]) -> dict[str, str]:
-    """What the docstring's Args section says of each argument."""
-    section = (python_inspect.getdoc(cls) or "").partition("Args:\n")[2]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.M)
-    return {name: " ".join(text.split()) for name, text in entries}
+    """What the Args sections of the class and of those it shares arguments with say of each."""
+    found: dict[str, str] = {}
+    for part in reversed(cls.__mro__):
+        section = (python_inspect.cleandoc(part.__dict__.get("__doc__") or "")).partition("Args:\n")[2]
+        entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.M)
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
 
 
 def _type_text(hint: Any) -> str:

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
-import platform
-import typing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from .. import __version__
 from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
 from ..data import Schema, Table, TableModel, digest, infer_schema, read_table, table_model
-from ..errors import DataError, FlowError
+from ..errors import DataError
 from ..serialize import save
+from ..systems.images import ImageSpec
 from ..training import FitResult, TrainConfig
-from ..training import fit as train
-from ..training.distributed import LostProcess, leave, process_rank, world_size
+from ..training.distributed import leave, process_rank
 from ..training.rng import isolated
 from .display import finite, print_json, tell
-from .files import require_writable
 from .holdout import Holdout, Parts, fit_baselines, score_record
 from .models import row_scores, start, system_name, without
 from .options import MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
 from .problems import Interrupted, UsageError
+from .runs import checked_paths, find_checkpoint, origin, save_interrupted, system_arguments, train_model
 from .summary import score_text, training_text
-from .values import bounds, pairs, part, typed
+from .values import bounds, pairs, part
 
-CTRL_C_HINT = "go on with the same command and --resume"
+TABLE_FLOW = "nsf"
+"""System of a table when none is named."""
 
 
 def fit_table(
@@ -56,20 +52,28 @@ def fit_table(
     if not first:
         machine = dataclasses.replace(machine, quiet=True)
     config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed, threads=machine.threads)
-    arguments = system_arguments(system)
-    checkpoint = _checked_paths(path, output) if first else _checkpoint(output)
+    arguments = system_arguments(system, table_system(system.flow))
+    checkpoint = checked_paths(path, output) if first else find_checkpoint(output)
     device = start(machine, shared=True)
     job = _prepare(path, columns, machine.seed)
     with isolated(torch.device("cpu"), machine.seed):
-        model = table_model(job.schema, system.flow, **arguments).to(device)
+        model = table_model(job.schema, table_system(system.flow), **arguments).to(device)
     _announce(path, job, model, machine)
     if config.compile:
         tell("compiling first, which takes a while", quiet=machine.quiet)
-    result = _train(job, model, config, output, checkpoint, machine)
+    result = train_model(
+        model,
+        job.rows[job.parts.fitted],
+        output,
+        checkpoint,
+        machine,
+        validation=job.holdout.validation or None,
+        config=config,
+    )
     leave()
     record = _record(path, job, result, columns)
     if result.stopped == "interrupted":
-        _save_interrupted(model, record, result, output, checkpoint)
+        save_interrupted(model, None, record, result, output, checkpoint)
     if not first:
         return 0
     save(output.out, model, spec=None, training=finite(record))
@@ -95,59 +99,6 @@ class _Job:
     parts: Parts
 
 
-@dataclasses.dataclass(frozen=True)
-class _Checkpoint:
-    """Where the state of the run goes; a temporary one is removed when the run is over."""
-
-    path: Path
-    temporary: bool
-
-
-def system_arguments(options: SystemOptions) -> dict[str, Any]:
-    """The system's arguments from --layers, --hidden and --set.
-
-    Raises:
-        UsageError: an argument is given twice, or is no NAME=VALUE.
-    """
-    texts = pairs(options.set, "--set", "layers=5")
-    for name, value in (("layers", options.layers), ("hidden", options.hidden)):
-        if value is None:
-            continue
-        if name in texts:
-            raise UsageError(f"--{name} and --set {name}=... say the same; give one of them")
-        texts[name] = str(value)
-    known = Spec.registry.get(options.flow)
-    return typed(texts, {} if known is None else typing.get_type_hints(known))
-
-
-def _checkpoint(output: OutputOptions) -> _Checkpoint:
-    default = f"{output.out}.checkpoint"
-    chosen = output.checkpoint or output.resume or default
-    return _Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
-
-
-def _checked_paths(table: str, output: OutputOptions) -> _Checkpoint:
-    if table == "-" and world_size() > 1:
-        raise UsageError("expected a table in a file, got -: several processes cannot all read standard input")
-    inputs = [table, output.resume]
-    default = f"{output.out}.checkpoint"
-    found = _checkpoint(output)
-    chosen = str(found.path)
-    require_writable(output.out, "--out", inputs)
-    require_writable(output.metrics, "--metrics", [*inputs, output.out])
-    require_writable(chosen, "--checkpoint", [table])
-    if output.out == "-":
-        raise UsageError("expected --out to be a file, got -: a model is not text")
-    targets = [output.out, chosen, *([output.metrics] if output.metrics else [])]
-    if len({os.path.realpath(target) for target in targets}) < len(targets):
-        raise UsageError("--out, --metrics and --checkpoint are the same file; give different ones")
-    if output.checkpoint is None and output.resume is None and os.path.exists(default):
-        raise UsageError(
-            f"{default} is left from an interrupted run; {CTRL_C_HINT} {default}, or remove it to start anew"
-        )
-    return found
-
-
 def _prepare(path: str, options: TableOptions, seed: int) -> _Job:
     """Read the table, split its rows, find out what its columns are."""
     kinds = pairs(options.kind, "--kind", "age=integer")
@@ -162,6 +113,20 @@ def _prepare(path: str, options: TableOptions, seed: int) -> _Job:
     schema = infer_schema(table, kinds=kinds, bounds=limits, rows=parts.train)  # type: ignore[arg-type]
     rows = schema.encode(table)
     return _Job(table, schema, rows, dataclasses.replace(holdout, digest=digest(rows)), parts)
+
+
+def table_system(flow: str | None) -> str:
+    """Name of the system for a table.
+
+    Raises:
+        UsageError: it is one of pictures.
+    """
+    known = Spec.registry.get(flow or TABLE_FLOW)
+    if known is not None and issubclass(known, ImageSpec):
+        raise UsageError(
+            f"{flow} models pictures, not tables; give a folder of pictures, an array of them or the name of a data set"
+        )
+    return flow or TABLE_FLOW
 
 
 def _announce(path: str, job: _Job, model: TableModel, machine: MachineOptions) -> None:
@@ -195,49 +160,6 @@ def _piles(job: _Job) -> list[str]:
     return sentences
 
 
-def _train(
-    job: _Job,
-    model: TableModel,
-    config: TrainConfig,
-    output: OutputOptions,
-    checkpoint: _Checkpoint,
-    machine: MachineOptions,
-) -> FitResult:
-    try:
-        return train(
-            model,
-            job.rows[job.parts.fitted],
-            validation=job.holdout.validation or None,
-            config=config,
-            metrics=output.metrics,
-            checkpoint=checkpoint.path,
-            resume=output.resume,
-            progress=not machine.quiet,
-        )
-    except LostProcess:
-        raise
-    except FlowError:
-        # There is nothing in it to go on from, unless it was given.
-        if checkpoint.temporary and output.resume is None:
-            checkpoint.path.unlink(missing_ok=True)
-        raise
-
-
-def _save_interrupted(
-    model: TableModel, record: dict[str, Any], result: FitResult, output: OutputOptions, checkpoint: _Checkpoint
-) -> typing.NoReturn:
-    """Keep what there is, and say where.
-
-    Raises:
-        Interrupted: always.
-    """
-    kept = "no epoch was finished"
-    if result.best_epoch and process_rank() == 0:
-        save(output.out, model, spec=None, training=finite(record))
-        kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
-    raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}")
-
-
 def _record(path: str, job: _Job, result: FitResult, columns: TableOptions) -> dict[str, Any]:
     """What the model file says about its training."""
     return {
@@ -248,13 +170,7 @@ def _record(path: str, job: _Job, result: FitResult, columns: TableOptions) -> d
             "dropped": list(columns.drop),
         },
         "split": job.holdout.to_dict(),
-        "versions": {
-            "pushforward": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **origin(),
     }
 
 

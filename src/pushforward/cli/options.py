@@ -10,9 +10,10 @@ from cyclopts.validators import Number
 
 _SYSTEM = Group("System", sort_key=1)
 _TABLE = Group("Table", sort_key=2)
-_OUTPUT = Group("Output", sort_key=3)
-_TRAINING = Group("Training", sort_key=4)
-_MACHINE = Group("Machine", sort_key=5)
+_IMAGES = Group("Pictures", sort_key=3)
+_OUTPUT = Group("Output", sort_key=4)
+_TRAINING = Group("Training", sort_key=5)
+_MACHINE = Group("Machine", sort_key=6)
 
 Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
 Part = Annotated[float, Parameter(validator=Number(gte=0))]
@@ -35,13 +36,16 @@ class SystemOptions:
     """Which flow.
 
     Args:
-        flow: system for the numeric columns; `pushforward systems` lists them.
+        flow: system for the numeric columns of a table, nsf by default, or for pictures, glow by default; `pushforward systems`
+            lists them.
+        preset: named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
         layers: of the system.
         hidden: of the system: a width, or several with commas, as it takes them.
         set: any argument of the system, as NAME=VALUE, repeated; `pushforward systems NAME` lists them.
     """
 
-    flow: Annotated[str, Parameter(alias="-f")] = "nsf"
+    flow: Annotated[str | None, Parameter(alias="-f")] = None
+    preset: str | None = None
     layers: int | None = None
     hidden: str | None = None
     set: Repeated = ()
@@ -50,7 +54,7 @@ class SystemOptions:
 @Parameter(name="*", group=_TABLE)
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    """How the table is read and split.
+    """How a table is read and split.
 
     Args:
         kind: COLUMN=continuous, integer, categorical or constant, where the guess is wrong; repeated.
@@ -65,6 +69,26 @@ class TableOptions:
     drop: Repeated = ()
     test: Part = 0.1
     validation: Part = 0.1
+
+
+@Parameter(name="*", group=_IMAGES)
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """How pictures are read, and what is done with them while training; --test and --validation split those without parts.
+
+    Args:
+        image_size: height and width that they are cropped and resized to; by default all must have one size already.
+        levels: values that a pixel can take, 0 ... levels - 1; by default those of the data set, or 256.
+        label: attribute of the pictures that the model is conditional on, such as label.
+        flips: whether to mirror half of the pictures, left to right, while training.
+        grids: folder for a grid of samples after each epoch.
+    """
+
+    image_size: Positive | None = None
+    levels: Positive | None = None
+    label: str | None = None
+    flips: Annotated[bool, Parameter(negative=())] = False
+    grids: str | None = None
 
 
 @Parameter(name="*", group=_OUTPUT)

@@ -59,3 +59,18 @@ def training_text(training: Mapping[str, Any]) -> str:
         parts.append(f"best epoch {training['best_epoch']:,}")
     parts.append(_ENDINGS.get(str(training.get("stopped")), str(training.get("stopped"))))
     return ", ".join(parts)
+
+
+def bits_text(system: str, scores: Mapping[str, Any]) -> str:
+    """Bits per dimension of held-out pictures beside the baselines', as a table with a line on what they mean."""
+    value, error = estimate(scores["value"], scores["error"])
+    rows = [["", "", "", "bits/dim"], [system, scores["symbol"], value, error]]
+    rows += [[entry["name"], "=", f"{entry['value']:.3f}", ""] for entry in scores["baselines"]]
+    which = {"test": "test pictures", "validation": "validation pictures, which also chose when to stop"}[
+        scores["rows"]
+    ]
+    draws = f"{scores['samples']} draws of noise each" if scores["samples"] > 1 else "one draw of noise each"
+    lines = [f"bits per dimension of {scores['events']:,} {which}, lower is better", "", aligned(rows, right=(2,)), ""]
+    if scores["symbol"] == "<=":
+        lines.append(f"  <= is an upper bound, from {draws}; score --samples averages several, which is tighter")
+    return "\n".join(lines)

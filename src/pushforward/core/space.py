@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,10 @@ class Space(abc.ABC):
     def size(self) -> int:
         """Numbers in one event."""
         return math.prod(self.shape)
+
+    def bits(self, logp: Any) -> Any:
+        """Bits per dimension of log-probabilities in nats: -logp / (size log 2). Of densities they depend on the units."""
+        return -logp / (max(1, self.size) * math.log(2))
 
     @property
     def dim(self) -> int:

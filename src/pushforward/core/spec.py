@@ -74,17 +74,26 @@ class Spec(abc.ABC):
         """Small, tame instances for the laws; the first is the smallest."""
 
     @classmethod
+    def preset_arguments(cls, name: str) -> dict[str, Any]:
+        """The arguments that a preset sets.
+
+        Raises:
+            SpecError: there is no preset of that name.
+        """
+        if name not in cls.presets:
+            known = sorted(cls.presets)
+            instead = suggestion(name, known, "it has:") if known else "it has none"
+            raise SpecError(f"system {cls.name!r} has no preset {name!r}; {instead}")
+        return dict(cls.presets[name])
+
+    @classmethod
     def preset(cls, name: str, **fields: Any) -> Self:
         """The spec with a preset's arguments, some replaced: `Glow.preset("small", shape=(1, 28, 28))`.
 
         Raises:
             SpecError: there is no preset of that name, or an argument is out of range.
         """
-        if name not in cls.presets:
-            known = sorted(cls.presets)
-            instead = suggestion(name, known, "it has:") if known else "it has none"
-            raise SpecError(f"system {cls.name!r} has no preset {name!r}; {instead}")
-        return cls(**{**cls.presets[name], **fields})
+        return cls(**{**cls.preset_arguments(name), **fields})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: {"system": name, field: value, ...}."""

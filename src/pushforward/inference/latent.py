@@ -111,7 +111,8 @@ def interpolate(a: Codes, b: Codes, steps: int, *, spherical: bool = True) -> Co
 
         (sin((1 - t) w) u / |u| + sin(t w) v / |v|) / sin w  times  (1 - t) |u| + t |v|,
 
-    which keeps the length that draws of a normal have; linear otherwise, (1 - t) u + t v (White 2016, arXiv:1609.04468).
+    which keeps the length that draws of a normal have; linear otherwise, (1 - t) u + t v, and where a code is zero or the two
+    point the same or opposite ways (White 2016, arXiv:1609.04468).
 
     Args:
         a: the codes of one event, (1, *shape) each.
@@ -134,7 +135,7 @@ def interpolate(a: Codes, b: Codes, steps: int, *, spherical: bool = True) -> Co
         length, other = u.norm(), v.norm()
         cosine = (u @ v / (length * other).clamp_min(torch.finfo(u.dtype).tiny)).clamp(-1, 1)
         angle = cosine.arccos()
-        if float(angle.sin()) > 1e-6:
+        if float(angle.sin()) > 1e-6 and min(float(length), float(other)) > 0:
             direction = ((1 - t) * angle).sin() * u / length + (t * angle).sin() * v / other
             path = direction / angle.sin() * ((1 - t) * length + t * other)
     return _like(path, a)

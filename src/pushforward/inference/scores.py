@@ -111,7 +111,18 @@ def bits_per_dimension(
     if not model.space.discrete:
         raise SpecError(f"expected a model of discrete events for bits per dimension, got one on {model.space}")
     logp = log_likelihoods(model, x, context, samples=samples, seed=seed, batch_size=batch_size)
-    bits = -logp[logp > -math.inf] / (model.space.size * math.log(2))
+    return bits_from(model, logp, samples)
+
+
+def bits_from(model: Distribution, logp: Tensor, samples: int = 1) -> Bits:
+    """The same from log-likelihoods that are at hand.
+
+    Args:
+        model: what gave them.
+        logp: (N,) nats.
+        samples: draws that were averaged for each.
+    """
+    bits = model.space.bits(logp[logp > -math.inf])
     return Bits(
         value=float(bits.mean()) if len(bits) else math.inf,
         error=float(bits.std() / math.sqrt(len(bits))) if len(bits) > 1 else math.nan,

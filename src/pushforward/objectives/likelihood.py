@@ -13,6 +13,9 @@ class NegativeLogLikelihood(nn.Module):
         model: a `Distribution`, or any module that maps (x) or (x, context) to one log-likelihood for each row.
     """
 
+    likelihood = True
+    """Whether minus the loss is a mean log-likelihood in nats per event."""
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
@@ -32,6 +35,7 @@ class Flipped(nn.Module):
     def __init__(self, objective: nn.Module) -> None:
         super().__init__()
         self.objective = objective
+        self.likelihood = getattr(objective, "likelihood", False)
 
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
         """The objective's loss of a batch, each picture mirrored with probability 1/2 in training mode."""

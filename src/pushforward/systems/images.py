@@ -117,7 +117,7 @@ class ImageSpec(Spec, register=False):
 
 def _channels_last(model: Flow) -> Flow:
     """The model with its kernels laid out so that convolutions of few channels take about a fifth less time."""
-    return model.to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def factor_out(space: Space, context: Space | int, *, learned: bool) -> Slice:
@@ -130,7 +130,7 @@ def factor_out(space: Space, context: Space | int, *, learned: bool) -> Slice:
     keep = channels - channels // 2
     rest = Real((channels - keep, height, width))
     if not learned:
-        return Slice(space, keep, Normal(rest), context=context)
+        return Slice(space, keep, Normal(rest))
     own = context if isinstance(context, int) else context.shape[0]
     given = Real((keep + own, height, width))
     prior = Elementwise(Affine(), rest, context=given, network=_one_convolution)

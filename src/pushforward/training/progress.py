@@ -84,6 +84,8 @@ class Bar(Progress):
         text = f"train {record['train']:.4f} nats"
         if record["validation"] is not None and best is not None:
             text = f"validation {record['validation']:.4f}, best {best:.4f}"
+        if "bits" in record:
+            text = f"{record['bits']:.4f} bits/dim"
         self.bar.update(self.task, completed=record["epoch"], description=text)
 
 
@@ -101,4 +103,5 @@ def _scores(record: dict[str, Any], best: float | None) -> str:
         text += f", validation {record['validation']:.4f}"
         if best is not None:
             text += f" (best {best:.4f})"
-    return f"{text} nats, rate {record['lr']:.1e}"
+    bits = f", {record['bits']:.4f} bits/dim" if "bits" in record else ""
+    return f"{text} nats{bits}, rate {record['lr']:.1e}"

@@ -20,7 +20,8 @@ class FitResult:
         steps: optimiser steps made.
         seconds: that training took, earlier runs included on resume.
         history: for each epoch "epoch", "steps", "train" and "validation" (minus the loss; "train" is the mean over the
-            epoch's batches while the weights moved), "lr", "gradient" (largest norm before clipping), "seconds", "best".
+            epoch's batches while the weights moved), "lr", "gradient" (largest norm before clipping), "seconds", "best";
+            for discrete events "bits" per dimension of the score, when the loss is a likelihood.
         train_rows: number of training rows.
         validation_rows: number of validation rows.
         stopped: "converged" (all epochs done), "patience", "limit" (of steps or time), "callback", "interrupted" or

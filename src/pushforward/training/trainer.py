@@ -285,6 +285,12 @@ class Trainer:
             "seconds": self._seconds(),
             "best": kept is not None,
         }
+        if (
+            getattr(self.objective, "likelihood", False)
+            and isinstance(self.model, Distribution)
+            and self.model.space.discrete
+        ):
+            record["bits"] = self.model.space.bits(score)
         position.history.append(record)
         position.next_epoch()
         self.consistent = True

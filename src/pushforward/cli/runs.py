@@ -1,0 +1,158 @@
+"""What the training runs of tables and of pictures share: arguments, checkpoints, interruptions, where a model comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import platform
+import typing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..core import Distribution, Spec
+from ..errors import FlowError
+from ..serialize import save
+from ..training import FitResult
+from ..training import fit as train
+from ..training.distributed import LostProcess, process_rank, world_size
+from .display import finite
+from .files import require_writable
+from .options import MachineOptions, OutputOptions, SystemOptions
+from .problems import Interrupted, UsageError
+from .values import pairs, typed
+
+CTRL_C_HINT = "go on with the same command and --resume"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of the run goes; a temporary one is removed when the run is over."""
+
+    path: Path
+    temporary: bool
+
+
+def system_arguments(options: SystemOptions, name: str) -> dict[str, Any]:
+    """The arguments of a system: its preset's, then those of --layers, --hidden and --set.
+
+    Raises:
+        UsageError: an argument is given twice, or is no NAME=VALUE.
+        SpecError: there is no such preset.
+    """
+    texts = pairs(options.set, "--set", "layers=5")
+    for field, value in (("layers", options.layers), ("hidden", options.hidden)):
+        if value is None:
+            continue
+        if field in texts:
+            raise UsageError(f"--{field} and --set {field}=... say the same; give one of them")
+        texts[field] = str(value)
+    known = Spec.registry.get(name)
+    if known is None:
+        return typed(texts, {})
+    preset = {} if options.preset is None else known.preset_arguments(options.preset)
+    return {**preset, **typed(texts, typing.get_type_hints(known))}
+
+
+def find_checkpoint(output: OutputOptions) -> Checkpoint:
+    """Where the options say that the state goes."""
+    default = f"{output.out}.checkpoint"
+    chosen = output.checkpoint or output.resume or default
+    return Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
+
+
+def checked_paths(source: str, output: OutputOptions) -> Checkpoint:
+    """The same, after a look at all files that the run will write.
+
+    Raises:
+        UsageError: two are the same, or one is an input.
+        FileError: one cannot be written.
+    """
+    if source == "-" and world_size() > 1:
+        raise UsageError("expected a table in a file, got -: several processes cannot all read standard input")
+    inputs = [source, output.resume]
+    default = f"{output.out}.checkpoint"
+    found = find_checkpoint(output)
+    chosen = str(found.path)
+    require_writable(output.out, "--out", inputs)
+    require_writable(output.metrics, "--metrics", [*inputs, output.out])
+    require_writable(chosen, "--checkpoint", [source])
+    if output.out == "-":
+        raise UsageError("expected --out to be a file, got -: a model is not text")
+    targets = [output.out, chosen, *([output.metrics] if output.metrics else [])]
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
+        raise UsageError("--out, --metrics and --checkpoint are the same file; give different ones")
+    if output.checkpoint is None and output.resume is None and os.path.exists(default):
+        raise UsageError(
+            f"{default} is left from an interrupted run; {CTRL_C_HINT} {default}, or remove it to start anew"
+        )
+    return found
+
+
+def train_model(
+    model: Distribution,
+    rows: Any,
+    output: OutputOptions,
+    checkpoint: Checkpoint,
+    machine: MachineOptions,
+    **options: Any,
+) -> FitResult:
+    """`fit` with the files that the options name; a checkpoint that nothing can go on from is removed.
+
+    Raises:
+        FlowError: as `fit`.
+    """
+    try:
+        return train(
+            model,
+            rows,
+            metrics=output.metrics,
+            checkpoint=checkpoint.path,
+            resume=output.resume,
+            progress=not machine.quiet,
+            **options,
+        )
+    except LostProcess:
+        raise
+    except FlowError:
+        # There is nothing in it to go on from, unless it was given.
+        if checkpoint.temporary and output.resume is None:
+            checkpoint.path.unlink(missing_ok=True)
+        raise
+
+
+def save_interrupted(
+    model: Distribution,
+    spec: Spec | None,
+    record: dict[str, Any],
+    result: FitResult,
+    output: OutputOptions,
+    checkpoint: Checkpoint,
+) -> typing.NoReturn:
+    """Keep what there is, and say where.
+
+    Raises:
+        Interrupted: always.
+    """
+    kept = "no epoch was finished"
+    if result.best_epoch and process_rank() == 0:
+        save(output.out, model, spec=spec, training=finite(record))
+        kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
+    raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}")
+
+
+def origin() -> dict[str, Any]:
+    """With what a model was made, and when, for its file."""
+    return {
+        "versions": {
+            "pushforward": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
