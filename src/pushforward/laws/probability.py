@@ -51,7 +51,7 @@ def law_contribution_varies(case: Case) -> None:
 
 
 def law_context_matters(case: Case) -> None:
-    """Another context gives another density, and every coordinate of a conditional flow feels it."""
+    """Another context gives another density; every coordinate of a conditional flow feels it, and so does every layer."""
     node, x, c = example(case)
     if c is None:
         raise NotApplicable("no context")
@@ -62,6 +62,11 @@ def law_context_matters(case: Case) -> None:
     elif isinstance(node, Transform):
         moved = (node(x, c)[0] - node(x, other)[0]).abs().amax(0).flatten().detach()
         require(bool((moved > 1e-9).any()), "the image does not change with the context")
+    for layer, v, given in layers_with_data(case) if isinstance(node, Flow) else []:
+        if given is None or layer.exactness:
+            continue
+        pairs = zip(layer(v, given), layer(v, given + 1.0), strict=True)
+        require(not all(torch.equal(*pair) for pair in pairs), f"{_name(layer)}: neither z nor dlogp feels the context")
     if isinstance(node, Flow) and not node.space.discrete:
         z = draw(node.base, "space", len(x), torch.float64)
         moved = (node.decode(z, c) - node.decode(z, other)).abs().amax(0).flatten().detach()
@@ -70,6 +75,40 @@ def law_context_matters(case: Case) -> None:
                 float(moved.min()) > 1e-9,
                 f"coordinates {(moved <= 1e-9).nonzero().flatten().tolist()} ignore the context",
             )
+
+
+@torch.no_grad()
+def law_codes(case: Case) -> None:
+    """An event taken apart into codes is put together again; codes drawn from the bases make the samples of the same seed."""
+    node, x, c = example(case)
+    if not isinstance(node, Distribution):
+        raise NotApplicable("a layer")
+    rows = len(x)
+
+    def fresh(base: Distribution, context: Tensor | None) -> Tensor:
+        return base._sample(rows, context)[0]
+
+    torch.manual_seed(6)
+    drawn = node._sample(rows, c)[0]
+    torch.manual_seed(6)
+    require_close(
+        node._put_together(fresh, c), drawn, 1e-10, "samples, and events put together from codes of the bases"
+    )
+    codes = node._take_apart(x, c)
+    again = []
+    for _ in range(2):
+        left = list(codes)
+
+        def given(base: Distribution, context: Tensor | None, left: list[Tensor] = left) -> Tensor:
+            require(left, f"the event was taken apart into {len(codes)} codes only")
+            code = left.pop()
+            require(tuple(code.shape) == (rows, *base.space.shape), f"a code of shape {tuple(code.shape)}")
+            return code
+
+        again.append(node._put_together(given, c))
+        require(not left, f"{len(left)} of {len(codes)} codes were not asked for")
+    if torch.equal(*again):  # a decoder draws
+        require_close(again[0], x, 1e-6, "an event put together from its codes, and itself")
 
 
 def law_sandwich(case: Case) -> None:
@@ -193,19 +232,20 @@ def grid(space: Space) -> tuple[Tensor, Tensor]:
     return x, w
 
 
-def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | None) -> Tensor:
-    """E[exp log_prob] times the weight at every point, the mean over repeats where log_prob is random."""
+def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    """E[exp log_prob] times the weight at every point, and the variance of that: a mean of repeats where log_prob is random."""
     repeats = 1
     if Exactness.NOISY in dist.exactness:
         repeats = max(1, min(4000, 200_000 // max(len(x), 1)))
-    total = torch.zeros(len(x), dtype=torch.float64)
+    total, variance = (torch.zeros(len(x), dtype=torch.float64) for _ in range(2))
     with torch.no_grad():
         for start in range(0, len(x), 100_000):
             piece = x[start : start + 100_000].repeat_interleave(repeats, 0)
             c = None if context is None else context.expand(len(piece), *context.shape[1:])
-            p = dist.log_prob(piece, c).exp().double()
-            total[start : start + 100_000] = p.reshape(-1, repeats).mean(1)
-    return total * weights
+            p = dist.log_prob(piece, c).exp().double().reshape(-1, repeats)
+            total[start : start + 100_000] = p.mean(1)
+            variance[start : start + 100_000] = p.var(1, unbiased=False) / repeats
+    return total * weights, variance * weights.square()
 
 
 def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
@@ -233,8 +273,10 @@ def law_total_mass(case: Case) -> None:
     for dist, x, weights in _covered(case):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(4)
-            total = float(masses(dist, x, weights, draw_context(dist, 1, torch.float64)).sum())
-        tolerance = 0.05 if Exactness.NOISY in dist.exactness else 2e-3
+            mass, variance = masses(dist, x, weights, draw_context(dist, 1, torch.float64))
+        total, error = float(mass.sum()), math.sqrt(float(variance.sum()))
+        tolerance = max(0.05, 4 * error) if Exactness.NOISY in dist.exactness else 2e-3
+        require(error < 0.2, f"{_name(dist)} on {dist.space}: the total mass is known to {error:.2f} only")
         require(abs(total - 1) < tolerance, f"{_name(dist)} on {dist.space}: total mass {total:.5f}")
 
 
@@ -245,13 +287,15 @@ def law_samples_follow_density(case: Case) -> None:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(5)
             c = draw_context(dist, 1, torch.float64)
-            mass = masses(dist, x, weights, c)
+            mass, variance = masses(dist, x, weights, c)
             s = dist.sample(n, None if c is None else c[0])
-        cells = _cells(s.flatten(1).double(), x.flatten(1).double(), mass)
-        expected, counts = cells[0] * n, cells[1]
+        share, uncertain, counts = _cells(s.flatten(1).double(), x.flatten(1).double(), mass, variance)
+        expected = share * n
         if Exactness.NOISY in dist.exactness:  # the masses are estimates themselves
-            worst = float((counts - expected).abs().max()) / n
-            require(worst < 0.05, f"{_name(dist)}: a cell's share of samples is off by {worst:.3f}")
+            off = (counts / n - share).abs()
+            worst = float(off.max())
+            within = off < (4 * uncertain.sqrt()).clamp_min(0.05)
+            require(bool(within.all()), f"{_name(dist)}: a cell's share of samples is off by {worst:.3f}")
             continue
         keep = expected > 5
         rest_e, rest_c = float(expected[~keep].sum()), float(counts[~keep].sum())
@@ -267,8 +311,8 @@ def law_samples_follow_density(case: Case) -> None:
         )
 
 
-def _cells(samples: Tensor, points: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
-    """Expected mass and sample counts in the product of the marginals' sixths."""
+def _cells(samples: Tensor, points: Tensor, mass: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Expected mass, its variance and sample counts in the product of the marginals' sixths."""
     index_points = torch.zeros(len(points), dtype=torch.long)
     index_samples = torch.zeros(len(samples), dtype=torch.long)
     for j in range(points.shape[1]):
@@ -285,7 +329,8 @@ def _cells(samples: Tensor, points: Tensor, mass: Tensor) -> tuple[Tensor, Tenso
         index_points = index_points * 7 + torch.bucketize(points[:, j].contiguous(), cut)
         index_samples = index_samples * 7 + torch.bucketize(samples[:, j].contiguous(), cut)
     size = 7 ** points.shape[1]
-    return torch.bincount(index_points, mass, size), torch.bincount(index_samples, minlength=size).double()
+    counts = torch.bincount(index_samples, minlength=size).double()
+    return torch.bincount(index_points, mass, size), torch.bincount(index_points, variance, size), counts
 
 
 __all__ = ["LawBroken", "grid", "masses"]
