@@ -23,8 +23,8 @@ KEPT = HERE / "results" / "digits.json"
 """What was found for each model, so that one can be run again without the others."""
 SHAPE = {"shape": (1, 8, 8), "levels": LEVELS}
 ONE_SIDED = {"preprocess": "logit-one-sided"}
-FLOWPP = {"first": 2, "middle": 2, "last": 2, "hidden": 24, "blocks": 1, "components": 4, "dropout": 0.1}
-NOISE = {"noise_couplings": 4, "noise_blocks": 1, "noise_hidden": 32}
+FLOWPP = {"first": 2, "middle": 1, "last": 0, "hidden": 24, "blocks": 1, "components": 2}
+NOISE = {"noise_couplings": 2, "noise_blocks": 1, "noise_hidden": 24}
 MODELS: dict[str, tuple[type[Spec], dict[str, Any], dict[str, Any]]] = {
     "NICE": (systems.ImageNICE, {"hidden": (256, 256), "dropout": 0.2}, {"epochs": 300, "lr": 1e-3}),
     "RealNVP": (systems.ImageRealNVP, {"hidden": 24, "blocks": 1}, {"epochs": 100}),
@@ -32,8 +32,8 @@ MODELS: dict[str, tuple[type[Spec], dict[str, Any], dict[str, Any]]] = {
     "spline flow": (systems.ImageNSF, {"steps": 4, "hidden": 24, **ONE_SIDED}, {"epochs": 80}),
     "TarFlow": (systems.TarFlow, {"dropout": 0.1, **ONE_SIDED}, {"epochs": 90, "lr": 3e-3}),
     "Jet": (systems.Jet, {"hidden": 48, "dropout": 0.1, **ONE_SIDED}, {"epochs": 80, "lr": 3e-3}),
-    "Flow++, uniform noise": (systems.FlowPP, {**FLOWPP, "dequantise": "uniform"}, {"epochs": 80}),
-    "Flow++": (systems.FlowPP, {**FLOWPP, **NOISE}, {"epochs": 80}),
+    "Flow++, uniform noise": (systems.FlowPP, {**FLOWPP, "dequantise": "uniform"}, {"epochs": 100}),
+    "Flow++": (systems.FlowPP, {**FLOWPP, **NOISE}, {"epochs": 100}),
 }
 """System, its arguments, how it is trained."""
 

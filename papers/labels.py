@@ -51,12 +51,17 @@ def main() -> None:
     torch.manual_seed(0)
     grid = draw(model, 100, one_hot(parts[0])[:1].new_tensor(np.eye(10)[np.tile(np.arange(10), 10)]), temperature=0.8)
     write_images(HERE / "results" / "labels.png", grid.numpy().astype(np.uint8), LEVELS, columns=10)
-    head = ["bits/dim, at most", "classified by the flow", *(f"samples, temperature {t:g}" for t in TEMPERATURES)]
+    head = [
+        "model",
+        "bits/dim, at most",
+        "classified by the flow",
+        *(f"samples, temperature {t:g}" for t in TEMPERATURES),
+    ]
     body = (
         f"Test digits, {options.seeds} seeds, mean ± deviation: bits per dimension given the label; share of test digits whose label "
         f"is the one of largest likelihood; share of 1000 samples on which the classifier (right on {real:.3f} of the real test "
         "digits) says the label asked for.\n\n"
-        + table(head, [[mean_and_spread(list(c)) for c in zip(*found, strict=True)]])
+        + table(head, [["RealNVP", *(mean_and_spread(list(c)) for c in zip(*found, strict=True))]])
         + "\n\n![samples by class](results/labels.png)"
     )
     write("labels", "Digits by class", body, started)
