@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import torch
-from common import HERE, data, table, write
+from common import data, table, write
 from sklearn.linear_model import LogisticRegression
 
 import pushforward as pf
@@ -25,10 +25,11 @@ STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 
 
 def main() -> None:
-    """Print the table, and draw the strips."""
+    """Print the table, and draw the strips where they are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--size", type=int, default=32, choices=(16, 32, 64), help="faces are averaged down to it")
+    parser.add_argument("--strips", help="a .png for strips of edited faces; not kept here, as they are of real people")
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
@@ -66,13 +67,13 @@ def main() -> None:
         rows.append([f"{strength:g}", f"{probability:.3f}", f"{change:.3f}"])
         strips.append(moved[:8])
     pictures = torch.stack(strips, 1).flatten(0, 1).numpy().astype(np.uint8)
-    write_images(HERE / "results" / "faces.png", pictures, 32, columns=len(STRENGTHS))
+    if options.strips:
+        write_images(options.strips, pictures, 32, columns=len(STRENGTHS))
     bits = bits_per_dimension(model, some)
     body = (
         f"Faces averaged to {options.size} x {options.size} and 32 levels; additive Glow, {options.minutes:g} minutes of training "
         f"({bits}). The classifier is right on {accuracy:.3f} of the test faces; distances are shares of the range of brightness.\n\n"
         + table(["strength", "mean probability of a smile", "distance to the face"], rows)
-        + "\n\n![each row a test face, strength from left to right](results/faces.png)"
     )
     write("faces", "Smiles", body, started)
 
