@@ -168,6 +168,35 @@ def test_bad_files(tmp_path):
     sentence(error, "'when'", "Date", "d.parquet")
 
 
+def test_numpy_files_with_damaged_headers(tmp_path):
+    np.savez(tmp_path / "w.npz", x=np.arange(40.0))
+    np.save(tmp_path / "w.npy", np.arange(40.0))
+    packed, plain = ((tmp_path / name).read_bytes() for name in ("w.npz", "w.npy"))
+    member, entry = packed.index(b"PK\x03\x04"), packed.index(b"PK\x01\x02")
+
+    def changed(flag, method):
+        """The archive with other flags, or another way of compression, in both of its headers."""
+        content = bytearray(packed)
+        for start in (member + 6, entry + 8):
+            content[start] |= flag
+            content[start + 2] |= method
+        return bytes(content)
+
+    damaged = {
+        ".npy": [
+            plain.replace(b"(40,)", b"(40,("),
+            plain.replace(b"'<f8'", b"'<q8'"),
+            plain.replace(b"(40,)", b"(-4,)"),
+        ],
+        ".npz": [changed(1, 0), changed(0, 99), packed.replace(b"(40,)", b"(40,(")],
+    }
+    for suffix, contents in damaged.items():
+        for content in contents:
+            with pytest.raises(FileError) as error:
+                read(tmp_path, content, suffix)
+            sentence(error, f"table{suffix}", "damaged or truncated")
+
+
 def test_unwritable_paths_lose_nothing(tmp_path):
     (tmp_path / "file").write_text("kept")
     (tmp_path / "folder.csv").mkdir()

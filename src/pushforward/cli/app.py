@@ -65,7 +65,7 @@ def fit(
 
     Args:
         source: table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input. Pictures: a
-            folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10.
+            folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
         output: see `OutputOptions`.
         system: see `SystemOptions`.
         columns: see `TableOptions`.
@@ -73,9 +73,9 @@ def fit(
         training: see `TrainOptions`.
         machine: see `MachineOptions`.
     """
-    from .kinds import pictures_in
+    from .kinds import fits_pictures
 
-    if pictures_in(source):
+    if fits_pictures(source):
         from .image_fitting import fit_images
 
         return fit_images(source, output, system, columns, images, training, machine)
@@ -113,10 +113,10 @@ def score(
         json: print the summary as one JSON object.
         machine: see `MachineOptions`.
     """
-    from .kinds import models_pictures
+    from .kinds import asks_pictures
 
-    if models_pictures(model):
-        from .pictures import score_pictures
+    if asks_pictures(model, table):
+        from .image_scoring import score_pictures
 
         if drop:
             raise UsageError("--drop is for the columns of tables; leave it out for pictures")
@@ -143,17 +143,17 @@ def sample(
     Args:
         model: written by `fit`.
         rows: how many; 1000 by default, 64 pictures.
-        out: table to write, its type by its suffix, - for CSV on standard output; .png for a grid of pictures, .npy or .npz for
-            their array.
+        out: table to write, its type by its suffix, - for CSV on standard output; of pictures .png for a grid, .npy or
+            .npz for the array.
         temperature: of pictures: what the latent codes are multiplied by.
         label: class of the pictures, by number or name; all in turn by default.
-        nearest: pictures of which the nearest is shown under each sample.
+        nearest: pictures, of whose training part the nearest one is shown under each sample.
         machine: see `MachineOptions`.
     """
     from .kinds import models_pictures
 
     if models_pictures(model):
-        from .pictures import sample_pictures
+        from .image_drawing import sample_pictures
 
         return sample_pictures(model, rows, out, temperature, label, nearest, machine)
     if temperature != 1 or label is not None or nearest is not None:
@@ -190,7 +190,7 @@ def interpolate(
         label: class of the pictures, for a model by class.
         machine: see `MachineOptions`.
     """
-    from .pictures import interpolate_pictures
+    from .image_drawing import interpolate_pictures
 
     return interpolate_pictures(model, a, b, steps, out, label, machine, linear=linear)
 
@@ -213,14 +213,14 @@ def edit(
     Args:
         model: of pictures, written by `fit`.
         source: pictures with attributes; the training part gives the direction, pictures of the test part are moved.
-        attribute: NAME of one that is 0 or 1, or NAME=VALUE.
+        attribute: NAME of one with two values, of which the higher is meant, or NAME=VALUE.
         strength: LOW..HIGH, multiples of the direction.
         steps: strengths between them, both included: the columns of the grid.
         rows: pictures to move: the rows of the grid.
         out: .png for the grid, .npy or .npz for the array.
         machine: see `MachineOptions`.
     """
-    from .pictures import edit_pictures
+    from .image_drawing import edit_pictures
 
     return edit_pictures(model, source, attribute, strength, steps, rows, out, machine)
 
@@ -248,7 +248,7 @@ def resample(
         out: .png for the grid, .npy or .npz for the array.
         machine: see `MachineOptions`.
     """
-    from .pictures import resample_pictures
+    from .image_drawing import resample_pictures
 
     return resample_pictures(model, source, keep, rows, columns, out, machine)
 
@@ -278,6 +278,9 @@ def report(
         json: print the summary as one JSON object.
         machine: see `MachineOptions`.
     """
+    from .kinds import refuse_pictures
+
+    refuse_pictures(model, "report", "score, and look at samples with sample")
     from .reporting import report_table
 
     return report_table(model, table, out, drop, title, machine, baselines=baselines, json=json)

@@ -51,7 +51,8 @@ def inspect_model(path: str, *, json: bool) -> int:
 def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, Any]) -> list[tuple[str, str]]:
     name = spec.get("system", "")
     known = Spec.registry.get(name)
-    arguments = ", ".join(f"{key}={_short(value)}" for key, value in spec.items() if key != "system")
+    # An empty list is an argument that was not given.
+    arguments = ", ".join(f"{k}={_short(v)}" for k, v in spec.items() if k != "system" and v not in ([], ()))
     facts = [("system", f"{name}: {known.paper}" if known else name or "labels only")]
     facts += [("arguments", line) for line in textwrap.wrap(arguments, 100)]
     data, split = training.get("data", {}), training.get("split", {})

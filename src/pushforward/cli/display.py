@@ -15,6 +15,8 @@ MEANING = {
     "~": "an estimate, close to the log-likelihood but not exact",
 }
 """Of the symbols of `Exactness`."""
+BITS_MEANING = {"=": "exact", "<=": "an upper bound", ">=": "a lower bound", "~": "an estimate"}
+"""Of the symbols of `Bits`."""
 
 
 def tell(text: str, *, quiet: bool = False) -> None:

@@ -62,8 +62,11 @@ class Holdout:
     seed: int
     digest: str = ""
 
-    def parts(self) -> Parts:
+    def parts(self, what: str = "rows") -> Parts:
         """The rows of each part.
+
+        Args:
+            what: they are, for the message.
 
         Raises:
             DataError: there are too few.
@@ -73,8 +76,8 @@ class Holdout:
             train, validation = (part.numpy() for part in split_rows(len(rest), self.validation, self.seed))
         except DataError:
             raise DataError(
-                f"expected at least 2 rows to train on, got {self.rows} rows with --test {self.test:g} and "
-                f"--validation {self.validation:g} taken away; give more rows, or smaller parts (0 for none)"
+                f"expected at least 2 {what} to train on, got {self.rows} {what} with --test {self.test:g} and "
+                f"--validation {self.validation:g} taken away; give more {what}, or smaller parts (0 for none)"
             ) from None
         return Parts(rest[train], rest[validation], test)
 

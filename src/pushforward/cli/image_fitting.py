@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,18 +13,23 @@ from torch import Tensor
 
 from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Distribution, Spec, spec_from_dict
-from ..data import ImageSet, read_images, write_images
-from ..errors import DataError, FileError, SpecError, suggestion
+from ..data import ImageSet
+from ..errors import DataError, FileError, FlowError, SpecError, suggestion
 from ..inference import bits_per_dimension, draw
 from ..objectives import Flipped, NegativeLogLikelihood
 from ..serialize import save
 from ..systems.images import ImageSpec
-from ..training import TrainConfig, split_rows
-from ..training.distributed import leave, process_rank
+from ..training import TrainConfig
+from ..training.checkpoint import load_checkpoint
+from ..training.config import batches_in
+from ..training.distributed import leave, process_rank, world_size
 from ..training.rng import isolated
 from .display import finite, print_json, tell
+from .files import require_writable
+from .holdout import Holdout
 from .models import start
 from .options import ImageOptions, MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
+from .pictures import advised, describe, grid_columns, read_pictures, require_pillow, write_samples
 from .problems import Interrupted, UsageError
 from .runs import checked_paths, find_checkpoint, origin, save_interrupted, system_arguments, train_model
 from .summary import bits_text, training_text
@@ -34,10 +38,14 @@ from .values import part
 IMAGE_FLOW = "glow"
 """System of pictures when none is named."""
 BATCH = 64
+LONG, LONG_EMA = 10_000, 0.999
+"""Steps from which the weights are averaged over longer by default, and the decay that does it."""
 WATCHED = 1000
 """Validation pictures that are looked at after each epoch, at most."""
 SHOWN = 64
 """Samples in a grid."""
+MOST_CLASSES = 1000
+"""That a label may have: it is given as a vector of so many numbers with every picture."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +57,7 @@ class _Job:
     test: ImageSet | None
     label: str | None
     classes: int
+    holdout: Holdout
 
     def rows(self, part: ImageSet) -> Tensor:
         return torch.as_tensor(part.images, dtype=torch.float32)
@@ -82,12 +91,12 @@ def fit_images(
     if columns.kind or columns.bounds or columns.drop:
         raise UsageError("--kind, --bounds and --drop are for the columns of tables; leave them out for pictures")
     checkpoint = checked_paths(source, output) if first else find_checkpoint(output)
-    grids = _grid_folder(images.grids)
+    _require_folder(images.grids, training, [output.out, output.metrics, str(checkpoint.path)])
     device = start(machine, shared=True)
     job = _prepare(source, images, columns, machine.seed)
     spec = _spec(name, arguments, job)
-    config = _config(training, machine, len(job.train))
-    with isolated(torch.device("cpu"), machine.seed):
+    config = _config(training, machine, output.resume, len(job.train))
+    with advised(source), isolated(torch.device("cpu"), machine.seed):
         model = spec.build().to(device)
     _announce(source, job, spec, model, machine)
     result = train_model(
@@ -100,10 +109,15 @@ def fit_images(
         validation=_watched(job, machine.seed),
         config=config,
         objective=Flipped(NegativeLogLikelihood(model)) if images.flips else None,
-        callbacks=[] if grids is None or not first else [_grids(model, job, grids, machine)],
+        callbacks=[_grids(model, job, images.grids, machine)] if images.grids is not None and first else [],
     )
     leave()
-    record = {**result.to_dict(), "data": _data_record(source, job), "split": {"seed": machine.seed}, **origin()}
+    record = {
+        **result.to_dict(),
+        "data": _data_record(source, images, job),
+        "split": job.holdout.to_dict(),
+        **origin(),
+    }
     if result.stopped == "interrupted":
         save_interrupted(model, spec, record, result, output, checkpoint)
     if not first:
@@ -112,15 +126,15 @@ def fit_images(
     if checkpoint.temporary:
         checkpoint.path.unlink(missing_ok=True)
     try:
-        record["scores"] = _scores(job, model, machine)
+        record["scores"] = _scores(job, model, output, machine)
         save(output.out, model, spec=spec, training=finite(record))
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted while scoring; the trained model is in {output.out}, without a score") from None
     if output.json:
         shown = {key: value for key, value in record.items() if key != "history"}
         print_json({"model": output.out, "system": spec.name, "spec": spec.to_dict(), **shown})
-    elif not machine.quiet and record["scores"]:
-        print(f"\n{bits_text(spec.name, record['scores'])}")
+    elif not machine.quiet:
+        print(f"\n{bits_text(spec.name, record['scores'])}" if record["scores"] else "\nno pictures were held out")
     tell(f"\ntraining: {training_text(record)}\nwrote {output.out}", quiet=machine.quiet)
     return 0
 
@@ -147,35 +161,57 @@ def _with_preset(system: SystemOptions, name: str) -> SystemOptions:
     return dataclasses.replace(system, preset="small") if has else system
 
 
-def _grid_folder(path: str | None) -> Path | None:
-    if path is None:
-        return None
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise FileError(f"{path} cannot be used for --grids: it is a file; give a folder")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{path} cannot be made for --grids: {(error.strerror or str(error)).lower()}") from None
-    return folder
+def _require_folder(grids: str | None, training: TrainOptions, files: Sequence[str | None]) -> None:
+    """Refuse a folder for grids that cannot be had; it is made when training begins."""
+    if grids is None:
+        return
+    if world_size() > 1 and training.parallel == "fsdp":
+        raise UsageError("--grids needs all weights in one process, which --parallel fsdp does not have; leave one out")
+    if os.path.realpath(grids) in [os.path.realpath(file) for file in files if file]:
+        raise UsageError(f"--grids {grids} is a file that this command writes; give another folder")
+    if os.path.exists(grids) and not os.path.isdir(grids):
+        raise FileError(f"{grids} cannot be used for --grids: it is a file; give a folder")
+    require_pillow("grid.png", "--grids")
+    require_writable(os.path.join(grids, "grid.png") if os.path.isdir(grids) else grids, "--grids")
 
 
 def _prepare(source: str, images: ImageOptions, options: TableOptions, seed: int) -> _Job:
     """Read the pictures and split those that have no parts: first the test pictures are drawn, then those for validation."""
-    found = read_images(source, size=images.image_size, levels=images.levels)
+    shares = {option: part(getattr(options, option), f"--{option}") for option in ("test", "validation")}
+    found = read_pictures(source, size=images.image_size, levels=images.levels)
     train, valid, test = found.train, found.valid, found.test
-    if len(train) < 4:
-        raise DataError(f"{source}: expected at least 4 pictures to learn from, got {len(train)}")
-    if test is None and (share := part(options.test, "--test")):
-        rest, held = split_rows(len(train), share, seed)
-        train, test = train.take(rest.numpy()), train.take(held.numpy())
-    if valid is None and (share := part(options.validation, "--validation")):
-        rest, held = split_rows(len(train), share, seed + 1)
-        train, valid = train.take(rest.numpy()), train.take(held.numpy())
-    classes = 0
-    if images.label is not None:
-        classes = max(p.labels(images.label)[1] for p in (train, valid, test) if p is not None)
-    return _Job(train, valid, test, images.label, classes)
+    if len(train) < 2:
+        raise DataError(f"{source}: expected at least 2 pictures to learn from, got {len(train)}")
+    label, classes = None, 0
+    if images.label is not False:
+        label = _label_name(train, images.label)
+        classes = max(p.labels(label)[1] for p in (train, valid, test) if p is not None)
+        if classes > MOST_CLASSES:
+            raise DataError(
+                f"{source}: expected at most {MOST_CLASSES:,} classes 0, 1, ... in the attribute {label!r}, "
+                f"got numbers up to {classes - 1:,}; number them anew"
+            )
+    holdout = Holdout(
+        len(train), shares["test"] if test is None else 0, shares["validation"] if valid is None else 0, seed
+    )
+    parts = holdout.parts("pictures")
+    if len(parts.test):
+        test = train.take(parts.test)
+    if len(parts.validation):
+        valid = train.take(parts.validation)
+    return _Job(train.take(parts.train), valid, test, label, classes, holdout)
+
+
+def _label_name(pictures: ImageSet, given: str | Literal[True]) -> str:
+    """The attribute that is asked for; of a bare --label the one called label, or the only one.
+
+    Raises:
+        DataError: there is none, or several.
+    """
+    if given is not True:
+        return given
+    pictures.labels()
+    return "label" if "label" in pictures.attributes else next(iter(pictures.attributes))
 
 
 def _spec(name: str, arguments: dict[str, Any], job: _Job) -> ImageSpec:
@@ -189,9 +225,18 @@ def _spec(name: str, arguments: dict[str, Any], job: _Job) -> ImageSpec:
     return spec
 
 
-def _config(training: TrainOptions, machine: MachineOptions, rows: int) -> TrainConfig:
+def _config(training: TrainOptions, machine: MachineOptions, resume: str | None, rows: int) -> TrainConfig:
     config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed, threads=machine.threads)
-    return config.replace(batch_size=min(BATCH, rows)) if config.batch_size is None else config
+    if config.batch_size is None:
+        config = config.replace(batch_size=min(BATCH, rows))
+    if training.ema != TrainOptions().ema:
+        return config
+    if resume is not None:
+        # The length may change on resume, and the average goes on as it was.
+        return config.replace(ema=load_checkpoint(resume)["config"]["ema"])
+    resolved = config.resolve(rows)
+    steps = (resolved.epochs or 1) * batches_in(rows, resolved.batch_size or 1)
+    return config.replace(ema=LONG_EMA) if min(steps, resolved.max_steps or steps) >= LONG else config
 
 
 def _watched(job: _Job, seed: int) -> tuple[Tensor, Tensor | None] | None:
@@ -204,59 +249,61 @@ def _watched(job: _Job, seed: int) -> tuple[Tensor, Tensor | None] | None:
 
 
 def _announce(source: str, job: _Job, spec: ImageSpec, model: Distribution, machine: MachineOptions) -> None:
-    channels, height, width = spec.shape
     counts = f"{len(job.train):,} to train"
     counts += f", {len(job.valid):,} to validate" if job.valid is not None else ""
     counts += f", {len(job.test):,} to test" if job.test is not None else ""
     given = f", by {job.label} ({job.classes} classes)" if job.label is not None else ""
-    kind = "grey" if channels == 1 else "colour"
-    tell(
-        f"{source}: {kind} pictures of {height} x {width}, {spec.levels} levels ({counts}){given}", quiet=machine.quiet
-    )
+    tell(f"{source}: {describe(spec.shape)}, {spec.levels} levels ({counts}){given}", quiet=machine.quiet)
     numbers = sum(p.numel() for p in model.parameters())
     tell(f"{spec.name}: {numbers:,} parameters, on {model.device.type}", quiet=machine.quiet)
 
 
-def _grids(model: Distribution, job: _Job, folder: Path, machine: MachineOptions) -> Callable[[dict[str, Any]], None]:
+def _grids(model: Distribution, job: _Job, folder: str, machine: MachineOptions) -> Callable[[dict[str, Any]], None]:
     """After each epoch a grid of samples in a folder, from the same random numbers."""
     context = None if job.label is None else torch.eye(job.classes)[torch.arange(SHOWN) % job.classes].to(model.device)
+    columns = grid_columns(job.classes)
 
     def write_grid(record: dict[str, Any]) -> None:
-        with isolated(model.device, machine.seed):
-            x = draw(model, SHOWN, context)
-        write_samples(folder / f"epoch-{record['epoch']:04d}.png", x, job.train.levels)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with isolated(model.device, machine.seed):
+                x = draw(model, SHOWN, context)
+            write_samples(
+                os.path.join(folder, f"epoch-{record['epoch']:04d}.png"), x, job.train.levels, columns=columns
+            )
+        except (FlowError, OSError) as error:
+            # A picture to look at is no reason to lose a run.
+            tell(f"no grid of epoch {record['epoch']}: {error}")
 
     return write_grid
 
 
-def write_samples(path: str | os.PathLike[str], x: Tensor, levels: int, **options: Any) -> None:
-    """Pictures of a model, (N, C, H, W) levels, as a grid or arrays."""
-    write_images(path, x.clamp(0, levels - 1).to(torch.uint8).cpu().numpy(), levels, **options)
-
-
-def _data_record(source: str, job: _Job) -> dict[str, Any]:
+def _data_record(source: str, images: ImageOptions, job: _Job) -> dict[str, Any]:
+    """What the other commands need to read pictures for this model, and `inspect` to tell of them."""
     counts = {name: len(p) for name in ("train", "valid", "test") if (p := getattr(job, name)) is not None}
     return {
         "name": os.path.basename(os.path.normpath(source)),
         "pictures": counts,
+        "image_size": images.image_size,
         "label": job.label,
         "classes": list(job.train.classes) if job.label == "label" else [],
     }
 
 
-def _scores(job: _Job, model: Distribution, machine: MachineOptions) -> dict[str, Any] | None:
+def _scores(job: _Job, model: Distribution, output: OutputOptions, machine: MachineOptions) -> dict[str, Any] | None:
     """Bits per dimension of the held-out pictures, beside those of independent pixels; None when none were held out."""
     held = job.test if job.test is not None else job.valid
     if held is None:
         return None
     bits = bits_per_dimension(model, job.rows(held), job.context(held), seed=machine.seed)
+    baselines = [
+        {"name": "independent pixels", "value": independent_bits(job.train, held)},
+        {"name": "uniform", "value": float(np.log2(job.train.levels))},
+    ]
     return {
         "rows": "test" if job.test is not None else "validation",
         **dataclasses.asdict(bits),
-        "baselines": [
-            {"name": "independent pixels", "value": independent_bits(job.train, held)},
-            {"name": "uniform", "value": float(np.log2(job.train.levels))},
-        ],
+        "baselines": baselines if output.baselines else [],
     }
 
 

@@ -9,17 +9,16 @@ from typing import Any
 
 from numpy.lib import format as npy
 
-PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from ..errors import DataError
 
 
 def pictures_in(source: str) -> bool:
     """Whether a source holds pictures: a named data set, a folder, a picture, or an array of at least three dimensions."""
     from ..data import DATASETS
+    from ..data.pictures import SUFFIXES as PICTURES
 
-    if source in DATASETS or os.path.isdir(source):
-        return True
     suffix = Path(source).suffix.lower()
-    if suffix in PICTURE_FILES:
+    if source in DATASETS or os.path.isdir(source) or suffix in PICTURES:
         return True
     try:
         if suffix == ".npy":
@@ -28,10 +27,17 @@ def pictures_in(source: str) -> bool:
         if suffix == ".npz":
             with zipfile.ZipFile(source) as archive:
                 return any(_member_dimensions(archive, name) >= 3 for name in archive.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        # Whoever reads the file as a table has a sentence for it.
+    except Exception:  # damaged headers lead to what they please; who reads the file as a table has a sentence for it
         return False
     return False
+
+
+def fits_pictures(source: str) -> bool:
+    """Whether `fit` is about pictures; a name of no file and unlike a table's is taken for a misspelt data set's."""
+    from ..data.formats import SUFFIXES
+
+    unknown = source != "-" and Path(source).suffix.lower() not in SUFFIXES and not os.path.exists(source)
+    return unknown or pictures_in(source)
 
 
 def _member_dimensions(archive: zipfile.ZipFile, name: str) -> int:
@@ -58,3 +64,28 @@ def models_pictures(path: str) -> bool:
 
     system = Spec.registry.get(str((inspect_file(path)["spec"] or {}).get("system")))
     return system is not None and issubclass(system, ImageSpec)
+
+
+def asks_pictures(model: str, source: str) -> bool:
+    """The same for a model and the source it is asked about.
+
+    Raises:
+        FileError: the model file is none.
+        DataError: the model is one of a table, and the source holds pictures.
+    """
+    if models_pictures(model):
+        return True
+    if pictures_in(source):
+        raise DataError(f"expected a table for {model}, a model of one, got pictures in {source}")
+    return False
+
+
+def refuse_pictures(model: str, command: str, instead: str) -> None:
+    """Refuse a model of pictures in a command that is for tables.
+
+    Raises:
+        FileError: the model file is none.
+        DataError: it is one of pictures.
+    """
+    if models_pictures(model):
+        raise DataError(f"{command} is for models of tables, and {model} is one of pictures; use {instead}")

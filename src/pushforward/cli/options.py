@@ -79,14 +79,14 @@ class ImageOptions:
     Args:
         image_size: height and width that they are cropped and resized to; by default all must have one size already.
         levels: values that a pixel can take, 0 ... levels - 1; by default those of the data set, or 256.
-        label: attribute of the pictures that the model is conditional on, such as label.
+        label: make a model by class: of an attribute of the pictures by its NAME, without one of their label.
         flips: whether to mirror half of the pictures, left to right, while training.
         grids: folder for a grid of samples after each epoch.
     """
 
     image_size: Positive | None = None
     levels: Positive | None = None
-    label: str | None = None
+    label: Annotated[bool | str, Parameter(negative=())] = False
     flips: Annotated[bool, Parameter(negative=())] = False
     grids: str | None = None
 
@@ -120,7 +120,7 @@ class TrainOptions:
 
     Args:
         epochs: at most this many passes over the training rows; by default about 20000 steps.
-        batch_size: rows in a step; by default about 2 sqrt(rows), 64 to 1024.
+        batch_size: rows in a step; by default about 2 sqrt(rows), 64 to 1024; 64 pictures.
         lr: learning rate after the warm-up.
         weight_decay: of AdamW, decoupled.
         schedule: of the learning rate: lowered when the validation score stalls, to zero over the run, or not at all.
@@ -129,7 +129,8 @@ class TrainOptions:
         warmup: steps over which the rate rises from zero; by default an epoch, at most 200.
         patience: epochs without a better validation score before training stops; by default about 2000 steps; 0 for never.
         clip: largest norm of the gradient; 0 for no limit.
-        ema: decay of the moving average of the weights that is kept instead of the last ones; 0 for none.
+        ema: decay of the moving average of the weights that is kept instead of the last ones; 0 for none; for pictures 0.999
+            by default from 10000 steps.
         initialise: whether data-dependent starting values are set first.
         compile: whether to compile the objective: a longer wait for the first step, then faster steps; needs a C++ compiler.
         autocast: bf16 or fp16 for the products in the networks while training; log-likelihoods stay in single precision.

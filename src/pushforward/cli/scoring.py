@@ -38,14 +38,8 @@ def score_table(
     Raises:
         FlowError: see the package for the exit codes.
     """
-    if top < 0:
-        raise UsageError(f"expected --top to be a number of rows from 0, got {top}")
-    if json and out == "-":
-        raise UsageError("--json and --out - both want the standard output; give --out a file")
     target = "-" if out is None and top == 0 and not json else out
-    if target is not None:
-        require_table_suffix(target, "--out")
-        require_writable(target, "--out", [model_path, table_path])
+    require_score_options(target, top, [model_path, table_path], json=json)
     loaded = open_model(model_path, start(machine))
     table = loaded.read(table_path, drop)
     log_prob = row_scores(loaded.model, loaded.schema.encode(table), machine.seed, samples)
@@ -61,6 +55,22 @@ def score_table(
     elif target not in (None, "-"):
         tell(f"wrote {target}", quiet=machine.quiet)
     return 0
+
+
+def require_score_options(out: str | None, top: int, inputs: Sequence[str], *, json: bool) -> None:
+    """Refuse options of `score` that do not make sense, and an output that cannot be written.
+
+    Raises:
+        UsageError: naming the option.
+        FileError: the output cannot be written.
+    """
+    if top < 0:
+        raise UsageError(f"expected --top to be a number from 0, got {top}")
+    if json and out == "-":
+        raise UsageError("--json and --out - both want the standard output; give --out a file")
+    if out is not None:
+        require_table_suffix(out, "--out")
+        require_writable(out, "--out", inputs)
 
 
 def least_likely_text(table: Table, log_prob: Array, rows: Array, width: int) -> str:

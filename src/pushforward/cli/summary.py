@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .display import MEANING, aligned, duration, estimate, joined
+from .display import BITS_MEANING, MEANING, aligned, duration, estimate, joined
 
 _ENDINGS = {
     "converged": "all epochs done",
@@ -15,6 +15,7 @@ _ENDINGS = {
     "interrupted": "interrupted",
     "nonfinite": "the loss was no longer finite",
 }
+_PICTURES = {"test": "test pictures", "validation": "validation pictures, which also chose when to stop,"}
 _ROWS = {"test": "test rows", "validation": "validation rows, which also chose when to stop", "all": "rows"}
 
 
@@ -64,13 +65,16 @@ def training_text(training: Mapping[str, Any]) -> str:
 def bits_text(system: str, scores: Mapping[str, Any]) -> str:
     """Bits per dimension of held-out pictures beside the baselines', as a table with a line on what they mean."""
     value, error = estimate(scores["value"], scores["error"])
-    rows = [["", "", "", "bits/dim"], [system, scores["symbol"], value, error]]
-    rows += [[entry["name"], "=", f"{entry['value']:.3f}", ""] for entry in scores["baselines"]]
-    which = {"test": "test pictures", "validation": "validation pictures, which also chose when to stop"}[
-        scores["rows"]
+    rows = [["", "", "bits/dim", ""], [system, scores["symbol"], value, error]]
+    rows += [[entry["name"], "=", f"{entry['value']:.4f}", ""] for entry in scores["baselines"]]
+    lines = [
+        f"bits per dimension of {scores['events']:,} {_PICTURES[scores['rows']]} ± standard error, lower is better",
+        "",
+        aligned(rows, right=(2,)),
+        "",
     ]
-    draws = f"{scores['samples']} draws of noise each" if scores["samples"] > 1 else "one draw of noise each"
-    lines = [f"bits per dimension of {scores['events']:,} {which}, lower is better", "", aligned(rows, right=(2,)), ""]
-    if scores["symbol"] == "<=":
-        lines.append(f"  <= is an upper bound, from {draws}; score --samples averages several, which is tighter")
+    text = f"  {scores['symbol']} is {BITS_MEANING[scores['symbol']]}"
+    lines.append(text + (", from one draw of noise; score --samples tightens it" if scores["symbol"] == "<=" else ""))
+    if scores["impossible"]:
+        lines.append(f"  {scores['impossible']:,} pictures of probability zero are left out")
     return "\n".join(lines)

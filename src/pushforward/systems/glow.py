@@ -25,7 +25,7 @@ from ..transforms import (
 )
 from .images import ImageSpec, factor_out, law_cases, top_prior
 
-Mixing = Literal["lu", "full", "orthogonal", "shuffle", "reverse"]
+Mixing = Literal["full", "lu", "orthogonal", "shuffle", "reverse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Glow(ImageSpec):
         steps: K of each scale.
         hidden: channels of the couplings' networks, 3 x 3, 1 x 1 and 3 x 3.
         coupling: "affine" or "additive"; the temperature of samples is exact for the latter.
-        mixing: 1 x 1 convolution in its "lu", "full" or "orthogonal" form, or, to compare, a fixed "shuffle" or "reverse".
+        mixing: 1 x 1 convolution in its "full", "lu" or "orthogonal" form, or, to compare, a fixed "shuffle" or "reverse".
     """
 
     name = "glow"
@@ -56,7 +56,7 @@ class Glow(ImageSpec):
     steps: int = 8
     hidden: int = 64
     coupling: Literal["affine", "additive"] = "affine"
-    mixing: Mixing = "lu"
+    mixing: Mixing = "full"
 
     def build(self) -> Flow:
         """The flow; couplings start as constant maps, the mixing as random rotations."""
@@ -86,7 +86,7 @@ class Glow(ImageSpec):
         """One scale; with a label; two scales with a picture; additive, and every way to mix."""
         yield from law_cases(cls, scales=1, steps=1, hidden=6)
         yield cls(shape=(2, 4, 4), levels=3, alpha=0.0, scales=2, steps=1, hidden=6, classes=2)
-        yield cls(shape=(1, 2, 2), levels=2, alpha=0.0, scales=1, steps=2, hidden=6, coupling="additive", mixing="full")
+        yield cls(shape=(1, 2, 2), levels=2, alpha=0.0, scales=1, steps=2, hidden=6, coupling="additive", mixing="lu")
 
 
 def mixing_layer(space: Real, mixing: Mixing, seed: int) -> Transform:
