@@ -65,7 +65,8 @@ def main() -> None:
         rows.append([name, f"{known[name]['parameters']:,}", one, many, f"{max(f[2] for f in found):.1g}"])
     body = (
         f"Test bits per dimension, at most, {options.seeds} seeds, mean ± deviation between them; and the largest error of a "
-        "round trip of the test pictures through the trained layers, in float32, on the scale of the logits.\n\n"
+        "round trip of the test pictures through the trained layers, in float32, on the scale of the logits. Rows can be run alone with "
+        "`--only`; the command and time below are those of the last run.\n\n"
         + table(["model", "parameters", "one draw of noise", "64 draws", "round trip"], rows)
     )
     write("digits", "Digits, 8 x 8", body, started)

@@ -1,6 +1,6 @@
-"""The command line: `pushforward fit | score | sample | report | inspect | systems | demo`.
+"""The command line: `pushforward fit | score | sample | interpolate | edit | resample | report | inspect | systems | demo`.
 
-Exit codes: 0; 1 when a table, a model or a file cannot be used; 2 when the command was not understood; 130 after Ctrl-C.
+Exit codes: 0; 1 when data, a model or a file cannot be used; 2 when the command was not understood; 130 after Ctrl-C.
 """
 
 from .main import main

@@ -163,8 +163,8 @@ def read_images(source: str | os.PathLike[str], *, size: int | None = None, leve
             - an .npy file with whole numbers (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1 or 3; if both of the
               last would do, the one whose pictures are square is meant, or else (N, H, W, C);
             - an .npz file with one such array, called x, images or data or the only one of three or four dimensions;
-              whole numbers (N,) beside it are attributes, `y` being "label"; names that begin with train_, valid_ and
-              test_ give a split.
+              whole numbers (N,) beside it are attributes, `y` being "label"; names that begin with `train_`, `valid_`
+              and `test_` give a split.
         size: crop the centre square of each picture and resize it (Lanczos) to size x size; without it all must have one
             size.
         levels: number of values that a pixel can take; by default the dataset's own, 2 for truth values, else 256.
