@@ -280,7 +280,7 @@ def test_no_step_of_glow_is_stored():
     kept = {}
     for layer, how in plan:
         kept.setdefault(layer.split()[-1].strip("()"), set()).add(how)
-    assert kept["ActNorm"] == kept["LU"] == kept["Coupling"] == kept["Squeeze"] == {"invert"}
+    assert kept["ActNorm"] == kept["Linear"] == kept["Coupling"] == kept["Squeeze"] == {"invert"}
     assert all("store" not in how for how in kept.values())
 
 
