@@ -30,7 +30,7 @@ SYSTEMS = [
     ("glow", "mnist", "pushforward", -2, "MNIST 8-bit bits/dim after equal steps", "normflows, in the table"),
     ("glow", "cifar", "Glow", 3, "CIFAR-10, 4000 pictures, bits/dim", "3.35, published, on all of it"),
     ("nsf-image", "digits", "spline flow", 2, "digits 8 x 8, bits/dim, at most", "2.207, categorical MADE; published on other images"),
-    ("flowpp", "digits", "Flow++ ", 2, "digits 8 x 8, bits/dim, at most", "its own version with uniform noise, in the table"),
+    ("flowpp", "digits", "Flow++", 2, "digits 8 x 8, bits/dim, at most", "its own version with uniform noise, in the table"),
     ("tarflow", "digits", "TarFlow", 2, "digits 8 x 8, bits/dim, at most", "2.207, categorical MADE; published on other images"),
     ("tarflow", "tokens", "token by token", 1, "drawing 64 tokens one after another, in density passes", "64, without keeping keys and values"),
     ("jet", "digits", "Jet", 2, "digits 8 x 8, bits/dim, at most", "2.207, categorical MADE; published on other images"),
@@ -46,11 +46,13 @@ SYSTEMS = [
 
 
 def cell(part: str, start: str, column: int) -> str:
-    """One cell of a part's table."""
-    for line in (HERE / "results" / f"{part}.md").read_text().splitlines():
-        cells = [text.strip() for text in line.strip("| ").split(" | ")]
-        if cells[0].startswith(start):
-            return cells[column].replace("**", "")
+    """One cell of a part's table, of the row of that name or, without one, the first that starts with it."""
+    lines = (HERE / "results" / f"{part}.md").read_text().splitlines()
+    rows = [[text.strip() for text in line.strip("| ").split(" | ")] for line in lines if line.startswith("| ")]
+    for fits in (str.__eq__, str.startswith):
+        for cells in rows:
+            if fits(cells[0], start):
+                return cells[column].replace("**", "")
     raise SystemExit(f"papers/results/{part}.md has no row that starts with {start!r}")
 
 

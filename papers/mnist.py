@@ -99,7 +99,6 @@ def learn(model: nn.Module, x: Tensor, valid: Tensor, steps: int, every: int) ->
             group["lr"] = 1e-3 * min(1.0, step / 50)
         optimiser.zero_grad()
         (-model(batch).mean() / PIXELS).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         seconds += time.perf_counter() - began
         if step % every == 0:
