@@ -56,12 +56,15 @@ def models_pictures(path: str) -> bool:
 
     Raises:
         FileError: it is no model file.
+        UsageError: torchrun started several processes; no command that asks this can be shared.
     """
     from .. import systems  # noqa: F401  (registers every system)
     from ..core import Spec
     from ..serialize import inspect_file
     from ..systems.images import ImageSpec
+    from .models import require_alone
 
+    require_alone()
     system = Spec.registry.get(str((inspect_file(path)["spec"] or {}).get("system")))
     return system is not None and issubclass(system, ImageSpec)
 

@@ -69,8 +69,8 @@ def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:
         SpecError: a GPU is asked for, and there is none.
         UsageError: torchrun started several processes of a command that one process does.
     """
-    if world_size() > 1 and not shared:
-        raise UsageError("only fit is shared among the processes of torchrun; start this command without it")
+    if not shared:
+        require_alone()
     torch.set_num_threads(machine.threads)
     available = torch.cuda.is_available()
     if machine.device == "cuda" and not available:
@@ -87,6 +87,16 @@ def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:
     device = torch.device("cuda", local_rank())
     torch.cuda.set_device(device)
     return device
+
+
+def require_alone() -> None:
+    """Refuse several processes of a command that one process does.
+
+    Raises:
+        UsageError: torchrun started several.
+    """
+    if world_size() > 1:
+        raise UsageError("only fit is shared among the processes of torchrun; start this command without it")
 
 
 def open_model(path: str, device: torch.device) -> LoadedTable:
