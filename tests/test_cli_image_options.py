@@ -61,7 +61,7 @@ def record(home, name):
 
 
 def chosen(rows=1200, resume=None, **options):
-    return image_fitting._config(TrainOptions(**options), MachineOptions(), resume, rows)
+    return image_fitting._config(TrainOptions(**options), MachineOptions(), resume, rows, pixels=64)
 
 
 def test_batches_and_averages_of_pictures():
@@ -73,6 +73,9 @@ def test_batches_and_averages_of_pictures():
     assert chosen(epochs=2).ema == chosen(max_steps=9999).ema == TrainOptions().ema
     assert chosen(max_steps=10_000).ema == 0.999
     assert chosen(ema=0.9).ema == 0.9
+    # the loss is a sum over pixels, and so is its gradient
+    assert chosen().clip == 64 * TrainOptions().clip
+    assert chosen(clip=3.0).clip == 3.0
 
 
 def test_a_run_that_goes_on_for_longer_keeps_its_average(home, tmp_path):

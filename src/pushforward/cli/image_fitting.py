@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -95,7 +96,7 @@ def fit_images(
     device = start(machine, shared=True)
     job = _prepare(source, images, columns, machine.seed)
     spec = _spec(name, arguments, job)
-    config = _config(training, machine, output.resume, len(job.train))
+    config = _config(training, machine, output.resume, len(job.train), math.prod(spec.shape))
     with advised(source), isolated(torch.device("cpu"), machine.seed):
         model = spec.build().to(device)
     _announce(source, job, spec, model, machine)
@@ -225,8 +226,11 @@ def _spec(name: str, arguments: dict[str, Any], job: _Job) -> ImageSpec:
     return spec
 
 
-def _config(training: TrainOptions, machine: MachineOptions, resume: str | None, rows: int) -> TrainConfig:
+def _config(training: TrainOptions, machine: MachineOptions, resume: str | None, rows: int, pixels: int) -> TrainConfig:
     config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed, threads=machine.threads)
+    if training.clip == TrainOptions().clip:
+        # The loss adds up the nats of all pixels, and so do gradients: a limit for tables would hold every step back.
+        config = config.replace(clip=config.clip * pixels)
     if config.batch_size is None:
         config = config.replace(batch_size=min(BATCH, rows))
     if training.ema != TrainOptions().ema:

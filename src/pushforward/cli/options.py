@@ -128,7 +128,7 @@ class TrainOptions:
         plateau_patience: epochs without progress before it does; by default a third of the patience.
         warmup: steps over which the rate rises from zero; by default an epoch, at most 200.
         patience: epochs without a better validation score before training stops; by default about 2000 steps; 0 for never.
-        clip: largest norm of the gradient; 0 for no limit.
+        clip: largest norm of the gradient; 0 for no limit. By default for pictures so much for each pixel.
         ema: decay of the moving average of the weights that is kept instead of the last ones; 0 for none; for pictures 0.999
             by default from 10000 steps.
         initialise: whether data-dependent starting values are set first.
