@@ -13,17 +13,16 @@ from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
 from ..data import Schema, Table, TableModel, digest, infer_schema, read_table, table_model
 from ..errors import DataError
-from ..serialize import save
 from ..systems.images import ImageSpec
 from ..training import FitResult, TrainConfig
 from ..training.distributed import leave, process_rank
 from ..training.rng import isolated
-from .display import finite, print_json, tell
+from .display import print_json, tell
 from .holdout import Holdout, Parts, fit_baselines, score_record
 from .models import row_scores, start, system_name, without
 from .options import MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
-from .problems import Interrupted, UsageError
-from .runs import checked_paths, find_checkpoint, origin, save_interrupted, system_arguments, train_model
+from .problems import UsageError
+from .runs import checked_paths, find_checkpoint, keep, origin, save_interrupted, system_arguments, train_model
 from .summary import score_text, training_text
 from .values import bounds, pairs, part
 
@@ -76,14 +75,7 @@ def fit_table(
         save_interrupted(model, None, record, result, output, checkpoint)
     if not first:
         return 0
-    save(output.out, model, spec=None, training=finite(record))
-    if checkpoint.temporary:
-        checkpoint.path.unlink(missing_ok=True)
-    try:
-        record["scores"] = _scores(job, model, output, machine)
-        save(output.out, model, spec=None, training=finite(record))
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted while scoring; the trained model is in {output.out}, without a score") from None
+    keep(model, None, record, output, checkpoint, lambda: _scores(job, model, output, machine))
     _conclude(model, record, output, machine)
     return 0
 

@@ -18,21 +18,20 @@ from ..data import ImageSet
 from ..errors import DataError, FileError, FlowError, SpecError, suggestion
 from ..inference import bits_per_dimension, draw
 from ..objectives import Flipped, NegativeLogLikelihood
-from ..serialize import save
 from ..systems.images import ImageSpec
 from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
 from ..training.distributed import leave, process_rank, world_size
 from ..training.rng import isolated
-from .display import finite, print_json, tell
+from .display import print_json, tell
 from .files import require_writable
 from .holdout import Holdout
 from .models import start
 from .options import ImageOptions, MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
 from .pictures import advised, describe, grid_columns, read_pictures, require_pillow, write_samples
-from .problems import Interrupted, UsageError
-from .runs import checked_paths, find_checkpoint, origin, save_interrupted, system_arguments, train_model
+from .problems import UsageError
+from .runs import checked_paths, find_checkpoint, keep, origin, save_interrupted, system_arguments, train_model
 from .summary import bits_text, training_text
 from .values import part
 
@@ -123,14 +122,7 @@ def fit_images(
         save_interrupted(model, spec, record, result, output, checkpoint)
     if not first:
         return 0
-    save(output.out, model, spec=spec, training=finite(record))
-    if checkpoint.temporary:
-        checkpoint.path.unlink(missing_ok=True)
-    try:
-        record["scores"] = _scores(job, model, output, machine)
-        save(output.out, model, spec=spec, training=finite(record))
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted while scoring; the trained model is in {output.out}, without a score") from None
+    keep(model, spec, record, output, checkpoint, lambda: _scores(job, model, output, machine))
     if output.json:
         shown = {key: value for key, value in record.items() if key != "history"}
         print_json({"model": output.out, "system": spec.name, "spec": spec.to_dict(), **shown})

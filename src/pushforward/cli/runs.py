@@ -7,6 +7,7 @@ import datetime
 import os
 import platform
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,30 @@ def save_interrupted(
         save(output.out, model, spec=spec, training=finite(record))
         kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
     raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}")
+
+
+def keep(
+    model: Distribution,
+    spec: Spec | None,
+    record: dict[str, Any],
+    output: OutputOptions,
+    checkpoint: Checkpoint,
+    score: Callable[[], dict[str, Any] | None],
+) -> None:
+    """Write a trained model at once, so that nothing after that can lose it, and again with its scores, added to the record.
+
+    Raises:
+        Interrupted: Ctrl-C while scoring.
+        FlowError: the file cannot be written, or the scores cannot be had.
+    """
+    save(output.out, model, spec=spec, training=finite(record))
+    if checkpoint.temporary:
+        checkpoint.path.unlink(missing_ok=True)
+    try:
+        record["scores"] = score()
+        save(output.out, model, spec=spec, training=finite(record))
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted while scoring; the trained model is in {output.out}, without a score") from None
 
 
 def origin() -> dict[str, Any]:
