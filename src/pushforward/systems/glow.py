@@ -19,11 +19,10 @@ from ..transforms import (
     Permutation,
     Scalar,
     Sigmoidal,
-    Squeeze,
     half_mask,
     random_order,
 )
-from .images import ImageSpec, factor_out, law_cases, top_prior
+from .images import ImageSpec, law_cases
 
 Mixing = Literal["full", "lu", "orthogonal", "shuffle", "reverse"]
 
@@ -60,16 +59,7 @@ class Glow(ImageSpec):
 
     def build(self) -> Flow:
         """The flow; couplings start as constant maps, the mixing as random rotations."""
-        self.require_divisible(2**self.scales, f"{self.scales} scales")
-        layers = self.front()
-        for scale in range(self.scales):
-            layers.append(Squeeze(layers[-1].z_space))
-            space = Real(layers[-1].z_space.shape)
-            for step in range(self.steps):
-                layers += self._step(space, seed=scale * self.steps + step)
-            if scale + 1 < self.scales:
-                layers.append(factor_out(space, self.given, learned=True))
-        return self.flow([*layers, top_prior(layers[-1].z_space, self.given)])
+        return self.multi_scale(self.scales, self.steps, self._step)
 
     def _step(self, space: Real, seed: int) -> list[Transform]:
         channels = space.shape[0]

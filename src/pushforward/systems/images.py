@@ -7,7 +7,7 @@ log-probability of whole pictures, with every constant inside, and bits per dime
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from ..core import Box, Chain, Distribution, Flow, Integers, Real, Space, Spec, 
 from ..distributions import Normal
 from ..errors import SpecError
 from ..networks import ConvNet
-from ..transforms import Affine, Centre, Dequantise, Elementwise, Logit, Slice
+from ..transforms import Affine, Centre, Dequantise, Elementwise, Logit, Slice, Squeeze
 
 Preprocess = Literal["logit", "logit-one-sided", "centre"]
 
@@ -113,6 +113,25 @@ class ImageSpec(Spec, register=False):
         if chain.context == Real((self.given_vector,)):
             embed = nn.Sequential(embed, nn.Flatten())
         return _channels_last(Flow(chain, base, embed=embed, context=Real(self.condition)))
+
+    def multi_scale(self, scales: int, steps: int, step: Callable[[Real, int], list[Transform]]) -> Flow:
+        """Glow's frame: per scale a squeeze and some steps; between scales half of the channels leave, with learned priors.
+
+        Args:
+            scales: how often the picture is squeezed.
+            steps: of each scale.
+            step: the layers of one, from their space and the step's number over all scales.
+        """
+        self.require_divisible(2**scales, f"{scales} scales")
+        layers = self.front()
+        for scale in range(scales):
+            layers.append(Squeeze(layers[-1].z_space))
+            space = Real(layers[-1].z_space.shape)
+            for i in range(steps):
+                layers += step(space, scale * steps + i)
+            if scale + 1 < scales:
+                layers.append(factor_out(space, self.given, learned=True))
+        return self.flow([*layers, top_prior(layers[-1].z_space, self.given)])
 
 
 def _channels_last(model: Flow) -> Flow:

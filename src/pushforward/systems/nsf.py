@@ -11,8 +11,8 @@ from ..core import Chain, Flow, Real, Spec, Transform
 from ..distributions import Normal
 from ..errors import SpecError
 from ..networks import MADE, MLP, ResNet
-from ..transforms import LU, ActNorm, Autoregressive, Coupling, RationalQuadratic, Squeeze, half_mask
-from .images import ImageSpec, factor_out, law_cases, top_prior
+from ..transforms import LU, ActNorm, Autoregressive, Coupling, RationalQuadratic, half_mask
+from .images import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,19 +122,16 @@ class ImageNSF(ImageSpec):
 
     def build(self) -> Flow:
         """The flow; splines start as the identity, the 1 x 1 convolutions as random rotations."""
-        self.require_divisible(2**self.scales, f"{self.scales} scales")
+        return self.multi_scale(self.scales, self.steps, self._step)
+
+    def _step(self, space: Real, number: int) -> list[Transform]:
         scalar = RationalQuadratic(self.bins, self.bound)
         network = partial(ResNet, hidden=self.hidden, blocks=self.blocks, dropout=self.dropout)
-        layers = self.front()
-        for scale in range(self.scales):
-            layers.append(Squeeze(layers[-1].z_space))
-            space = Real(layers[-1].z_space.shape)
-            for _ in range(self.steps):
-                layers += [ActNorm(space, channels=True), LU(space, rotation=True)]
-                layers.append(Coupling(scalar, space, half_mask(space.shape[0]), network, context=self.given))
-            if scale + 1 < self.scales:
-                layers.append(factor_out(space, self.given, learned=True))
-        return self.flow([*layers, top_prior(layers[-1].z_space, self.given)])
+        return [
+            ActNorm(space, channels=True),
+            LU(space, rotation=True),
+            Coupling(scalar, space, half_mask(space.shape[0]), network, context=self.given),
+        ]
 
     @classmethod
     def cases(cls) -> Iterator[ImageNSF]:
