@@ -13,7 +13,7 @@ from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
 from ..data import Column, Schema
 from ..serialize import inspect_file
-from ..systems.images import ImageSpec
+from ..systems.images import PictureSpec
 from .display import MEANING, aligned, print_json
 from .summary import bits_text, score_text, training_text
 
@@ -34,7 +34,7 @@ def inspect_model(path: str, *, json: bool) -> int:
     spec, training = document["spec"] or {}, document["training"]
     schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
     system = Spec.registry.get(spec.get("system", ""))
-    pictures = system is not None and issubclass(system, ImageSpec)
+    pictures = system is not None and issubclass(system, PictureSpec)
     kind = "pictures" if pictures else "a table's rows" if schema is not None else "events"
     print(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
     print()
@@ -132,7 +132,7 @@ def _describe(name: str, *, json: bool) -> int:
     print(f"{name}: {system['about']}")
     print(f"{system['paper']}; family: {system['family']}; log-likelihood: {MEANING[system['symbol']]}")
     print()
-    pictures = issubclass(cls, ImageSpec)
+    pictures = issubclass(cls, PictureSpec)
     rows = [("argument", "type", "default", "")]
     rows += [(a["name"], a["type"], a["default"], a["about"]) for a in arguments if a["name"] not in _GIVEN[pictures]]
     print(aligned(rows))

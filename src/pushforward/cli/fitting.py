@@ -13,7 +13,7 @@ from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
 from ..data import Schema, Table, TableModel, digest, infer_schema, read_table, table_model
 from ..errors import DataError
-from ..systems.images import ImageSpec
+from ..systems.images import PictureSpec
 from ..training import FitResult, TrainConfig
 from ..training.distributed import leave, process_rank
 from ..training.rng import isolated
@@ -114,7 +114,7 @@ def table_system(flow: str | None) -> str:
         UsageError: it is one of pictures.
     """
     known = Spec.registry.get(flow or TABLE_FLOW)
-    if known is not None and issubclass(known, ImageSpec):
+    if known is not None and issubclass(known, PictureSpec):
         raise UsageError(
             f"{flow} models pictures, not tables; give a folder of pictures, an array of them or the name of a data set"
         )

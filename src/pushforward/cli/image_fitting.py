@@ -18,7 +18,7 @@ from ..data import ImageSet
 from ..errors import DataError, FileError, FlowError, SpecError, suggestion
 from ..inference import bits_per_dimension, draw
 from ..objectives import Flipped, NegativeLogLikelihood
-from ..systems.images import ImageSpec
+from ..systems.images import PictureSpec
 from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
@@ -140,7 +140,7 @@ def picture_system(flow: str | None) -> str:
         SpecError: there is no such system.
     """
     name = flow or IMAGE_FLOW
-    known = [n for n, cls in Spec.registry.items() if issubclass(cls, ImageSpec)]
+    known = [n for n, cls in Spec.registry.items() if issubclass(cls, PictureSpec)]
     for candidate in (name, f"{name}-image"):
         if candidate in known:
             return candidate
@@ -207,13 +207,13 @@ def _label_name(pictures: ImageSet, given: str | Literal[True]) -> str:
     return "label" if "label" in pictures.attributes else next(iter(pictures.attributes))
 
 
-def _spec(name: str, arguments: dict[str, Any], job: _Job) -> ImageSpec:
+def _spec(name: str, arguments: dict[str, Any], job: _Job) -> PictureSpec:
     for field in ("shape", "levels", "classes", "condition"):
         if field in arguments:
             raise SpecError(f"expected no argument {field!r}: it follows from the pictures")
     sizes = {"shape": job.train.shape, "levels": job.train.levels, "classes": job.classes}
     spec = spec_from_dict({"system": name, **arguments, **sizes})
-    if not isinstance(spec, ImageSpec):
+    if not isinstance(spec, PictureSpec):
         raise SpecError(f"expected a system of pictures, got {name!r}")
     return spec
 
@@ -244,7 +244,7 @@ def _watched(job: _Job, seed: int) -> tuple[Tensor, Tensor | None] | None:
     return job.rows(valid), job.context(valid)
 
 
-def _announce(source: str, job: _Job, spec: ImageSpec, model: Distribution, machine: MachineOptions) -> None:
+def _announce(source: str, job: _Job, spec: PictureSpec, model: Distribution, machine: MachineOptions) -> None:
     counts = f"{len(job.train):,} to train"
     counts += f", {len(job.valid):,} to validate" if job.valid is not None else ""
     counts += f", {len(job.test):,} to test" if job.test is not None else ""

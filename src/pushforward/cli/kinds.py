@@ -61,12 +61,12 @@ def models_pictures(path: str) -> bool:
     from .. import systems  # noqa: F401  (registers every system)
     from ..core import Spec
     from ..serialize import inspect_file
-    from ..systems.images import ImageSpec
+    from ..systems.images import PictureSpec
     from .models import require_alone
 
     require_alone()
     system = Spec.registry.get(str((inspect_file(path)["spec"] or {}).get("system")))
-    return system is not None and issubclass(system, ImageSpec)
+    return system is not None and issubclass(system, PictureSpec)
 
 
 def asks_pictures(model: str, source: str) -> bool:

@@ -19,7 +19,7 @@ from ..data.formats import listed
 from ..data.pictures import load_pillow
 from ..errors import DataError, FlowError, suggestion
 from ..serialize import load
-from ..systems.images import ImageSpec
+from ..systems.images import PictureSpec
 from .files import require_writable
 from .problems import UsageError
 
@@ -84,7 +84,7 @@ class LoadedPictures:
 
     path: str
     model: Flow
-    spec: ImageSpec
+    spec: PictureSpec
     training: dict[str, Any]
 
     @property
@@ -198,7 +198,7 @@ def open_pictures(path: str, device: torch.device) -> LoadedPictures:
         DataError: the model is not one of pictures, or is given pictures itself.
     """
     saved = load(path)
-    if not isinstance(saved.spec, ImageSpec) or not isinstance(saved.model, Flow):
+    if not isinstance(saved.spec, PictureSpec) or not isinstance(saved.model, Flow):
         other = "one of a table" if saved.schema is not None else "another one"
         raise DataError(f"expected a model of pictures in {path}, got {other}")
     if saved.spec.condition:

@@ -3,10 +3,10 @@
 log p(x) = log p(z) + sum of the layers' contributions
 """
 
-from .base import CodeSource, Distribution, Node, Transform, Undo
+from .base import CodeSource, Distribution, Node, Symbols, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
 from .exactness import Exactness
-from .space import Box, Categories, Integers, Real, Space, context_space
+from .space import Box, Categories, Integers, OneHot, Real, Space, context_space
 from .spec import Spec, build, spec_from_dict
 
 __all__ = [
@@ -21,9 +21,11 @@ __all__ = [
     "Integers",
     "Inverse",
     "Node",
+    "OneHot",
     "Real",
     "Space",
     "Spec",
+    "Symbols",
     "Transform",
     "Undo",
     "build",

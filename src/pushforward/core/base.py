@@ -6,12 +6,12 @@ import abc
 import math
 from collections.abc import Callable, Iterator
 from enum import Flag, auto
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ContextError, DomainError, ShapeError
+from ..errors import ContextError, DomainError, ShapeError, SpecError
 from ..functional.derived import eager
 from .exactness import Exactness
 from .space import Space
@@ -22,6 +22,38 @@ if TYPE_CHECKING:
 
 CodeSource = Callable[["Distribution", "Tensor | None"], Tensor]
 """Given a base and its context, a flat batch of its events: the codes that a model is put together from."""
+
+
+class Symbols(Protocol):
+    """Where the symbols of discrete events come from while these are made: chance, an archive, or events that are known.
+
+    The distribution of each symbol is stated before the symbol is asked for, so that sampling, entropy coding and decoding
+    are one walk.
+    """
+
+    def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
+        """Labels from softmaxes.
+
+        Args:
+            logits: (B, ..., K), -inf for labels that never come.
+            at: which entry of the event's first dimension they are; None for the whole event.
+
+        Returns:
+            (B, ...) int64.
+        """
+
+    def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
+        """Whole numbers from mixtures of M discretised logistics.
+
+        Args:
+            log_weights: (B, ..., M), of which the exponentials add up to 1.
+            means: (B, ..., M).
+            log_scales: (B, ..., M).
+            at: as for `labels`.
+
+        Returns:
+            (B, ...), whole numbers in floating point.
+        """
 
 
 class Undo(Flag):
@@ -170,6 +202,14 @@ class Distribution(Node):
     def _put_together(self, code_of: CodeSource, context: Tensor | None) -> Tensor:
         """The events with these codes."""
         return code_of(self, context)
+
+    def _generate(self, symbols: Symbols, n: int, context: Tensor | None) -> Tensor:
+        """N events made of the symbols that a source gives, asked for in an order that does not depend on them: (n, *shape).
+
+        Raises:
+            SpecError: this distribution has no symbols, or cannot state their probabilities one after the other.
+        """
+        raise SpecError(f"{type(self).__name__} cannot make events of symbols, so it cannot be used for compression")
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """`log_prob` without the check for non-finite values: what training, DDP, compile, export and hooks see."""

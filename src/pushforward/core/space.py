@@ -232,6 +232,59 @@ class Categories(Space):
         return (torch.rand(n, *self.shape) * limit).long()
 
 
+@dataclass(frozen=True)
+class OneHot(Space):
+    """Unordered labels as one-hot vectors of floats, so that straight-through gradients can flow.
+
+    Args:
+        shape: (D, K), K the largest number of labels.
+        classes: number of labels of every coordinate; or one number for each.
+    """
+
+    classes: int | tuple[int, ...] = 2
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of labels that do not fit the shape."""
+        super().__post_init__()
+        if len(self.shape) != 2 or len(self.counts) != self.shape[0] or max(self.counts, default=0) != self.shape[1]:
+            raise SpecError(f"expected a shape (D, K), K labels at most, for classes={self.classes}, got {self.shape}")
+        if min(self.counts) < 1:
+            raise SpecError(f"expected at least one class, got classes={self.classes}")
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of labels of each coordinate."""
+        return self.classes if isinstance(self.classes, tuple) else (self.classes,) * self.shape[0]
+
+    @property
+    def discrete(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def bounded(self) -> bool:
+        """True: most vectors are not one-hot."""
+        return True
+
+    def _allowed(self, x: Tensor) -> Tensor:
+        return torch.arange(self.shape[1], device=x.device) < torch.tensor(self.counts, device=x.device)[:, None]
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Rows of vectors with a single one, at a label that there is."""
+        return _rows((x == 0) | ((x == 1) & self._allowed(x))) & _rows(x.sum(-1) == 1)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """A one at the largest entry; the vector itself, with its gradient, where that is one-hot already."""
+        labels = x.masked_fill(~self._allowed(x), -math.inf).argmax(-1)
+        hard = torch.nn.functional.one_hot(labels, self.shape[1]).to(x.dtype)
+        return hard + (x - x.detach())
+
+    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Uniform labels."""
+        labels = (torch.rand(n, self.shape[0]) * torch.tensor(self.counts)).long()
+        return torch.nn.functional.one_hot(labels, self.shape[1]).to(dtype)
+
+
 def context_space(context: int | Space) -> Space | None:
     """The space of a layer's context, from its length or given as it is; None for length 0."""
     if isinstance(context, Space):

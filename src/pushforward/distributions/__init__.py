@@ -2,14 +2,17 @@
 
 from . import pushforward
 from .boundary import Conditioned, FromTorch
-from .categorical import AutoregressiveCategorical
+from .categorical import AutoregressiveCategorical, Categorical
 from .conditional import ConditionalBernoulli, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
+from .symbols import Chance
 
 __all__ = [
     "AutoregressiveCategorical",
+    "Categorical",
+    "Chance",
     "ConditionalBernoulli",
     "ConditionalNormal",
     "Conditioned",

@@ -1,77 +1,154 @@
-"""Autoregressive distributions of labels: p(x) = prod_i p(x_i | x_<i, context), every factor a softmax."""
+"""Distributions of labels: independent ones, and p(x) = prod_i p(x_i | x_<i, context) with every factor a softmax."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core import Categories, Distribution, Real
+from ..core import Categories, Distribution, OneHot, Space, Symbols, context_space
 from ..errors import SpecError
-from ..networks import MADE
+from ..networks import MADE, CausalNetwork
+from .symbols import Chance
 
 
-class AutoregressiveCategorical(Distribution):
-    """Labels with a MADE over their one-hot codes; columns may have different numbers of classes.
-
-    Each label's one-hot code enters as `max(classes)` inputs of the same rank, so masks stay those of labels.
+class Labels(Distribution):
+    """What distributions of labels share: `Categories`, or `OneHot` vectors that let gradients through.
 
     Args:
-        classes: number of labels of each coordinate; at least one coordinate, each with at least one label.
-        context: length of the context, 0 for none.
-        hidden: widths of the hidden layers.
-        dropout: of hidden units while training.
+        space: of the labels.
+    """
+
+    allowed: Tensor
+
+    def __init__(self, space: Categories | OneHot) -> None:
+        super().__init__()
+        self.space: Categories | OneHot = space
+        self.most = max(space.counts)
+        labels = torch.arange(self.most)
+        self.register_buffer("allowed", labels[None] < torch.tensor(space.counts)[:, None], persistent=False)
+
+    def _codes(self, x: Tensor) -> Tensor:
+        """Events as one-hot vectors (B, D, K)."""
+        return x if isinstance(self.space, OneHot) else F.one_hot(x, self.most).to(self.dtype)
+
+    def _events(self, labels: Tensor) -> Tensor:
+        """Labels (B, D) as events."""
+        return F.one_hot(labels, self.most).to(self.dtype) if isinstance(self.space, OneHot) else labels
+
+    def _normalised(self, logits: Tensor) -> Tensor:
+        """Log-probabilities of logits (..., D, K), -inf for labels that there are not."""
+        return logits.masked_fill(~self.allowed, -torch.inf).log_softmax(-1)
+
+    def _chosen(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Sum of the log-probabilities of the labels, linear in their codes: (B, D, K) twice -> (B,)."""
+        return (self._normalised(logits).masked_fill(~self.allowed, 0.0) * codes).flatten(1).sum(1)
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        chance = Chance()
+        return self._generate(chance, n, context), torch.as_tensor(chance.logp)
+
+
+class Categorical(Labels):
+    """Independent labels: log p(x) = sum_i log softmax(l_i)[x_i].
+
+    Args:
+        space: of the labels, `Categories` with one dimension or `OneHot`.
+    """
+
+    def __init__(self, space: Categories | OneHot) -> None:
+        super().__init__(space)
+        self.logits = nn.Parameter(torch.zeros(len(space.counts), self.most))
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Start at the labels' frequencies in the batch, one added to each count."""
+        self.logits.data.copy_((self._codes(x).sum(0) + 1).log().masked_fill(~self.allowed, 0.0))
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self._chosen(self.logits, self._codes(x))
+
+    def _generate(self, symbols: Symbols, n: int, context: Tensor | None) -> Tensor:
+        return self._events(symbols.labels(self._normalised(self.logits).expand(n, -1, -1)))
+
+
+class AutoregressiveCategorical(Labels):
+    """Labels one after the other; columns may have different numbers of classes.
+
+    With a MADE, each label's one-hot code enters as `max(classes)` inputs of the same rank, so masks stay those of labels.
+
+    Args:
+        classes: number of labels of each coordinate; at least one coordinate, each with at least one label. Or the space.
+        context: length of the context, 0 for none; or its space.
+        hidden: widths of the hidden layers of the MADE.
+        dropout: of its hidden units while training.
+        order: of the MADE.
+        net: another network, from codes (B, D, K) and the context to logits (B, D, K), those of label i from the labels before
+            it: a `CausalNetwork`, or any with that property, which draws with a pass for each label.
 
     Raises:
         SpecError: no coordinates, or one without labels.
     """
 
-    allowed: Tensor
-
     def __init__(
         self,
-        classes: tuple[int, ...],
+        classes: tuple[int, ...] | Categories | OneHot,
         *,
-        context: int = 0,
+        context: int | Space = 0,
         hidden: tuple[int, ...] = (64, 64),
         dropout: float = 0.0,
+        order: tuple[int, ...] | None = None,
+        net: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        if not classes or min(classes) < 1:
-            raise SpecError(f"expected at least one coordinate, each with at least one label, got {classes}")
-        self.classes, self.most = tuple(classes), max(classes)
-        self.space = Categories((len(classes),), self.classes)
-        self.context = Real((context,)) if context else None
-        self.net = MADE(len(classes), self.most, hidden=hidden, context=context, width=self.most, dropout=dropout)
-        labels = torch.arange(self.most)
-        self.register_buffer("allowed", labels[None] < torch.tensor(classes)[:, None], persistent=False)
+        if isinstance(classes, tuple):
+            if not classes or min(classes) < 1:
+                raise SpecError(f"expected at least one coordinate, each with at least one label, got {classes}")
+            classes = Categories((len(classes),), tuple(classes))
+        super().__init__(classes)
+        self.context = context_space(context)
+        if net is None:
+            length = self.context.shape[0] if self.context is not None else 0
+            net = MADE(
+                len(classes.counts),
+                self.most,
+                hidden=hidden,
+                context=length,
+                width=self.most,
+                dropout=dropout,
+                order=order,
+            )
+        self.net = net
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """A fresh network starts at the labels' frequencies in the batch, one added to each count."""
-        if bool(self.net.out.weight.any()):
+        """A fresh MADE starts at the labels' frequencies in the batch, one added to each count."""
+        if not isinstance(self.net, MADE) or bool(self.net.out.weight.any()):
             return
-        counts = F.one_hot(x, self.most).sum(0) + 1
+        counts = self._codes(x).sum(0) + 1
         self.net.out.bias.data.copy_(counts.to(self.dtype).log().masked_fill(~self.allowed, 0.0).mT.flatten())
 
-    def _logits(self, x: Tensor, context: Tensor | None) -> Tensor:
-        codes = F.one_hot(x, self.most).to(self.dtype).flatten(1)
-        logits = self.net(codes, context)
-        return logits.masked_fill(~self.allowed, -torch.inf).log_softmax(-1)
+    def _logits(self, codes: Tensor, context: Tensor | None) -> Tensor:
+        return self.net(codes.flatten(1) if isinstance(self.net, MADE) else codes, context)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        return self._logits(x, context).gather(-1, x.unsqueeze(-1)).squeeze(-1).sum(1)
+        codes = self._codes(x)
+        return self._chosen(self._logits(codes, context), codes)
 
-    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        logps: list[Tensor] = []
-        draws: list[Tensor] = []
-
-        def step(i: int, p: Tensor) -> Tensor:
-            logits = p.masked_fill(~self.allowed[i], -torch.inf).log_softmax(-1)
-            x = torch.multinomial(logits.exp(), 1) if n else torch.zeros(0, 1, dtype=torch.long, device=p.device)
-            draws.append(x)
-            logps.append(logits.gather(-1, x).squeeze(-1))
-            return F.one_hot(x.squeeze(-1), self.most).to(p.dtype)
-
+    def _generate(self, symbols: Symbols, n: int, context: Tensor | None) -> Tensor:
+        found: dict[int, Tensor] = {}
         rows = torch.zeros(n, dtype=self.dtype, device=self.device)
-        self.net.unroll(step, rows, context)
-        return torch.cat(draws, 1), torch.stack(logps).sum(0)
+
+        def step(i: int, logits: Tensor) -> Tensor:
+            known = logits.masked_fill(~self.allowed[i], -torch.inf).log_softmax(-1)
+            found[i] = symbols.labels(known, i)
+            return F.one_hot(found[i], self.most).to(logits.dtype)
+
+        width = len(self.space.counts)
+        if isinstance(self.net, MADE):
+            self.net.unroll(step, rows, context)
+        elif isinstance(self.net, CausalNetwork):
+            self.net.unroll(step, rows, width, context)
+        else:
+            codes = rows.new_zeros(n, width, self.most)
+            for i in range(width):
+                code = step(i, self._logits(codes, context)[:, i])
+                codes = torch.cat([codes[:, :i], code[:, None], codes[:, i + 1 :]], 1)
+        return self._events(torch.stack([found[i] for i in range(width)], 1))

@@ -2,39 +2,93 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ..core import Distribution, Integers
+from ..core import Distribution, Integers, Space, Symbols, context_space
+from ..errors import SpecError
 from ..functional.bounds import soft_clip, sum_events
+from ..functional.logistic import discretised_logistic
+from .symbols import Chance
 
 
 class DiscretisedLogistic(Distribution):
-    """P(k) = sigmoid(b) - sigmoid(a) with a, b = (k -/+ 1/2 - m) / s, for every integer k.
+    """Every whole number on its own, from a mixture of M logistics that are rounded to whole numbers.
 
-    Computed as log P = log sigmoid(b) + log sigmoid(-a) + log(1 - exp(a - b)), which holds in both tails: the difference of
-    sigmoids is sigmoid(b) sigmoid(-a) (1 - exp(a - b)) (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 5).
+        P(k) = sum_j w_j (sigmoid((k + 1/2 - m_j) / s_j) - sigmoid((k - 1/2 - m_j) / s_j))
+
+    (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 5 and section 4). Its parameters are learned, one set for each number of an
+    event, or made from the context: the conditional prior of what a multi-scale model factors out.
 
     Args:
-        shape: of one event.
-        bound: |log s| stays below it.
+        shape: of one event, (D,) or (C, H, W).
+        components: M; their means start evenly spaced, equal ones could never part.
+        unit: means and scales are multiples of it, so that parameters of size one suit data of any size.
+        bound: |log s / unit| stays below it.
+        context: length of the context, 0 for none, or its space.
+        network: with a context, makes the module from (inputs, outputs): of the context's length, or its channels for a picture
+            of the event's height and width, to 3 M parameters for each number of a vector, or each channel.
+
+    Raises:
+        SpecError: no components, a context without a network, or the other way round.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, bound: float = 6.0) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        components: int = 1,
+        unit: float = 1.0,
+        bound: float = 6.0,
+        context: int | Space = 0,
+        network: Callable[[int, int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
-        self.space, self.bound = Integers(shape), bound
-        self.loc = nn.Parameter(torch.zeros(shape))
-        self.log_scale = nn.Parameter(torch.zeros(shape))
+        if components < 1:
+            raise SpecError(f"expected at least 1 component, got {components}")
+        self.space, self.context = Integers(shape), context_space(context)
+        if (self.context is None) != (network is None):
+            raise SpecError("expected a context and a network that makes the parameters from it, or neither")
+        self.components, self.unit, self.bound = components, unit, bound
+        self.free = nn.Parameter(torch.zeros(3 * components, *shape))
+        spread = torch.arange(components) - (components - 1) / 2
+        self.free.data[components : 2 * components] += spread.reshape(-1, *(1 for _ in shape))
+        self.net = None
+        if network is not None and self.context is not None:
+            self.net = network(self.context.shape[0], 3 * components * shape[0])
+
+    def _parameters_for(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-weights, means and log-scales, (n, *shape, M) each."""
+        p = self.free.expand(n, *self.free.shape)
+        if self.net is not None:
+            p = p + self.net(context).reshape(p.shape)
+        weights, means, scales = p.unflatten(1, (3, -1)).movedim(2, -1).unbind(1)
+        return (
+            weights.log_softmax(-1),
+            self.unit * means,
+            soft_clip(scales, self.bound) + math.log(self.unit),
+        )
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Means spread over the batch's deviation around its mean, scales of that size; a network adds to them."""
+        m = self.components
+        mean, deviation = x.mean(0), x.std(0).clamp_min(0.1)
+        places = ((torch.arange(m, device=x.device) + 0.5) / m).logit().reshape(-1, *(1 for _ in mean.shape))
+        # The scale of a logistic is sqrt(3) / pi of its deviation.
+        scale = deviation * (math.sqrt(3) / math.pi)
+        self.free.data[m : 2 * m] = ((mean + places * scale) / self.unit).to(self.free.dtype)
+        raw = (scale / self.unit / m**0.5).log().clamp(-0.9 * self.bound, 0.9 * self.bound)
+        self.free.data[2 * m :] = raw * torch.rsqrt(1 - (raw / self.bound).square())
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        rate = (-soft_clip(self.log_scale, self.bound)).exp()
-        centred = (x - self.loc) * rate
-        a, b = centred - rate / 2, centred + rate / 2
-        return sum_events(F.logsigmoid(b) + F.logsigmoid(-a) + torch.log(-torch.expm1(-rate)))
+        return sum_events(discretised_logistic(x, *self._parameters_for(x.shape[0], context)))
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        tiny = torch.finfo(self.loc.dtype).eps
-        u = torch.rand(n, *self.space.shape, dtype=self.loc.dtype, device=self.loc.device).clamp(tiny, 1 - tiny)
-        x = (self.loc + soft_clip(self.log_scale, self.bound).exp() * torch.logit(u)).round()
-        return x, self._log_prob(x, context)
+        chance = Chance()
+        return self._generate(chance, n, context), torch.as_tensor(chance.logp)
+
+    def _generate(self, symbols: Symbols, n: int, context: Tensor | None) -> Tensor:
+        return symbols.integers(*self._parameters_for(n, context))

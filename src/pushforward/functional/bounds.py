@@ -29,6 +29,13 @@ def sum_events(t: Tensor) -> Tensor:
     return t if t.dim() == 1 else t.flatten(1).sum(1)
 
 
+def one_hot_through(logits: Tensor, temperature: float) -> Tensor:
+    """One-hot vector of the largest logit, exactly, with the gradient of softmax(logits / temperature) (arXiv:1308.3432)."""
+    soft = (logits / temperature).softmax(-1)
+    hard = F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+    return hard + (soft - soft.detach())
+
+
 def round_through(t: Tensor) -> Tensor:
     """round(t), exactly, with the gradient of t: the straight-through estimator (Bengio et al. 2013, arXiv:1308.3432)."""
     return t.round().detach() + (t - t.detach())

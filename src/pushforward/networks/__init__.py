@@ -1,21 +1,33 @@
 """Plain networks: they map tensors to tensors and know nothing of flows."""
 
 from .attention import GatedAttention
-from .conv import Condition, ConvNet, ResNet
+from .causal import CausalNetwork
+from .conv import Condition, ConvNet, DenseNet, ResNet
+from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .made import MADE
 from .mlp import MLP, Constant, activation
 from .precision import Network, lower_precision
+from .recurrent import BidirectionalLSTM, CausalLSTM
 from .transformer import Cache, CausalTransformer, ViT
 
 __all__ = [
     "MADE",
     "MLP",
+    "AutoregressiveTable",
+    "BidirectionalLSTM",
     "Cache",
+    "CausalLSTM",
+    "CausalNetwork",
     "CausalTransformer",
     "Condition",
     "Constant",
+    "DenseNet",
     "ConvNet",
     "GatedAttention",
+    "LabelMLP",
+    "LabelSequence",
+    "LabelTable",
+    "LabelTransformer",
     "Network",
     "ResNet",
     "ViT",

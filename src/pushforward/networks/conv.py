@@ -90,6 +90,50 @@ class ConvNet(Network):
         return self.out(torch.relu_(self.middle(torch.relu_(h))))
 
 
+class DenseNet(Network):
+    """Layers of 1 x 1 and 3 x 3 convolutions with ReLU, each of which sees what all layers before it gave.
+
+        h_0 = x,   h_i = [h_(i-1), relu(conv3x3(relu(conv1x1(h_(i-1)))))],   result = conv3x3(h_depth)
+
+    The network of integer discrete flows (Hoogeboom et al. 2019, arXiv:1905.07376, appendix; Huang et al. 2017,
+    arXiv:1608.06993).
+
+    Args:
+        inputs: channels of x.
+        outputs: channels of the result.
+        hidden: channels that all layers add together, in equal shares.
+        depth: layers.
+        context: channels of the condition, 0 for none; it is added to what the first layer gives.
+        zero: whether the last layer starts at zero.
+
+    Raises:
+        SpecError: a count below 1, or fewer channels than layers.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, hidden: int = 64, depth: int = 4, context: int = 0, zero: bool = True
+    ) -> None:
+        super().__init__()
+        check_counts(context=context, inputs=inputs, outputs=outputs, hidden=hidden, depth=depth)
+        growth = hidden // depth
+        check_counts(context=context, **{"hidden / depth": growth})
+        widths = [inputs + i * growth for i in range(depth)]
+        self.narrow = nn.ModuleList(nn.Conv2d(width, growth, 1) for width in widths)
+        self.wide = nn.ModuleList(nn.Conv2d(growth, growth, 3, padding=1) for _ in widths)
+        self.out = last(nn.Conv2d(inputs + depth * growth, outputs, 3, padding=1), zero=zero)
+        self.condition = Condition(context, growth) if context else None
+
+    def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        h = x
+        for i, (narrow, wide) in enumerate(zip(self.narrow, self.wide, strict=True)):
+            new = wide(torch.relu_(narrow(h)))
+            if i == 0 and self.condition is not None:
+                new = new + self.condition(context, x.shape[2:])[0]
+            h = torch.cat([h, torch.relu_(new)], 1)
+        return self.out(h)
+
+
 class ResNet(Network):
     """The residual network of RealNVP's couplings: pre-activation blocks whose outputs are all summed.
 

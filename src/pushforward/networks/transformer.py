@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ContextError, ShapeError
 from .attention import KeyValue, attend, check_heads, check_size, positions
+from .causal import CausalNetwork, before
 from .conv import Condition, check_counts, dropout_layer, last
 from .precision import Network
 
@@ -160,17 +160,11 @@ class Cache(NamedTuple):
         return self.known[0][0].shape[2] if self.known else 0
 
 
-class CausalTransformer(_Transformer):
+class CausalTransformer(_Transformer, CausalNetwork):
     """A transformer whose i-th output sees the tokens before i only (TarFlow: Zhai et al. 2024, arXiv:2412.06329).
 
     Place i of the sequence holds token i - 1, place 0 a learned start, and attention looks back: the first output depends
-    on the condition only. `forward` makes all outputs at once; `begin` and `extend` make some at a time, as tokens become
-    known:
-
-        cache, before = net.begin(rows, context), no_tokens         # no_tokens (B, 0, inputs)
-        for i in range(T):
-            output, cache = net.extend(before, i, cache)            # (B, 1, outputs)
-            before = token_from(output)                             # (B, 1, inputs)
+    on the condition only.
 
     To find the tokens of a block together by Jacobi iteration, extend the same cache by the guess again and again. Call both in
     evaluation mode where there is dropout.
@@ -216,7 +210,7 @@ class CausalTransformer(_Transformer):
             causal=True,
             zero=zero,
         )
-        self.length = length
+        self.length, self.inputs = length, inputs
         self.start = positions(1, hidden)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -228,7 +222,7 @@ class CausalTransformer(_Transformer):
         """
         if x.shape[1] != self.length:
             raise ShapeError(f"expected {self.length} tokens, got an x of shape {tuple(x.shape)}")
-        return self._all(self._after_start(self.embed(x[:, :-1])), self._vector(context))
+        return self._all(before(self.embed(x[:, :-1]), self.start), self._vector(context))
 
     def begin(self, rows: Tensor, context: Tensor | None = None) -> Cache:
         """The cache before the first position.
@@ -261,7 +255,7 @@ class CausalTransformer(_Transformer):
             raise ShapeError(f"expected to go on at position {cache.length}, where the cache ends, got first={first}")
         h = self.embed(tokens)
         if first == 0:
-            h = self._after_start(h)
+            h = before(h, self.start)
         if first + h.shape[1] > self.length:
             raise ShapeError(f"expected at most {self.length - first} further positions, got {h.shape[1]}")
         h = self._start(h, first, cache.added)
@@ -270,9 +264,6 @@ class CausalTransformer(_Transformer):
             h, pair = block(h, past)
             known.append(pair)
         return self.out(self.norm(h)), Cache(cache.added, tuple(known))
-
-    def _after_start(self, h: Tensor) -> Tensor:
-        return torch.cat([self.start.expand(h.shape[0], 1, -1), h], 1)
 
     def _vector(self, context: Tensor | None) -> Tensor | None:
         if self.condition is not None and context is not None and context.dim() != 2:

@@ -1,6 +1,6 @@
 """What the systems of images share: the space of pictures, dequantisation and preprocessing, conditions, factoring out.
 
-An image model is a flow on `Integers((C, H, W), 0, K - 1)`, K levels of brightness: noise makes the levels a density on the
+Most image models are flows on `Integers((C, H, W), 0, K - 1)`, K levels of brightness: noise makes the levels a density on the
 unit box, a fixed map brings that to the line, and the system's layers do the rest. So `log_prob` is a lower bound of a
 log-probability of whole pictures, with every constant inside, and bits per dimension follow from it alone.
 """
@@ -24,8 +24,8 @@ Preprocess = Literal["logit", "logit-one-sided", "centre"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSpec(Spec, register=False):
-    """The arguments that every system of images takes.
+class PictureSpec(Spec, register=False):
+    """The arguments that every system of pictures takes.
 
     Args:
         shape: (channels, height, width) of a picture.
@@ -33,9 +33,6 @@ class ImageSpec(Spec, register=False):
         classes: number of classes that a label, given one-hot as context, chooses from; 0 for none.
         condition: (channels, height, width) of a picture given as context, with values in [-1, 1]; empty for none.
         features: channels of what a small network makes of that picture, which all layers see.
-        preprocess: "logit" for logit(a + (1 - 2 a) x), "logit-one-sided" for logit(a + (1 - a) x), x in [0, 1];
-            "centre" for 2 x - 1.
-        alpha: the constant a.
     """
 
     shape: tuple[int, ...]
@@ -43,8 +40,6 @@ class ImageSpec(Spec, register=False):
     classes: int = 0
     condition: tuple[int, ...] = ()
     features: int = 32
-    preprocess: Preprocess = "logit"
-    alpha: float = 0.05
 
     def validate(self) -> None:
         """Refuse what is no picture, too few levels, a label and a picture at once."""
@@ -60,8 +55,6 @@ class ImageSpec(Spec, register=False):
             self._at_least(name, 1)
         if self.classes and self.condition:
             raise SpecError(f"expected {self.name}.classes or {self.name}.condition, got both; leave one of them out")
-        if not 0 <= self.alpha < 0.5:
-            raise SpecError(f"expected {self.name}.alpha in [0, 0.5), got {self.alpha}")
         dropout = getattr(self, "dropout", 0.0)
         if not 0 <= dropout < 1:
             raise SpecError(f"expected {self.name}.dropout in [0, 1), got {dropout}")
@@ -95,6 +88,35 @@ class ImageSpec(Spec, register=False):
         """The same as the length of a vector, for systems whose networks take no picture."""
         return self.features * self.condition[1] * self.condition[2] if self.condition else self.classes
 
+    def finish(self, chain: Chain, base: Distribution) -> Flow:
+        """The model made of a chain and a base, with the network of a picture as context where there is one."""
+        if not self.condition:
+            return _channels_last(Flow(chain, base))
+        embed: nn.Module = ConvNet(self.condition[0], self.features, hidden=self.features, zero=False)
+        if chain.context == Real((self.given_vector,)):
+            embed = nn.Sequential(embed, nn.Flatten())
+        return _channels_last(Flow(chain, base, embed=embed, context=Real(self.condition)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec(PictureSpec, register=False):
+    """The arguments of systems that dequantise pictures and model the densities of what comes out.
+
+    Args:
+        preprocess: "logit" for logit(a + (1 - 2 a) x), "logit-one-sided" for logit(a + (1 - a) x), x in [0, 1];
+            "centre" for 2 x - 1.
+        alpha: the constant a.
+    """
+
+    preprocess: Preprocess = "logit"
+    alpha: float = 0.05
+
+    def validate(self) -> None:
+        """Refuse what is no picture, and a constant out of range."""
+        super().validate()
+        if not 0 <= self.alpha < 0.5:
+            raise SpecError(f"expected {self.name}.alpha in [0, 0.5), got {self.alpha}")
+
     def front(self, noise: Distribution | None = None) -> list[Transform]:
         """From pictures to the line: dequantisation, uniform or by a conditional flow, and the fixed map."""
         dequantise = Dequantise(self.space, noise)
@@ -106,13 +128,7 @@ class ImageSpec(Spec, register=False):
     def flow(self, layers: Sequence[Transform], base: Distribution | None = None) -> Flow:
         """The model made of layers and a base, standard normal by default."""
         chain = Chain(*layers)
-        base = Normal(Real(chain.z_space.shape)) if base is None else base
-        if not self.condition:
-            return _channels_last(Flow(chain, base))
-        embed: nn.Module = ConvNet(self.condition[0], self.features, hidden=self.features, zero=False)
-        if chain.context == Real((self.given_vector,)):
-            embed = nn.Sequential(embed, nn.Flatten())
-        return _channels_last(Flow(chain, base, embed=embed, context=Real(self.condition)))
+        return self.finish(chain, Normal(Real(chain.z_space.shape)) if base is None else base)
 
     def multi_scale(self, scales: int, steps: int, step: Callable[[Real, int], list[Transform]]) -> Flow:
         """Glow's frame: per scale a squeeze and some steps; between scales half of the channels leave, with learned priors.

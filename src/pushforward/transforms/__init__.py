@@ -6,7 +6,9 @@ from .coupling import Coupling
 from .elementwise import Elementwise
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
+from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
+from .onehot import ToOneHot
 from .scalar import (
     Additive,
     Affine,
@@ -41,6 +43,7 @@ __all__ = [
     "Linear",
     "LogisticMixture",
     "Logit",
+    "Modular",
     "Orthogonal",
     "Permutation",
     "RationalQuadratic",
@@ -52,6 +55,7 @@ __all__ = [
     "Squeeze",
     "Standardise",
     "Stochastic",
+    "ToOneHot",
     "Tokens",
     "alternating_mask",
     "checkerboard_mask",

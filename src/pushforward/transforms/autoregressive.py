@@ -10,6 +10,8 @@ each, stopped when they no longer change anything, and exact after D of them.
 The coordinates may be tokens, vectors of the same length: then every number of a token is mapped with parameters made from
 the tokens before it (Zhai et al. 2024, arXiv:2412.06329, eq. 3). With a causal transformer the inverse is sequential too, each
 token computed once from the kept keys and values; or in blocks, each by a Jacobi iteration of its own.
+
+Or labels as one-hot vectors (Tran et al. 2019, arXiv:1905.10347, section 4.1): every label has one set of parameters.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import Space, Transform, Undo, context_space
+from ..core import OneHot, Space, Transform, Undo, context_space
 from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..functional.derived import ordinary, second_gradient
 from ..functional.fixed_point import jacobi
-from ..networks import MADE, Cache, CausalTransformer, Network
+from ..networks import MADE, CausalNetwork, Network
 from .scalar import Scalar
 
 
@@ -34,14 +36,15 @@ class Autoregressive(Transform):
 
     Args:
         scalar: the map.
-        space: of x and z, of shape (D,), or (T, d) for T tokens.
+        space: of x and z, of shape (D,), or (T, d) for T tokens, or `OneHot` labels (D, K).
         net: from (B, D) and the context to (B, D, scalar.n), where output i depends on no x_j from i on, in some order:
             a `MADE`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
-            parameter of all numbers of a token and then the second: a `CausalTransformer`, or any with that property.
+            parameter of all numbers of a token and then the second: a `CausalNetwork`, or any with that property. For
+            labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MADE` of that width.
         context: length of the context, 0 for none, or its space.
         tolerance: at which the Jacobi iteration stops, relative to the largest coordinate of a row; None is 16 times the
             dtype's resolution. Unused with a `MADE`, whose inverse is exact.
-        block: tokens that the inverse of a `CausalTransformer` solves for together; 1 is strictly sequential.
+        block: tokens that the inverse of a `CausalNetwork` solves for together; 1 is strictly sequential.
 
     Raises:
         SpecError: the space holds no vectors or tokens, or the map or the network does not fit it.
@@ -65,24 +68,26 @@ class Autoregressive(Transform):
             raise SpecError(f"expected a space of vectors or tokens, got {space}")
         if block < 1:
             raise SpecError(f"expected blocks of at least one token, got {block}")
-        if isinstance(net, MADE) and (net.features, net.n) != (space.size, scalar.n):
+        labels = isinstance(space, OneHot)
+        features, width = space.shape if isinstance(space, OneHot) else (space.size, 1)
+        if isinstance(net, MADE) and (net.features, net.n, net.width) != (features, scalar.n, width):
             raise SpecError(
-                f"expected a MADE of {space.size} features with {scalar.n} parameters each, "
-                f"got {net.features} with {net.n}"
+                f"expected a MADE of {features} features of width {width} with {scalar.n} parameters each, "
+                f"got {net.features} of width {net.width} with {net.n}"
             )
         self.scalar, self.net, self.tolerance, self.block = scalar, net, tolerance, block
-        self.tokens = len(space.shape) == 2
+        self.tokens = len(space.shape) == 2 and not labels
         self.x_space = self.z_space = space
         self.context = context_space(context)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D), (B,); one pass."""
-        z, slopes = self.scalar.forward(x, self._parameters_of(self.net(x, context)))
+        z, slopes = self.scalar.forward(x, self._parameters_of(self.net(self._flat(x), context)))
         return z, sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Coordinate by coordinate: about one pass with a MADE, a few with another network."""
-        if torch.is_grad_enabled() and not self._random:
+        if torch.is_grad_enabled() and not self._random and not self.x_space.discrete:
             parameters = list(self.net.parameters())
             tensors = (z, *parameters) if context is None else (z, context, *parameters)
             if ordinary(tensors) and any(t.requires_grad for t in tensors):
@@ -95,7 +100,7 @@ class Autoregressive(Transform):
 
     def solve(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The inverse, every step recorded where gradients are enabled."""
-        if isinstance(self.net, CausalTransformer) and not self._random:
+        if isinstance(self.net, CausalNetwork) and not self._random:
             return self._solve_tokens(self.net, z, context)
         if not isinstance(self.net, MADE) or self._random:
             x = jacobi(
@@ -105,18 +110,18 @@ class Autoregressive(Transform):
                 self._stop_at(z),
             )
             return x, sum_events(self.scalar.inverse(z, self._made(x, context))[1])
-        columns = z.mT.contiguous()
+        columns = z.transpose(0, 1).contiguous()
         slopes = []
 
         def step(i: int, p: Tensor) -> Tensor:
-            x, slope = self.scalar.inverse(columns[i], p)
+            x, slope = self.scalar.part(i).inverse(columns[i], p)
             slopes.append(slope)
             return x
 
-        x = self.net.unroll(step, z, context)
+        x = self.net.unroll(step, z, context).reshape(z.shape)
         return x, torch.stack(slopes).sum(0) if slopes else z.new_zeros(z.shape[0])
 
-    def _solve_tokens(self, net: CausalTransformer, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _solve_tokens(self, net: CausalNetwork, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Block after block, the tokens before each kept as keys and values."""
         known, cache = z.new_zeros(z.shape[0], 0, z.shape[2]), net.begin(z, context)
         slopes = []
@@ -131,13 +136,14 @@ class Autoregressive(Transform):
         return known, torch.stack(slopes).sum(0)
 
     def _sweep(
-        self, net: CausalTransformer, known: Tensor, cache: Cache, right: Tensor, guess: Tensor
-    ) -> tuple[Tensor, Tensor, Cache]:
+        self, net: CausalNetwork, known: Tensor, cache: Any, right: Tensor, guess: Tensor
+    ) -> tuple[Tensor, Tensor, Any]:
         """A block of tokens from a guess of them and those before, their log-slopes, and the cache with the guess."""
         first = known.shape[1]
         before = torch.cat([known[:, max(0, first - 1) :], guess[:, :-1]], 1)
         made, grown = net.extend(before, first, cache)
-        return *self.scalar.inverse(right, self._parameters_of(made)), grown
+        scalar = self.scalar.part(range(first, first + right.shape[1]))
+        return *scalar.inverse(right, self._parameters_of(made)), grown
 
     def solve_transposed(
         self, x: Tensor, made: Tensor, context: Tensor | None, g_x: Tensor, g_log: Tensor
@@ -197,8 +203,13 @@ class Autoregressive(Transform):
     def _parameters_of(self, made: Tensor) -> Tensor:
         return made.unflatten(2, (self.scalar.n, -1)).movedim(2, -1) if self.tokens else made
 
+    def _flat(self, x: Tensor) -> Tensor:
+        """Labels side by side, as a MADE takes them."""
+        return x.flatten(1) if isinstance(self.net, MADE) else x
+
     def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
         """The parameters in full precision."""
+        x = self._flat(x)
         made = self.net.compute(x, context) if isinstance(self.net, Network) else self.net(x, context)
         return self._parameters_of(made)
 

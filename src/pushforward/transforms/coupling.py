@@ -55,7 +55,8 @@ class Coupling(Transform):
         alone = len(space.shape) == 1 and (space.size == 1 or length)
         if not mapped or (not passed and not alone):
             raise SpecError(f"expected a mask with both True and False, got {passed} of {passed + mapped} True")
-        self.scalar, self.x_space, self.z_space = scalar, space, space
+        self.x_space = self.z_space = space
+        self.scalar = scalar.part(self.halves.mapped.tolist())
         self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         outputs = self.halves.outputs * scalar.n
         self.net = network(self.halves.inputs, outputs, context=length) if passed or length else Constant(outputs)

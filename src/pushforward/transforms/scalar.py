@@ -8,8 +8,9 @@ is written once and fits all three. Free parameters are put in range here, smoot
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -41,6 +42,9 @@ class Scalar(Protocol):
             SpecError: naming the space.
         """
 
+    def part(self, which: int | Sequence[int]) -> Scalar:
+        """The map for one coordinate, or for some of them."""
+
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """x (...), p (..., n) -> z (...), log dz/dx (...)."""
 
@@ -48,9 +52,17 @@ class Scalar(Protocol):
         """z (...), p (..., n) -> x (...), log dx/dz (...)."""
 
 
-class _OnTheLine:
+class ScalarMap:
+    """What maps that are the same for every coordinate share."""
+
     numeric_inverse = False
 
+    def part(self, which: int | Sequence[int]) -> Self:
+        """Itself."""
+        return self
+
+
+class _OnTheLine(ScalarMap):
     def check(self, space: Space) -> None:
         """Refuse anything but `Real`.
 
@@ -152,7 +164,7 @@ class Sigmoidal(_OnTheLine):
 
 
 @dataclass(frozen=True)
-class Composed:
+class Composed(ScalarMap):
     """One scalar map after another: z = second(first(x)), each with its own parameters.
 
     Args:
@@ -169,7 +181,7 @@ class Composed:
         return self.first.n + self.second.n
 
     @property
-    def numeric_inverse(self) -> bool:
+    def numeric_inverse(self) -> bool:  # type: ignore[override]
         """Whether one of them has one."""
         return self.first.numeric_inverse or self.second.numeric_inverse
 
@@ -196,7 +208,7 @@ class Composed:
 
 
 @dataclass(frozen=True)
-class RationalQuadratic:
+class RationalQuadratic(ScalarMap):
     """Rational-quadratic spline (Durkan et al. 2019, arXiv:1906.04032, eq. 4-8).
 
     On the line it is the identity outside [-bound, bound]. With `low` and `high` it maps that interval onto itself, with
@@ -216,7 +228,6 @@ class RationalQuadratic:
     bound: float = 5.0
     low: float | None = None
     high: float | None = None
-    numeric_inverse = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a spline."""
@@ -291,11 +302,15 @@ class LogisticMixture(_OnTheLine):
 
 
 @dataclass(frozen=True)
-class RoundedShift:
-    """z = x + round(t) on the integers, with a straight-through gradient (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 6)."""
+class RoundedShift(ScalarMap):
+    """z = x + round(u t) on the integers, with a straight-through gradient (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 6).
 
+    Args:
+        unit: u, so that networks need not make large numbers.
+    """
+
+    unit: float = 1.0
     n: int = 1
-    numeric_inverse = False
 
     def check(self, space: Space) -> None:
         """Refuse anything but unbounded `Integers`.
@@ -307,9 +322,9 @@ class RoundedShift:
             raise SpecError(f"RoundedShift maps all the integers, expected Integers{space.shape}, got {space}")
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """x + round(t), 0."""
-        return x + round_through(p[..., 0]), torch.zeros_like(x)
+        """x + round(u t), 0."""
+        return x + round_through(self.unit * p[..., 0]), torch.zeros_like(x)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """z - round(t), 0."""
-        return z - round_through(p[..., 0]), torch.zeros_like(z)
+        """z - round(u t), 0."""
+        return z - round_through(self.unit * p[..., 0]), torch.zeros_like(z)

@@ -1,0 +1,167 @@
+"""Discrete flows: bijections of labels, made of modular shifts and scales that networks steer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from torch import nn
+
+from ..core import Categories, Chain, Distribution, Flow, OneHot, Spec, Transform
+from ..distributions import AutoregressiveCategorical, Categorical
+from ..errors import SpecError
+from ..networks import (
+    MADE,
+    AutoregressiveTable,
+    BidirectionalLSTM,
+    CausalLSTM,
+    CausalTransformer,
+    LabelMLP,
+    LabelSequence,
+    LabelTable,
+    LabelTransformer,
+)
+from ..transforms import Autoregressive, Coupling, Modular, Permutation, ToOneHot, alternating_mask
+
+Base = Literal["factorised", "autoregressive"]
+NetworkName = Literal["mlp", "table", "lstm", "transformer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSpec(Spec, register=False):
+    """The argument of systems that model rows of labels, such as the categorical columns of a table.
+
+    Args:
+        classes: number of labels of each coordinate.
+    """
+
+    classes: tuple[int, ...]
+
+    def validate(self) -> None:
+        """Refuse no coordinates, and coordinates without labels."""
+        super().validate()
+        if not self.classes or min(self.classes) < 1:
+            raise SpecError(f"expected {self.name}.classes to be numbers >= 1, at least one, got {self.classes}")
+
+    @property
+    def space(self) -> Categories:
+        """Of the labels."""
+        same = len(set(self.classes)) == 1
+        return Categories((len(self.classes),), self.classes[0] if same else self.classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discrete(LabelSpec):
+    """Discrete flow: z_i = (m_i + s_i x_i) mod K_i, with m and s made of other labels; p(x) = p(z).
+
+    A bijection only renames the states. So on a base of independent labels the flow can do as much as renaming can, and no
+    more; an autoregressive base can model any labels by itself, if its network can.
+
+    Args:
+        layers: of the flow; 0 leaves the base alone.
+        structure: who steers whom: "bipartite" lets every other label steer the rest, which is as quick to draw as to score;
+            "autoregressive" lets all labels before it steer a label.
+        base: labels that are independent, or autoregressive against the order of the last layer.
+        scale: whether there is an s, coprime with K.
+        temperature: of the softmax that gradients come from.
+        network: "mlp" (a MADE where it is autoregressive); "table", with a row for each combination of labels, for few of them;
+            "lstm" or "transformer" for sequences of labels from one alphabet.
+        hidden: widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
+        heads: of a transformer.
+    """
+
+    name = "discrete"
+    family = "labels"
+    paper = "Tran, Vafa, Agrawal, Dinh, Poole 2019, arXiv:1905.10347"
+
+    layers: int = 2
+    structure: Literal["bipartite", "autoregressive"] = "autoregressive"
+    base: Base = "autoregressive"
+    scale: bool = False
+    temperature: float = 0.1
+    network: NetworkName = "mlp"
+    hidden: tuple[int, ...] = (128, 128)
+    heads: int = 4
+
+    def validate(self) -> None:
+        """Refuse what cannot be built."""
+        if not self.classes or min(self.classes) < 1:
+            raise SpecError(f"expected {self.name}.classes to be numbers >= 1, at least one, got {self.classes}")
+        self._at_least("layers", 0)
+        if self.temperature <= 0:
+            raise SpecError(f"expected {self.name}.temperature > 0, got {self.temperature}")
+        if self.network != "mlp" and len(set(self.classes)) > 1:
+            raise SpecError(
+                f"expected network 'mlp' for coordinates with different numbers of labels, got {self.network!r}"
+            )
+        if not self.hidden or min(self.hidden) < 1:
+            raise SpecError(f"expected {self.name}.hidden to be widths >= 1, at least one, got {self.hidden}")
+
+    def build(self) -> Flow:
+        """The flow; its layers start as the identity."""
+        front = ToOneHot(self.space)
+        codes = front.codes
+        layers: list[Transform] = [front]
+        for i in range(self.layers):
+            layers += self._coupling(codes, i) if self.structure == "bipartite" else self._autoregressive(codes, i)
+        return Flow(Chain(*layers), self._base(codes))
+
+    def _coupling(self, codes: OneHot, i: int) -> list[Transform]:
+        scalar = Modular(codes.classes, self.scale, self.temperature)
+        features, classes = codes.shape
+        mask = alternating_mask(features, flip=i % 2 == 1)
+        if self.network == "mlp":
+            network: Any = partial(LabelMLP, classes=classes, hidden=self.hidden)
+        elif self.network == "table":
+            network = partial(LabelTable, classes=classes)
+        else:
+            network = partial(LabelSequence, n=scalar.n, make=self._sequence, classes=classes)
+        return [Coupling(scalar, codes, mask, network)]
+
+    def _sequence(self, inputs: int, outputs: int, length: int) -> nn.Module:
+        width, depth = self.hidden[0], len(self.hidden)
+        if self.network == "lstm":
+            return BidirectionalLSTM(inputs, outputs, hidden=width, layers=depth)
+        return LabelTransformer(inputs, outputs, length=length, hidden=width, blocks=depth, heads=self.heads)
+
+    def _causal(self, codes: OneHot, outputs: int, order: list[int] | None) -> nn.Module:
+        """An autoregressive network; of those without an order of their own, labels must be put in order before."""
+        features, classes = codes.shape
+        width, depth = self.hidden[0], len(self.hidden)
+        if self.network == "mlp":
+            return MADE(features, outputs, width=classes, hidden=self.hidden, order=order)
+        if self.network == "table":
+            return AutoregressiveTable(features, outputs, classes=classes)
+        if self.network == "lstm":
+            return CausalLSTM(classes, outputs, hidden=width, layers=depth)
+        return CausalTransformer(classes, outputs, length=features, hidden=width, blocks=depth, heads=self.heads)
+
+    def _order(self, codes: OneHot, i: int) -> tuple[list[int] | None, list[Transform]]:
+        """Layer i's order: turned round with every layer, by the network's own order or by a permutation before it."""
+        if self.network == "mlp":
+            ranks = list(range(codes.shape[0]))
+            return (ranks if i % 2 == 0 else ranks[::-1]), []
+        return None, [Permutation(codes)] if i else []
+
+    def _autoregressive(self, codes: OneHot, i: int) -> list[Transform]:
+        scalar = Modular(codes.classes, self.scale, self.temperature)
+        order, turn = self._order(codes, i)
+        return [*turn, Autoregressive(scalar, codes, self._causal(codes, scalar.n, order))]
+
+    def _base(self, codes: OneHot) -> Distribution:
+        if self.base == "factorised":
+            return Categorical(codes)
+        order, turn = self._order(codes, self.layers if self.structure == "autoregressive" else 0)
+        base = AutoregressiveCategorical(codes, net=self._causal(codes, codes.shape[1], order))
+        return Flow(Chain(*turn), base) if turn else base
+
+    @classmethod
+    def cases(cls) -> Iterator[Discrete]:
+        """Different numbers of labels; every structure and base; tables; one label."""
+        yield cls(classes=(3, 2), hidden=(8,), scale=True)
+        yield cls(classes=(3, 4, 2), hidden=(8,), structure="bipartite", base="factorised", scale=True)
+        yield cls(classes=(5, 5), structure="bipartite", base="factorised", network="table", scale=True)
+        yield cls(classes=(3, 3, 3), network="table", layers=2)
+        yield cls(classes=(4,), hidden=(8,), layers=1, base="factorised")

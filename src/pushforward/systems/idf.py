@@ -1,0 +1,123 @@
+"""Integer discrete flows: couplings that shift whole numbers by whole numbers, for lossless compression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..core import Chain, Flow, Integers, Real, Space, Transform
+from ..distributions import DiscretisedLogistic
+from ..networks import DenseNet
+from ..transforms import Coupling, Permutation, RoundedShift, Slice, Squeeze, random_order
+from .images import PictureSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class IDF(PictureSpec):
+    """Integer discrete flow: z_b = x_b + round(t(x_a)), p(x) = p(z).
+
+    Per scale: squeeze; `steps` times (a fixed permutation of the channels, a coupling that shifts the last quarter of them by
+    what a dense network makes of the others); half of the channels are factored out with a discretised logistic whose mean
+    and scale the other half gives. The last ones have a mixture of discretised logistics for each channel and position.
+
+    Its space is all the whole numbers: what it gives to pictures and what it gives to arrays with other levels adds up to one.
+
+    Args:
+        scales: how often the picture is squeezed.
+        steps: couplings of each scale.
+        hidden: channels of the networks.
+        depth: layers of the networks.
+        components: of the mixture.
+    """
+
+    name = "idf"
+    family = "integers"
+    paper = "Hoogeboom, Peters, van den Berg, Welling 2019, arXiv:1905.07376"
+    presets = {
+        "tiny": {"scales": 1, "steps": 4, "hidden": 32, "depth": 2},
+        "small": {"scales": 2, "steps": 4, "hidden": 96, "depth": 3},
+        "paper": {"scales": 3, "steps": 8, "hidden": 512, "depth": 12},
+    }
+
+    scales: int = 2
+    steps: int = 4
+    hidden: int = 96
+    depth: int = 3
+    components: int = 5
+
+    @property
+    def space(self) -> Integers:
+        """All whole numbers."""
+        return Integers(self.shape)
+
+    @property
+    def unit(self) -> float:
+        """What shifts, means and scales are multiples of: an eighth of the range of the levels."""
+        return self.levels / 8
+
+    def build(self) -> Flow:
+        """The flow; couplings start as the identity."""
+        self.require_divisible(2**self.scales, f"{self.scales} scales")
+        layers: list[Transform] = []
+        space: Space = self.space
+        for scale in range(self.scales):
+            layers.append(Squeeze(space))
+            space = layers[-1].z_space
+            for i in range(self.steps):
+                layers += self._step(space, scale * self.steps + i)
+            if scale + 1 < self.scales:
+                layers.append(self._factor_out(space))
+                space = layers[-1].z_space
+        return self.finish(Chain(*layers), DiscretisedLogistic(space.shape, components=self.components, unit=self.unit))
+
+    def _network(self, inputs: int, outputs: int, *, context: int = 0, beside: int = 0) -> nn.Module:
+        net = DenseNet(inputs, outputs, hidden=self.hidden, depth=self.depth, context=context)
+        return Centred(net, self.levels / 2, self.unit, beside)
+
+    def _step(self, space: Space, seed: int) -> list[Transform]:
+        channels = space.shape[0]
+        mask = [i < channels - max(1, channels // 4) for i in range(channels)]
+        shift = RoundedShift(unit=self.unit)
+        return [
+            Permutation(space, random_order(channels, seed)),
+            Coupling(shift, space, mask, self._network, context=self.given),
+        ]
+
+    def _factor_out(self, space: Space) -> Slice:
+        channels, height, width = space.shape
+        keep = channels - channels // 2
+        own = self.given if isinstance(self.given, int) else self.given.shape[0]
+        given = Real((keep + own, height, width))
+        network = partial(self._network, beside=own)
+        prior = DiscretisedLogistic((channels - keep, height, width), unit=self.unit, context=given, network=network)
+        return Slice(space, keep, prior, context=self.given)
+
+    @classmethod
+    def cases(cls) -> Iterator[IDF]:
+        """One scale; two scales of two channels, by class."""
+        yield cls(shape=(1, 2, 2), levels=3, scales=1, steps=2, hidden=4, depth=2, components=2)
+        yield cls(shape=(2, 4, 4), levels=64, scales=2, steps=1, hidden=4, depth=2, classes=2)
+
+
+class Centred(nn.Module):
+    """A network that sees levels x as (x - centre) / unit.
+
+    Args:
+        network: the network.
+        centre: subtracted.
+        unit: divided by.
+        beside: how many of the last channels are a condition, and stay as they are.
+    """
+
+    def __init__(self, network: nn.Module, centre: float, unit: float, beside: int = 0) -> None:
+        super().__init__()
+        self.network, self.centre, self.unit, self.beside = network, centre, unit, beside
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """As the network's."""
+        levels, rest = x.tensor_split((x.shape[1] - self.beside,), 1)
+        return self.network(torch.cat([(levels - self.centre) / self.unit, rest], 1), context)

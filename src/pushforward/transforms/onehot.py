@@ -1,0 +1,47 @@
+"""Labels, or whole numbers of a small range, as one-hot vectors: the door between data and layers of labels. dlogp = 0."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..core import Categories, Integers, OneHot, Space, Transform, Undo
+from ..errors import SpecError
+
+
+class ToOneHot(Transform):
+    """x -> one-hot vectors (D, K) of its D labels, in reading order where x is no vector.
+
+    Args:
+        space: `Categories`, or `Integers` with both bounds.
+
+    Raises:
+        SpecError: another space.
+    """
+
+    undo = Undo.BOTH
+    anchor: Tensor
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        if isinstance(space, Categories):
+            classes, self.low = space.classes, 0
+        elif isinstance(space, Integers) and space.low is not None and space.high is not None:
+            classes, self.low = space.high - space.low + 1, space.low
+        else:
+            raise SpecError(f"expected Categories, or Integers with both bounds, got {space}")
+        most = max(classes) if isinstance(classes, tuple) else classes
+        self.codes = OneHot((space.size, most), classes)
+        self.x_space, self.z_space = space, self.codes
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, *shape) -> (B, D, K), 0."""
+        labels = (x.flatten(1) - self.low).long()
+        return F.one_hot(labels, self.z_space.shape[1]).to(self.dtype), self._nothing(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D, K) -> (B, *shape), 0."""
+        labels = z.argmax(-1).reshape(z.shape[0], *self.x_space.shape) + self.low
+        return labels.to(self.x_space.event_dtype(z.dtype)), self._nothing(z)
