@@ -98,7 +98,13 @@ def save(
         spec, schema = model.spec if spec is None else spec, schema or model.schema
         if schema.columns != model.schema.columns:
             raise DataError("expected the schema that the model was made with, got one of other columns")
-        document |= {"model": "table", "label_hidden": list(model.label_hidden), "schema": schema.to_dict()}
+        labels = None if model.label_spec is None else model.label_spec.to_dict()
+        document |= {
+            "model": "table",
+            "label_hidden": list(model.label_hidden),
+            "labels": labels,
+            "schema": schema.to_dict(),
+        }
     elif spec is None:
         raise SpecError("expected the spec that built the model, got none; pass spec=")
     elif schema is not None:
@@ -244,7 +250,13 @@ def _built(document: Mapping[str, Any]) -> Distribution:
     with torch.random.fork_rng(devices=[]):
         model: Distribution
         if document["model"] == "table":
-            model = TableModel(Schema.from_dict(document["schema"]), spec, tuple(document["label_hidden"]))
+            labels = document.get("labels")
+            model = TableModel(
+                Schema.from_dict(document["schema"]),
+                spec,
+                tuple(document["label_hidden"]),
+                None if labels is None else spec_from_dict(labels),
+            )
         elif document["model"] == "system" and spec is not None:
             model = spec.build()
         else:

@@ -31,7 +31,7 @@ def inspect_model(path: str, *, json: bool) -> int:
     if json:
         print_json(document)
         return 0
-    spec, training = document["spec"] or {}, document["training"]
+    spec, training = document["spec"] or document.get("labels") or {}, document["training"]
     schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
     system = Spec.registry.get(spec.get("system", ""))
     pictures = system is not None and issubclass(system, PictureSpec)
@@ -54,6 +54,8 @@ def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, A
     # An empty list is an argument that was not given.
     arguments = ", ".join(f"{k}={_short(v)}" for k, v in spec.items() if k != "system" and v not in ([], ()))
     facts = [("system", f"{name}: {known.paper}" if known else name or "labels only")]
+    if document["spec"] and document.get("labels"):
+        facts.append(("labels", document["labels"]["system"]))
     facts += [("arguments", line) for line in textwrap.wrap(arguments, 100)]
     data, split = training.get("data", {}), training.get("split", {})
     if data.get("pictures"):

@@ -11,7 +11,7 @@ import torch
 
 from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
-from ..data import Schema, Table, TableModel, digest, infer_schema, read_table, table_model
+from ..data import Schema, Table, TableModel, digest, infer_schema, models_labels, read_table, table_model
 from ..errors import DataError
 from ..systems.images import PictureSpec
 from ..training import FitResult, TrainConfig
@@ -54,9 +54,10 @@ def fit_table(
     arguments = system_arguments(system, table_system(system.flow))
     checkpoint = checked_paths(path, output) if first else find_checkpoint(output)
     device = start(machine, shared=True)
-    job = _prepare(path, columns, machine.seed)
+    name = table_system(system.flow)
+    job = _prepare(path, columns, machine.seed, labels=models_labels(name))
     with isolated(torch.device("cpu"), machine.seed):
-        model = table_model(job.schema, table_system(system.flow), **arguments).to(device)
+        model = table_model(job.schema, name, labels=system.labels, **arguments).to(device)
     _announce(path, job, model, machine)
     if config.compile:
         tell("compiling first, which takes a while", quiet=machine.quiet)
@@ -91,8 +92,8 @@ class _Job:
     parts: Parts
 
 
-def _prepare(path: str, options: TableOptions, seed: int) -> _Job:
-    """Read the table, split its rows, find out what its columns are."""
+def _prepare(path: str, options: TableOptions, seed: int, *, labels: bool) -> _Job:
+    """Read the table, split its rows, find out what its columns are; whole numbers are labels where a system wants those."""
     kinds = pairs(options.kind, "--kind", "age=integer")
     limits = bounds(options.bounds)
     shares = {option: part(getattr(options, option), f"--{option}") for option in ("test", "validation")}
@@ -103,6 +104,9 @@ def _prepare(path: str, options: TableOptions, seed: int) -> _Job:
     holdout = Holdout(table.n_rows, shares["test"], shares["validation"], seed)
     parts = holdout.parts()
     schema = infer_schema(table, kinds=kinds, bounds=limits, rows=parts.train)  # type: ignore[arg-type]
+    if labels:
+        kinds = {c.name: "categorical" for c in schema.columns if c.kind == "integer" and c.name not in limits} | kinds
+        schema = infer_schema(table, kinds=kinds, bounds=limits, rows=parts.train)  # type: ignore[arg-type]
     rows = schema.encode(table)
     return _Job(table, schema, rows, dataclasses.replace(holdout, digest=digest(rows)), parts)
 

@@ -55,7 +55,8 @@ class LoadedTable:
 
 def system_name(model: TableModel) -> str:
     """Name of the system that models the numeric columns, or what is used where there are none."""
-    return "labels" if model.spec is None else model.spec.name
+    spec = model.label_spec if model.spec is None else model.spec
+    return "labels" if spec is None else spec.name
 
 
 def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:

@@ -38,6 +38,7 @@ class SystemOptions:
     Args:
         flow: system for the numeric columns of a table, nsf by default, or for pictures, glow by default; `pushforward systems`
             lists them.
+        labels: system for the categorical columns of a table, such as discrete; by default a network of softmaxes.
         preset: named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
         layers: of the system.
         hidden: of the system: a width, or several with commas, as it takes them.
@@ -45,6 +46,7 @@ class SystemOptions:
     """
 
     flow: Annotated[str | None, Parameter(alias="-f")] = None
+    labels: str | None = None
     preset: str | None = None
     layers: int | None = None
     hidden: str | None = None

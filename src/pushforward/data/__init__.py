@@ -2,7 +2,7 @@
 
 from .datasets import DATASETS, Dataset, load_dataset
 from .images import ImageSet, ImageSplit, read_images
-from .model import TableModel, table_model
+from .model import TableModel, models_labels, table_model
 from .pictures import to_grid, write_images, write_picture
 from .schema import Schema, Split, digest, infer_schema
 from .space import Column, TableSpace
@@ -22,6 +22,7 @@ __all__ = [
     "digest",
     "infer_schema",
     "load_dataset",
+    "models_labels",
     "read_images",
     "read_table",
     "table_from",

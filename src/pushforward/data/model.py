@@ -5,9 +5,9 @@ numeric column that can be missing), and c, its numbers:
 
     p(row) = p(d) p(c | d)
 
-p(d) is autoregressive over softmaxes; p(c | d) is a system of the registry, given the one-hot code of d as context, behind
-the layers of `columns`. Constants add nothing. The measure is mixed: counting for labels, integers and missingness, Lebesgue
-in the columns' own units for continuous ones.
+p(d) is autoregressive over softmaxes, or a system of labels; p(c | d) is a system of the registry, given the one-hot code of d
+as context, behind the layers of `columns`. Constants add nothing. The measure is mixed: counting for labels, integers and
+missingness, Lebesgue in the columns' own units for continuous ones.
 """
 
 from __future__ import annotations
@@ -38,17 +38,25 @@ class TableModel(Distribution):
         spec: of the flow of the numeric columns, with `features` their number and `context` the length of the one-hot code
             of the discrete facts; None for a table without numeric columns.
         label_hidden: widths of the hidden layers of the labels' network.
+        label_spec: of another model of the discrete facts, with `classes` their numbers of labels.
 
     Raises:
         DataError: every column is constant.
-        SpecError: the spec does not fit the schema.
+        SpecError: a spec does not fit the schema.
     """
 
     space: TableSpace
 
-    def __init__(self, schema: Schema, spec: Spec | None, label_hidden: tuple[int, ...] = (64, 64)) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        spec: Spec | None,
+        label_hidden: tuple[int, ...] = (64, 64),
+        label_spec: Spec | None = None,
+    ) -> None:
         super().__init__()
         self.schema, self.spec, self.label_hidden = schema, spec, tuple(label_hidden)
+        self.label_spec = label_spec
         self.space = TableSpace(schema.columns)
         columns = schema.columns
         self.number_at = [i for i, column in enumerate(columns) if column.numeric]
@@ -58,8 +66,16 @@ class TableModel(Distribution):
         if not self.number_at and not self.fact_at:
             raise DataError("expected a column with different values, got a table whose columns are all constant")
         _require_fit(schema, spec)
-        self.labels = AutoregressiveCategorical(self.classes, hidden=self.label_hidden) if self.fact_at else None
+        self.labels = self._label_model() if self.fact_at else None
         self.numbers = None if spec is None else self._number_model(spec)
+
+    def _label_model(self) -> Distribution:
+        if self.label_spec is None:
+            return AutoregressiveCategorical(self.classes, hidden=self.label_hidden)
+        given = getattr(self.label_spec, "classes", None)
+        if given != self.classes:
+            raise SpecError(f"expected a system of labels with classes={self.classes} for this table, got {given}")
+        return self.label_spec.build()
 
     def _number_model(self, spec: Spec) -> Flow:
         columns = [self.schema.columns[i] for i in self.number_at]
@@ -144,33 +160,66 @@ class TableModel(Distribution):
 
 
 def table_model(
-    schema: Schema, system: str = "nsf", *, label_hidden: tuple[int, ...] = (64, 64), **fields: Any
+    schema: Schema,
+    system: str = "nsf",
+    *,
+    labels: str | None = None,
+    label_hidden: tuple[int, ...] = (64, 64),
+    **fields: Any,
 ) -> TableModel:
     """A model of a table with any system of the registry: `table_model(schema, "maf", layers=8)`.
 
     Args:
         schema: of the table.
-        system: name of the flow for the numeric columns; unused when there are none.
+        system: name of the flow for the numeric columns; unused when there are none. Or, for tables without numeric columns,
+            of a system of labels.
+        labels: name of a system for the discrete facts; by default an autoregressive network of softmaxes.
         label_hidden: widths of the hidden layers of the labels' network.
         fields: arguments of the system, without `features` and `context`, which follow from the schema.
 
     Raises:
         SpecError: the system or one of its arguments is unknown, or it takes no context and the table needs one.
-        DataError: every column is constant.
+        DataError: every column is constant, or there are numeric columns and a system that models labels only.
     """
-    for name in ("features", "context"):
+    for name in ("features", "context", "classes"):
         if name in fields:
             raise SpecError(f"expected no argument {name!r}: it follows from the table's columns")
     features, context = _sizes(schema)
+    if models_labels(system):
+        numeric = [column.name for column in schema.columns if column.numeric]
+        if numeric:
+            raise DataError(
+                f"expected a table of labels for system {system!r}, got the numeric column {numeric[0]!r}; declare it "
+                f"categorical, leave it out, or name another system for the numbers and {system!r} for the labels"
+            )
+        return TableModel(schema, None, label_hidden, _label_spec(schema, system, fields))
+    label_spec = None
+    if labels is not None:
+        if not models_labels(labels):
+            raise SpecError(f"expected a system of labels, such as 'discrete', got {labels!r}")
+        label_spec = _label_spec(schema, labels, {}) if context else None
     if features == 0:
-        return TableModel(schema, None, label_hidden)
-    from .. import systems  # noqa: F401  (registers every system)
-
+        return TableModel(schema, None, label_hidden, label_spec)
     known = Spec.registry.get(system)
     if known is not None and context and not _takes_context(known):
         raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
     sizes = {"features": features, "context": context} if context else {"features": features}
-    return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden)
+    return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
+
+
+def models_labels(system: str) -> bool:
+    """Whether the system of that name models rows of labels."""
+    from ..systems.labels import LabelSpec
+
+    known = Spec.registry.get(system)
+    return known is not None and issubclass(known, LabelSpec)
+
+
+def _label_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:
+    classes = tuple(column.classes for column in schema.columns if column.classes > 1)
+    if not classes:
+        raise DataError("expected a column with different values, got a table whose columns are all constant")
+    return spec_from_dict({"system": system, **fields, "classes": classes})
 
 
 def _sizes(schema: Schema) -> tuple[int, int]:

@@ -12,8 +12,21 @@ from torch import Tensor, nn
 
 from .. import distributions as d
 from .. import transforms as t
-from ..core import Box, Categories, Chain, Distribution, Flow, Integers, Inverse, Node, Real, Spec, Transform
-from ..networks import MADE, MLP, CausalTransformer, ConvNet
+from ..core import (
+    Box,
+    Categories,
+    Chain,
+    Distribution,
+    Flow,
+    Integers,
+    Inverse,
+    Node,
+    OneHot,
+    Real,
+    Spec,
+    Transform,
+)
+from ..networks import MADE, MLP, AutoregressiveTable, CausalTransformer, ConvNet, LabelMLP
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,7 @@ def layer_cases() -> list[Case]:
     picture = Real((3, 2, 2))
     net = partial(MLP, hidden=(8,), activation="tanh")
     convolutions = partial(ConvNet, hidden=6)
+    labels = partial(LabelMLP, classes=4, hidden=(8,))
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
@@ -231,6 +245,19 @@ def layer_cases() -> list[Case]:
         "conditional-normal": lambda: d.ConditionalNormal(r2, 3, hidden=(8,)),
         "conditional-bernoulli": lambda: d.ConditionalBernoulli((2,), 3, hidden=(8,)),
         "discretised-logistic": lambda: d.DiscretisedLogistic((2,)),
+        "discretised-logistic-mixture": lambda: d.DiscretisedLogistic((2,), components=3, unit=2.0),
+        "discretised-logistic-given": lambda: d.DiscretisedLogistic((2,), components=2, context=3, network=nn.Linear),
+        "categorical-one-hot": lambda: d.Categorical(OneHot((2, 3), (3, 2))),
+        "autoregressive-one-hot": lambda: d.AutoregressiveCategorical(OneHot((2, 3), 3), hidden=(8,), order=(1, 0)),
+        "modular-coupling": lambda: t.Coupling(
+            t.Modular((4, 2, 3), scale=True), OneHot((3, 4), (4, 2, 3)), [True, False, False], labels
+        ),
+        "modular-autoregressive": lambda: t.Autoregressive(
+            t.Modular(6, scale=True), OneHot((3, 6), 6), MADE(3, 12, width=6, hidden=(8,), order=(2, 0, 1))
+        ),
+        "modular-tables": lambda: t.Autoregressive(
+            t.Modular(3), OneHot((3, 3), 3), AutoregressiveTable(3, 3, classes=3)
+        ),
         "autoregressive-categorical": lambda: d.AutoregressiveCategorical((3, 2, 4), hidden=(16,)),
         "conditional-categorical": lambda: d.AutoregressiveCategorical((3, 2), context=2, hidden=(8,)),
         "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
@@ -238,6 +265,7 @@ def layer_cases() -> list[Case]:
     constant = {"additive", "permutation", "diagonal", "lu", "orthogonal", "actnorm", "batch-norm", "standardise"}
     constant |= {"standardise-measured", "reshape", "inverse", "affine", "gated-affine", "uniform", "centre"}
     constant |= {"linear", "linear-channels", "lu-rotation", "orthogonal-channels", "haar", "squeeze", "checkerboard"}
+    constant |= {"modular-coupling", "modular-autoregressive", "modular-tables"}
     constant |= {"tokens", "sigmoidal", "sigmoidal-jet", "batch-norm-channels"}
     return [Case(name, make, constant=name in constant) for name, make in makers.items()]
 

@@ -36,6 +36,7 @@ class LabelTable(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, classes: int, context: int = 0) -> None:
         super().__init__()
+        self.classes = classes
         if classes**inputs > MOST_ROWS or context:
             raise SpecError(
                 f"expected a table of at most {MOST_ROWS:,} rows and no context, got {classes}^{inputs} rows and a context of "
@@ -45,6 +46,12 @@ class LabelTable(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, inputs, K) -> (B, outputs)."""
+        if not x.requires_grad:
+            row = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
+            for label in x.argmax(-1).unbind(1):
+                row = row * self.classes + label
+            return self.rows[row]
+        # Products of the codes choose the same row, and let a gradient through to them.
         joint = x.new_ones(x.shape[0], 1)
         for label in x.unbind(1):
             joint = (joint[:, :, None] * label[:, None, :]).flatten(1)

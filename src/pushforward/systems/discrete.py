@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ..core import Categories, Chain, Distribution, Flow, OneHot, Spec, Transform
+from ..core import Chain, Distribution, Flow, OneHot, Transform
 from ..distributions import AutoregressiveCategorical, Categorical
 from ..errors import SpecError
 from ..networks import (
@@ -24,32 +24,10 @@ from ..networks import (
     LabelTransformer,
 )
 from ..transforms import Autoregressive, Coupling, Modular, Permutation, ToOneHot, alternating_mask
+from .labels import LabelSpec
 
 Base = Literal["factorised", "autoregressive"]
 NetworkName = Literal["mlp", "table", "lstm", "transformer"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSpec(Spec, register=False):
-    """The argument of systems that model rows of labels, such as the categorical columns of a table.
-
-    Args:
-        classes: number of labels of each coordinate.
-    """
-
-    classes: tuple[int, ...]
-
-    def validate(self) -> None:
-        """Refuse no coordinates, and coordinates without labels."""
-        super().validate()
-        if not self.classes or min(self.classes) < 1:
-            raise SpecError(f"expected {self.name}.classes to be numbers >= 1, at least one, got {self.classes}")
-
-    @property
-    def space(self) -> Categories:
-        """Of the labels."""
-        same = len(set(self.classes)) == 1
-        return Categories((len(self.classes),), self.classes[0] if same else self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +65,7 @@ class Discrete(LabelSpec):
 
     def validate(self) -> None:
         """Refuse what cannot be built."""
-        if not self.classes or min(self.classes) < 1:
-            raise SpecError(f"expected {self.name}.classes to be numbers >= 1, at least one, got {self.classes}")
+        self.require_classes()
         self._at_least("layers", 0)
         if self.temperature <= 0:
             raise SpecError(f"expected {self.name}.temperature > 0, got {self.temperature}")
