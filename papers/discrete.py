@@ -95,7 +95,7 @@ def main() -> None:
     def add(
         name: str, model: str, of: Callable[[int], np.ndarray], optimum: str, unit: float = 1.0, **fields: object
     ) -> None:
-        training = {key: fields.pop(key) for key in ("steps", "lr") if key in fields}
+        training = {key: fields.pop(key) for key in ("steps", "lr", "batch") if key in fields}
         p = of(0)
         spec = Discrete(classes=p.shape, **fields)
         scores = [fitted(spec, of(seed), seed, **{"steps": 1500, "lr": 0.03, **training}) / unit for seed in seeds]
@@ -163,9 +163,26 @@ def main() -> None:
         lr=0.05,
     )
     add(
-        "Potts 3 x 3, K = 3, J = .5", "independent base, 1 autoregressive layer", lambda _: lattice, "9.5898", **steered
+        "Potts 3 x 3, K = 3, J = .5",
+        "independent base, 1 autoregressive layer",
+        lambda _: lattice,
+        "9.5898",
+        **steered,
+        lr=0.015,
+        batch=2048,
+        steps=2500,
     )
-    add("Potts 3 x 3, K = 3, J = .5", "the same with scales", lambda _: lattice, "9.5805", scale=True, **steered)
+    add(
+        "Potts 3 x 3, K = 3, J = .5",
+        "the same with scales",
+        lambda _: lattice,
+        "9.5805",
+        scale=True,
+        **steered,
+        lr=0.015,
+        batch=2048,
+        steps=2500,
+    )
     add(
         "Potts 3 x 3, K = 3, J = .5",
         "autoregressive base (MADE)",
