@@ -113,7 +113,7 @@ def save(
         document |= {"model": "system", "schema": None}
     document["spec"] = None if spec is None else spec.to_dict()
     document["training"] = _plain(training)
-    document["tensors"] = _hash(tensors)
+    document["tensors"] = tensors_hash(tensors)
     _require_same(
         tensors, _built(document).state_dict(), SpecError, "expected a spec that builds this model, got one that"
     )
@@ -138,7 +138,7 @@ def load(path: str | os.PathLike[str]) -> Saved:
         raise FileError(f"{name} cannot be read: {reason(error)}") from None
     except (SafetensorError, KeyError, ValueError, RuntimeError, MemoryError):
         raise FileError(f"{name} is truncated or corrupted; get it again from where it came") from None
-    if _hash(tensors) != document["tensors"]:
+    if tensors_hash(tensors) != document["tensors"]:
         raise FileError(f"{name} is corrupted: its weights are not those that were saved; get it again")
     try:
         model = _built(document)
@@ -280,8 +280,8 @@ def _require_same(
             )
 
 
-def _hash(tensors: Mapping[str, Tensor]) -> str:
-    """Over names, types, shapes and bytes, in the order of the names."""
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
