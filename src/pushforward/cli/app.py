@@ -313,6 +313,61 @@ def systems(name: str | None = None, /, *, json: Json = False) -> int:
 
 
 @app.command(sort_key=10)
+def compress(
+    model: FilePath,
+    /,
+    *sources: FilePath,
+    out: OutPath,
+    rows: Positive | None = None,
+    verify: bool = True,
+    baselines: bool = True,
+    json: Json = False,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Keep pictures and arrays of bytes in an archive, without loss: integer and discrete flows behind an entropy coder.
+
+    Args:
+        model: exact and discrete, such as idf, written by `fit`; it is needed again to decompress.
+        sources: pictures of any size, .npy arrays, or folders of them.
+        out: the archive, usually .pfz.
+        rows: events in a block, which is read as a whole; by default about 131,000 numbers.
+        verify: whether every block is decoded again before it is written.
+        baselines: whether to show what PNG and lossless WebP need.
+        json: print the summary as one JSON object.
+        machine: see `MachineOptions`; --threads blocks are coded at a time.
+    """
+    from .compressing import compress_files
+
+    return compress_files(model, sources, out, rows, machine, verify=verify, baselines=baselines, json=json)
+
+
+@app.command(sort_key=11)
+def decompress(
+    archive: FilePath,
+    /,
+    *,
+    out: OutPath,
+    model: FilePath | None = None,
+    only: Repeated = (),
+    json: Json = False,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Restore what an archive keeps, every pixel as it was, and checked; damage is named, and what is whole restored.
+
+    Args:
+        archive: written by `compress`.
+        out: folder to restore to.
+        model: that the archive was written with; by default the file of its name, beside the archive or here.
+        only: name of an item to restore; repeated. Only its blocks are read.
+        json: print the summary as one JSON object.
+        machine: see `MachineOptions`.
+    """
+    from .compressing import decompress_file
+
+    return decompress_file(archive, out, model, only, machine, json=json)
+
+
+@app.command(sort_key=12)
 def demo(*, out: OutPath = "demo-out", machine: MachineOptions = MachineOptions()) -> int:  # noqa: B008
     """Run the main job on real data: fit, score, sample and report; ends with the path of the report.
 

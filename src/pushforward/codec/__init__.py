@@ -1,5 +1,6 @@
 """Lossless compression with exact discrete models: an entropy coder, events to bytes, archives of pictures and arrays."""
 
+from .archive import Archive, Item, Summary, compress
 from .events import EventCoder, model_hash, one_thread
 
-__all__ = ["EventCoder", "model_hash", "one_thread"]
+__all__ = ["Archive", "EventCoder", "Item", "Summary", "compress", "model_hash", "one_thread"]

@@ -245,7 +245,7 @@ class _Found(_Symbols):
 
             self._pop(count, find)
             total = (total << DIGIT) | part
-        return total - OFFSET
+        return (total - OFFSET).astype(np.float64)
 
 
 class _Archived(_Found):

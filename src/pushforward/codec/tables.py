@@ -20,7 +20,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 WINDOW = 4096
 DIGITS, DIGIT = 3, 18
 """Bits of the numbers outside the window: three digits of 18 bits, enough for all whole numbers up to 2^53."""
-OFFSET = 2.0**53
+OFFSET = 1 << 53
 
 
 class Table(abc.ABC):
@@ -196,7 +196,7 @@ class NotCodable(FlowError):
 
 def digits(values: Array) -> list[tuple[Array, Array]]:
     """Starts and frequencies of the digits of whole numbers outside a window, the highest first."""
-    whole = (values + OFFSET).astype(np.int64)
+    whole = values.astype(np.int64) + OFFSET
     shift = 24 - DIGIT
     return [
         (((whole >> (DIGIT * i)) & ((1 << DIGIT) - 1)) << shift, np.full(len(whole), 1 << shift))

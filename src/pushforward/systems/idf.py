@@ -38,15 +38,15 @@ class IDF(PictureSpec):
     family = "integers"
     paper = "Hoogeboom, Peters, van den Berg, Welling 2019, arXiv:1905.07376"
     presets = {
-        "tiny": {"scales": 1, "steps": 4, "hidden": 32, "depth": 2},
-        "small": {"scales": 2, "steps": 4, "hidden": 96, "depth": 3},
+        "tiny": {"scales": 1, "steps": 4, "hidden": 24, "depth": 2},
+        "small": {"scales": 2, "steps": 4, "hidden": 48, "depth": 2},
         "paper": {"scales": 3, "steps": 8, "hidden": 512, "depth": 12},
     }
 
     scales: int = 2
     steps: int = 4
-    hidden: int = 96
-    depth: int = 3
+    hidden: int = 48
+    depth: int = 2
     components: int = 5
 
     @property

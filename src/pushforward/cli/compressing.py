@@ -1,0 +1,228 @@
+"""`pushforward compress` and `pushforward decompress`: pictures and arrays to an archive, and back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..codec import Archive, Item, Summary, compress, sources
+from ..data.formats import reason
+from ..errors import DataError, FileError
+from ..serialize import Saved, load
+from .display import aligned, duration, print_json, tell
+from .files import require_writable
+from .models import require_alone
+from .options import MachineOptions
+from .problems import UsageError
+
+EVERY = 5.0
+"""Seconds between two lines of progress."""
+
+
+def compress_files(
+    model: str,
+    given: Sequence[str],
+    out: str,
+    rows: int | None,
+    machine: MachineOptions,
+    *,
+    verify: bool,
+    baselines: bool,
+    json: bool,
+) -> int:
+    """Write an archive and say how small it became.
+
+    Raises:
+        FlowError: see the package for the exit codes.
+    """
+    require_alone()
+    if not given:
+        raise UsageError("expected pictures, .npy arrays or folders to compress, got none")
+    require_writable(out, "--out", [model, *given])
+    saved = _codable(model)
+    paths = sources.paths_in(given)
+    torch.set_num_threads(1)
+    tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress", quiet=machine.quiet)
+    others = {"PNG": 0, "WebP": 0} if baselines else {}
+    spent = [0.0]
+
+    def items() -> Iterator[Item]:
+        for item in sources.items_in(paths):
+            if others:
+                started = time.perf_counter()
+                _add_others(item, others)
+                spent[0] += time.perf_counter() - started
+            yield item
+
+    last = [time.perf_counter()]
+
+    def progress(summary: Summary) -> None:
+        if time.perf_counter() - last[0] >= EVERY:
+            last[0] = time.perf_counter()
+            tell(f"{summary.items:,} read, {summary.size:,} bytes written", quiet=machine.quiet)
+
+    summary = compress(
+        out,
+        items(),
+        saved.model,
+        spec=_spec(saved),
+        model_name=os.path.basename(model),
+        rows=rows,
+        workers=machine.threads,
+        verify=verify,
+        progress=progress,
+    )
+    summary.seconds -= spent[0]
+    record = _record(model, out, summary, others)
+    if json:
+        print_json(record)
+    elif not machine.quiet:
+        print(_text(summary, others))
+    for why, count in summary.reasons.items():
+        tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}", quiet=machine.quiet)
+    tell(f"wrote {out}", quiet=machine.quiet)
+    return 0
+
+
+def decompress_file(
+    path: str, out: str, model: str | None, only: Sequence[str], machine: MachineOptions, *, json: bool
+) -> int:
+    """Restore the items of an archive; what is damaged is named, and the rest restored.
+
+    Raises:
+        FlowError: see the package for the exit codes.
+    """
+    require_alone()
+    if os.path.exists(out) and not os.path.isdir(out):
+        raise FileError(f"{out} cannot be used for --out: it is a file; give a folder")
+    with Archive(path) as looked:
+        name = looked.header["model_name"]
+    saved = _codable(_model_path(path, model, name))
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    with Archive(path, saved.model, spec=_spec(saved), workers=machine.threads) as archive:
+        if not archive.same_machine:
+            made = ", ".join(f"{k} {v}" for k, v in archive.header.get("written_with", {}).items())
+            tell(
+                f"note: this machine computes otherwise than the one that wrote {path} (with {made}); every block is checked, "
+                "and what cannot be restored here is said"
+            )
+        problems = archive.check()
+        wanted = [_named(archive, one) for one in only] if only else range(len(archive))
+        restored, values, lost = [], 0, []
+        for i in wanted:
+            entry = archive.entries[i]
+            try:
+                array = archive.read(i)
+                restored.append(sources.restore(out, entry.name, array, entry.mode))
+                values += array.size
+            except FileError as error:
+                lost.append(entry.name)
+                tell(str(error))
+            except MemoryError:
+                lost.append(entry.name)
+                tell(f"{path}: {entry.name!r} does not fit into memory")
+    seconds = time.perf_counter() - started
+    _make_folder(out)
+    for problem in problems:
+        tell(f"{path}: {problem}")
+    if json:
+        print_json({"archive": path, "restored": restored, "lost": lost, "damage": problems, "seconds": seconds})
+    elif not machine.quiet:
+        speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
+        print(
+            f"restored {len(restored):,} of {len(wanted):,} to {out} in {duration(seconds)}{speed}, every one checked"
+        )
+    if lost or problems:
+        raise FileError(
+            f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
+        )
+    return 0
+
+
+def _make_folder(out: str) -> None:
+    try:
+        os.makedirs(out, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{out} cannot be written: {reason(error)}") from None
+
+
+def _codable(path: str) -> Saved:
+    saved = load(path)
+    if saved.schema is not None:
+        raise DataError(f"expected a model of pictures in {path}, got one of a table; tables are not compressed")
+    return saved
+
+
+def _spec(saved: Saved) -> dict[str, Any] | None:
+    return None if saved.spec is None else saved.spec.to_dict()
+
+
+def _model_path(archive: str, given: str | None, name: str) -> str:
+    """The model file: the one that is named, or the one of the name in the archive, here or beside it."""
+    if given is not None:
+        return given
+    safe = os.path.basename(name)
+    places = [Path(archive).resolve().parent / safe, Path(safe)] if safe else []
+    for place in places:
+        if place.is_file():
+            return str(place)
+    wanted = f"{safe}, which is neither beside the archive nor here" if safe else "which it does not name"
+    raise UsageError(f"{archive} needs the model that it was written with, {wanted}; give it with --model")
+
+
+def _named(archive: Archive, name: str) -> int:
+    if name in archive.names:
+        return archive.names.index(name)
+    raise DataError(f"the archive holds no {name!r}; it holds {len(archive)} items, such as {archive.names[:3]}")
+
+
+def _add_others(item: Item, others: dict[str, int]) -> None:
+    """What the other formats need for the same pictures, each picture a file."""
+    if item.mode == "raw":
+        for kind in others:
+            others[kind] += item.array.nbytes
+        return
+    for picture in item.array:
+        for kind in others:
+            others[kind] += len(sources.as_file(np.ascontiguousarray(picture), kind.upper()))
+
+
+def _record(model: str, out: str, summary: Summary, others: dict[str, int]) -> dict[str, Any]:
+    return {
+        "model": model,
+        "archive": out,
+        "items": summary.items,
+        "values": summary.values,
+        "bytes": summary.raw,
+        "archive_bytes": summary.size,
+        "bits_per_dimension": summary.bits_per_value if summary.values else None,
+        "model_bits_per_dimension": summary.bits / summary.values if summary.values and not summary.stored else None,
+        "ratio": summary.raw / summary.size,
+        "seconds": summary.seconds,
+        "blocks": {"coded": summary.coded, "stored": summary.stored},
+        "others": others,
+    }
+
+
+def _text(summary: Summary, others: dict[str, int]) -> str:
+    rows = [("", "bytes", "bits/dim", "ratio")]
+    sizes = {"before": summary.raw, "archive": summary.size, **others}
+    for name, size in sizes.items():
+        bits = f"{8 * size / summary.values:.3f}" if summary.values else "-"
+        ratio = f"{summary.raw / size:.2f}" if size and summary.raw else "-"
+        rows.append((name, f"{size:,}", bits, ratio))
+    lines = [aligned(rows, right=(1, 2, 3))]
+    if summary.values and summary.coded and not summary.stored:
+        lines.append(f"  {summary.bits / summary.values:.3f} bits/dim by the model itself")
+    if summary.seconds > 0 and summary.raw:
+        lines.append(
+            f"  {duration(summary.seconds)}, {summary.raw / 1e6 / summary.seconds:.2f} MB/s, everything decoded again"
+        )
+    return "\n".join(lines)
