@@ -169,7 +169,7 @@ class _Coders:
 
     def __init__(self, model: Distribution, rows: int, workers: int) -> None:
         first = EventCoder(model, rows)
-        self.fingerprint = first.fingerprint()
+        self.fingerprint = first.fingerprint
         self._free: queue.SimpleQueue[EventCoder] = queue.SimpleQueue()
         for coder in [first, *(EventCoder(model, rows) for _ in range(workers - 1))]:
             self._free.put(coder)

@@ -63,7 +63,12 @@ class EventCoder:
         """Why the last batch could not be coded."""
         self.bits = 0.0
         """Information content of the last batch, by the model itself."""
-        self.fingerprint()
+        self.fingerprint = self._fingerprint()
+        """A hash of what this machine computes when it decodes a batch from fixed random bits.
+
+        Another machine, or another version of the numeric libraries, whose results differ in the last place will
+        usually give another one, and may not be able to decode what this one encodes.
+        """
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> bytes | None:
@@ -121,12 +126,7 @@ class EventCoder:
         return x
 
     @torch.no_grad()
-    def fingerprint(self) -> str:
-        """A hash of what this machine computes when it decodes a batch from fixed random bits.
-
-        Another machine, or another version of the numeric libraries, whose results differ in the last place will
-        usually give another one, and may not be able to decode what this one encodes.
-        """
+    def _fingerprint(self) -> str:
         probe = _Probe(self.rows)
         x = self._made(probe)
         probe.total.update(x.double().numpy().tobytes())

@@ -40,7 +40,8 @@ TOTAL = 1 << PRECISION
 LOW = np.uint64(1 << 31)
 WORD = np.uint64(32)
 FEW, MOST = 16, 2048
-SYMBOLS_FOR_A_LANE = 512
+"""Lanes from the start, and of all, at most."""
+SYMBOLS_FOR_A_FIRST_LANE, SYMBOLS_FOR_A_LANE = 16384, 512
 _SLOT = np.uint64(TOTAL - 1)
 _SHIFT = np.uint64(PRECISION)
 _LIMIT = np.uint64(63 - PRECISION)
@@ -205,7 +206,7 @@ class Decoder:
 
 def _lanes_for(symbols: int) -> tuple[int, int]:
     """Lanes from the start, and lanes in the end."""
-    few = min(FEW, max(1, symbols // SYMBOLS_FOR_A_LANE))
+    few = min(FEW, max(1, symbols // SYMBOLS_FOR_A_FIRST_LANE))
     return few, min(MOST, max(few, symbols // SYMBOLS_FOR_A_LANE))
 
 

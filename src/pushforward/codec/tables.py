@@ -149,8 +149,8 @@ class LogisticTable(Table):
         Raises:
             NotCodable: rounding left a number without a frequency, or it is too large.
         """
-        if not (np.abs(values) <= OFFSET).all():
-            raise NotCodable("whole numbers are larger than 2^53")
+        if not (np.abs(values) < OFFSET).all():
+            raise NotCodable("whole numbers are not smaller than 2^53")
         escaped = self.outside(values)
         place = np.where(escaped, WINDOW, values - self.low)
         start = self._cumulative(slice(None), place)

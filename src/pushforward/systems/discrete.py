@@ -48,6 +48,7 @@ class Discrete(LabelSpec):
             "lstm" or "transformer" for sequences of labels from one alphabet.
         hidden: widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
         heads: of a transformer.
+        dropout: in an autoregressive "mlp", while training.
     """
 
     name = "discrete"
@@ -62,11 +63,14 @@ class Discrete(LabelSpec):
     network: NetworkName = "mlp"
     hidden: tuple[int, ...] = (128, 128)
     heads: int = 4
+    dropout: float = 0.0
 
     def validate(self) -> None:
         """Refuse what cannot be built."""
         self.require_classes()
         self._at_least("layers", 0)
+        if not 0 <= self.dropout < 1:
+            raise SpecError(f"expected {self.name}.dropout in [0, 1), got {self.dropout}")
         if self.temperature <= 0:
             raise SpecError(f"expected {self.name}.temperature > 0, got {self.temperature}")
         if self.network != "mlp" and len(set(self.classes)) > 1:
@@ -108,7 +112,7 @@ class Discrete(LabelSpec):
         features, classes = codes.shape
         width, depth = self.hidden[0], len(self.hidden)
         if self.network == "mlp":
-            return MADE(features, outputs, width=classes, hidden=self.hidden, order=order)
+            return MADE(features, outputs, width=classes, hidden=self.hidden, order=order, dropout=self.dropout)
         if self.network == "table":
             return AutoregressiveTable(features, outputs, classes=classes)
         if self.network == "lstm":

@@ -31,7 +31,8 @@ class IDF(PictureSpec):
         steps: couplings of each scale.
         hidden: channels of the networks.
         depth: layers of the networks.
-        components: of the mixture.
+        components: of the mixture of the last ones.
+        prior_components: of mixtures of what is factored out; the paper has 1.
     """
 
     name = "idf"
@@ -48,6 +49,7 @@ class IDF(PictureSpec):
     hidden: int = 48
     depth: int = 2
     components: int = 5
+    prior_components: int = 1
 
     @property
     def space(self) -> Integers:
@@ -93,7 +95,13 @@ class IDF(PictureSpec):
         own = self.given if isinstance(self.given, int) else self.given.shape[0]
         given = Real((keep + own, height, width))
         network = partial(self._network, beside=own)
-        prior = DiscretisedLogistic((channels - keep, height, width), unit=self.unit, context=given, network=network)
+        prior = DiscretisedLogistic(
+            (channels - keep, height, width),
+            components=self.prior_components,
+            unit=self.unit,
+            context=given,
+            network=network,
+        )
         return Slice(space, keep, prior, context=self.given)
 
     @classmethod
