@@ -47,6 +47,7 @@ __all__ = [
 
 _MODULES = frozenset(
     (
+        "codec",
         "conformance",
         "core",
         "data",

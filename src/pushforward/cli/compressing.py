@@ -108,7 +108,7 @@ def decompress_file(
     started = time.perf_counter()
     with Archive(path, saved.model, spec=_spec(saved), workers=machine.threads) as archive:
         if not archive.same_machine:
-            made = ", ".join(f"{k} {v}" for k, v in archive.header.get("written_with", {}).items())
+            made = archive.header.get("by", "nothing known")
             tell(
                 f"note: this machine computes otherwise than the one that wrote {path} (with {made}); every block is checked, "
                 "and what cannot be restored here is said"

@@ -56,6 +56,7 @@ class Summary:
         values: numbers in them: pixels times channels.
         raw: bytes before.
         size: bytes of the archive.
+        payload: bytes in it that hold events; the others are names, sums and places.
         coded: blocks.
         stored: blocks that the model could not code.
         bits: information content of the coded blocks by the model.
@@ -67,6 +68,7 @@ class Summary:
     values: int = 0
     raw: int = 0
     size: int = 0
+    payload: int = 0
     coded: int = 0
     stored: int = 0
     bits: float = 0.0
@@ -125,7 +127,7 @@ def compress(
         "rows": rows,
         "dtype": dtype,
         "fingerprint": coders.fingerprint,
-        "written_with": {"pushforward": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        "by": f"pushforward {__version__}, torch {torch.__version__}, numpy {np.__version__}",
     }
     summary = Summary()
     with atomic_output(path) as temporary, open(temporary, "wb") as file, one_thread(), _pool(workers) as pool:
@@ -139,6 +141,7 @@ def compress(
                 summary.coded += block.kind == CODED
                 summary.stored += block.kind != CODED
                 summary.bits += bits
+                summary.payload += len(block.payload)
                 summary.size = writer.size
                 summary.reasons.update([why] if why else [])
                 if progress is not None:

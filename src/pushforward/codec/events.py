@@ -38,12 +38,13 @@ class EventCoder:
     Args:
         model: exact and discrete, without a context, of which every base can make events of symbols.
         rows: events in every batch that the networks see.
+        dtype: what the networks compute in. In float32 other machines' results differ so much that they cannot decode.
 
     Raises:
         SpecError: the model is none of these, with the reason.
     """
 
-    def __init__(self, model: Distribution, rows: int = 256) -> None:
+    def __init__(self, model: Distribution, rows: int = 256, *, dtype: torch.dtype = torch.float64) -> None:
         if rows < 1:
             raise SpecError(f"expected at least one event in a batch, got rows={rows}")
         if not model.space.discrete:
@@ -57,7 +58,7 @@ class EventCoder:
             )
         if model.context is not None:
             raise SpecError(f"expected a model without a context, got one that needs a context in {model.context}")
-        self.model = copy.deepcopy(model).cpu().double().eval()
+        self.model = copy.deepcopy(model).cpu().to(dtype).eval()
         self.rows = rows
         self.reason = ""
         """Why the last batch could not be coded."""
@@ -82,7 +83,7 @@ class EventCoder:
             raise ShapeError(
                 f"expected 1 to {self.rows} events of shape {self.model.space.shape}, got an array of shape {tuple(x.shape)}"
             )
-        x = x.to(self.model.space.event_dtype(torch.float64))
+        x = x.to(self.model.space.event_dtype(self.model.dtype))
         self.reason, self.bits = "", 0.0
         inside = bool(self.model.space.contains(x).all())
         if not inside:
@@ -130,7 +131,7 @@ class EventCoder:
         probe = _Probe(self.rows)
         x = self._made(probe)
         probe.total.update(x.double().numpy().tobytes())
-        return probe.total.hexdigest()[:32]
+        return probe.total.hexdigest()[:16]
 
     def _made(self, symbols: _Symbols) -> Tensor:
         with one_thread():
@@ -151,7 +152,7 @@ def one_thread() -> Iterator[None]:
 
 
 def model_hash(model: Distribution, spec: Mapping[str, Any] | None = None) -> str:
-    """SHA-256 of a model: of its description, and of every tensor's name, type, shape and value.
+    """Half of the SHA-256 of a model: of its description, and of every tensor's name, type, shape and value.
 
     Args:
         model: in the precision that it was saved in.
@@ -159,7 +160,7 @@ def model_hash(model: Distribution, spec: Mapping[str, Any] | None = None) -> st
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps([spec, tensors_hash(tensors)], sort_keys=True, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class _Symbols:
@@ -176,14 +177,14 @@ class _Symbols:
         """See `core.Symbols`."""
         logp = logits.log_softmax(-1)
         mine = logp[: self.n]
-        found = self._take(CategoricalTable(mine.reshape(-1, logp.shape[-1]).numpy()), at).astype(np.int64)
+        found = self._take(CategoricalTable(mine.reshape(-1, logp.shape[-1]).double().numpy()), at).astype(np.int64)
         return torch.cat([torch.from_numpy(found).reshape(mine.shape[:-1]), logp[self.n :].argmax(-1)])
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
         """See `core.Symbols`."""
         mine = means[: self.n]
-        parts = (t[: self.n].reshape(-1, means.shape[-1]).numpy() for t in (log_weights, means, log_scales))
-        found = torch.from_numpy(self._take(LogisticTable(*parts), at)).reshape(mine.shape[:-1])
+        parts = (t[: self.n].reshape(-1, means.shape[-1]).double().numpy() for t in (log_weights, means, log_scales))
+        found = torch.from_numpy(self._take(LogisticTable(*parts), at)).reshape(mine.shape[:-1]).to(means.dtype)
         heaviest = log_weights[self.n :].argmax(-1, keepdim=True)
         rest = means[self.n :].gather(-1, heaviest).squeeze(-1).round().nan_to_num().clamp(-OFFSET, OFFSET)
         return torch.cat([found, rest])
@@ -203,7 +204,7 @@ class _Recorder(_Symbols):
 
     def _take(self, table: Table, at: int | None) -> Array:
         values = self.known[: self.n] if at is None else self.known[: self.n, at]
-        flat = values.reshape(-1).numpy()
+        flat = values.reshape(-1).numpy().astype(np.int64 if values.dtype == torch.int64 else np.float64)
         self.segments.append(table.intervals(flat))
         escaped = flat[table.outside(flat)]
         if len(escaped):

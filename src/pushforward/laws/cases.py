@@ -121,7 +121,7 @@ def layer_cases() -> list[Case]:
     picture = Real((3, 2, 2))
     net = partial(MLP, hidden=(8,), activation="tanh")
     convolutions = partial(ConvNet, hidden=6)
-    labels = partial(LabelMLP, classes=4, hidden=(8,))
+    labels = partial(LabelMLP, classes=5, hidden=(8,))
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
@@ -250,7 +250,7 @@ def layer_cases() -> list[Case]:
         "categorical-one-hot": lambda: d.Categorical(OneHot((2, 3), (3, 2))),
         "autoregressive-one-hot": lambda: d.AutoregressiveCategorical(OneHot((2, 3), 3), hidden=(8,), order=(1, 0)),
         "modular-coupling": lambda: t.Coupling(
-            t.Modular((4, 2, 3), scale=True), OneHot((3, 4), (4, 2, 3)), [True, False, False], labels
+            t.Modular((4, 2, 5), scale=True), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels
         ),
         "modular-autoregressive": lambda: t.Autoregressive(
             t.Modular(6, scale=True), OneHot((3, 6), 6), MADE(3, 12, width=6, hidden=(8,), order=(2, 0, 1))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..core import Real, Transform
+from ..core import Chain, Real, Transform
 from ..transforms import Stochastic
-from .broken import NotApplicable, require_close
+from .broken import NotApplicable, require, require_close
 from .cases import Case, draw, draw_context, transforms_in
 from .structure import _name
 
@@ -158,6 +158,27 @@ def law_gradient_of_parameters(case: Case) -> None:
             )
     if not checked:
         raise NotApplicable("no exact continuous layer with parameters")
+
+
+def law_gradient_straight_through(case: Case) -> None:
+    """Labels and whole numbers cannot change by a little, and yet a gradient reaches the parameters and the data."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        if layer.exactness or not layer.x_space.discrete or not layer.z_space.discrete or not x.is_floating_point():
+            continue
+        if layer.x_space.size != layer.z_space.size or isinstance(layer, Chain):
+            continue
+        checked = True
+        leaf = x.detach().clone().requires_grad_()
+        z = layer(leaf, c)[0]
+        weights = torch.linspace(-1, 2, z.numel(), dtype=z.dtype).reshape(z.shape).square()
+        parameters = [p for p in layer.parameters() if p.requires_grad]
+        of_x, *others = torch.autograd.grad((weights * z).sum(), [leaf, *parameters], materialize_grads=True)
+        require(bool(of_x.isfinite().all() and of_x.any()), f"{_name(layer)}: no gradient with respect to x")
+        reached = any(bool(g.any()) for g in others)
+        require(reached or not others, f"{_name(layer)}: no gradient with respect to the parameters")
+    if not checked:
+        raise NotApplicable("no layer of labels or whole numbers")
 
 
 def law_opposite_contributions(case: Case) -> None:
