@@ -1,7 +1,8 @@
 """The entropy coder alone: symbols a second and its rate, beside constriction where that is installed.
 
-A million discretised-logistic symbols, each with a mean and scale of its own. "Given" codes intervals that are at hand; "with tables" computes
-them from means and scales, and searches when decoding. Rates are those of whole messages, states included, over the entropy.
+A million discretised-logistic symbols, each with a mean and scale of its own. "Given" codes intervals that are at hand;
+"with tables" computes them from means and scales, and searches when decoding. Rates are those of whole messages, states
+included, over the entropy.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def main() -> None:
         speed = f"{rows[0][1] / there:.2f} | {rows[0][1] / back:.2f}"
         print(f"| {name} | {speed} | {over} |")
     print(
-        f"this coder, given: {n / encode_given / 1e6:.1f} million symbols a second to encode, {n / decode_given / 1e6:.1f} to decode; "
+        f"given: {n / encode_given / 1e6:.1f} million symbols a second to encode, {n / decode_given / 1e6:.1f} to decode; "
         f"with tables {n / encode_all / 1e6:.1f} and {n / decode_all / 1e6:.1f}"
     )
 

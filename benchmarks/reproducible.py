@@ -1,8 +1,8 @@
 """What a lossless codec needs: which changes of machine change what a network computes, and how many blocks still decode.
 
 Blocks are coded here, and decoded in other processes in which the numeric libraries are told to use older instructions of the
-processor, as another machine would: those of torch (ATEN_CPU_CAPABILITY), of its matrix products (MKL), of numpy. In float64 and,
-to compare, in float32. Also with other numbers of rows in a batch and of threads, which no two runs of the codec have different.
+processor, as another machine would: those of torch (ATEN_CPU_CAPABILITY), of its matrix products (MKL), of numpy. In float64,
+and in float32 to compare. Also with other numbers of rows in a batch and of threads, in which no two runs of the codec differ.
 """
 
 from __future__ import annotations

@@ -250,11 +250,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    kept: dict[str, list[dict[str, Any]]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     for name in options.only or PARTS:
         run, minutes = PARTS[name]
-        kept[name] = run(options.minutes or minutes)
-        print(json.dumps(kept[name], indent=1), flush=True)
+        found = run(options.minutes or minutes)
+        print(json.dumps(found, indent=1), flush=True)
+        kept: dict[str, list[dict[str, Any]]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+        kept[name] = found
         KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     rows = [
         [

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from ..core import Distribution, Exactness, OneHot
 from ..errors import FileError, ShapeError, SpecError
+from ..functional.logistic import discretised_logistic
 from ..serialize import tensors_hash
 from .rans import TOTAL, Decoder, encode
 from .tables import DIGIT, DIGITS, OFFSET, CategoricalTable, LogisticTable, NotCodable, Table, digits
@@ -38,7 +40,7 @@ class EventCoder:
     Args:
         model: exact and discrete, without a context, of which every base can make events of symbols.
         rows: events in every batch that the networks see.
-        dtype: what the networks compute in. In float32 other machines' results differ so much that they cannot decode.
+        dtype: what the networks compute in; float64 leaves most room before the rounding of another machine matters.
 
     Raises:
         SpecError: the model is none of these, with the reason.
@@ -94,7 +96,6 @@ class EventCoder:
         try:
             with one_thread():
                 codes = self.model._take_apart(padded, None)
-                self.bits = -float(self.model._log_prob(padded, None)[:n].sum()) / float(np.log(2))
 
                 def known(base: Distribution, context: Tensor | None) -> Tensor:
                     recorder.known = _symbols_of(base, codes.pop())
@@ -104,6 +105,7 @@ class EventCoder:
         except (NotCodable, FloatingPointError) as error:
             self.reason = str(error)
             return None
+        self.bits = -recorder.nats / math.log(2)
         if not torch.equal(again[:n], x):
             self.reason = "the model does not give these events back exactly"
             return None
@@ -195,15 +197,33 @@ class _Symbols:
 
 
 class _Recorder(_Symbols):
-    """Known symbols, and the intervals that they will be coded with."""
+    """Known symbols, the intervals that they will be coded with, and their log-probability by the model itself."""
 
     def __init__(self, n: int) -> None:
         super().__init__(n)
         self.segments: Segments = []
         self.known = torch.empty(0)
+        self.nats = 0.0
+
+    def _part(self, at: int | None) -> Tensor:
+        return self.known[: self.n] if at is None else self.known[: self.n, at]
+
+    def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
+        """The known ones."""
+        found = super().labels(logits, at)
+        logp = logits[: self.n].log_softmax(-1).gather(-1, self._part(at).unsqueeze(-1))
+        self.nats += float(logp.sum())
+        return found
+
+    def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
+        """The known ones."""
+        found = super().integers(log_weights, means, log_scales, at)
+        parts = (t[: self.n] for t in (log_weights, means, log_scales))
+        self.nats += float(discretised_logistic(self._part(at), *parts).sum())
+        return found
 
     def _take(self, table: Table, at: int | None) -> Array:
-        values = self.known[: self.n] if at is None else self.known[: self.n, at]
+        values = self._part(at)
         flat = values.reshape(-1).numpy().astype(np.int64 if values.dtype == torch.int64 else np.float64)
         self.segments.append(table.intervals(flat))
         escaped = flat[table.outside(flat)]
