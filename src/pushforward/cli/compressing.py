@@ -41,13 +41,12 @@ def compress_files(
     Raises:
         FlowError: see the package for the exit codes.
     """
-    require_alone()
+    _start(machine)
     if not given:
         raise UsageError("expected pictures, .npy arrays or folders to compress, got none")
     require_writable(out, "--out", [model, *given])
     saved = _codable(model)
     paths = sources.paths_in(given)
-    torch.set_num_threads(1)
     tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress", quiet=machine.quiet)
     others = {"PNG": 0, "WebP": 0} if baselines else {}
     spent = [0.0]
@@ -98,13 +97,12 @@ def decompress_file(
     Raises:
         FlowError: see the package for the exit codes.
     """
-    require_alone()
+    _start(machine)
     if os.path.exists(out) and not os.path.isdir(out):
         raise FileError(f"{out} cannot be used for --out: it is a file; give a folder")
     with Archive(path) as looked:
         name = looked.header["model_name"]
     saved = _codable(_model_path(path, model, name))
-    torch.set_num_threads(1)
     started = time.perf_counter()
     with Archive(path, saved.model, spec=_spec(saved), workers=machine.threads) as archive:
         if not archive.same_machine:
@@ -144,6 +142,13 @@ def decompress_file(
             f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
         )
     return 0
+
+
+def _start(machine: MachineOptions) -> None:
+    require_alone()
+    if machine.device == "cuda":
+        raise UsageError("compression computes on the processor, so that it can be repeated; leave --device out")
+    torch.set_num_threads(1)
 
 
 def _make_folder(out: str) -> None:

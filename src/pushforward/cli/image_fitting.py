@@ -88,6 +88,8 @@ def fit_images(
         machine = dataclasses.replace(machine, quiet=True)
     name = picture_system(system.flow)
     arguments = system_arguments(_with_preset(system, name), name)
+    if system.labels is not None:
+        raise UsageError("--labels is for the columns of tables; leave it out for pictures")
     if columns.kind or columns.bounds or columns.drop:
         raise UsageError("--kind, --bounds and --drop are for the columns of tables; leave them out for pictures")
     checkpoint = checked_paths(source, output) if first else find_checkpoint(output)
