@@ -108,6 +108,7 @@ def main() -> None:
         + ", ".join(f"{(d + 1) * 2.3026:.1f} for {d} digits" for d in options.digits)
         + " when every digit is a guess).\n\n"
         + table(["numbers of", *(f"{m}" for m in marks), "NLL"], rows)
+        + "\n\nThe network learns to add; the straight-through gradient of the flow stops once its softmaxes are sure of wrong shifts."
     )
     write("addition", "Addition", body, started)
 
