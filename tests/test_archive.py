@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from pushforward.codec import Archive, Item, compress, tiles
-from pushforward.codec.archive import rows_for
 from pushforward.codec.container import BLOCK, START, TRAILER, Reader, deflated, inflated, unpacked
 from pushforward.codec.sources import restored_name
+from pushforward.codec.writing import rows_for
 from pushforward.errors import DataError, FileError, SpecError
 from pushforward.systems import IDF, Discrete
 
@@ -187,8 +187,8 @@ def one_coder(model, monkeypatch):
     """The same coder for every archive that is opened."""
     from pushforward.codec import archive
 
-    coders = archive._Coders(model, 2, 1)
-    monkeypatch.setattr(archive, "_Coders", lambda *_: coders)
+    coders = archive.Coders(model, 2, 1)
+    monkeypatch.setattr(archive, "Coders", lambda *_: coders)
 
 
 @pytest.mark.usefixtures("one_coder")

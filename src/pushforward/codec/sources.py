@@ -13,7 +13,7 @@ import numpy as np
 from ..data.formats import atomic_output, reason
 from ..data.pictures import SUFFIXES, load_pillow
 from ..errors import DataError, FileError
-from .archive import Item
+from .writing import Item
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
