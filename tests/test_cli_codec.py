@@ -64,7 +64,7 @@ def test_every_pixel_comes_back(capsys, model):
     assert code == 0, err
     assert "PNG" in out
     assert "WebP" in out
-    assert "MB/s" in out
+    assert "MB/s, every block decoded again" in out
     assert "1 block stored without the model: not of the model's kind" in err
     code, out, err = run(capsys, "decompress", "all.pfz", "--out", "restored")
     assert code == 0, err
@@ -115,6 +115,13 @@ def test_zero_pictures(capsys, model):
     code, out, err = run(capsys, "decompress", "a.pfz", "--out", "r")
     assert code == 0, err
     assert "restored 0 of 0" in out
+
+
+def test_blocks_need_not_be_decoded_again(capsys, model):
+    write_pictures()
+    code, out, _ = run(capsys, "compress", model, "images/a.png", "--out", "a.pfz", "--no-verify")
+    assert code == 0
+    assert "only the first block decoded again" in out
 
 
 def test_a_damaged_archive_restores_what_is_whole_and_says_what_is_lost(capsys, model):
