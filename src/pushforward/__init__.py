@@ -17,7 +17,7 @@ from . import errors
 
 if TYPE_CHECKING:
     from . import core, distributions, systems, transforms
-    from .core import Chain, Distribution, Exactness, Flow, Inverse, Spec, Transform, build, initialise
+    from .core import Chain, Distribution, Exactness, Flow, Inverse, Spec, Transform, build, exactly, initialise
     from .estimator import FlowDensity
     from .serialize import load, save
     from .training import fit
@@ -37,6 +37,7 @@ __all__ = [
     "core",
     "distributions",
     "errors",
+    "exactly",
     "fit",
     "initialise",
     "load",
@@ -65,7 +66,7 @@ _MODULES = frozenset(
         "transforms",
     )
 )
-_CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Spec", "Transform", "build", "initialise")
+_CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Spec", "Transform", "build", "exactly", "initialise")
 _HOMES = {
     **dict.fromkeys(_CORE, "core"),
     "FlowDensity": "estimator",

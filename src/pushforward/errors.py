@@ -24,6 +24,10 @@ class InversionError(FlowError):
     """A numeric inverse did not converge."""
 
 
+class SolverError(FlowError):
+    """A differential equation could not be solved."""
+
+
 class SpecError(FlowError):
     """A system, or one of its arguments, is unknown or out of range."""
 

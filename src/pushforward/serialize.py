@@ -67,7 +67,7 @@ def save(
     path: str | os.PathLike[str],
     model: Distribution,
     *,
-    spec: Spec | Mapping[str, Any] | None,
+    spec: Spec | Mapping[str, Any] | None = None,
     schema: Schema | None = None,
     training: Any = None,
 ) -> None:
@@ -76,7 +76,7 @@ def save(
     Args:
         path: of the file, usually ending in .flow.
         model: built by `spec`, or a `TableModel`.
-        spec: of the system, or its `to_dict()`; a TableModel's own spec is used when None.
+        spec: of the system, or its `to_dict()`; by default the one that built the model.
         schema: of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
         training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
 
@@ -87,7 +87,7 @@ def save(
     """
     from . import __version__
 
-    spec = spec_from_dict(spec) if isinstance(spec, Mapping) else spec
+    spec = spec_from_dict(spec) if isinstance(spec, Mapping) else spec or model.spec
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -95,7 +95,7 @@ def save(
         "dtype": str(model.dtype).removeprefix("torch."),
     }
     if isinstance(model, TableModel):
-        spec, schema = model.spec if spec is None else spec, schema or model.schema
+        schema = schema or model.schema
         if schema.columns != model.schema.columns:
             raise DataError("expected the schema that the model was made with, got one of other columns")
         labels = None if model.label_spec is None else model.label_spec.to_dict()

@@ -5,6 +5,7 @@ log p(x) = log p(z) + sum of the layers' contributions
 
 from .base import CodeSource, Distribution, Node, Symbols, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
+from .exactly import exactly
 from .exactness import Exactness
 from .space import Box, Categories, Integers, OneHot, Real, Space, context_space
 from .spec import Spec, build, spec_from_dict
@@ -30,6 +31,7 @@ __all__ = [
     "Undo",
     "build",
     "context_space",
+    "exactly",
     "initialise",
     "spec_from_dict",
 ]

@@ -18,6 +18,7 @@ from .space import Integers, Space
 
 if TYPE_CHECKING:
     from ..distributions.boundary import Conditioned
+    from .spec import Spec
 
 
 CodeSource = Callable[["Distribution", "Tensor | None"], Tensor]
@@ -167,6 +168,13 @@ class Transform(Node):
         x = x.detach().requires_grad_()
         return x, *self(x, context)
 
+    def exact_twin(self) -> Transform | None:
+        """The same map, sharing its parameters, with every approximation of its own done to rounding; None when it makes none.
+
+        Twins cost more: `core.exactly` puts them into a whole model.
+        """
+        return None
+
     def _nothing(self, v: Tensor) -> Tensor:
         """The contribution of a layer that changes no volume: a zero for each row of v."""
         return torch.zeros(v.shape[0], dtype=v.dtype if v.is_floating_point() else self.dtype, device=v.device)
@@ -184,6 +192,8 @@ class Distribution(Node):
     """
 
     space: Space
+    spec: Spec | None = None
+    """The description that built it, when one did."""
     differentiable_draws: bool = True
     """Whether draws on a continuous space carry gradients."""
 
@@ -194,6 +204,10 @@ class Distribution(Node):
     @abc.abstractmethod
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """N draws, one for each row of the context when there is one, and their log-density: (n, *shape), (n,)."""
+
+    def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """`_log_prob`, and the penalties of the layers that have any, by name, each (B,)."""
+        return self._log_prob(x, context), {}
 
     def _take_apart(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
         """The codes of a flat batch: those that a model's layers leave out, then the base's, which is the event itself."""
@@ -239,6 +253,16 @@ class Distribution(Node):
             _require_finite("x", x, self.space)
             _require_finite("context", context, self.context)
         return self(x, context)
+
+    def log_prob_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """`forward` for events within the support, with what the layers report beside it: path energies and other penalties.
+
+        Returns:
+            (*batch,) nats, and a dict of penalties by name, each (*batch,).
+        """
+        x, context, batch = self._flatten(x, context)
+        logp, penalties = self._log_prob_aux(x, context)
+        return logp.reshape(batch), {name: value.reshape(batch) for name, value in penalties.items()}
 
     def rsample_and_log_prob(
         self, shape: int | tuple[int, ...] = (), context: Tensor | None = None

@@ -111,6 +111,13 @@ class Chain(Transform):
                 penalties[name] = penalties[name] + value if name in penalties else value
         return z, total, penalties
 
+    def exact_twin(self) -> Chain | None:
+        """The layers' twins, and those that have none as they are; None when no layer has one."""
+        twins = [layer.exact_twin() for layer in self.layers]
+        if not any(twin is not None for twin in twins):
+            return None
+        return Chain(*(layer if twin is None else twin for layer, twin in zip(self.layers, twins, strict=True)))
+
     def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """z, and the codes that the layers leave out."""
         codes: list[Tensor] = []
@@ -148,6 +155,11 @@ class Inverse(Transform):
     def exactness(self) -> Exactness:
         """The layer's, flipped."""
         return self.layer.exactness.flipped
+
+    def exact_twin(self) -> Inverse | None:
+        """The layer's, turned round."""
+        twin = self.layer.exact_twin()
+        return None if twin is None else Inverse(twin)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The layer's inverse."""
@@ -190,6 +202,11 @@ class Flow(Distribution):
         context = self._embedded(context)
         z, dlogp = self.chain(x, context)
         return self.base._log_prob(z, context) + dlogp
+
+    def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        context = self._embedded(context)
+        z, dlogp, penalties = self.chain.forward_aux(x, context)
+        return self.base._log_prob(z, context) + dlogp, penalties
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         context = self._embedded(context)

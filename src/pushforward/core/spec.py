@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
+
+from torch import nn
 
 from ..errors import SpecError, suggestion
 from .base import Distribution
@@ -32,6 +35,8 @@ class Spec(abc.ABC):
     def __init_subclass__(cls, *, register: bool = True, **kwargs: Any) -> None:
         """Register the class under its name."""
         super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _remembered(cls.build)  # type: ignore[method-assign]
         if not register:
             return
         for field in ("name", "family", "paper"):
@@ -66,7 +71,18 @@ class Spec(abc.ABC):
 
     @abc.abstractmethod
     def build(self) -> Distribution:
-        """The model, with fresh weights."""
+        """The model, with fresh weights; it keeps this spec as its `spec`."""
+
+    def loss(self, model: nn.Module) -> nn.Module | None:
+        """The objective that `fit` minimises unless it is given one, for a model made with this spec.
+
+        Args:
+            model: what `build` gave, or something around it, such as a model of a table.
+
+        Returns:
+            A module whose `forward(batch)` is the loss; None for the negative log-likelihood.
+        """
+        return None
 
     @classmethod
     @abc.abstractmethod
@@ -137,6 +153,18 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
     if missing:
         raise SpecError(f"system {name!r} needs {', '.join(missing)}")
     return cls(**fields)
+
+
+def _remembered(build: Callable[[Any], Distribution]) -> Callable[[Any], Distribution]:
+    """`build`, with the spec left on what it builds."""
+
+    @functools.wraps(build)
+    def remembered(self: Spec) -> Distribution:
+        model = build(self)
+        model.spec = self
+        return model
+
+    return remembered
 
 
 def _hints(cls: type) -> dict[str, Any]:

@@ -105,13 +105,23 @@ class TableModel(Distribution):
         return x[:, torch.tensor(self.number_at, device=x.device)]
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        code, logp = self._scored_labels(x)
+        return logp if self.numbers is None else logp + self.numbers._log_prob(self._numbers_of(x), code)
+
+    def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        code, logp = self._scored_labels(x)
+        if self.numbers is None:
+            return logp, {}
+        more, penalties = self.numbers._log_prob_aux(self._numbers_of(x), code)
+        return logp + more, penalties
+
+    def _scored_labels(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The code of the discrete facts, and their log-probability."""
         facts, code = self._split(x)
         logp = x.new_zeros(x.shape[0])
         if self.labels is not None and facts is not None:
             logp = logp + self.labels._log_prob(facts, None)
-        if self.numbers is not None:
-            logp = logp + self.numbers._log_prob(self._numbers_of(x), code)
-        return logp
+        return code, logp
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         logp = torch.zeros(n, dtype=torch.float64, device=self.device)

@@ -26,7 +26,18 @@ from ..core import (
     Spec,
     Transform,
 )
-from ..networks import MADE, MLP, AutoregressiveTable, CausalTransformer, ConvNet, LabelMLP
+from ..functional.ode import Fixed
+from ..networks import (
+    MADE,
+    MLP,
+    AutoregressiveTable,
+    CausalTransformer,
+    ConvNet,
+    LabelMLP,
+    Potential,
+    Velocity,
+    VelocityMLP,
+)
 
 
 @dataclass(frozen=True)
@@ -93,11 +104,23 @@ def system_cases() -> list[Case]:
 
     cases = []
     for name, cls in sorted(Spec.registry.items()):
-        # Far from their start, the bounds of dequantised models are too wide to be averaged.
-        spread = 0.2 if cls.family == "images" else 0.6
+        # Far from their start, the bounds of dequantised models are too wide to be averaged, and paths need many steps.
+        spread = {"images": 0.2, "continuous": 0.3}.get(cls.family, 0.6)
         for i, spec in enumerate(cls.cases()):
             cases.append(Case(f"{name}-{i}", spec.build, spec, spread=spread))
     return cases
+
+
+class Field(Velocity):
+    """A velocity without derivatives of its own, on pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(1, 1, (3, 1), padding=(1, 0))
+
+    def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """T (), x (B, 1, 2, 1) -> the same shape."""
+        return torch.tanh(self.mix(x) + t)
 
 
 class Triangular(nn.Module):
@@ -174,6 +197,10 @@ def layer_cases() -> list[Case]:
         coupling = t.Coupling(t.Affine(), r2, t.half_mask(2), net, context=4)
         return Flow(coupling, d.Normal(r2), embed=nn.Sequential(nn.Linear(3, 4), nn.Tanh()), context=r3)
 
+    def continuous(layer: str = "squash", *, context: int = 0, **options: object) -> t.Continuous:
+        velocity = VelocityMLP(2, hidden=(8,), context=context, layer=layer)  # type: ignore[arg-type]
+        return t.Continuous(velocity, r2, context=context, **options)  # type: ignore[arg-type]
+
     makers: dict[str, Callable[[], Node]] = {
         "additive": lambda: autoregressive(t.Additive()),
         "affine": lambda: t.Elementwise(t.Affine(), r2),
@@ -193,6 +220,13 @@ def layer_cases() -> list[Case]:
             t.Affine(), Real((11,)), MADE(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
         ),
         "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
+        "continuous": lambda: continuous(solver=Fixed(8), learned=True),
+        "continuous-estimated": lambda: continuous("concat", solver=Fixed(8), trace="estimated", duration=0.5),
+        "continuous-gaussian-probes": lambda: continuous(
+            "hyper", context=2, solver=Fixed(12, "midpoint"), trace="estimated", probes=3, noise="gaussian"
+        ),
+        "continuous-own-network": lambda: t.Continuous(Field(), Real((1, 2, 1)), solver=Fixed(6, "dopri5")),
+        "potential": lambda: t.Continuous(Potential(2, 6, layers=3, context=2), r2, solver=Fixed(8), context=2),
         "permutation": lambda: t.Permutation(r3, (2, 0, 1)),
         "diagonal": lambda: t.Diagonal(r2),
         "lu": lambda: t.LU(r3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..core import Chain, Real, Transform
+from ..core import Chain, Exactness, Real, Transform
 from ..transforms import Stochastic
 from .broken import NotApplicable, require, require_close
 from .cases import Case, draw, draw_context, transforms_in
@@ -13,15 +13,18 @@ from .structure import _name
 
 ROWS = 8
 STEP = 1e-7
+TWINS = 1e-2
+"""How far an approximation with the few steps or terms of a case may be from its twin, relative to the size of the events."""
 
 
 def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
-    """Every layer of a case with events of its data side and a context, some events far out."""
+    """Every layer of a case with events of its data side and a context, some events far out; exact twins of approximations too."""
     node = case.build(dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         found = []
-        for layer in transforms_in(node):
+        twins = [twin for layer in transforms_in(node) if (twin := layer.exact_twin()) is not None]
+        for layer in (*transforms_in(node), *(twin.train(node.training) for twin in twins)):
             x = draw(layer, "x_space", ROWS, dtype)
             if type(layer.x_space) is Real:
                 x[::2] *= 6.0  # beyond the bounds of splines, into the tails of mixtures
@@ -34,6 +37,8 @@ def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tup
 def law_roundtrip(case: Case) -> None:
     """Whichever side is deterministic is undone by the other."""
     for layer, x, c in layers_with_data(case):
+        if layer.exact_twin() is not None:
+            continue  # up to its approximation only: the twin speaks for it
         z = layer(x, c)[0]
         forward_fixed = torch.equal(z, layer(x, c)[0])
         back = layer.inverse(z, c)[0]
@@ -181,11 +186,47 @@ def law_gradient_straight_through(case: Case) -> None:
         raise NotApplicable("no layer of labels or whole numbers")
 
 
+@torch.no_grad()
+def law_approximations(case: Case) -> None:
+    """An approximation agrees with its exact twin, which shares its parameters: in the mean where it is noisy."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        twin = layer.exact_twin()
+        if twin is None:
+            continue
+        twin.eval()
+        require(twin.exact_twin() is None, f"{_name(layer)}: its twin has a twin")
+        if isinstance(layer, Chain) and twin.exactness:
+            continue  # other layers draw
+        checked = True
+        require(not twin.exactness, f"{_name(layer)}: its twin is {twin.exactness}")
+        own, others = list(layer.parameters()), list(twin.parameters())
+        require(own == others or {id(p) for p in own} == {id(p) for p in others}, f"{_name(layer)}: a twin's own weights")
+        noisy = Exactness.NOISY in layer.exactness
+        repeats = 4000 if noisy else 1
+        for name, run, exact in (("forward", layer, twin), ("inverse", layer.inverse, twin.inverse)):
+            z, dlogp = exact(x, c)
+            again, estimates = run(x.repeat_interleave(repeats, 0), None if c is None else c.repeat_interleave(repeats, 0))
+            size = 1 + float(x.abs().max())
+            require_close(again[::repeats], z, TWINS * size, f"{_name(layer)}: {name} map, and its twin's")
+            estimates = estimates.reshape(-1, repeats)
+            error = 4.5 * estimates.std(1) / repeats**0.5 if noisy else torch.zeros_like(dlogp)
+            off = (estimates.mean(1) - dlogp).abs()
+            require(
+                bool((off <= TWINS * size + error).all()),
+                f"{_name(layer)}: dlogp of the {name} map is off its twin's by {float(off.max()):.3g}",
+            )
+    if not checked:
+        raise NotApplicable("no approximation with an exact twin")
+
+
 def law_opposite_contributions(case: Case) -> None:
     """The two directions report opposite dlogp on the same pair (x, z)."""
     for layer, x, c in layers_with_data(case):
         if any(isinstance(m, Stochastic) for m in layer.modules()):
             continue  # random both ways: total mass and the sandwich speak of it
+        if layer.exact_twin() is not None:
+            continue
         z, dlogp = layer(x, c)
         back, opposite = layer.inverse(z, c)
         if not torch.allclose(back.double(), x.double(), atol=1e-6):

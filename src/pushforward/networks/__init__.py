@@ -6,9 +6,11 @@ from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .made import MADE
 from .mlp import MLP, Constant, activation
+from .potential import Potential
 from .precision import Network, lower_precision
 from .recurrent import BidirectionalLSTM, CausalLSTM
 from .transformer import Cache, CausalTransformer, ViT
+from .velocity import Velocity, VelocityMLP
 
 __all__ = [
     "MADE",
@@ -29,7 +31,10 @@ __all__ = [
     "LabelTable",
     "LabelTransformer",
     "Network",
+    "Potential",
     "ResNet",
+    "Velocity",
+    "VelocityMLP",
     "ViT",
     "activation",
     "lower_precision",

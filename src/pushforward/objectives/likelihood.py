@@ -1,9 +1,14 @@
-"""Maximum likelihood, and mirrored pictures for it."""
+"""Maximum likelihood, with penalties or without, and mirrored pictures for it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+from ..core import Distribution
+from ..errors import SpecError
 
 
 class NegativeLogLikelihood(nn.Module):
@@ -23,6 +28,43 @@ class NegativeLogLikelihood(nn.Module):
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Batch (x,) or (x, context), B rows each -> scalar, mean nats per event."""
         return -self.model(*batch).mean()
+
+
+class PenalisedLikelihood(nn.Module):
+    """Loss = -1/B sum_b log p(x_b | c_b) + sum_k w_k 1/B sum_b penalty_k(x_b): what layers report beside the likelihood.
+
+    In evaluation mode it is the negative log-likelihood alone, so that validation compares likelihoods.
+
+    Args:
+        model: a `Distribution` with layers that report penalties (`Transform.forward_aux`).
+        weights: of the penalties, by name; those that are not named count for nothing.
+
+    Raises:
+        SpecError: at the first batch, when the model reports no penalty of that name.
+    """
+
+    likelihood = True
+
+    def __init__(self, model: Distribution, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.model, self.weights = model, {name: float(w) for name, w in weights.items() if w}
+
+    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Batch (x,) or (x, context), B rows each -> scalar, nats per event and the penalties."""
+        if not self.training or not self.weights:
+            return -self.model(*batch).mean()
+        logp, penalties = self.model.log_prob_aux(*batch)
+        for name in self.weights:
+            if name not in penalties:
+                raise SpecError(f"expected a model with the penalty {name!r}, got {', '.join(penalties) or 'none'}")
+        return sum((w * penalties[name].mean() for name, w in self.weights.items()), -logp.mean())
+
+
+def default_objective(model: nn.Module) -> nn.Module:
+    """What `fit` minimises unless it is told otherwise: the loss of the model's spec, or the negative log-likelihood."""
+    spec = getattr(model, "spec", None)
+    loss = None if spec is None else spec.loss(model)
+    return NegativeLogLikelihood(model) if loss is None else loss
 
 
 class Flipped(nn.Module):

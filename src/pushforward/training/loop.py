@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..core.memory import saving
-from ..objectives import NegativeLogLikelihood
+from ..objectives import default_objective
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .data import placement, prepare
@@ -54,7 +54,7 @@ def fit(
             validation all epochs are run and the last weights kept.
         config: how to train; the defaults suit tables.
         objective: a module whose `forward(batch)` is the loss, batch being (x,) or (x, context);
-            `NegativeLogLikelihood(model)` by default. Its own parameters are trained with the model's.
+            by default that of the model's spec, which is `NegativeLogLikelihood(model)` for most. Its own parameters are trained with the model's.
         callbacks: called after each epoch with its record (see `FitResult.history`); one that returns True ends training.
         metrics: path of a JSONL file with one line an epoch; replaced when it exists, continued on resume.
         checkpoint: path of a file that holds the whole state of the run; by default that of `resume`. Ctrl-C finishes the
@@ -77,7 +77,7 @@ def fit(
     """
     config = (config or TrainConfig()).replace(**overrides)
     split = prepare(model, data, context, validation, config.seed)
-    objective = NegativeLogLikelihood(model) if objective is None else objective
+    objective = default_objective(model) if objective is None else objective
     checkpoint = resume if checkpoint is None else checkpoint
     path = None if checkpoint is None else Path(checkpoint)
     device, _ = placement(model)

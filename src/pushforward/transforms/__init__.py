@@ -2,6 +2,7 @@
 
 from .autoregressive import Autoregressive
 from .bounded import Centre, Logit
+from .continuous import Continuous
 from .coupling import Coupling
 from .elementwise import Elementwise
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
@@ -34,6 +35,7 @@ __all__ = [
     "Centre",
     "Checkerboard",
     "Composed",
+    "Continuous",
     "Coupling",
     "Dequantise",
     "Diagonal",

@@ -1,0 +1,118 @@
+"""Squared row norms of the Jacobians inside a residual network, for the Laplacians of potentials.
+
+With J_0 = diag(s_0) F and, for i = 1 ... M, P_i = K_i J_(i-1) and J_i = J_(i-1) + h diag(s_i) P_i, they are
+
+    q_i = sum_k (P_i)_(. k)^2.
+
+Each P_i is one matrix product for all rows and coordinates, m^2 d multiplications a row. The gradient is derived by hand: it
+keeps the slopes s only, computes P again, and goes through the batch in pieces that stay in the processor's cache:
+
+    dP_i = 2 dq_i P_i + h s_i dJ_i,   dJ_(i-1) = dJ_i + K_i^T dP_i,   dK_i = dP_i J_(i-1)^T,   ds_i = h sum_k dJ_i P_i,
+    ds_0 = sum_k dJ_0 F,              dF = sum_b s_0 dJ_0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .derived import ordinary, second_gradient
+
+PIECE = 1 << 18
+"""Numbers in a Jacobian of a piece of the batch, about."""
+
+
+def jacobian_norms(first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float) -> list[Tensor]:
+    """The norms q_1 ... q_M.
+
+    Args:
+        first: F (m, d).
+        weights: K_1 ... K_M, each (m, m).
+        slopes: s_0 ... s_(M-1), each (B, m).
+        h: step of the residual layers.
+
+    Returns:
+        M tensors (B, m).
+    """
+    if not weights:
+        return []
+    tensors = (first, *weights, *slopes)
+    if not ordinary(tensors):
+        return list(_plain(len(weights), h, *tensors))
+    return list(_Norms.apply(len(weights), h, *tensors))
+
+
+def _plain(layers: int, h: float, first: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The formula as it stands, with a Jacobian for each row."""
+    weights, slopes = tensors[:layers], tensors[layers:]
+    jacobian = slopes[0].unsqueeze(-1) * first
+    norms = []
+    for i, weight in enumerate(weights):
+        product = weight @ jacobian
+        norms.append(product.square().sum(-1))
+        if i + 1 < layers:
+            jacobian = torch.addcmul(jacobian, slopes[i + 1].unsqueeze(-1), product, value=h)
+    return tuple(norms)
+
+
+class _Norms(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, layers: int, h: float, first: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.layers, ctx.h = layers, h
+        ctx.save_for_backward(first, *tensors)
+        weights, slopes = tensors[:layers], tensors[layers:]
+        norms = [torch.empty_like(slopes[0]) for _ in weights]
+        for piece in _pieces(first, slopes):
+            for norm, (_, product) in zip(norms, _walk(first, weights, [s[piece] for s in slopes], h), strict=True):
+                norm[piece] = torch.linalg.vector_norm(product, dim=2).square_().T
+        return tuple(norms)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        layers, h = ctx.layers, ctx.h
+        first, *tensors = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return None, None, *second_gradient(_plain(layers, h, first, *tensors), (first, *tensors), cotangents)
+        weights, slopes = tensors[:layers], tensors[layers:]
+        of_first, of_weights, of_slopes = torch.zeros_like(first), [*map(torch.zeros_like, weights)], [*map(torch.empty_like, slopes)]
+        for piece in _pieces(first, slopes):
+            parts = [s[piece] for s in slopes]
+            walk = list(_walk(first, weights, parts, h))
+            of_jacobian: Tensor | None = None
+            for i in reversed(range(layers)):
+                jacobian, product = walk.pop()
+                of_product = 2 * cotangents[i][piece].T.unsqueeze(-1)
+                if of_jacobian is None:
+                    of_product = product.mul_(of_product)
+                else:
+                    of_slopes[i + 1][piece] = h * torch.linalg.vecdot(of_jacobian, product).T
+                    of_product = product.mul_(of_product).addcmul_(of_jacobian, parts[i + 1].T.unsqueeze(-1), value=h)
+                flat = of_product.flatten(1)
+                of_weights[i].addmm_(flat, jacobian.flatten(1).T)
+                back = (weights[i].T @ flat).view_as(jacobian)
+                of_jacobian = back if of_jacobian is None else of_jacobian.add_(back)
+            rows = parts[0].T
+            # As products of matrices: one pass over the Jacobian each.
+            of_slopes[0][piece] = torch.bmm(of_jacobian, first.unsqueeze(-1)).squeeze(-1).T  # type: ignore[arg-type]
+            of_first += torch.bmm(rows.unsqueeze(1), of_jacobian).squeeze(1)  # type: ignore[arg-type]
+        return None, None, of_first, *of_weights, *of_slopes
+
+
+def _pieces(first: Tensor, slopes: Sequence[Tensor]) -> Iterator[slice]:
+    """Rows of the batch that are looked at together."""
+    size = max(1, PIECE // max(1, first.numel())) if first.device.type == "cpu" else len(slopes[0])
+    for start in range(0, len(slopes[0]), max(1, size)):
+        yield slice(start, start + size)
+
+
+def _walk(first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """J_(i-1) and P_i of every layer, each (m, rows, d): one large product a layer."""
+    jacobian = slopes[0].T.unsqueeze(-1) * first.unsqueeze(1)
+    for i, weight in enumerate(weights):
+        product = (weight @ jacobian.flatten(1)).view_as(jacobian)
+        yield jacobian, product
+        if i + 1 < len(weights):
+            jacobian = torch.addcmul(jacobian, slopes[i + 1].T.unsqueeze(-1), product, value=h)

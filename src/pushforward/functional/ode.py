@@ -1,0 +1,391 @@
+"""Solving dy/dt = f(t, y): fixed steps of our own, adaptive ones of torchdiffeq, three gradients for either.
+
+A state is a tuple of tensors that move together. The gradient is one of
+
+    "direct"      backpropagation through the steps: the exact gradient of what was computed. Keeps every step.
+    "checkpoint"  the same numbers, each segment of the path computed again on the way back: keeps one state for each.
+    "adjoint"     a second differential equation, solved backwards with the same solver (Chen et al. 2018, arXiv:1806.07366,
+                  algorithm 1): with a = dL/dy,
+
+                      da/dt = -a df/dy,    dL/dp = int_(t0)^(t1) a df/dp dt,    y again by dy/dt = f backwards.
+
+                  Keeps the end alone; its gradient is that of the differential equation, so it differs from that of the
+                  computed numbers by the solver's error.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..errors import SolverError, SpecError
+from .derived import eager
+
+State = tuple[Tensor, ...]
+Field = Callable[[Tensor, State], State]
+"""(t, state) -> the state's derivative; t is a tensor without dimensions."""
+Gradient = Literal["direct", "checkpoint", "adjoint"]
+Method = Literal["euler", "midpoint", "rk4", "dopri5"]
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """Coefficients of an explicit Runge-Kutta method: k_i = f(t + c_i h, y + h sum_j a_ij k_j), y + h sum_i b_i k_i.
+
+    Args:
+        order: p, the error of a path being O(h^p).
+        c: nodes.
+        a: rows of the stages after the first.
+        b: weights.
+    """
+
+    order: int
+    c: tuple[float, ...]
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+
+
+TABLEAUS: dict[str, Tableau] = {
+    "euler": Tableau(1, (0.0,), (), (1.0,)),
+    "midpoint": Tableau(2, (0.0, 0.5), ((0.5,),), (0.0, 1.0)),
+    "rk4": Tableau(4, (0.0, 0.5, 0.5, 1.0), ((0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
+    # Dormand and Prince 1980, the weights of fifth order.
+    "dopri5": Tableau(
+        5,
+        (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0),
+        (
+            (1 / 5,),
+            (3 / 40, 9 / 40),
+            (44 / 45, -56 / 15, 32 / 9),
+            (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+            (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+        ),
+        (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The end of a path.
+
+    Args:
+        state: there.
+        evaluations: of the field, on the way there.
+    """
+
+    state: State
+    evaluations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solver(abc.ABC):
+    """How a differential equation is solved; `Fixed` or `Adaptive`.
+
+    Args:
+        gradient: see the top of this file.
+    """
+
+    gradient: Gradient = "direct"
+
+    def __post_init__(self) -> None:
+        """Refuse arguments out of range."""
+        _one_of("gradient", self.gradient, get_args(Gradient))
+
+    @property
+    @abc.abstractmethod
+    def certain(self) -> bool:
+        """Whether its error is about that of rounding, so that densities computed with it count as exact."""
+
+    @property
+    @abc.abstractmethod
+    def segments(self) -> int:
+        """Parts of the path that the gradient "checkpoint" keeps the starts of."""
+
+    @abc.abstractmethod
+    def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
+        """From t0 to t1, which may lie before it, differentiably where gradients are recorded.
+
+        Args:
+            field: the derivative.
+            state: at t0.
+            t0: start.
+            t1: end.
+            leading: how many tensors of the state decide the lengths of adaptive steps; all by default.
+        """
+
+    @abc.abstractmethod
+    def times(self, factor: int) -> Solver:
+        """The same with that many times the steps, about."""
+
+    @abc.abstractmethod
+    def finer(self) -> Solver:
+        """A solver whose error is about that of rounding, with direct gradients."""
+
+    def solve(self, field: Field, state: State, t0: float, t1: float, parameters: Sequence[Tensor] = ()) -> Solution:
+        """The state at t1 of the path that starts in `state` at t0.
+
+        Args:
+            field: the derivative.
+            state: at t0.
+            t0: start.
+            t1: end, before or after it.
+            parameters: all tensors that the field uses and that want a gradient; for "adjoint".
+
+        Raises:
+            SolverError: an adaptive step became too small.
+        """
+        recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (*state, *parameters))
+        if not recorded or self.gradient == "direct" or not eager(*state):
+            return self.advance(field, state, t0, t1)
+        if self.gradient == "checkpoint":
+            return self._checkpointed(field, state, t0, t1)
+        wanted = tuple(p for p in parameters if p.requires_grad)
+        count: list[int] = []
+        out = _Adjoint.apply(self, field, (t0, t1), count, len(state), *state, *wanted)
+        return Solution(tuple(out), count[0])
+
+    def _checkpointed(self, field: Field, state: State, t0: float, t1: float) -> Solution:
+        from torch.utils.checkpoint import checkpoint
+
+        part = dataclasses.replace(self, **self._per_segment())
+        evaluations = 0
+
+        def run(start: float, end: float, *state: Tensor) -> State:
+            nonlocal evaluations
+            solution = part.advance(field, state, start, end)
+            evaluations += solution.evaluations
+            return solution.state
+
+        ends = [t0 + (t1 - t0) * i / self.segments for i in range(self.segments + 1)]
+        for start, end in zip(ends, ends[1:], strict=False):
+            state = checkpoint(run, start, end, *state, use_reentrant=False)
+        return Solution(state, evaluations)
+
+    def _per_segment(self) -> dict[str, Any]:
+        """What a solver of one segment has of its own."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Fixed(Solver):
+    """Steps of equal length.
+
+    Args:
+        steps: of the whole path, at least 1.
+        method: "euler" (order 1), "midpoint" (2), "rk4" (4) or "dopri5" (5).
+        exact: a promise that there are so many steps that the error is that of rounding.
+
+    Raises:
+        SpecError: no steps, an unknown method or gradient.
+    """
+
+    steps: int = 8
+    method: Method = "rk4"
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse arguments out of range."""
+        super().__post_init__()
+        if self.steps < 1:
+            raise SpecError(f"expected steps >= 1, got {self.steps}")
+        _one_of("method", self.method, get_args(Method))
+
+    @property
+    def order(self) -> int:
+        """p, the error of a path being O(steps^-p)."""
+        return TABLEAUS[self.method].order
+
+    @property
+    def certain(self) -> bool:
+        """As promised."""
+        return self.exact
+
+    @property
+    def segments(self) -> int:
+        """One for each step."""
+        return self.steps
+
+    def _per_segment(self) -> dict[str, Any]:
+        return {"steps": 1}
+
+    def finer(self) -> Fixed:
+        """Steps of fifth order, 32 or four times as many."""
+        return Fixed(max(32, 4 * self.steps), "dopri5", exact=True)
+
+    def times(self, factor: int) -> Fixed:
+        """The same with more steps."""
+        return dataclasses.replace(self, steps=self.steps * factor)
+
+    def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
+        """Step by step."""
+        tableau = TABLEAUS[self.method]
+        h = (t1 - t0) / self.steps
+        for i in range(self.steps):
+            state = _step(field, state, t0 + i * h, h, tableau)
+        return Solution(state, self.steps * len(tableau.c))
+
+
+@dataclass(frozen=True)
+class Adaptive(Solver):
+    """Steps as long as a tolerance allows, by torchdiffeq.
+
+    Args:
+        rtol: allowed error of a step, relative to the state; at least ten times the rounding error is allowed.
+        atol: the same, absolute.
+        method: a name that torchdiffeq knows, such as "dopri5", "dopri8" or "bosh3".
+        checkpoints: segments, for the gradient "checkpoint".
+
+    Raises:
+        SpecError: a tolerance is not positive, no checkpoints, an unknown gradient.
+        ImportError: torchdiffeq is not installed.
+    """
+
+    rtol: float = 1e-5
+    atol: float = 1e-5
+    method: str = "dopri5"
+    checkpoints: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse arguments out of range."""
+        super().__post_init__()
+        if not (self.rtol > 0 and self.atol > 0):
+            raise SpecError(f"expected tolerances > 0, got rtol={self.rtol}, atol={self.atol}")
+        if self.checkpoints < 1:
+            raise SpecError(f"expected checkpoints >= 1, got {self.checkpoints}")
+        _torchdiffeq()
+
+    @property
+    def certain(self) -> bool:
+        """Whether both tolerances are at most 1e-7."""
+        return max(self.rtol, self.atol) <= CERTAIN
+
+    @property
+    def segments(self) -> int:
+        """As many as were asked for."""
+        return self.checkpoints
+
+    def finer(self) -> Adaptive:
+        """Tolerances of 1e-10."""
+        return Adaptive(1e-10, 1e-10, self.method)
+
+    def times(self, factor: int) -> Adaptive:
+        """The same with tolerances so much smaller that steps of fifth order are that much shorter."""
+        return dataclasses.replace(self, rtol=self.rtol / factor**5, atol=self.atol / factor**5)
+
+    def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
+        """By torchdiffeq's `odeint`.
+
+        Raises:
+            SolverError: a step became too small.
+        """
+        if state[0].numel() == 0:
+            return Solution(state, 0)
+        evaluations = 0
+
+        def counted(t: Tensor, state: State) -> State:
+            nonlocal evaluations
+            evaluations += 1
+            return field(t, state)
+
+        def norm(state: State) -> Tensor:
+            return torch.stack([y.square().mean().sqrt() for y in state[:leading]]).max()
+
+        dtype = state[0].dtype
+        least = 10 * torch.finfo(dtype).eps
+        try:
+            path = _torchdiffeq().odeint(
+                counted,
+                state,
+                torch.tensor([t0, t1], dtype=dtype, device=state[0].device),
+                rtol=max(self.rtol, least),
+                atol=max(self.atol, least),
+                method=self.method,
+                options={"norm": norm},
+            )
+        except AssertionError as error:
+            raise SolverError(
+                f"expected a velocity that a solver can follow from t={t0:g} to t={t1:g}, got one that wants steps too small "
+                f"to add up, after {evaluations} evaluations ({error}): it is too steep, or not finite; use larger "
+                "tolerances or fixed steps, or penalise the velocity in training"
+            ) from None
+        return Solution(tuple(values[-1] for values in path), evaluations)
+
+
+CERTAIN = 1e-7
+"""Tolerance of an adaptive solver from which on its densities count as exact."""
+
+
+def _step(field: Field, state: State, t: float, h: float, tableau: Tableau) -> State:
+    """One Runge-Kutta step."""
+    slopes: list[State] = []
+    for c, row in zip(tableau.c, ((), *tableau.a), strict=True):
+        at = tuple(_plus(y, h, row, [k[j] for k in slopes]) for j, y in enumerate(state))
+        slopes.append(field(_scalar(t + c * h, state[0]), at))
+    return tuple(_plus(y, h, tableau.b, [k[j] for k in slopes]) for j, y in enumerate(state))
+
+
+def _plus(y: Tensor, h: float, weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
+    """Y + h sum_i w_i k_i."""
+    for weight, slope in zip(weights, slopes, strict=True):
+        if weight:
+            y = torch.add(y, slope, alpha=h * weight)
+    return y
+
+
+def _scalar(value: float, like: Tensor) -> Tensor:
+    return torch.full((), value, dtype=like.dtype, device=like.device)
+
+
+class _Adjoint(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, solver: Solver, field: Field, ends: tuple[float, float], count: list[int], n: int, *tensors: Tensor
+    ) -> State:
+        state, parameters = tensors[:n], tensors[n:]
+        solution = solver.advance(field, state, *ends)
+        count.append(solution.evaluations)
+        ctx.solver, ctx.field, ctx.ends, ctx.n, ctx.parameters = solver, field, ends, n, parameters
+        ctx.save_for_backward(*solution.state)
+        return solution.state
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        n, field, parameters = ctx.n, ctx.field, ctx.parameters
+        end = ctx.saved_tensors
+        sums = tuple(torch.zeros_like(p) for p in parameters)
+
+        def augmented(t: Tensor, whole: State) -> State:
+            with torch.enable_grad():
+                state = tuple(y.detach().requires_grad_() for y in whole[:n])
+                slopes = field(t, state)
+                pairs = [(k, a) for k, a in zip(slopes, whole[n : 2 * n], strict=True) if k.requires_grad]
+                found = torch.autograd.grad(
+                    [k for k, _ in pairs], (*state, *parameters), [a for _, a in pairs], materialize_grads=True
+                )
+            return (*(k.detach() for k in slopes), *(-g for g in found))
+
+        with torch.no_grad():
+            given = tuple(torch.zeros_like(y) if a is None else a for y, a in zip(end, cotangents, strict=True))
+            # Errors of the parameters' integrals do not spread, so they need no smaller steps.
+            whole = ctx.solver.advance(augmented, (*end, *given, *sums), ctx.ends[1], ctx.ends[0], 2 * n).state
+        return (None,) * 5 + whole[n:]
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise SpecError(f"expected {name} to be one of {', '.join(known)}, got {value!r}")
+
+
+def _torchdiffeq() -> Any:
+    try:
+        import torchdiffeq
+    except ImportError:
+        raise ImportError("adaptive steps need torchdiffeq: pip install 'pushforward[ode]'") from None
+    return torchdiffeq

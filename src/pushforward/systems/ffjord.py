@@ -1,0 +1,130 @@
+"""FFJORD: continuous flows along a free velocity network, with an estimated trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from ..core import Chain, Flow, Real, Spec
+from ..distributions import Normal
+from ..functional.ode import Adaptive, Fixed, Gradient, Solver
+from ..networks import VelocityMLP
+from ..networks.velocity import TimeLayer
+from ..objectives import PenalisedLikelihood
+from ..transforms import Continuous
+from ..transforms.continuous import Probes, Trace
+
+FEW = 3
+"""Features up to which an exact trace costs about as much as an estimated one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FFJORD(Spec):
+    """dy/dt = v(t, y) with a network whose layers know the time, log p(x) = log p(z) + int tr(dv/dy) dt.
+
+    The trace is estimated while training, with one probe for a path, and exact in evaluation. With weights of `energy` and
+    `jacobian` above zero, training also keeps |v|^2 / 2 and the squared norm of the Jacobian small, so that few steps are
+    enough (Finlay, Jacobsen, Nurbekyan, Oberman 2020, arXiv:2002.02798, eq. 12).
+
+    Args:
+        features: D.
+        context: length of the context, 0 for none.
+        layers: continuous layers, one after the other, each with a network of its own.
+        hidden: widths of each network.
+        layer: how the time enters each of its layers: "concat", "squash" or "hyper".
+        activation: "tanh", "softplus", "silu" or "selu".
+        duration: T, where it starts.
+        learned: whether T is learned.
+        solver: "fixed" for RK4, "adaptive" for Dormand and Prince's steps by torchdiffeq.
+        steps: of a fixed solver.
+        tolerance: relative and absolute, of an adaptive one.
+        gradient: "direct", "checkpoint" or "adjoint".
+        trace: "exact", "estimated", "training" (estimated in training only), or "auto": "exact" up to 3 features, else "training".
+        probes: to estimate it.
+        noise: of the probes, "rademacher" or "gaussian".
+        energy: weight of the transport cost in training.
+        jacobian: weight of the Jacobian's norm.
+    """
+
+    name = "ffjord"
+    family = "continuous"
+    paper = "Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, arXiv:1810.01367"
+    objective = "likelihood, with transport costs where they have a weight"
+    presets = {
+        "toy": {"hidden": (64, 64, 64), "duration": 0.5, "solver": "adaptive", "tolerance": 1e-5, "gradient": "adjoint"},
+        "regularised": {"energy": 0.01, "jacobian": 0.01},
+    }
+
+    features: int
+    context: int = 0
+    layers: int = 1
+    hidden: tuple[int, ...] = (64, 64, 64)
+    layer: TimeLayer = "squash"
+    activation: Literal["tanh", "softplus", "silu", "selu"] = "tanh"
+    duration: float = 1.0
+    learned: bool = True
+    solver: Literal["fixed", "adaptive"] = "fixed"
+    steps: int = 8
+    tolerance: float = 1e-5
+    gradient: Gradient = "direct"
+    trace: Literal["auto", "exact", "estimated", "training"] = "auto"
+    probes: int = 1
+    noise: Probes = "rademacher"
+    energy: float = 0.0
+    jacobian: float = 0.0
+
+    def validate(self) -> None:
+        """Refuse arguments out of range."""
+        super().validate()
+        for name in ("steps", "probes"):
+            self._at_least(name, 1)
+        for name in ("energy", "jacobian"):
+            self._at_least(name, 0)
+
+    def build(self) -> Flow:
+        """The flow; every velocity starts at zero."""
+        space = Real((self.features,))
+        return Flow(Chain(*(self._layer(space) for _ in range(self.layers))), Normal(space))
+
+    def _layer(self, space: Real) -> Continuous:
+        velocity = VelocityMLP(
+            self.features,
+            hidden=self.hidden,
+            context=self.context,
+            layer=self.layer,
+            activation=self.activation,
+            zero=True,
+        )
+        trace: Trace = ("exact" if self.features <= FEW else "training") if self.trace == "auto" else self.trace
+        return Continuous(
+            velocity,
+            space,
+            solver=self._solver(1),
+            scoring=self._solver(2),
+            trace=trace,
+            probes=self.probes,
+            noise=self.noise,
+            duration=self.duration,
+            learned=self.learned,
+            context=self.context,
+        )
+
+    def _solver(self, factor: int) -> Solver:
+        if self.solver == "fixed":
+            return Fixed(self.steps * factor, gradient=self.gradient)
+        return Adaptive(self.tolerance, self.tolerance, gradient=self.gradient)
+
+    def loss(self, model: nn.Module) -> nn.Module | None:
+        """The negative log-likelihood, with the costs that have a weight."""
+        weights = {"energy": self.energy, "jacobian": self.jacobian}
+        return PenalisedLikelihood(model, weights) if any(weights.values()) else None
+
+    @classmethod
+    def cases(cls) -> Iterator[FFJORD]:
+        """Exact trace; with context and an adjoint; estimated."""
+        yield cls(features=2, hidden=(8,), steps=2)
+        yield cls(features=2, hidden=(8,), layer="concat", steps=2, context=3, gradient="checkpoint", trace="training")
+        yield cls(features=2, hidden=(8,), layer="hyper", steps=2, trace="estimated", layers=2, jacobian=0.1)
