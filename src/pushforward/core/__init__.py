@@ -3,7 +3,7 @@
 log p(x) = log p(z) + sum of the layers' contributions
 """
 
-from .base import CodeSource, Distribution, Node, Symbols, Transform, Undo
+from .base import CodeSource, Distribution, Given, Node, Symbols, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
 from .exactly import exactly
 from .exactness import Exactness
@@ -18,6 +18,7 @@ __all__ = [
     "Distribution",
     "Exactness",
     "Flow",
+    "Given",
     "Identity",
     "Integers",
     "Inverse",

@@ -184,6 +184,10 @@ class Transform(Node):
         return *self.forward(x, context), {}
 
 
+Given = tuple[Transform, Tensor, Tensor | None]
+"""A layer with events of its data side and their context."""
+
+
 class Distribution(Node):
     """A probability distribution on `space`, given `context` when it has one: a base, an encoder, a whole model.
 
@@ -208,6 +212,14 @@ class Distribution(Node):
     def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """`_log_prob`, and the penalties of the layers that have any, by name, each (B,)."""
         return self._log_prob(x, context), {}
+
+    def _log_prob_until(self, kind: type[Transform], x: Tensor, context: Tensor | None) -> tuple[Tensor, Given | None]:
+        """The log-likelihood but for the first layer of a kind and all behind it, and what that layer is given.
+
+        Returns:
+            (B,) nats; the layer, its events and their context, or None where there is no such layer.
+        """
+        return self._log_prob(x, context), None
 
     def _take_apart(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
         """The codes of a flat batch: those that a model's layers leave out, then the base's, which is the event itself."""

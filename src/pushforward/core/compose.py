@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ContextError, ShapeError
 from ..functional.derived import eager
-from .base import CodeSource, Distribution, Node, Transform, Undo
+from .base import CodeSource, Distribution, Given, Node, Transform, Undo
 from .exactness import Exactness
 from .space import Space
 
@@ -208,6 +208,16 @@ class Flow(Distribution):
         z, dlogp, penalties = self.chain.forward_aux(x, context)
         return self.base._log_prob(z, context) + dlogp, penalties
 
+    def _log_prob_until(self, kind: type[Transform], x: Tensor, context: Tensor | None) -> tuple[Tensor, Given | None]:
+        context = self._embedded(context)
+        total: Tensor | float = 0.0
+        for layer in _flat(self.chain):
+            if isinstance(layer, kind):
+                return total + x.new_zeros(x.shape[0]), (layer, x, context)
+            x, dlogp = layer(x, context)
+            total = total + dlogp
+        return self.base._log_prob(x, context) + total, None
+
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         context = self._embedded(context)
         z, logp = self.base._sample(n, context)
@@ -277,6 +287,15 @@ def initialise(distribution: Distribution, x: Tensor, context: Tensor | None = N
     distribution.eval()
     distribution.init_from(x, context)
     distribution.train(was_training)
+
+
+def _flat(layer: Transform) -> Iterator[Transform]:
+    """The layers of a chain and of the chains in it, first to last."""
+    if isinstance(layer, Chain):
+        for part in layer.layers:
+            yield from _flat(part)
+    else:
+        yield layer
 
 
 def common_context(nodes: Iterable[Node]) -> Space | None:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Chain, Distribution, Flow, Spec, spec_from_dict
+from ..core import Chain, Distribution, Flow, Given, Spec, Transform, spec_from_dict
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
 from .columns import column_layers
@@ -114,6 +114,13 @@ class TableModel(Distribution):
             return logp, {}
         more, penalties = self.numbers._log_prob_aux(self._numbers_of(x), code)
         return logp + more, penalties
+
+    def _log_prob_until(self, kind: type[Transform], x: Tensor, context: Tensor | None) -> tuple[Tensor, Given | None]:
+        code, logp = self._scored_labels(x)
+        if self.numbers is None:
+            return logp, None
+        more, given = self.numbers._log_prob_until(kind, self._numbers_of(x), code)
+        return logp + more, given
 
     def _scored_labels(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
         """The code of the discrete facts, and their log-probability."""

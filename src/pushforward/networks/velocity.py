@@ -40,8 +40,8 @@ class Concat(nn.Module):
         self.inner = nn.Linear(inputs, outputs)
         self.given = nn.Linear(1 + context, outputs, bias=False)
 
-    def forward(self, given: Tensor, h: Tensor) -> tuple[Tensor, Linear]:
-        """(B, 1 + context), (B, n) -> (B, m), and the linear part."""
+    def forward(self, given: Tensor, h: Tensor, t: Tensor) -> tuple[Tensor, Linear]:
+        """(B, 1 + context), (B, n), t () or (B, 1) -> (B, m), and the linear part."""
         return self.inner(h) + self.given(given), lambda directions: directions @ self.inner.weight.mT
 
 
@@ -60,8 +60,8 @@ class Squash(nn.Module):
         self.gate = nn.Linear(1 + context, outputs)
         self.shift = nn.Linear(1 + context, outputs, bias=False)
 
-    def forward(self, given: Tensor, h: Tensor) -> tuple[Tensor, Linear]:
-        """(B, 1 + context), (B, n) -> (B, m), and the linear part."""
+    def forward(self, given: Tensor, h: Tensor, t: Tensor) -> tuple[Tensor, Linear]:
+        """(B, 1 + context), (B, n), t () or (B, 1) -> (B, m), and the linear part."""
         gate = self.gate(given).sigmoid()
         value = torch.addcmul(self.shift(given), self.inner(h), gate)
         return value, lambda directions: (directions @ self.inner.weight.mT) * gate
@@ -83,13 +83,14 @@ class Hyper(nn.Module):
         self.made = nn.Sequential(nn.Linear(1, hidden), nn.Tanh(), nn.Linear(hidden, outputs * (inputs + 1)))
         self.given = nn.Linear(context, outputs, bias=False) if context else None
 
-    def forward(self, given: Tensor, h: Tensor) -> tuple[Tensor, Linear]:
-        """(B, 1 + context), (B, n) -> (B, m), and the linear part."""
-        made = self.made(given[:1, :1]).sum(0).unflatten(0, (self.inner.out_features, -1))
-        weight = self.inner.weight + made[:, :-1]
-        value = h @ weight.mT + self.inner.bias + made[:, -1]
+    def forward(self, given: Tensor, h: Tensor, t: Tensor) -> tuple[Tensor, Linear]:
+        """(B, 1 + context), (B, n), t () or (B, 1) -> (B, m), and the linear part."""
+        # One matrix for all rows when they share the time.
+        made = self.made(t.to(h.dtype).reshape(-1, 1)).unflatten(1, (self.inner.out_features, -1))
+        weight = self.inner.weight + made[..., :-1]
+        value = (weight @ h.unsqueeze(-1)).squeeze(-1) + self.inner.bias + made[..., -1]
         value = value if self.given is None else value + self.given(given[:, 1:])
-        return value, lambda directions: directions @ weight.mT
+        return value, lambda directions: (weight @ directions.unsqueeze(-1)).squeeze(-1)
 
 
 _LAYERS: dict[str, type[nn.Module]] = {"concat": Concat, "squash": Squash, "hyper": Hyper}
@@ -109,7 +110,7 @@ class Velocity(nn.Module):
     """Names of what `rates` reports: |v|^2 / 2, and the squared norm of the Jacobian."""
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """T (), x (B, *E), context (B, C) or None -> v (B, *E)."""
+        """T, x (B, *E), context (B, C) or None -> v (B, *E); t is (), and (B, 1, ...) for flow matching."""
         raise NotImplementedError
 
     def along(self, t: Tensor, x: Tensor, directions: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -194,16 +195,16 @@ class VelocityMLP(Velocity):
             nn.init.zeros_(self.layers[-1].inner.bias)
 
     def _given(self, t: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
-        time = t.to(x.dtype).expand(x.shape[0], 1)
+        time = t.to(x.dtype).expand(x.shape[0], 1)  # one for all, or one for each
         return time if context is None else torch.cat([time, context], 1)
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """T (), x (B, D), context (B, C) or None -> v (B, D)."""
+        """T () or (B, 1), x (B, D), context (B, C) or None -> v (B, D)."""
         given = self._given(t, x, context)
         act, _ = SLOPES[self.activation]
         for layer in self.layers[:-1]:
-            x = act(layer(given, x)[0])
-        return self.layers[-1](given, x)[0]
+            x = act(layer(given, x, t)[0])
+        return self.layers[-1](given, x, t)[0]
 
     def along(
         self, t: Tensor, x: Tensor, directions: Tensor, context: Tensor | None = None
@@ -212,10 +213,10 @@ class VelocityMLP(Velocity):
         given = self._given(t, x, context)
         act, slope = SLOPES[self.activation]
         for layer in self.layers[:-1]:
-            raw, linear = layer(given, x)
+            raw, linear = layer(given, x, t)
             x = act(raw)
             directions = linear(directions) * slope(raw, x)
-        x, linear = self.layers[-1](given, x)
+        x, linear = self.layers[-1](given, x, t)
         return x, linear(directions)
 
 
