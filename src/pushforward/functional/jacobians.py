@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .derived import ordinary, second_gradient
 
-PIECE = 1 << 18
+PIECE = 1 << 20
 """Numbers in a Jacobian of a piece of the batch, about."""
 
 
@@ -65,8 +65,10 @@ class _Norms(torch.autograd.Function):
         ctx.save_for_backward(first, *tensors)
         weights, slopes = tensors[:layers], tensors[layers:]
         norms = [torch.empty_like(slopes[0]) for _ in weights]
+        room = _room(first, len(slopes[0]), 3 if layers > 1 else 2)
         for piece in _pieces(first, slopes):
-            for norm, (_, product) in zip(norms, _walk(first, weights, [s[piece] for s in slopes], h), strict=True):
+            walk = _walk(first, weights, [s[piece] for s in slopes], h, room)
+            for norm, (_, product) in zip(norms, walk, strict=True):
                 norm[piece] = torch.linalg.vector_norm(product, dim=2).square_().T
         return tuple(norms)
 
@@ -77,42 +79,65 @@ class _Norms(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, None, *second_gradient(_plain(layers, h, first, *tensors), (first, *tensors), cotangents)
         weights, slopes = tensors[:layers], tensors[layers:]
-        of_first, of_weights, of_slopes = torch.zeros_like(first), [*map(torch.zeros_like, weights)], [*map(torch.empty_like, slopes)]
+        of_first, of_weights = torch.zeros_like(first), [torch.zeros_like(weight) for weight in weights]
+        of_slopes = [torch.empty_like(slope) for slope in slopes]
+        room = _room(first, len(slopes[0]), 2 * layers + 2)
         for piece in _pieces(first, slopes):
             parts = [s[piece] for s in slopes]
-            walk = list(_walk(first, weights, parts, h))
+            walk = list(_walk(first, weights, parts, h, room[2:]))
             of_jacobian: Tensor | None = None
             for i in reversed(range(layers)):
                 jacobian, product = walk.pop()
-                of_product = 2 * cotangents[i][piece].T.unsqueeze(-1)
+                share = 2 * cotangents[i][piece].T.unsqueeze(-1)
                 if of_jacobian is None:
-                    of_product = product.mul_(of_product)
+                    of_product = product.mul_(share)
                 else:
                     of_slopes[i + 1][piece] = h * torch.linalg.vecdot(of_jacobian, product).T
-                    of_product = product.mul_(of_product).addcmul_(of_jacobian, parts[i + 1].T.unsqueeze(-1), value=h)
+                    of_product = product.mul_(share).addcmul_(of_jacobian, parts[i + 1].T.unsqueeze(-1), value=h)
                 flat = of_product.flatten(1)
                 of_weights[i].addmm_(flat, jacobian.flatten(1).T)
-                back = (weights[i].T @ flat).view_as(jacobian)
+                back = _fit(room[0 if of_jacobian is None else 1], jacobian)
+                torch.mm(weights[i].T, flat, out=back.view(flat.shape))
                 of_jacobian = back if of_jacobian is None else of_jacobian.add_(back)
-            rows = parts[0].T
             # As products of matrices: one pass over the Jacobian each.
             of_slopes[0][piece] = torch.bmm(of_jacobian, first.unsqueeze(-1)).squeeze(-1).T  # type: ignore[arg-type]
-            of_first += torch.bmm(rows.unsqueeze(1), of_jacobian).squeeze(1)  # type: ignore[arg-type]
+            of_first += torch.bmm(parts[0].T.unsqueeze(1), of_jacobian).squeeze(1)  # type: ignore[arg-type]
         return None, None, of_first, *of_weights, *of_slopes
 
 
+def _rows(first: Tensor, rows: int) -> int:
+    """How many rows of the batch are looked at together."""
+    return min(rows, max(1, PIECE // max(1, first.numel()))) if first.device.type == "cpu" else rows
+
+
 def _pieces(first: Tensor, slopes: Sequence[Tensor]) -> Iterator[slice]:
-    """Rows of the batch that are looked at together."""
-    size = max(1, PIECE // max(1, first.numel())) if first.device.type == "cpu" else len(slopes[0])
+    """The batch in such pieces."""
+    size = _rows(first, len(slopes[0]))
     for start in range(0, len(slopes[0]), max(1, size)):
         yield slice(start, start + size)
 
 
-def _walk(first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """J_(i-1) and P_i of every layer, each (m, rows, d): one large product a layer."""
-    jacobian = slopes[0].T.unsqueeze(-1) * first.unsqueeze(1)
+def _room(first: Tensor, rows: int, count: int) -> list[Tensor]:
+    """Memory for so many Jacobians of a piece: taking it anew for each piece costs more than filling it."""
+    return [first.new_empty(first.numel() * _rows(first, rows)) for _ in range(count)]
+
+
+def _fit(room: Tensor, like: Tensor) -> Tensor:
+    return room[: like.numel()].view(like.shape)
+
+
+def _walk(
+    first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float, room: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """J_(i-1) and P_i of every layer, each (m, rows, d), a large product a layer; with room for three, all in the same room."""
+    shape = (first.shape[0], slopes[0].shape[0], first.shape[1])
+    size = shape[0] * shape[1] * shape[2]
+    places = [place[:size].view(shape) for place in room]
+    jacobian = torch.mul(slopes[0].T.unsqueeze(-1), first.unsqueeze(1), out=places[0])
     for i, weight in enumerate(weights):
-        product = (weight @ jacobian.flatten(1)).view_as(jacobian)
+        product = places[2 * i + 1 if len(places) >= 2 * len(weights) else 1]
+        torch.mm(weight, jacobian.flatten(1), out=product.flatten(1))
         yield jacobian, product
         if i + 1 < len(weights):
-            jacobian = torch.addcmul(jacobian, slopes[i + 1].T.unsqueeze(-1), product, value=h)
+            following = places[2 * i + 2 if len(places) >= 2 * len(weights) else 2 - 2 * (i % 2)]
+            jacobian = torch.addcmul(jacobian, slopes[i + 1].T.unsqueeze(-1), product, value=h, out=following)
