@@ -213,8 +213,10 @@ class Distribution(Node):
         """`_log_prob`, and the penalties of the layers that have any, by name, each (B,)."""
         return self._log_prob(x, context), {}
 
-    def _log_prob_until(self, kind: type[Transform], x: Tensor, context: Tensor | None) -> tuple[Tensor, Given | None]:
-        """The log-likelihood but for the first layer of a kind and all behind it, and what that layer is given.
+    def _log_prob_until(
+        self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Given | None]:
+        """The log-likelihood but for the first layer that is wanted and all behind it, and what that layer is given.
 
         Returns:
             (B,) nats; the layer, its events and their context, or None where there is no such layer.

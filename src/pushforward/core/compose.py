@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -208,11 +208,13 @@ class Flow(Distribution):
         z, dlogp, penalties = self.chain.forward_aux(x, context)
         return self.base._log_prob(z, context) + dlogp, penalties
 
-    def _log_prob_until(self, kind: type[Transform], x: Tensor, context: Tensor | None) -> tuple[Tensor, Given | None]:
+    def _log_prob_until(
+        self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Given | None]:
         context = self._embedded(context)
         total: Tensor | float = 0.0
         for layer in _flat(self.chain):
-            if isinstance(layer, kind):
+            if wanted(layer):
                 return total + x.new_zeros(x.shape[0]), (layer, x, context)
             x, dlogp = layer(x, context)
             total = total + dlogp

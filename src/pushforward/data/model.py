@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -115,11 +116,13 @@ class TableModel(Distribution):
         more, penalties = self.numbers._log_prob_aux(self._numbers_of(x), code)
         return logp + more, penalties
 
-    def _log_prob_until(self, kind: type[Transform], x: Tensor, context: Tensor | None) -> tuple[Tensor, Given | None]:
+    def _log_prob_until(
+        self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Given | None]:
         code, logp = self._scored_labels(x)
         if self.numbers is None:
             return logp, None
-        more, given = self.numbers._log_prob_until(kind, self._numbers_of(x), code)
+        more, given = self.numbers._log_prob_until(wanted, self._numbers_of(x), code)
         return logp + more, given
 
     def _scored_labels(self, x: Tensor) -> tuple[Tensor | None, Tensor]:

@@ -1,4 +1,4 @@
-"""Numbers that say how good a density is: baselines, the latent's normality, a two-sample score. No plots."""
+"""Numbers that say how good a density is: baselines, the latent's normality, a two-sample score, what solving costs. No plots."""
 
 from .baselines import (
     BaselineScore,
@@ -10,6 +10,7 @@ from .baselines import (
     table_views,
 )
 from .normality import LatentNormality, TestResult, holm, latent_normality
+from .paths import SolverCheck, Straightness, check_solver, straightness
 from .two_sample import TwoSampleScore, encode_pair, two_sample_score
 
 __all__ = [
@@ -17,14 +18,18 @@ __all__ = [
     "Estimate",
     "LatentNormality",
     "NumericView",
+    "SolverCheck",
+    "Straightness",
     "TestResult",
     "TwoSampleScore",
     "baselines",
+    "check_solver",
     "encode_pair",
     "holm",
     "latent_normality",
     "mean_and_error",
     "paired_difference",
+    "straightness",
     "table_views",
     "two_sample_score",
 ]

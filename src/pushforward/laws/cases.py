@@ -34,6 +34,8 @@ from ..networks import (
     CausalTransformer,
     ConvNet,
     LabelMLP,
+    LipschitzConvNet,
+    LipschitzMLP,
     Potential,
     Velocity,
     VelocityMLP,
@@ -227,6 +229,15 @@ def layer_cases() -> list[Case]:
         ),
         "continuous-own-network": lambda: t.Continuous(Field(), Real((1, 2, 1)), solver=Fixed(6, "dopri5")),
         "potential": lambda: t.Continuous(Potential(2, 6, layers=3, context=2), r2, solver=Fixed(8), context=2),
+        "residual-convolutions": lambda: t.Residual(
+            LipschitzConvNet((1, 2, 3), hidden=(3,), coefficient=0.6, context=2),
+            Real((1, 2, 3)),
+            lipschitz=0.6,
+            context=2,
+        ),
+        "residual-through-all-terms": lambda: t.Residual(
+            LipschitzMLP(3, hidden=(6,), coefficient=0.5), r3, lipschitz=0.5, logdet="roulette", economical=False
+        ),
         "permutation": lambda: t.Permutation(r3, (2, 0, 1)),
         "diagonal": lambda: t.Diagonal(r2),
         "lu": lambda: t.LU(r3),

@@ -4,6 +4,7 @@ from .attention import GatedAttention
 from .causal import CausalNetwork
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
+from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .made import MADE
 from .mlp import MLP, Constant, activation
 from .potential import Potential
@@ -13,6 +14,8 @@ from .transformer import Cache, CausalTransformer, ViT
 from .velocity import Velocity, VelocityMLP
 
 __all__ = [
+    "LipschitzConvNet",
+    "LipschitzMLP",
     "MADE",
     "MLP",
     "AutoregressiveTable",

@@ -10,6 +10,7 @@ from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, 
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
+from .residual import Residual
 from .scalar import (
     Additive,
     Affine,
@@ -50,6 +51,7 @@ __all__ = [
     "Permutation",
     "RationalQuadratic",
     "Reshape",
+    "Residual",
     "RoundedShift",
     "Scalar",
     "Sigmoidal",

@@ -1,0 +1,180 @@
+"""How straight the paths of a continuous flow are, and what its numerical solution does to its numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import Distribution, Transform, exactly
+from ..errors import SpecError
+from ..functional.ode import Fixed
+from ..functional.transport import assignment
+from ..training import evaluate
+from ..training.evaluate import evaluating
+from ..training.rng import isolated
+from ..transforms import Continuous
+
+ROWS = 512
+"""Rows that are looked at, at most."""
+ROUND_TRIP = 1e-2
+"""Distance between a row and its round trip above which more steps are asked for, in units of the layer's events."""
+
+
+@dataclass(frozen=True)
+class Straightness:
+    """What paths cost beside what they could.
+
+    Args:
+        energy: E int |v|^2 dt.
+        displacement: E |z - x|^2 of the paths' own ends. Their ratio is 1 for straight paths of constant speed, else more.
+        transport: the least mean squared distance between data and noise, W_2^2, by assignment of equal samples.
+    """
+
+    energy: float
+    displacement: float
+    transport: float
+
+    @property
+    def ratio(self) -> float:
+        """Energy over squared displacement."""
+        return self.energy / self.displacement
+
+    @property
+    def normalised(self) -> float:
+        """Energy over W_2^2: 1 for optimal transport, biased upwards a little by the finite sample."""
+        return self.energy / self.transport
+
+
+@torch.no_grad()
+def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, seed: int = 0) -> Straightness:
+    """Path energies of a model's first continuous layer; needs SciPy.
+
+    Args:
+        model: with a `Continuous` layer.
+        x: (N, *space.shape); the first `rows` are used.
+        context: (N, *context.shape) or None.
+        rows: number of paths.
+        seed: of the noise that W_2 is measured to.
+
+    Raises:
+        SpecError: the model has no continuous layer.
+    """
+    layer, v, c = _given(model, x, context, Continuous, rows)
+    if not isinstance(layer, Continuous):
+        raise SpecError(f"expected a model with a continuous layer, got a {type(model).__name__} without")
+    twin = layer.exact_twin() or layer
+    with evaluating(twin):
+        path = twin.path(v, c, penalties=True)
+    with isolated(v.device, seed):
+        noise = torch.randn_like(v)
+    best = (v - noise[assignment(v, noise)]).flatten(1).square().sum(1).mean()
+    displacement = (path.end - v).flatten(1).square().sum(1).mean()
+    return Straightness(2 * float(path.penalties["energy"].mean()), float(displacement), float(best))
+
+
+@dataclass(frozen=True)
+class SolverCheck:
+    """What the numerical solution of a model's layers does to its numbers.
+
+    Args:
+        change: mean log-density minus that of the exactly solved model, in nats per row.
+        error: standard error of that mean.
+        largest: of the changes, in size.
+        round_trip: largest distance of a row from where its round trip ends, in the units of the layer's events.
+        evaluations: of the velocity on a path; 0 for layers without one.
+        steps: of the fixed solver that scores; None for others.
+        wanted: as many as would make the round trip as close as it should be; None when it is, or when that is not known.
+    """
+
+    change: float
+    error: float
+    largest: float
+    round_trip: float
+    evaluations: int
+    steps: int | None
+    wanted: int | None
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        text = (
+            f"solved exactly, the log-likelihood differs by {-self.change:+.2g} nats per row (at most {self.largest:.2g}); "
+            f"round trips end within {self.round_trip:.1g}"
+        )
+        if self.wanted is not None:
+            text += f": too far, use {self.wanted} steps instead of {self.steps}"
+        return text
+
+
+def check_solver(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, seed: int = 0) -> SolverCheck | None:
+    """Compare a model with its exactly solved twin (`core.exactly`) on some rows.
+
+    Args:
+        model: any distribution.
+        x: (N, *space.shape); the first `rows` are used.
+        context: (N, *context.shape) or None.
+        rows: how many.
+        seed: of the noise, the same for both.
+
+    Returns:
+        None for a model without approximations.
+    """
+    x, context = x[:rows], None if context is None else context[:rows]
+    scores = []
+    if not any(layer.exact_twin() is not None for layer in model.modules() if isinstance(layer, Transform)):
+        return None
+    for version in (model, exactly(model)):
+        with isolated(model.device, seed):
+            scores.append(evaluate(version, x, context).double())
+    change = scores[0] - scores[1]
+    change = change[change.isfinite()]
+    layer, v, c = _given(model, x, context, Transform, rows, approximate=True)
+    with evaluating(layer), isolated(model.device, seed):
+        back = layer.inverse(layer(v, c)[0], c)[0]
+        evaluations = layer.path(v, c).evaluations if isinstance(layer, Continuous) else 0
+    distance = float((back - v).flatten(1).norm(dim=1).max())
+    solver = layer.scoring if isinstance(layer, Continuous) else None
+    steps = wanted = None
+    if isinstance(solver, Fixed):
+        steps = solver.steps
+        if not distance <= ROUND_TRIP:
+            # The error of p-th order falls with steps^-p; some more to be safe.
+            factor = 1.2 * (min(distance, 1e6) / ROUND_TRIP) ** (1 / solver.order) if math.isfinite(distance) else 8.0
+            wanted = math.ceil(steps * factor)
+    return SolverCheck(
+        change=float(change.mean()),
+        error=float(change.std() / math.sqrt(max(len(change), 1))),
+        largest=float(change.abs().max()) if len(change) else math.nan,
+        round_trip=distance,
+        evaluations=evaluations,
+        steps=steps,
+        wanted=wanted,
+    )
+
+
+def _given(
+    model: Distribution, x: Any, context: Any, kind: type[Transform], rows: int, *, approximate: bool = False
+) -> tuple[Transform, Tensor, Tensor | None]:
+    """The first layer of a kind, or the first that approximates, with its events and context.
+
+    Raises:
+        SpecError: there is none.
+    """
+
+    def wanted(layer: Transform) -> bool:
+        return isinstance(layer, kind) and not (approximate and layer.exact_twin() is None)
+
+    x = torch.as_tensor(x[:rows], dtype=model.space.event_dtype(model.dtype), device=model.device)
+    context = None if context is None else torch.as_tensor(context[:rows], dtype=model.dtype, device=model.device)
+    with evaluating(model), isolated(model.device, 0):
+        events, given, _ = model._flatten(x, context)
+        found = model._log_prob_until(wanted, events, given)[1]
+    if found is None:
+        raise SpecError(f"expected a model with such a layer, got a {type(model).__name__} without")
+    return found
+
+

@@ -1,0 +1,281 @@
+"""Contractions: networks whose Lipschitz constant is below one for certain, and their derivatives both ways.
+
+A layer's matrix W is scaled by min(1, c / s), s an upper bound of its largest singular value s_1. With G = W^T W and M = 2^k,
+
+    s_1^2 <= s^2 = tr(G^(M + 1))^(1 / (M + 1)) <= n^(1 / (M + 1)) s_1^2,
+
+which takes k squarings: M steps of power iteration from every start at once. It is a bound and not an estimate, the same in
+training and evaluation, without vectors to remember, and smooth: its gradient with respect to G is s^2 G^M / tr(G^(M + 1)).
+
+A convolution with zero padding is a part of a circular one on a larger picture, whose G is block-diagonal after a Fourier
+transform, with a block of channels for each frequency (Sedghi, Gupta, Long 2019, arXiv:1805.10408).
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import SpecError
+
+SQUARINGS = 12
+"""k: the bound of a layer of 64 units is at most 0.05 % above its norm."""
+Linear = Callable[[Tensor], Tensor]
+
+
+def norm_bound(gram: Tensor) -> Tensor:
+    """An upper bound of the largest singular value, from W^T W.
+
+    Args:
+        gram: (n, n), or (F, n, n) for the blocks of a block-diagonal one; real or complex, positive semi-definite.
+
+    Returns:
+        A scalar, with the gradient of the bound.
+    """
+    power, log_size = gram.detach(), 0.0
+    exponent = 2**SQUARINGS
+    size = power.abs().square().sum().sqrt().clamp_min(torch.finfo(power.real.dtype).tiny)
+    power, log_size = power / size, size.log()
+    for _ in range(SQUARINGS):
+        power = power @ power
+        size = power.abs().square().sum().sqrt()
+        power, log_size = power / size, 2 * log_size + size.log()
+    trace = (power.mH * gram.detach()).sum().real
+    weight = power / trace
+    value = (trace.log() + log_size) / (exponent + 1)
+    # The value of the bound, with the gradient of <weight, gram>.
+    linear = (weight.conj() * gram).sum().real
+    return ((value + linear - linear.detach()) / 2).exp()
+
+
+class LipSwish(nn.Module):
+    """a -> a sigmoid(softplus(b) a) / 1.1, whose slope is below one (Chen et al. 2019, arXiv:1906.02735, section 3.3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = nn.Parameter(torch.full((1,), 0.5))
+
+    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The value, and the slope."""
+        sharp = F.softplus(self.free)
+        gate = (sharp * raw).sigmoid()
+        value = raw * gate / 1.1
+        return value, gate / 1.1 + sharp * value * (1 - gate)
+
+
+class Spectral(nn.Module, abc.ABC):
+    """A linear layer of operator norm at most `coefficient`, and a free shift made of the context.
+
+    Args:
+        layer: with a weight and a bias.
+        coefficient: c, in (0, 1].
+        context: length of the context, 0 for none.
+        width: of the shift.
+    """
+
+    def __init__(self, layer: nn.Module, coefficient: float, context: int, width: int) -> None:
+        super().__init__()
+        self.inner, self.coefficient = layer, coefficient
+        self.given = nn.Linear(context, width, bias=False) if context else None
+
+    @abc.abstractmethod
+    def bound(self) -> Tensor:
+        """An upper bound of the norm before scaling, a scalar."""
+
+    def weight(self) -> Tensor:
+        """The scaled weight."""
+        return self.inner.weight * (self.coefficient / self.bound()).clamp(max=1.0)
+
+    @abc.abstractmethod
+    def push(self, weight: Tensor, v: Tensor) -> Tensor:
+        """W v."""
+
+    @abc.abstractmethod
+    def pull(self, weight: Tensor, v: Tensor) -> Tensor:
+        """W^T v."""
+
+    @abc.abstractmethod
+    def shift(self, context: Tensor | None) -> Tensor:
+        """The bias, with what the context adds."""
+
+
+class SpectralLinear(Spectral):
+    """h -> W h + b + V c with |W| <= coefficient.
+
+    Args:
+        inputs: of h.
+        outputs: of the result.
+        coefficient: in (0, 1].
+        context: length of c.
+    """
+
+    def __init__(self, inputs: int, outputs: int, coefficient: float, context: int = 0) -> None:
+        super().__init__(nn.Linear(inputs, outputs), coefficient, context, outputs)
+
+    def bound(self) -> Tensor:
+        """As above, of the smaller Gram matrix."""
+        weight: Tensor = self.inner.weight
+        return norm_bound(weight @ weight.mT if weight.shape[0] < weight.shape[1] else weight.mT @ weight)
+
+    def push(self, weight: Tensor, v: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        return v @ weight.mT
+
+    def pull(self, weight: Tensor, v: Tensor) -> Tensor:
+        """(..., outputs) -> (..., inputs)."""
+        return v @ weight
+
+    def shift(self, context: Tensor | None) -> Tensor:
+        """(outputs,) or (B, outputs)."""
+        return self.inner.bias if self.given is None else self.inner.bias + self.given(context)
+
+
+class SpectralConv(Spectral):
+    """A convolution with zero padding that keeps the size, of operator norm at most `coefficient`.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        size: height and width of the pictures.
+        kernel: odd width of the window.
+        coefficient: in (0, 1].
+        context: length of the context.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, size: tuple[int, int], kernel: int, coefficient: float, context: int = 0
+    ) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), coefficient, context, outputs)
+        self.size, self.margin = size, kernel // 2
+
+    def bound(self) -> Tensor:
+        """That of the circular convolution on a picture with room for the padding."""
+        weight: Tensor = self.inner.weight
+        size = [n + 2 * self.margin for n in self.size]
+        blocks = torch.fft.fft2(weight, s=size).flatten(2).movedim(2, 0)
+        return norm_bound(blocks @ blocks.mH if weight.shape[0] < weight.shape[1] else blocks.mH @ blocks)
+
+    def push(self, weight: Tensor, v: Tensor) -> Tensor:
+        """(..., C, H, W) -> (..., outputs, H, W)."""
+        return F.conv2d(v.flatten(0, -4), weight, padding=self.margin).unflatten(0, v.shape[:-3])
+
+    def pull(self, weight: Tensor, v: Tensor) -> Tensor:
+        """(..., outputs, H, W) -> (..., C, H, W)."""
+        return F.conv_transpose2d(v.flatten(0, -4), weight, padding=self.margin).unflatten(0, v.shape[:-3])
+
+    def shift(self, context: Tensor | None) -> Tensor:
+        """(outputs, 1, 1) or (B, outputs, 1, 1)."""
+        bias = self.inner.bias if self.given is None else self.inner.bias + self.given(context)
+        return bias[..., None, None]
+
+
+class Contraction(nn.Module):
+    """g(x, c): spectral layers with LipSwish between, of Lipschitz constant at most `coefficient` in x.
+
+    Each layer gets the same share of it, coefficient^(1 / layers).
+
+    Args:
+        layers: at least one.
+    """
+
+    def __init__(self, layers: Sequence[Spectral]) -> None:
+        super().__init__()
+        self.layers: Sequence[Spectral] = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.activations = nn.ModuleList(LipSwish() for _ in layers[:-1])
+
+    def weights(self) -> list[Tensor]:
+        """The layers' scaled weights, to be used for several evaluations."""
+        return [layer.weight() for layer in self.layers]
+
+    def forward(self, x: Tensor, context: Tensor | None = None, weights: Sequence[Tensor] | None = None) -> Tensor:
+        """(B, *E), (B, C) or None -> (B, *E)."""
+        return self.linearised(x, context, weights)[0]
+
+    def linearised(
+        self, x: Tensor, context: Tensor | None = None, weights: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Linear, Linear]:
+        """The value at x, and the products J v and J^T v with its Jacobian there, for v (..., B, *E)."""
+        weights = self.weights() if weights is None else weights
+        slopes: list[Tensor] = []
+        for layer, weight, act in zip(self.layers, weights, (*self.activations, None), strict=True):
+            x = layer.push(weight, x) + layer.shift(context)
+            if act is not None:
+                x, slope = act(x)
+                slopes.append(slope)
+
+        def push(v: Tensor) -> Tensor:
+            for i, (layer, weight) in enumerate(zip(self.layers, weights, strict=True)):
+                v = layer.push(weight, v)
+                v = v * slopes[i] if i < len(slopes) else v
+            return v
+
+        def pull(v: Tensor) -> Tensor:
+            for i in reversed(range(len(weights))):
+                v = v * slopes[i] if i < len(slopes) else v
+                v = self.layers[i].pull(weights[i], v)
+            return v
+
+        return x, push, pull
+
+
+def check_coefficient(coefficient: float, hidden: Sequence[int]) -> None:
+    """Refuse what makes no contraction.
+
+    Raises:
+        SpecError: the constant is not in (0, 1), or there is no hidden layer.
+    """
+    if not 0 < coefficient < 1:
+        raise SpecError(f"expected a Lipschitz constant in (0, 1), got {coefficient}: x + g(x) may not be invertible")
+    if not hidden or min(hidden) < 1:
+        raise SpecError(f"expected hidden widths >= 1, at least one, got {tuple(hidden)}")
+
+
+class LipschitzMLP(Contraction):
+    """A contraction of vectors.
+
+    Args:
+        features: D.
+        hidden: widths of the hidden layers.
+        coefficient: Lipschitz constant in x, in (0, 1).
+        context: length of c, which joins at the first layer, without a bound.
+
+    Raises:
+        SpecError: the constant is not in (0, 1), or there is no hidden layer.
+    """
+
+    def __init__(self, features: int, *, hidden: Sequence[int], coefficient: float, context: int = 0) -> None:
+        check_coefficient(coefficient, hidden)
+        widths = list(pairwise([features, *hidden, features]))
+        share = coefficient ** (1 / len(widths))
+        super().__init__([SpectralLinear(a, b, share, 0 if i else context) for i, (a, b) in enumerate(widths)])
+
+
+class LipschitzConvNet(Contraction):
+    """A contraction of pictures: convolutions of 3 x 3, 1 x 1, ..., 3 x 3, as in the paper.
+
+    Args:
+        shape: (C, H, W).
+        hidden: channels of the hidden layers.
+        coefficient: Lipschitz constant in x, in (0, 1).
+        context: length of c.
+
+    Raises:
+        SpecError: the constant is not in (0, 1), or there is no hidden layer.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], *, hidden: Sequence[int], coefficient: float, context: int = 0) -> None:
+        check_coefficient(coefficient, hidden)
+        channels, *size = shape
+        widths = list(pairwise([channels, *hidden, channels]))
+        share, last = coefficient ** (1 / len(widths)), len(widths) - 1
+        super().__init__(
+            [
+                SpectralConv(a, b, (size[0], size[1]), 3 if i in (0, last) else 1, share, 0 if i else context)
+                for i, (a, b) in enumerate(widths)
+            ]
+        )

@@ -1,0 +1,89 @@
+"""Residual flows: invertible residual networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core import Chain, Flow, Real, Spec, Transform
+from ..distributions import Normal
+from ..errors import SpecError
+from ..networks.lipschitz import LipschitzMLP
+from ..transforms import ActNorm, Residual
+
+FEW = 3
+"""Features up to which a whole Jacobian costs less than a series."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualFlow(Spec):
+    """z = x + g(x) in each layer, g a network of Lipschitz constant below one, with activation normalisation between.
+
+    Args:
+        features: D.
+        context: length of the context, 0 for none.
+        layers: residual blocks.
+        hidden: widths of each block's network.
+        lipschitz: bound of its Lipschitz constant, in (0, 1).
+        logdet: "exact", "series" (the first terms: i-ResNet, biased), "roulette" (a random number: Residual Flow, unbiased), or
+            "auto": "exact" up to 3 features, else "roulette".
+        terms: of the series while training: all of them, or those that are always there.
+        scoring_terms: the same in evaluation.
+        norm: whether activation normalisation goes before each block and after the last.
+    """
+
+    name = "residual"
+    family = "residual"
+    paper = "Chen, Behrmann, Duvenaud, Jacobsen 2019, arXiv:1906.02735; Behrmann et al. 2019, arXiv:1811.00995"
+    presets = {
+        "small": {"layers": 6, "hidden": (32, 32)},
+        "paper": {"layers": 100, "hidden": (128, 128, 128, 128), "lipschitz": 0.9},
+    }
+
+    features: int
+    context: int = 0
+    layers: int = 10
+    hidden: tuple[int, ...] = (64, 64)
+    lipschitz: float = 0.95
+    logdet: Literal["auto", "exact", "series", "roulette"] = "auto"
+    terms: int = 2
+    scoring_terms: int = 20
+    norm: bool = True
+
+    def validate(self) -> None:
+        """Refuse arguments out of range."""
+        super().validate()
+        for name in ("terms", "scoring_terms"):
+            self._at_least(name, 1)
+        if not 0 < self.lipschitz < 1:
+            raise SpecError(f"expected {self.name}.lipschitz in (0, 1), got {self.lipschitz}: the layers may not be invertible")
+
+    def build(self) -> Flow:
+        """The flow."""
+        space = Real((self.features,))
+        few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
+        layers: list[Transform] = [ActNorm(space)] if self.norm else []
+        for _ in range(self.layers):
+            net = LipschitzMLP(self.features, hidden=self.hidden, coefficient=self.lipschitz, context=self.context)
+            layers.append(
+                Residual(
+                    net,
+                    space,
+                    lipschitz=self.lipschitz,
+                    logdet=few if self.logdet == "auto" else self.logdet,
+                    terms=self.terms,
+                    scoring_terms=self.scoring_terms,
+                    context=self.context,
+                )
+            )
+            if self.norm:
+                layers.append(ActNorm(space))
+        return Flow(Chain(*layers), Normal(space))
+
+    @classmethod
+    def cases(cls) -> Iterator[ResidualFlow]:
+        """Exact; with context and a random number of terms; the series, of weak contractions."""
+        yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.7)
+        yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.6, context=3, logdet="roulette", scoring_terms=3)
+        yield cls(features=3, layers=1, hidden=(8, 8), lipschitz=0.5, logdet="series", scoring_terms=8, norm=False)

@@ -1,0 +1,205 @@
+"""Residual layers: z = x + g(x) with a contraction g, inverted by iteration.
+
+The inverse is the fixed point of x <- z - g(x); by Banach's theorem, with the Lipschitz constant L < 1 of g,
+
+    |x_n - x| <= L / (1 - L) |x_n - x_(n-1)|,
+
+so the error of the answer is known (Behrmann et al. 2019, arXiv:1811.00995). The contribution is
+
+    log det(I + J) = sum_(k >= 1) (-1)^(k+1) / k tr(J^k),
+
+from the whole Jacobian where there are few dimensions, else from its first terms (biased), or from a random number of terms,
+those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). Traces are
+estimated by v J^k v. Its gradient needs one product with the Jacobian only (their eq. 8):
+
+    d log det(I + J) = E [ (sum_(k >= 0) (-1)^k (J^T)^k v) dJ v ].
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..core import Exactness, Real, Space, Transform, context_space
+from ..errors import InversionError, SpecError
+from ..functional.derived import eager
+from ..networks.lipschitz import Contraction, Linear
+
+LogDet = Literal["exact", "series", "roulette"]
+STOP = 0.5
+"""Of the geometric distribution of the number of further terms."""
+MOST = 24
+"""Further terms in compiled code, where their number cannot be random: enough that leaving out the rest changes nothing."""
+
+
+class Residual(Transform):
+    """z = x + g(x, c), dlogp = log det(I + dg/dx).
+
+    Args:
+        net: g, with its derivatives.
+        space: of x and of z.
+        lipschitz: L, which g promises.
+        logdet: "exact" (a product with the Jacobian for each dimension), "series" (biased) or "roulette" (unbiased).
+        terms: of the series, all of "series" and the first of "roulette", in training.
+        scoring_terms: the same in evaluation.
+        economical: whether the gradient of an estimated log-determinant is that of one product with the Jacobian, unbiased
+            for "roulette", in memory that does not grow with the terms; else it goes through all terms.
+        tolerance: bound of the inverse's error, relative to 1 + |z|; by default about that of rounding.
+        iterations: of the inverse, at most.
+        context: length or space of c; 0 for none.
+
+    Raises:
+        SpecError: L is not in (0, 1), no terms, an unknown way to the log-determinant.
+    """
+
+    def __init__(
+        self,
+        net: Contraction,
+        space: Real,
+        *,
+        lipschitz: float,
+        logdet: LogDet = "exact",
+        terms: int = 4,
+        scoring_terms: int = 20,
+        economical: bool = True,
+        tolerance: float | None = None,
+        iterations: int = 1000,
+        context: int | Space = 0,
+    ) -> None:
+        super().__init__()
+        if not 0 < lipschitz < 1:
+            raise SpecError(f"expected a Lipschitz constant in (0, 1), got {lipschitz}: x + g(x) may not be invertible")
+        if min(terms, scoring_terms) < 1:
+            raise SpecError(f"expected at least one term of the series, got {min(terms, scoring_terms)}")
+        if logdet not in get_args(LogDet):
+            raise SpecError(f"expected logdet to be one of {', '.join(get_args(LogDet))}, got {logdet!r}")
+        self.net, self.x_space, self.z_space, self.context = net, space, space, context_space(context)
+        self.lipschitz, self.logdet, self.terms, self.scoring_terms = lipschitz, logdet, terms, scoring_terms
+        self.economical, self.tolerance, self.iterations = economical, tolerance, iterations
+
+    @property
+    def own(self) -> Exactness:  # type: ignore[override]
+        """Exact, unbiased, or biased to an unknown side."""
+        if self.logdet == "exact":
+            return Exactness.EXACT
+        return Exactness.NOISY if self.logdet == "roulette" else Exactness.NOISY | Exactness.LOWER | Exactness.UPPER
+
+    def exact_twin(self) -> Residual | None:
+        """The same contraction with the whole Jacobian."""
+        if self.logdet == "exact":
+            return None
+        twin = Residual(self.net, self.x_space, lipschitz=self.lipschitz, tolerance=self.tolerance, iterations=self.iterations)
+        twin.context = self.context
+        return twin
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """X + g(x, c), log det(I + J)."""
+        value, push, pull = self.net.linearised(x, context)
+        return x + value, self._log_det(x, push, pull)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The fixed point of x <- z - g(x, c), and minus the log-determinant there.
+
+        Raises:
+            InversionError: the error's bound is not small enough after all iterations.
+        """
+        weights = self.net.weights()
+        with torch.no_grad():
+            fixed = self._fixed_point(z, context, [w.detach() for w in weights])
+        # Once more, with gradients to z, the parameters and the context; those of the iteration itself come after.
+        x = z - self.net(fixed, context, weights)
+        if x.requires_grad:
+            with torch.no_grad():
+                pull = self.net.linearised(fixed, context, weights)[2]
+            x = _Solved.apply(x, pull, self._enough(z), self.iterations, self.lipschitz)
+        _, push, pull = self.net.linearised(x, context, weights)
+        return x, -self._log_det(x, push, pull)
+
+    def _fixed_point(self, z: Tensor, context: Tensor | None, weights: list[Tensor]) -> Tensor:
+        x, enough, factor = z, self._enough(z), self.lipschitz / (1 - self.lipschitz)
+        for _ in range(self.iterations):
+            new = z - self.net(x, context, weights)
+            bound = factor * (new - x).flatten(1).norm(dim=1)
+            x = new
+            if eager(z) and bool((bound <= enough).all()):
+                return x
+        if eager(z) and z.numel():
+            row = int((bound / enough).argmax())
+            raise InversionError(
+                f"expected the inverse to be within {float(enough[row]):.1g} of the truth after {self.iterations} iterations, "
+                f"got {float(bound[row]):.1g} for row {row} of the batch; allow more, or a larger tolerance"
+            )
+        return x
+
+    def _enough(self, z: Tensor) -> Tensor:
+        """The error that is allowed, for each row."""
+        # Rounding of the sum and of g itself; a bound below it would never be reached.
+        relative = 16 * torch.finfo(z.dtype).eps / (1 - self.lipschitz) if self.tolerance is None else self.tolerance
+        return relative * (1 + z.detach().flatten(1).norm(dim=1))
+
+    def _log_det(self, x: Tensor, push: Linear, pull: Linear) -> Tensor:
+        if self.logdet == "exact":
+            size = self.x_space.size
+            basis = torch.eye(size, dtype=x.dtype, device=x.device)
+            columns = push(basis.reshape(size, 1, *x.shape[1:]).expand(size, *x.shape)).flatten(2)
+            return torch.linalg.slogdet(basis + columns.permute(1, 2, 0))[1]
+        first = self.terms if self.training else self.scoring_terms
+        weights = self._weights(first, x)
+        v = torch.randn_like(x)
+        if not (torch.is_grad_enabled() and self.economical and eager(x)):
+            return _series(v, push, weights)
+        with torch.no_grad():
+            value = _series(v, push, weights)
+            left, w = torch.zeros_like(v), v
+            for k, weight in enumerate(self._weights(first, x), 1):
+                # The derivative of tr(J^k) / k has no 1 / k, and one power less.
+                left = left + k * abs(weight) * w
+                w = -pull(w)
+        linear = (left * push(v)).flatten(1).sum(1)
+        return value + (linear - linear.detach())
+
+    def _weights(self, first: int, x: Tensor) -> list[Any]:
+        """(-1)^(k+1) / k of the terms, those after the first divided by the probability that they are there."""
+        plain = [(-1) ** (k + 1) / k for k in range(1, first + 1)]
+        if self.logdet == "series":
+            return plain
+        stay = 1 - STOP
+        if eager(x):
+            count = int(torch.empty(()).geometric_(STOP))
+            return [*plain, *((-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))]
+        count = torch.empty((), device=x.device).geometric_(STOP)  # type: ignore[assignment]
+        further = [(-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) * (count >= j) for j in range(1, MOST + 1)]
+        return [*plain, *further]
+
+
+def _series(v: Tensor, push: Linear, weights: list[Any]) -> Tensor:
+    """Sum_k w_k v J^k v: (B,)."""
+    w, total = v, v.new_zeros(v.shape[0])
+    for weight in weights:
+        w = push(w)
+        total = total + weight * (v * w).flatten(1).sum(1)
+    return total
+
+
+class _Solved(torch.autograd.Function):
+    """The identity, whose gradient a becomes u with u + J^T u = a: that of the whole iteration."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pull: Linear, enough: Tensor, iterations: int, lipschitz: float) -> Tensor:
+        ctx.pull, ctx.iterations, ctx.lipschitz = pull, iterations, lipschitz
+        ctx.relative = torch.finfo(x.dtype).eps * 16 / (1 - lipschitz)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
+        u, factor = a, ctx.lipschitz / (1 - ctx.lipschitz)
+        enough = ctx.relative * a.flatten(1).norm(dim=1)
+        for _ in range(ctx.iterations):
+            new = a - ctx.pull(u)
+            bound = factor * (new - u).flatten(1).norm(dim=1)
+            u = new
+            if bool((bound <= enough).all()):
+                break
+        return u, None, None, None, None
