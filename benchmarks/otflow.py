@@ -19,6 +19,7 @@ import torch
 
 SIZES = {"features": 43, "hidden": 256, "rows": 2000, "steps": 6}
 ALPHA = (1.0, 100.0, 15.0)
+HALF = torch.tensor(0.5)
 
 
 def ours(sizes: dict[str, int], repeat: int, gradient: str) -> dict[str, float]:
@@ -34,7 +35,9 @@ def ours(sizes: dict[str, int], repeat: int, gradient: str) -> dict[str, float]:
     potential = flow.chain.layers[0].velocity
     weights = shared(sizes)
     names = {"first": "K0", "residual.0": "K1", "linear": "c"}
-    state = {f"{mine}.{part}": weights[f"{theirs}.{part}"] for mine, theirs in names.items() for part in ("weight", "bias")}
+    state = {
+        f"{mine}.{part}": weights[f"{theirs}.{part}"] for mine, theirs in names.items() for part in ("weight", "bias")
+    }
     potential.load_state_dict({**state, "out": weights["w"].flatten(), "quadratic": weights["A"]})
     objective = pf.objectives.default_objective(flow).train()
     optimiser = torch.optim.Adam([p for p in flow.parameters() if p.requires_grad], lr=1e-9)
@@ -115,15 +118,15 @@ def traces(rows: int = 512, repeat: int = 5) -> list[tuple[int, float, float]]:
     found = []
     for d in (2, 8, 16, 43, 64):
         potential = Potential(d, SIZES["hidden"])
-        x, t = torch.randn(rows, d), torch.tensor(0.5)
+        x = torch.randn(rows, d)
 
         def closed(potential: Potential = potential, x: torch.Tensor = x) -> torch.Tensor:
-            return -potential.rates(t, x)[1]
+            return -potential.rates(HALF, x)[1]
 
         def automatic(potential: Potential = potential, x: torch.Tensor = x) -> torch.Tensor:
             leaf, kept = x.clone().requires_grad_(), torch.is_grad_enabled()
             with torch.enable_grad():
-                (gradient,) = torch.autograd.grad(potential.value(t, leaf).sum(), leaf, create_graph=True)
+                (gradient,) = torch.autograd.grad(potential.value(HALF, leaf).sum(), leaf, create_graph=True)
                 parts = [
                     torch.autograd.grad(gradient[:, i].sum(), leaf, retain_graph=True, create_graph=kept)[0][:, i]
                     for i in range(x.shape[1])
@@ -175,7 +178,7 @@ def main() -> None:
                 sys.exit(f"{who}: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}")
             runs.setdefault(who, []).append(json.loads(done.stdout))
     least = products(sizes)
-    print(f"{sizes}, one thread, torch {torch.__version__}; seconds are those of the fastest step, floor: matrix products alone")
+    print(f"{sizes}, one thread, torch {torch.__version__}; of the fastest step; floor: matrix products alone")
     reference = min(r["seconds"] for r in runs["direct"])
     for who, rows in runs.items():
         seconds = min(r["seconds"] for r in rows)

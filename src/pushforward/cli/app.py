@@ -98,6 +98,7 @@ def score(
     top: Annotated[int, Parameter(alias="-t")] = 0,
     samples: Positive = 1,
     drop: Repeated = (),
+    exactly: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
@@ -110,6 +111,8 @@ def score(
         top: list so many of the least likely rows, with their numbers (from 1) and values.
         samples: draws that are averaged for each row where log_prob is a lower bound; more make it tighter.
         drop: column of the table to leave out; repeated.
+        exactly: of continuous and residual flows: with solvers, traces and series that are right to rounding, at several
+            times the cost.
         json: print the summary as one JSON object.
         machine: see `MachineOptions`.
     """
@@ -118,12 +121,15 @@ def score(
     if asks_pictures(model, table):
         from .image_scoring import score_pictures
 
+        if exactly:
+            raise UsageError("--exactly is for continuous and residual flows of tables; leave it out for pictures")
+
         if drop:
             raise UsageError("--drop is for the columns of tables; leave it out for pictures")
         return score_pictures(model, table, out, top, samples, machine, json=json)
     from .scoring import score_table
 
-    return score_table(model, table, out, top, samples, drop, machine, json=json)
+    return score_table(model, table, out, top, samples, drop, machine, solved=exactly, json=json)
 
 
 @app.command(sort_key=3)

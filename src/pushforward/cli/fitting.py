@@ -12,6 +12,7 @@ import torch
 from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Spec
 from ..data import Schema, Table, TableModel, digest, infer_schema, models_labels, read_table, table_model
+from ..diagnostics import check_solver
 from ..errors import DataError
 from ..systems.images import PictureSpec
 from ..training import FitResult, TrainConfig
@@ -182,7 +183,8 @@ def _scores(job: _Job, model: TableModel, output: OutputOptions, machine: Machin
             baselines, note = fit_baselines(job.schema, job.table, others, held, machine.seed), ""
         except DataError as error:
             note = str(error)
-    return score_record(job.parts.held_name, model.exactness.symbol, log_prob, baselines, others, note)
+    solver = check_solver(model, job.rows[held])
+    return score_record(job.parts.held_name, model.exactness.symbol, log_prob, baselines, others, note, solver)
 
 
 def _conclude(model: TableModel, record: dict[str, Any], output: OutputOptions, machine: MachineOptions) -> None:

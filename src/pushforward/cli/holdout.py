@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data import Schema, Table
-from ..diagnostics import BaselineScore, baselines, mean_and_error, paired_difference, table_views
+from ..diagnostics import BaselineScore, SolverCheck, baselines, mean_and_error, paired_difference, table_views
 from ..errors import DataError
 from ..training import split_rows
 
@@ -111,7 +111,13 @@ def fit_baselines(schema: Schema, table: Table, others: Array, held: Array, seed
 
 
 def score_record(
-    what: str, symbol: str, log_prob: Array, scores: list[BaselineScore], others: Array, note: str = ""
+    what: str,
+    symbol: str,
+    log_prob: Array,
+    scores: list[BaselineScore],
+    others: Array,
+    note: str = "",
+    solver: SolverCheck | None = None,
 ) -> dict[str, Any]:
     """Held-out scores as plain values: nats per row in raw units.
 
@@ -122,6 +128,7 @@ def score_record(
         scores: of the baselines, with the gain of the model over each, row by row.
         others: rows that the baselines were fitted to.
         note: why there are no baselines.
+        solver: what approximations of the model do to its numbers, where it makes any.
     """
     mean, error = mean_and_error(log_prob)
     entries = []
@@ -141,4 +148,5 @@ def score_record(
         "baselines": entries,
         "baseline_rows": len(others),
         "note": note,
+        "solver": None if solver is None else {**asdict(solver), "sentence": solver.sentence},
     }

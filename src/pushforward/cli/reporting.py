@@ -11,9 +11,17 @@ import numpy as np
 import torch
 
 from ..data import Table, digest
-from ..diagnostics import BaselineScore, TwoSampleScore, encode_pair, two_sample_score
+from ..diagnostics import (
+    BaselineScore,
+    TwoSampleScore,
+    check_solver,
+    encode_pair,
+    follow,
+    straightness,
+    two_sample_score,
+)
 from ..distributions import Normal
-from ..report import ReportInputs, write_report
+from ..report import Paths, ReportInputs, write_report
 from ..training.rng import isolated
 from .display import print_json, tell
 from .files import require_writable
@@ -75,13 +83,16 @@ def report_table(
         rows=held + 1,
         latents=_latents(loaded, rows[held], machine.seed),
         baselines=scores,
+        paths=_paths(loaded, rows[held]),
         two_sample=_two_sample(loaded, table.take(held), samples, machine.seed),
         settings={"model": model_path, "table": table_path, "rows": choice, "seed": machine.seed, "samples": size},
         versions=loaded.training.get("versions", {}),
         created=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
     )
     write_report(inputs, out)
-    record = score_record(what, inputs.exactness, log_prob, scores, others, note)
+    record = score_record(
+        what, inputs.exactness, log_prob, scores, others, note, check_solver(loaded.model, rows[held])
+    )
     if json:
         print_json({"report": out, "model": model_path, "system": loaded.system, "scores": record})
     elif not machine.quiet:
@@ -114,6 +125,21 @@ def _latents(loaded: LoadedTable, rows: Array, seed: int) -> Array | None:
         return None
     with isolated(model.device, seed), torch.no_grad():
         return model.encode(torch.from_numpy(rows).to(model.device)).double().cpu().numpy()
+
+
+def _paths(loaded: LoadedTable, rows: Array) -> Paths | None:
+    """Held-out rows on their way to noise, of continuous flows."""
+    found = follow(loaded.model, rows)
+    if found is None:
+        return None
+    checked = check_solver(loaded.model, rows)
+    names = [column.name for column in loaded.schema.columns if column.numeric]
+    return Paths(
+        found.double().cpu().numpy(),
+        names,
+        straightness(loaded.model, rows).ratio,
+        "" if checked is None else checked.sentence,
+    )
 
 
 def _two_sample(loaded: LoadedTable, held: Table, samples: Table, seed: int) -> TwoSampleScore | None:

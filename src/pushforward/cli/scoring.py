@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core import exactly
 from ..data import Table, write_table
-from ..diagnostics import mean_and_error
+from ..diagnostics import check_solver, mean_and_error
 from ..inference import can_average
 from .display import MEANING, aligned, joined, print_json, tell, value_text
 from .files import require_table_suffix, require_writable
@@ -31,6 +33,7 @@ def score_table(
     drop: Sequence[str],
     machine: MachineOptions,
     *,
+    solved: bool,
     json: bool,
 ) -> int:
     """Score a table, write the scores, list the least likely rows, summarise.
@@ -42,7 +45,10 @@ def score_table(
     require_score_options(target, top, [model_path, table_path], json=json)
     loaded = open_model(model_path, start(machine))
     table = loaded.read(table_path, drop)
-    log_prob = row_scores(loaded.model, loaded.schema.encode(table), machine.seed, samples)
+    rows = loaded.schema.encode(table)
+    if solved:
+        loaded = dataclasses.replace(loaded, model=exactly(loaded.model))
+    log_prob = row_scores(loaded.model, rows, machine.seed, samples)
     if target is not None:
         write_table(Table(("log_prob",), (log_prob,)), target)
     least = np.argsort(log_prob, kind="stable")[:top]
@@ -50,6 +56,9 @@ def score_table(
         text = least_likely_text(table, log_prob, least, _width())
         print(text, file=sys.stderr if target == "-" else sys.stdout)
     _summarise(loaded, log_prob, samples, machine)
+    solver = check_solver(loaded.model, rows)
+    if solver is not None:
+        tell(f"{solver.sentence}; --exactly solves it so", quiet=machine.quiet)
     if json:
         print_json(_record(model_path, table_path, loaded, table, log_prob, least, samples))
     elif target not in (None, "-"):

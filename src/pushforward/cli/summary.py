@@ -36,6 +36,8 @@ def score_text(system: str, scores: Mapping[str, Any]) -> str:
     ]
     lines += [aligned(rows, right=(2,)), ""]
     lines.append(f"  {scores['symbol']} is {MEANING[scores['symbol']]}")
+    if scores.get("solver"):
+        lines.append(f"  {scores['solver']['sentence']}")
     if scores["impossible"]:
         lines.append(f"  {impossible_text(scores['impossible'], scores['count'])}")
     if scores["baselines"]:

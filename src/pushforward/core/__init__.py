@@ -3,12 +3,13 @@
 log p(x) = log p(z) + sum of the layers' contributions
 """
 
-from .base import CodeSource, Distribution, Given, Node, Symbols, Transform, Undo
+from .base import CodeSource, Distribution, Given, Node, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
-from .exactly import exactly
 from .exactness import Exactness
 from .space import Box, Categories, Integers, OneHot, Real, Space, context_space
 from .spec import Spec, build, spec_from_dict
+from .symbols import Symbols
+from .twins import exactly
 
 __all__ = [
     "Box",

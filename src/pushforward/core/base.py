@@ -6,7 +6,7 @@ import abc
 import math
 from collections.abc import Callable, Iterator
 from enum import Flag, auto
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from ..errors import ContextError, DomainError, ShapeError, SpecError
 from ..functional.derived import eager
 from .exactness import Exactness
 from .space import Integers, Space
+from .symbols import Symbols
 
 if TYPE_CHECKING:
     from ..distributions.boundary import Conditioned
@@ -23,38 +24,6 @@ if TYPE_CHECKING:
 
 CodeSource = Callable[["Distribution", "Tensor | None"], Tensor]
 """Given a base and its context, a flat batch of its events: the codes that a model is put together from."""
-
-
-class Symbols(Protocol):
-    """Where the symbols of discrete events come from while these are made: chance, an archive, or events that are known.
-
-    The distribution of each symbol is stated before the symbol is asked for, so that sampling, entropy coding and decoding
-    are one walk.
-    """
-
-    def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
-        """Labels from softmaxes.
-
-        Args:
-            logits: (B, ..., K), -inf for labels that never come.
-            at: which entry of the event's first dimension they are; None for the whole event.
-
-        Returns:
-            (B, ...) int64.
-        """
-
-    def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
-        """Whole numbers from mixtures of M discretised logistics.
-
-        Args:
-            log_weights: (B, ..., M), of which the exponentials add up to 1.
-            means: (B, ..., M).
-            log_scales: (B, ..., M).
-            at: as for `labels`.
-
-        Returns:
-            (B, ...), whole numbers in floating point.
-        """
 
 
 class Undo(Flag):

@@ -36,7 +36,7 @@ class Spec(abc.ABC):
         """Register the class under its name."""
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = _remembered(cls.build)  # type: ignore[method-assign]
+            cls.build = _remembered(cls.build)  # type: ignore[method-assign, assignment]
         if not register:
             return
         for field in ("name", "family", "paper"):
@@ -73,7 +73,7 @@ class Spec(abc.ABC):
     def build(self) -> Distribution:
         """The model, with fresh weights; it keeps this spec as its `spec`."""
 
-    def loss(self, model: nn.Module) -> nn.Module | None:
+    def loss(self, model: Distribution) -> nn.Module | None:
         """The objective that `fit` minimises unless it is given one, for a model made with this spec.
 
         Args:

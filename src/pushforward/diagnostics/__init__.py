@@ -1,4 +1,4 @@
-"""Numbers that say how good a density is: baselines, the latent's normality, a two-sample score, what solving costs. No plots."""
+"""Numbers that say how good a density is: baselines, normal latents, two-sample scores, what solving costs. No plots."""
 
 from .baselines import (
     BaselineScore,
@@ -10,7 +10,7 @@ from .baselines import (
     table_views,
 )
 from .normality import LatentNormality, TestResult, holm, latent_normality
-from .paths import SolverCheck, Straightness, check_solver, straightness
+from .paths import SolverCheck, Straightness, check_solver, follow, straightness
 from .two_sample import TwoSampleScore, encode_pair, two_sample_score
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "baselines",
     "check_solver",
     "encode_pair",
+    "follow",
     "holm",
     "latent_normality",
     "mean_and_error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from ..core import Distribution, Transform, exactly
 from ..errors import SpecError
 from ..functional.ode import Fixed
-from ..functional.transport import assignment
+from ..objectives.transport import assignment
 from ..training import evaluate
 from ..training.evaluate import evaluating
 from ..training.rng import isolated
@@ -63,7 +64,7 @@ def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int 
     Raises:
         SpecError: the model has no continuous layer.
     """
-    layer, v, c = _given(model, x, context, Continuous, rows)
+    layer, v, c = _given(model, x, context, _continuous, rows)
     if not isinstance(layer, Continuous):
         raise SpecError(f"expected a model with a continuous layer, got a {type(model).__name__} without")
     twin = layer.exact_twin() or layer
@@ -74,6 +75,26 @@ def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int 
     best = (v - noise[assignment(v, noise)]).flatten(1).square().sum(1).mean()
     displacement = (path.end - v).flatten(1).square().sum(1).mean()
     return Straightness(2 * float(path.penalties["energy"].mean()), float(displacement), float(best))
+
+
+def follow(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, points: int = 33) -> Tensor | None:
+    """Rows on their way through the first continuous layer, from the data to noise.
+
+    Args:
+        model: any distribution.
+        x: (N, *space.shape); the first `rows` are used.
+        context: (N, *context.shape) or None.
+        rows: number of paths.
+        points: of each.
+
+    Returns:
+        (points, rows, *E) in the units of that layer; None for a model without one.
+    """
+    if not any(isinstance(layer, Continuous) for layer in model.modules()):
+        return None
+    layer, v, c = _given(model, x, context, _continuous, rows)
+    with evaluating(layer):
+        return layer.trajectory(v, c, points=points)  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,9 @@ class SolverCheck:
         return text
 
 
-def check_solver(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, seed: int = 0) -> SolverCheck | None:
+def check_solver(
+    model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, seed: int = 0
+) -> SolverCheck | None:
     """Compare a model with its exactly solved twin (`core.exactly`) on some rows.
 
     Args:
@@ -132,7 +155,7 @@ def check_solver(model: Distribution, x: Any, context: Any = None, *, rows: int 
             scores.append(evaluate(version, x, context).double())
     change = scores[0] - scores[1]
     change = change[change.isfinite()]
-    layer, v, c = _given(model, x, context, Transform, rows, approximate=True)
+    layer, v, c = _given(model, x, context, _approximates, rows)
     with evaluating(layer), isolated(model.device, seed):
         back = layer.inverse(layer(v, c)[0], c)[0]
         evaluations = layer.path(v, c).evaluations if isinstance(layer, Continuous) else 0
@@ -156,18 +179,22 @@ def check_solver(model: Distribution, x: Any, context: Any = None, *, rows: int 
     )
 
 
+def _continuous(layer: Transform) -> bool:
+    return isinstance(layer, Continuous)
+
+
+def _approximates(layer: Transform) -> bool:
+    return layer.exact_twin() is not None
+
+
 def _given(
-    model: Distribution, x: Any, context: Any, kind: type[Transform], rows: int, *, approximate: bool = False
+    model: Distribution, x: Any, context: Any, wanted: Callable[[Transform], bool], rows: int
 ) -> tuple[Transform, Tensor, Tensor | None]:
-    """The first layer of a kind, or the first that approximates, with its events and context.
+    """The first layer that is wanted, with its events and context.
 
     Raises:
         SpecError: there is none.
     """
-
-    def wanted(layer: Transform) -> bool:
-        return isinstance(layer, kind) and not (approximate and layer.exact_twin() is None)
-
     x = torch.as_tensor(x[:rows], dtype=model.space.event_dtype(model.dtype), device=model.device)
     context = None if context is None else torch.as_tensor(context[:rows], dtype=model.dtype, device=model.device)
     with evaluating(model), isolated(model.device, 0):
@@ -176,5 +203,3 @@ def _given(
     if found is None:
         raise SpecError(f"expected a model with such a layer, got a {type(model).__name__} without")
     return found
-
-

@@ -58,7 +58,7 @@ def same_batch(v: Tensor, p: Tensor) -> Pair:
 
 
 def second_gradient(
-    outputs: Pair, inputs: tuple[Tensor | None, ...], cotangents: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...], inputs: tuple[Tensor | None, ...], cotangents: tuple[Tensor, ...]
 ) -> tuple[Tensor | None, ...]:
     """The gradient of outputs that autograd has recorded, open to being differentiated; None where none is wanted."""
     wanted = [t for t in inputs if t is not None and t.requires_grad]

@@ -19,6 +19,7 @@ import abc
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -164,7 +165,7 @@ class Solver(abc.ABC):
             return solution.state
 
         ends = [t0 + (t1 - t0) * i / self.segments for i in range(self.segments + 1)]
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in pairwise(ends):
             state = checkpoint(run, start, end, *state, use_reentrant=False)
         return Solution(state, evaluations)
 

@@ -18,7 +18,7 @@ TWINS = 1e-2
 
 
 def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
-    """Every layer of a case with events of its data side and a context, some events far out; exact twins of approximations too."""
+    """Every layer of a case with events of its data side and a context, some far out; exact twins too."""
     node = case.build(dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
@@ -201,12 +201,16 @@ def law_approximations(case: Case) -> None:
         checked = True
         require(not twin.exactness, f"{_name(layer)}: its twin is {twin.exactness}")
         own, others = list(layer.parameters()), list(twin.parameters())
-        require(own == others or {id(p) for p in own} == {id(p) for p in others}, f"{_name(layer)}: a twin's own weights")
+        require(
+            own == others or {id(p) for p in own} == {id(p) for p in others}, f"{_name(layer)}: a twin's own weights"
+        )
         noisy = Exactness.NOISY in layer.exactness
         repeats = 4000 if noisy else 1
         for name, run, exact in (("forward", layer, twin), ("inverse", layer.inverse, twin.inverse)):
             z, dlogp = exact(x, c)
-            again, estimates = run(x.repeat_interleave(repeats, 0), None if c is None else c.repeat_interleave(repeats, 0))
+            again, estimates = run(
+                x.repeat_interleave(repeats, 0), None if c is None else c.repeat_interleave(repeats, 0)
+            )
             size = 1 + float(x.abs().max())
             require_close(again[::repeats], z, TWINS * size, f"{_name(layer)}: {name} map, and its twin's")
             estimates = estimates.reshape(-1, repeats)

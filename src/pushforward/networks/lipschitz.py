@@ -16,6 +16,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ def norm_bound(gram: Tensor) -> Tensor:
     Returns:
         A scalar, with the gradient of the bound.
     """
-    power, log_size = gram.detach(), 0.0
+    power = gram.detach()
     exponent = 2**SQUARINGS
     size = power.abs().square().sum().sqrt().clamp_min(torch.finfo(power.real.dtype).tiny)
     power, log_size = power / size, size.log()
@@ -80,7 +81,8 @@ class Spectral(nn.Module, abc.ABC):
 
     def __init__(self, layer: nn.Module, coefficient: float, context: int, width: int) -> None:
         super().__init__()
-        self.inner, self.coefficient = layer, coefficient
+        self.inner: Any = layer
+        self.coefficient = coefficient
         self.given = nn.Linear(context, width, bias=False) if context else None
 
     @abc.abstractmethod
@@ -170,7 +172,8 @@ class SpectralConv(Spectral):
 
     def shift(self, context: Tensor | None) -> Tensor:
         """(outputs, 1, 1) or (B, outputs, 1, 1)."""
-        bias = self.inner.bias if self.given is None else self.inner.bias + self.given(context)
+        bias: Tensor = self.inner.bias
+        bias = bias if self.given is None else bias + self.given(context)
         return bias[..., None, None]
 
 
@@ -268,7 +271,9 @@ class LipschitzConvNet(Contraction):
         SpecError: the constant is not in (0, 1), or there is no hidden layer.
     """
 
-    def __init__(self, shape: tuple[int, int, int], *, hidden: Sequence[int], coefficient: float, context: int = 0) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], *, hidden: Sequence[int], coefficient: float, context: int = 0
+    ) -> None:
         check_coefficient(coefficient, hidden)
         channels, *size = shape
         widths = list(pairwise([channels, *hidden, channels]))

@@ -49,15 +49,18 @@ class Potential(Velocity):
         size = features + 1 + context
         self.features = features
         self.first = nn.Linear(size, hidden)
-        self.residual = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers - 1))
-        self.out = nn.Parameter(torch.ones(hidden))
+        self.residual: Sequence[nn.Linear] = nn.ModuleList(  # type: ignore[assignment]
+            nn.Linear(hidden, hidden) for _ in range(layers - 1)
+        )
+        # Not ones, as published: those make first paths as long as the network is wide, and training several times slower.
+        self.out = nn.Parameter(torch.full((hidden,), 1 / hidden))
         self.quadratic = nn.Parameter(torch.empty(min(rank, size), size))
         self.linear = nn.Linear(size, 1)
         nn.init.xavier_uniform_(self.quadratic)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         # Phi's constant moves nothing; it is there because the published models count it.
-        self.linear.bias.requires_grad_(False)
+        self.linear.bias.requires_grad = False
 
     @property
     def step(self) -> float:
@@ -128,5 +131,3 @@ def log_cosh(a: Tensor) -> Tensor:
 def _weighted(slope: Tensor, z: Tensor) -> Tensor:
     """(1 - slope^2) z."""
     return torch.addcmul(z, slope.square(), z, value=-1)
-
-

@@ -127,9 +127,9 @@ class Velocity(nn.Module):
         """
 
         def derivative(direction: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.func.jvp(lambda y: self(t, y, context), (x,), (direction,))
+            return torch.func.jvp(lambda y: self(t, y, context), (x,), (direction,))  # type: ignore[return-value]
 
-        return torch.func.vmap(derivative, out_dims=(None, 0))(directions)
+        return torch.func.vmap(derivative, out_dims=(None, 0))(directions)  # type: ignore[arg-type]
 
     def rates(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Rates:
         """The velocity with its exact divergence: D derivatives, one along each coordinate, D the size of E."""
@@ -191,8 +191,8 @@ class VelocityMLP(Velocity):
         widths = [features, *hidden, features]
         self.layers = nn.ModuleList(_LAYERS[layer](a, b, context) for a, b in pairwise(widths))
         if zero:
-            nn.init.zeros_(self.layers[-1].inner.weight)
-            nn.init.zeros_(self.layers[-1].inner.bias)
+            for p in self.layers[-1].inner.parameters():  # type: ignore[union-attr]
+                nn.init.zeros_(p)
 
     def _given(self, t: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
         time = t.to(x.dtype).expand(x.shape[0], 1)  # one for all, or one for each
@@ -206,9 +206,7 @@ class VelocityMLP(Velocity):
             x = act(layer(given, x, t)[0])
         return self.layers[-1](given, x, t)[0]
 
-    def along(
-        self, t: Tensor, x: Tensor, directions: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def along(self, t: Tensor, x: Tensor, directions: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `Velocity.along`: every layer's linear part, and the activations' slopes."""
         given = self._given(t, x, context)
         act, slope = SLOPES[self.activation]

@@ -63,7 +63,7 @@ class PenalisedLikelihood(nn.Module):
 def default_objective(model: nn.Module) -> nn.Module:
     """What `fit` minimises unless it is told otherwise: the loss of the model's spec, or the negative log-likelihood."""
     spec = getattr(model, "spec", None)
-    loss = None if spec is None else spec.loss(model)
+    loss = spec.loss(model) if spec is not None and isinstance(model, Distribution) else None
     return NegativeLogLikelihood(model) if loss is None else loss
 
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from ..core import Distribution, Transform
 from ..errors import SpecError
-from ..functional.transport import assignment, entropic_pairs
 from ..transforms import Continuous
+from .transport import assignment, entropic_pairs
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Conditional(Bridge):
 
 @dataclass(frozen=True)
 class VariancePreserving(Bridge):
-    """y = cos(pi t / 2) x + sin(pi t / 2) z, whose variance is one throughout (Albergo and Vanden-Eijnden 2023, arXiv:2209.15571)."""
+    """y = cos(pi t / 2) x + sin(pi t / 2) z, of variance one throughout (Albergo, Vanden-Eijnden 2023, arXiv:2209.15571)."""
 
     def between(self, t: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """On the arc, and its derivative."""
@@ -151,7 +151,9 @@ class FlowMatching(nn.Module):
         events, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)
         logp, given = self.model._log_prob_until(_continuous, events, context)
         if given is None:
-            raise SpecError(f"expected a model with a continuous layer to match, got a {type(self.model).__name__} without")
+            raise SpecError(
+                f"expected a model with a continuous layer to match, got a {type(self.model).__name__} without"
+            )
         layer, x, context = given
         x = x.detach()
         z = self.bridge.pair(x, torch.randn_like(x))

@@ -14,6 +14,7 @@ from ..data.tables import atomic_output
 from ..diagnostics import BaselineScore, TwoSampleScore
 from ..errors import DataError
 from . import columns, sections
+from .paths import Paths, path_plot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,6 +39,7 @@ class ReportInputs:
         latents: (N, D) latent codes of the held-out rows, which the model takes for standard normal; None where
             the system has no such latent.
         baselines: scores of simpler densities on the same held-out rows.
+        paths: rows on their way to noise, of continuous flows.
         two_sample: score of a classifier that tells held-out rows from samples.
         settings: what else made the file: the data's name, the seed, options.
         versions: library name -> version.
@@ -62,6 +64,7 @@ class ReportInputs:
     rows: Array | None = None
     latents: Array | None = None
     baselines: Sequence[BaselineScore] = ()
+    paths: Paths | None = None
     two_sample: TwoSampleScore | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -127,6 +130,7 @@ def build_report(inputs: ReportInputs) -> str:
         chance=columns.chance_distance(inputs.kinds, inputs.held_out, inputs.samples),
         labels=columns.labels(inputs.kinds, inputs.held_out, inputs.samples),
         normality=normality,
+        paths=None if inputs.paths is None else path_plot(inputs.paths),
         two_sample=sections.two_sample(inputs.two_sample),
         unlikely=columns.least_likely(inputs.kinds, inputs.held_out, log_prob, inputs.rows),
         made=sections.how_made(inputs.spec, inputs.training, inputs.settings, inputs.versions),

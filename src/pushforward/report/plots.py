@@ -43,7 +43,7 @@ class Picture:
 
 def score_plot(names: Sequence[str], means: Array, errors: Array) -> Picture:
     """Held-out log-likelihoods with two standard errors on either side; the first is the model's."""
-    fig, axes = _figure(7.2, 0.62 + 0.34 * len(names))
+    fig, axes = figure(7.2, 0.62 + 0.34 * len(names))
     ax = axes[0, 0]
     finite = np.isfinite(means)
     gaps = np.where(finite, np.max(means, where=finite, initial=-math.inf) - np.where(finite, means, 0.0), math.inf)
@@ -67,11 +67,13 @@ def score_plot(names: Sequence[str], means: Array, errors: Array) -> Picture:
     ax.set_xlabel("held-out log-likelihood, nats per row (right is better), ± 2 standard errors")
     ax.grid(axis="x", color=_FAINT, lw=0.8)
     ax.spines["left"].set_visible(False)
-    return _picture(fig)
+    return picture_of(fig)
 
 
-def training_plot(history: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Picture | None:
-    """Mean log-likelihood by epoch, on training and validation rows; None when there is nothing to draw."""
+def training_plot(
+    history: Sequence[Mapping[str, Any]], best_epoch: int | None, unit: str = "nats per row"
+) -> Picture | None:
+    """Mean log-likelihood, or minus another loss, by epoch, on training and validation rows; None without any."""
     epochs = np.array([record.get("epoch", i + 1) for i, record in enumerate(history)], dtype=np.float64)
     curves = {}
     for key, label, colour in (("train", "training", _GREY), ("validation", "validation", DATA)):
@@ -80,7 +82,7 @@ def training_plot(history: Sequence[Mapping[str, Any]], best_epoch: int | None) 
             curves[label] = (values, colour)
     if not curves:
         return None
-    fig, axes = _figure(7.2, 2.9)
+    fig, axes = figure(7.2, 2.9)
     ax = axes[0, 0]
     marker = "o" if len(epochs) < 3 else None
     for label, (values, colour) in curves.items():
@@ -94,11 +96,11 @@ def training_plot(history: Sequence[Mapping[str, Any]], best_epoch: int | None) 
     if best_epoch is not None and len(epochs) and epochs.min() <= best_epoch <= epochs.max():
         ax.axvline(best_epoch, color=SAMPLES, lw=1, ls=(0, (4, 3)), label=f"kept: epoch {best_epoch}")
     ax.set_xlabel("epoch")
-    ax.set_ylabel("nats per row")
+    ax.set_ylabel(unit)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(axis="y", color=_FAINT, lw=0.8)
     fig.legend(frameon=False, fontsize=8.5, loc="outside upper right", ncols=3)
-    return _picture(fig)
+    return picture_of(fig)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def pair_plot(columns: Sequence[PairColumn]) -> tuple[Picture, int]:
     """
     k = len(columns)
     side = 4.4 if k == 1 else min(9.2, 2.1 * k)
-    fig, axes = _figure(side, side if k > 1 else 3.2, k, k, constrained=False)
+    fig, axes = figure(side, side if k > 1 else 3.2, k, k, constrained=False)
     # Margins in inches, so that labels fit whatever the size of the grid.
     left, bottom = 0.62 / side, 0.55 / side
     fig.subplots_adjust(left, bottom, 1 - 0.06 / side, 1 - 0.34 / side, 0.08, 0.08)
@@ -156,7 +158,7 @@ def pair_plot(columns: Sequence[PairColumn]) -> tuple[Picture, int]:
     outside = np.zeros(len(columns[0].samples), dtype=bool)
     for column, (low, high) in zip(columns, frames, strict=True):
         outside |= (column.samples < low) | (column.samples > high)
-    return _picture(fig), int(outside.sum())
+    return picture_of(fig), int(outside.sum())
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def label_plot(columns: Sequence[LabelColumn]) -> Picture:
     across = min(2, len(columns))
     down = math.ceil(len(columns) / across)
     tallest = max(len(column.labels) for column in columns)
-    fig, axes = _figure(4.4 * across, down * (0.75 + 0.34 * tallest) + 0.3, down, across)
+    fig, axes = figure(4.4 * across, down * (0.75 + 0.34 * tallest) + 0.3, down, across)
     for ax, column in zip(axes.flat, columns, strict=False):
         at = np.arange(len(column.labels))
         error = 2 * np.sqrt(column.data * (1 - column.data) / max(column.rows, 1))
@@ -193,14 +195,14 @@ def label_plot(columns: Sequence[LabelColumn]) -> Picture:
     for ax in axes.flat[len(columns) :]:
         ax.set_visible(False)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, fontsize=8.5, loc="outside upper right", ncols=2)
-    return _picture(fig)
+    return picture_of(fig)
 
 
 def qq_plot(normality: LatentNormality, dimensions: Sequence[int]) -> Picture:
     """Quantiles of latent dimensions against those of the standard normal, with a pointwise 95 % band."""
     across = min(4, len(dimensions))
     down = math.ceil(len(dimensions) / across)
-    fig, axes = _figure(2.15 * across + 0.3, 2.1 * down + 0.3, down, across)
+    fig, axes = figure(2.15 * across + 0.3, 2.1 * down + 0.3, down, across)
     limit = float(np.abs(normality.quantiles).max()) * 1.25
     for index, (ax, dimension) in enumerate(zip(axes.flat, dimensions, strict=False)):
         q = normality.quantiles
@@ -219,7 +221,7 @@ def qq_plot(normality: LatentNormality, dimensions: Sequence[int]) -> Picture:
             ax.set_ylabel("latent quantile", fontsize=8)
     for ax in axes.flat[len(dimensions) :]:
         ax.set_visible(False)
-    return _picture(fig)
+    return picture_of(fig)
 
 
 def log_prob_plot(log_prob: Array, marked: Array) -> Picture | None:
@@ -227,7 +229,7 @@ def log_prob_plot(log_prob: Array, marked: Array) -> Picture | None:
     finite = log_prob[np.isfinite(log_prob)]
     if len(finite) == 0:
         return None
-    fig, axes = _figure(7.2, 1.9)
+    fig, axes = figure(7.2, 1.9)
     ax = axes[0, 0]
     quarter, middle, three = np.quantile(finite, [0.25, 0.5, 0.75])
     low = max(float(finite.min()), float(middle - 12 * (three - quarter)))
@@ -241,7 +243,7 @@ def log_prob_plot(log_prob: Array, marked: Array) -> Picture | None:
     ax.set_xlabel("log-likelihood of a held-out row, nats")
     ax.set_ylabel("rows")
     ax.yaxis.get_major_locator().set_params(integer=True, nbins=4)
-    return _picture(fig)
+    return picture_of(fig)
 
 
 def shorten(text: str, length: int) -> str:
@@ -270,9 +272,14 @@ def _ranks(x: Array) -> Array:
     return (last - (counts - 1) / 2)[inverse]
 
 
-def _figure(
+def figure(
     width: float, height: float, rows: int = 1, columns: int = 1, *, constrained: bool = True
 ) -> tuple[Figure, Array]:
+    """An empty figure and its axes (rows, columns), in the report's style; sizes in inches.
+
+    Raises:
+        DataError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -290,7 +297,8 @@ def _figure(
     return fig, axes
 
 
-def _picture(fig: Figure) -> Picture:
+def picture_of(fig: Figure) -> Picture:
+    """The figure as a PNG of few colours."""
     from PIL import Image
 
     canvas: Any = fig.canvas

@@ -141,15 +141,20 @@ def key_figures(scored: Likelihood, classifier: TwoSampleScore | None, rows: int
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """The training curve and the sentence below it."""
+    """The training curve, what it shows, and the sentence below it."""
 
     picture: Picture | None
+    caption: str
     sentence: str
 
 
 def training_record(record: Mapping[str, Any]) -> TrainingRecord:
     """The curve of `history`, and how training ended."""
-    picture = plots.training_plot(record.get("history") or [], record.get("best_epoch"))
+    likelihood = record.get("likelihood", True)
+    picture = plots.training_plot(
+        record.get("history") or [], record.get("best_epoch"), "nats per row" if likelihood else "minus the loss"
+    )
+    caption = "Mean log-likelihood by epoch" if likelihood else "Minus the loss, which is not a likelihood, by epoch"
     ends = {
         "converged": "it went through all its epochs",
         "patience": "the validation score stopped improving",
@@ -170,7 +175,7 @@ def training_record(record: Mapping[str, Any]) -> TrainingRecord:
         parts.append(
             f"Training took {record['epochs']:,} epochs{took}" + (f" and ended because {ended}." if ended else ".")
         )
-    return TrainingRecord(picture, " ".join(parts))
+    return TrainingRecord(picture, caption, " ".join(parts))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Flow, Real, Spec
+from ..core import Chain, Distribution, Flow, Real, Spec
 from ..distributions import Normal
 from ..functional.ode import Adaptive, Fixed, Gradient, Solver
 from ..networks import VelocityMLP
@@ -42,7 +42,8 @@ class FFJORD(Spec):
         steps: of a fixed solver.
         tolerance: relative and absolute, of an adaptive one.
         gradient: "direct", "checkpoint" or "adjoint".
-        trace: "exact", "estimated", "training" (estimated in training only), or "auto": "exact" up to 3 features, else "training".
+        trace: "exact", "estimated", "training" (estimated in training only), or "auto": exact up to 3 features, else
+            "training".
         probes: to estimate it.
         noise: of the probes, "rademacher" or "gaussian".
         energy: weight of the transport cost in training.
@@ -54,7 +55,13 @@ class FFJORD(Spec):
     paper = "Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, arXiv:1810.01367"
     objective = "likelihood, with transport costs where they have a weight"
     presets = {
-        "toy": {"hidden": (64, 64, 64), "duration": 0.5, "solver": "adaptive", "tolerance": 1e-5, "gradient": "adjoint"},
+        "toy": {
+            "hidden": (64, 64, 64),
+            "duration": 0.5,
+            "solver": "adaptive",
+            "tolerance": 1e-5,
+            "gradient": "adjoint",
+        },
         "regularised": {"energy": 0.01, "jacobian": 0.01},
     }
 
@@ -117,7 +124,7 @@ class FFJORD(Spec):
             return Fixed(self.steps * factor, gradient=self.gradient)
         return Adaptive(self.tolerance, self.tolerance, gradient=self.gradient)
 
-    def loss(self, model: nn.Module) -> nn.Module | None:
+    def loss(self, model: Distribution) -> nn.Module | None:
         """The negative log-likelihood, with the costs that have a weight."""
         weights = {"energy": self.energy, "jacobian": self.jacobian}
         return PenalisedLikelihood(model, weights) if any(weights.values()) else None

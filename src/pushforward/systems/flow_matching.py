@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Flow, Real, Spec
+from ..core import Chain, Distribution, Flow, Real, Spec
 from ..distributions import Normal
 from ..errors import SpecError
 from ..functional.ode import Fixed
@@ -72,14 +72,14 @@ class Matching(Spec):
         space = Real((self.features,))
         return Flow(Chain(Continuous(velocity, space, solver=Fixed(self.steps), context=self.context)), Normal(space))
 
-    def loss(self, model: nn.Module) -> nn.Module:
+    def loss(self, model: Distribution) -> nn.Module:
         """`FlowMatching` with the chosen bridge."""
-        return FlowMatching(model, self._bridge())  # type: ignore[arg-type]
+        return FlowMatching(model, self._bridge())
 
     def _bridge(self) -> Bridge:
         if self.bridge == "variance-preserving":
             return VariancePreserving()
-        known = {
+        known: dict[str, Callable[[float], Bridge]] = {
             "independent": Straight,
             "ot": OptimalTransport,
             "conditional": Conditional,

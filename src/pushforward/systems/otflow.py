@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Flow, Real, Spec
+from ..core import Chain, Distribution, Flow, Real, Spec
 from ..distributions import Normal
 from ..errors import SpecError
 from ..functional.ode import Fixed
@@ -68,7 +68,14 @@ class OTFlow(Spec):
     def validate(self) -> None:
         """Refuse too few layers and steps, and weights that are not positive or negative."""
         super().validate()
-        for name, least in (("layers", 2), ("hidden", 1), ("rank", 1), ("steps", 1), ("scoring_steps", 1), ("alpha_r", 0)):
+        for name, least in (
+            ("layers", 2),
+            ("hidden", 1),
+            ("rank", 1),
+            ("steps", 1),
+            ("scoring_steps", 1),
+            ("alpha_r", 0),
+        ):
             self._at_least(name, least)
         if not self.alpha_c > 0:
             raise SpecError(f"expected {self.name}.alpha_c > 0, got {self.alpha_c}")
@@ -76,9 +83,7 @@ class OTFlow(Spec):
     def build(self) -> Flow:
         """The flow, starting close to a shift."""
         space = Real((self.features,))
-        potential = Potential(
-            self.features, self.hidden, layers=self.layers, context=self.context, rank=self.rank
-        )
+        potential = Potential(self.features, self.hidden, layers=self.layers, context=self.context, rank=self.rank)
         layer = Continuous(
             potential,
             space,
@@ -88,7 +93,7 @@ class OTFlow(Spec):
         )
         return Flow(Chain(layer), Normal(space))
 
-    def loss(self, model: nn.Module) -> nn.Module:
+    def loss(self, model: Distribution) -> nn.Module:
         """(L + alpha_c C + alpha_r R) / alpha_c."""
         return PenalisedLikelihood(model, {"energy": 1 / self.alpha_c, "hjb": self.alpha_r / self.alpha_c})
 

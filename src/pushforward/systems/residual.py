@@ -57,7 +57,9 @@ class ResidualFlow(Spec):
         for name in ("terms", "scoring_terms"):
             self._at_least(name, 1)
         if not 0 < self.lipschitz < 1:
-            raise SpecError(f"expected {self.name}.lipschitz in (0, 1), got {self.lipschitz}: the layers may not be invertible")
+            raise SpecError(
+                f"expected {self.name}.lipschitz in (0, 1), got {self.lipschitz}: the layers may not be invertible"
+            )
 
     def build(self) -> Flow:
         """The flow."""

@@ -53,8 +53,8 @@ def fit(
         validation: a fraction or a number of the rows, drawn by seed; or rows; or (rows, context); or None. Without
             validation all epochs are run and the last weights kept.
         config: how to train; the defaults suit tables.
-        objective: a module whose `forward(batch)` is the loss, batch being (x,) or (x, context);
-            by default that of the model's spec, which is `NegativeLogLikelihood(model)` for most. Its own parameters are trained with the model's.
+        objective: a module whose `forward(batch)` is the loss, batch being (x,) or (x, context); by default that of the
+            model's spec, which is `NegativeLogLikelihood(model)` for most. Its own parameters are trained with the model's.
         callbacks: called after each epoch with its record (see `FitResult.history`); one that returns True ends training.
         metrics: path of a JSONL file with one line an epoch; replaced when it exists, continued on resume.
         checkpoint: path of a file that holds the whole state of the run; by default that of `resume`. Ctrl-C finishes the
@@ -94,5 +94,8 @@ def fit(
         else:
             trainer.load(state, resume)
         trainer.prepare_files(None if metrics is None else Path(metrics), stack)
-        shown = make_progress(trainer.config.epochs or 0, trainer.position.epoch - 1, shown=progress and ranks.main)
+        unit = " nats" if getattr(objective, "likelihood", False) else " (minus the loss)"
+        shown = make_progress(
+            trainer.config.epochs or 0, trainer.position.epoch - 1, unit, shown=progress and ranks.main
+        )
         return trainer.run(callbacks, shown)

@@ -31,17 +31,18 @@ class Lines(Progress):
 
     Args:
         epochs: of the whole run.
+        unit: of the scores, with a blank before it.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, unit: str) -> None:
         self.every = max(1, epochs // LINES)
-        self.epochs = epochs
+        self.epochs, self.unit = epochs, unit
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Print the line when it is due."""
         number = record["epoch"]
         if number == 1 or number % self.every == 0:
-            print(f"epoch {number}/{self.epochs}: {_scores(record, best)}", file=sys.stderr, flush=True)
+            print(f"epoch {number}/{self.epochs}: {_scores(record, best, self.unit)}", file=sys.stderr, flush=True)
 
 
 class Bar(Progress):
@@ -50,9 +51,10 @@ class Bar(Progress):
     Args:
         epochs: of the whole run.
         done: epochs done before, on resume.
+        unit: of the scores, with a blank before it.
     """
 
-    def __init__(self, epochs: int, done: int) -> None:
+    def __init__(self, epochs: int, done: int, unit: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
@@ -66,6 +68,7 @@ class Bar(Progress):
             console=Console(stderr=True),
         )
         self.task = self.bar.add_task("", total=epochs, completed=done)
+        self.unit = unit
 
     def __enter__(self) -> Progress:
         """Start to draw."""
@@ -81,7 +84,7 @@ class Bar(Progress):
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Move the bar."""
         # Short, so that it fits a terminal of 80 columns.
-        text = f"train {record['train']:.4f} nats"
+        text = f"train {record['train']:.4f}{self.unit}"
         if record["validation"] is not None and best is not None:
             text = f"validation {record['validation']:.4f}, best {best:.4f}"
         if "bits" in record:
@@ -89,14 +92,14 @@ class Bar(Progress):
         self.bar.update(self.task, completed=record["epoch"], description=text)
 
 
-def make_progress(epochs: int, done: int, *, shown: bool) -> Progress:
+def make_progress(epochs: int, done: int, unit: str = " nats", *, shown: bool) -> Progress:
     """The bar, the lines or nothing."""
     if not shown:
         return Progress()
-    return Bar(epochs, done) if sys.stderr.isatty() else Lines(epochs)
+    return Bar(epochs, done, unit) if sys.stderr.isatty() else Lines(epochs, unit)
 
 
-def _scores(record: dict[str, Any], best: float | None) -> str:
+def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:
     """'train 1.234, validation 1.222 (best 1.223) nats, rate 1e-03'."""
     text = f"train {record['train']:.4f}"
     if record["validation"] is not None:
@@ -104,4 +107,4 @@ def _scores(record: dict[str, Any], best: float | None) -> str:
         if best is not None:
             text += f" (best {best:.4f})"
     bits = f", {record['bits']:.4f} bits/dim" if "bits" in record else ""
-    return f"{text} nats{bits}, rate {record['lr']:.1e}"
+    return f"{text}{unit}{bits}, rate {record['lr']:.1e}"

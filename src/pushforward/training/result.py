@@ -29,6 +29,7 @@ class FitResult:
         message: a sentence about how it ended; empty when there is nothing to say.
         seed: with the counts it gives the split again: `split_rows`.
         config: the options in force, as plain values; `compile` is False when it was not possible.
+        likelihood: whether minus the loss is a log-likelihood in nats.
     """
 
     best_epoch: int
@@ -43,6 +44,7 @@ class FitResult:
     message: str
     seed: int
     config: dict[str, Any]
+    likelihood: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..core import Distribution, initialise
-from ..errors import FileError, TrainingError
+from ..errors import FileError, SolverError, TrainingError
 from ..objectives import NegativeLogLikelihood
 from .batches import Batch, batches
 from .checkpoint import require_same_run, save_checkpoint
@@ -166,6 +166,9 @@ class Trainer:
             try:
                 while stopped is None:
                     stopped = self._over() or self._epoch(callbacks, progress)
+            except SolverError as error:
+                # As a loss that is not finite: there is no number for this step.
+                self.failure, stopped = self._unsolved(error), "nonfinite"
             except KeyboardInterrupt:
                 if self.ranks.several:
                     raise
@@ -371,7 +374,13 @@ class Trainer:
             message=message,
             seed=self.config.seed,
             config=self.config.to_dict(),
+            likelihood=getattr(self.objective, "likelihood", False),
         )
+
+    def _unsolved(self, error: SolverError) -> str:
+        self.consistent = False
+        self._bring_home(tensors(self.weights.whole))
+        return f"in epoch {self.position.epoch}, after {self.position.step} steps: {error}"
 
     def _bring_home(self, weights: Weights) -> None:
         """Put weights of the run, wherever they live, into the model."""

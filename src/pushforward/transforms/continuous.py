@@ -2,14 +2,15 @@
 
     dy/dt = v(t, y),   y(0) = x,   z = y(T),        dlogp = int_0^T tr(dv/dy) dt,
 
-the instantaneous change of variables (Chen et al. 2018, arXiv:1806.07366, theorem 1); the way back is the same path from T to 0.
-The trace is exact, or estimated by e J e with a probe e that is drawn once for a path (Grathwohl et al. 2019,
+the instantaneous change of variables (Chen et al. 2018, arXiv:1806.07366, theorem 1); the way back is the same
+path from T to 0. The trace is exact, or estimated by e J e with a probe e that is drawn once for a path (Grathwohl et al. 2019,
 arXiv:1810.01367, eq. 8). Both ways are solved numerically, so the layer inverts itself up to the solver's error only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -86,7 +87,8 @@ class Continuous(Transform):
         for name, value, known in (("trace", trace, get_args(Trace)), ("noise", noise, get_args(Probes))):
             if value not in known:
                 raise SpecError(f"expected {name} to be one of {', '.join(known)}, got {value!r}")
-        self.velocity, self.x_space, self.z_space, self.context = velocity, space, space, context_space(context)
+        self.x_space: Real = space
+        self.velocity, self.z_space, self.context = velocity, space, context_space(context)
         self.solver: Solver = Fixed() if solver is None else solver
         self.scoring: Solver = self.solver if scoring is None else scoring
         self.trace, self.probes, self.noise, self.duration = trace, probes, noise, duration
@@ -121,9 +123,7 @@ class Continuous(Transform):
         path = self.path(x, context, penalties=True)
         return path.end, path.dlogp, path.penalties
 
-    def path(
-        self, v: Tensor, context: Tensor | None = None, *, turned: bool = False, penalties: bool = False
-    ) -> Path:
+    def path(self, v: Tensor, context: Tensor | None = None, *, turned: bool = False, penalties: bool = False) -> Path:
         """Follow the paths of a batch.
 
         Args:
@@ -159,9 +159,7 @@ class Continuous(Transform):
         return Path(end, dlogp, {n: sign * s for n, s in zip(names, sums, strict=True)}, solution.evaluations)
 
     @torch.no_grad()
-    def trajectory(
-        self, v: Tensor, context: Tensor | None = None, *, points: int = 33, turned: bool = False
-    ) -> Tensor:
+    def trajectory(self, v: Tensor, context: Tensor | None = None, *, points: int = 33, turned: bool = False) -> Tensor:
         """Points of the paths at equal times, the first and last included: (points, B, *space.shape).
 
         Args:
@@ -175,8 +173,10 @@ class Continuous(Transform):
         if isinstance(solver, Fixed):
             solver = Fixed(-(-solver.steps // (points - 1)), solver.method)
         found = [v]
-        for start, end in zip(times, times[1:], strict=False):
-            found.append(solver.advance(lambda t, s: (self.speed(t, s[0], context),), (found[-1],), start, end).state[0])
+        for start, end in pairwise(times):
+            found.append(
+                solver.advance(lambda t, s: (self.speed(t, s[0], context),), (found[-1],), start, end).state[0]
+            )
         return torch.stack(found)
 
     def speed(self, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
@@ -214,5 +214,3 @@ def _require_finite(end: Tensor) -> None:
             "velocity is not finite or too steep there; lower the learning rate, penalise the velocity in training, or "
             "leave out rows far from the others"
         )
-
-

@@ -75,7 +75,8 @@ class Residual(Transform):
             raise SpecError(f"expected at least one term of the series, got {min(terms, scoring_terms)}")
         if logdet not in get_args(LogDet):
             raise SpecError(f"expected logdet to be one of {', '.join(get_args(LogDet))}, got {logdet!r}")
-        self.net, self.x_space, self.z_space, self.context = net, space, space, context_space(context)
+        self.x_space: Real = space
+        self.net, self.z_space, self.context = net, space, context_space(context)
         self.lipschitz, self.logdet, self.terms, self.scoring_terms = lipschitz, logdet, terms, scoring_terms
         self.economical, self.tolerance, self.iterations = economical, tolerance, iterations
 
@@ -90,7 +91,9 @@ class Residual(Transform):
         """The same contraction with the whole Jacobian."""
         if self.logdet == "exact":
             return None
-        twin = Residual(self.net, self.x_space, lipschitz=self.lipschitz, tolerance=self.tolerance, iterations=self.iterations)
+        twin = Residual(
+            self.net, self.x_space, lipschitz=self.lipschitz, tolerance=self.tolerance, iterations=self.iterations
+        )
         twin.context = self.context
         return twin
 

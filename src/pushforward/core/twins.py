@@ -24,7 +24,7 @@ def exactly(model: Module) -> Module:
         Another module of the same class, the twin itself where `model` is a layer that has one.
     """
     shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
-    return _exact(copy.deepcopy(model, shared))  # type: ignore[arg-type]
+    return _exact(copy.deepcopy(model, shared))
 
 
 def _exact(module: Module) -> Module:
