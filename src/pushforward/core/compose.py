@@ -134,9 +134,10 @@ class Chain(Transform):
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """Start each layer on what the layers before it, already started, make of the batch."""
-        for layer in self.layers:
+        last = max((i for i, layer in enumerate(self.layers) if _starts(layer)), default=-1)
+        for i, layer in enumerate(self.layers[: last + 1]):
             layer.init_from(x, context)
-            x = layer(x, context)[0]
+            x = layer(x, context)[0] if i < last else x
 
 
 class Inverse(Transform):
@@ -267,7 +268,8 @@ class Flow(Distribution):
         """Start the chain on the batch, then the base on its latent codes."""
         context = self._embedded(context)
         self.chain.init_from(x, context)
-        self.base.init_from(self.chain(x, context)[0], context)
+        if _starts(self.base):
+            self.base.init_from(self.chain(x, context)[0], context)
 
 
 @torch.no_grad()
@@ -298,6 +300,12 @@ def _flat(layer: Transform) -> Iterator[Transform]:
             yield from _flat(part)
     else:
         yield layer
+
+
+def _starts(node: Node) -> bool:
+    """Whether a node, or one in it, has starting values of its own."""
+    passive = (Node.init_from, Chain.init_from, Flow.init_from)
+    return any(isinstance(m, Node) and type(m).init_from not in passive for m in node.modules())
 
 
 def common_context(nodes: Iterable[Node]) -> Space | None:

@@ -21,6 +21,8 @@ from ..transforms import Continuous
 
 ROWS = 512
 """Rows that are looked at, at most."""
+NEGLIGIBLE = 1e-3
+"""Nats below which a change is not worth a figure."""
 ROUND_TRIP = 1e-2
 """Distance between a row and its round trip above which more steps are asked for, in units of the layer's events."""
 
@@ -108,7 +110,7 @@ class SolverCheck:
         round_trip: largest distance of a row from where its round trip ends, in the units of the layer's events.
         evaluations: of the velocity on a path; 0 for layers without one.
         steps: of the fixed solver that scores; None for others.
-        wanted: as many as would make the round trip as close as it should be; None when it is, or when that is not known.
+        wanted: as many as make the round trip close enough; None when it is, or when no number does.
     """
 
     change: float
@@ -122,12 +124,17 @@ class SolverCheck:
     @property
     def sentence(self) -> str:
         """For a person."""
+        small = max(abs(self.change), self.largest) < NEGLIGIBLE
+        change = f"less than {NEGLIGIBLE:g}" if small else f"{-self.change:+.2g} ± {self.error:.1g}"
+        most = "" if small else f" (a row by {self.largest:.2g} at most)"
         text = (
-            f"solved exactly, the log-likelihood differs by {-self.change:+.2g} nats per row (at most {self.largest:.2g}); "
+            f"solved exactly, the log-likelihood differs by {change} nats per row{most}; "
             f"round trips end within {self.round_trip:.1g}"
         )
         if self.wanted is not None:
             text += f": too far, use {self.wanted} steps instead of {self.steps}"
+        elif self.steps is not None and not self.round_trip <= ROUND_TRIP:
+            text += f": too far, and 64 times the {self.steps} steps are too few; the velocity is too steep"
         return text
 
 
@@ -162,12 +169,9 @@ def check_solver(
     distance = float((back - v).flatten(1).norm(dim=1).max())
     solver = layer.scoring if isinstance(layer, Continuous) else None
     steps = wanted = None
-    if isinstance(solver, Fixed):
+    if isinstance(layer, Continuous) and isinstance(solver, Fixed):
         steps = solver.steps
-        if not distance <= ROUND_TRIP:
-            # The error of p-th order falls with steps^-p; some more to be safe.
-            factor = 1.2 * (min(distance, 1e6) / ROUND_TRIP) ** (1 / solver.order) if math.isfinite(distance) else 8.0
-            wanted = math.ceil(steps * factor)
+        wanted = None if distance <= ROUND_TRIP else _enough_steps(layer, solver, v, c)
     return SolverCheck(
         change=float(change.mean()),
         error=float(change.std() / math.sqrt(max(len(change), 1))),
@@ -177,6 +181,18 @@ def check_solver(
         steps=steps,
         wanted=wanted,
     )
+
+
+@torch.no_grad()
+def _enough_steps(layer: Continuous, solver: Fixed, v: Tensor, context: Tensor | None) -> int | None:
+    """The number of steps, by doubling, with which round trips end close enough; None where even 64 times as many do not."""
+    for factor in (2, 4, 8, 16, 32, 64):
+        finer, there = solver.times(factor), (v,)
+        for start, end in ((0.0, 1.0), (1.0, 0.0)):
+            there = finer.advance(lambda t, s: (layer.speed(t, s[0], context),), there, start, end).state  # type: ignore[assignment]
+        if float((there[0] - v).flatten(1).norm(dim=1).max()) <= ROUND_TRIP:
+            return finer.steps
+    return None
 
 
 def _continuous(layer: Transform) -> bool:

@@ -223,7 +223,9 @@ def layer_cases() -> list[Case]:
         ),
         "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
         "continuous": lambda: continuous(solver=Fixed(8), learned=True),
-        "continuous-estimated": lambda: continuous("concat", solver=Fixed(8), trace="estimated", duration=0.5),
+        "continuous-estimated": lambda: continuous(
+            "concat", solver=Fixed(16, "dopri5", exact=True), trace="estimated", duration=0.5
+        ),
         "continuous-gaussian-probes": lambda: continuous(
             "hyper", context=2, solver=Fixed(12, "midpoint"), trace="estimated", probes=3, noise="gaussian"
         ),
@@ -236,7 +238,12 @@ def layer_cases() -> list[Case]:
             context=2,
         ),
         "residual-through-all-terms": lambda: t.Residual(
-            LipschitzMLP(3, hidden=(6,), coefficient=0.5), r3, lipschitz=0.5, logdet="roulette", economical=False
+            LipschitzMLP(1, hidden=(1,), coefficient=0.9),
+            r1,
+            lipschitz=0.9,
+            logdet="roulette",
+            scoring_terms=1,
+            economical=False,
         ),
         "permutation": lambda: t.Permutation(r3, (2, 0, 1)),
         "diagonal": lambda: t.Diagonal(r2),

@@ -50,6 +50,8 @@ CONV, ATTENTION, TRANSFORMER = (f"networks/{n}.py" for n in ("conv", "attention"
 BOUNDED, STOCHASTIC, SURJECTIVE = (f"transforms/{n}.py" for n in ("bounded", "stochastic", "surjective"))
 FACTORISED, BASE, COMPOSE, SPACE = "distributions/factorised.py", "core/base.py", "core/compose.py", "core/space.py"
 MODULAR = "transforms/modular.py"
+CONTINUOUS, RESIDUAL, ODE = "transforms/continuous.py", "transforms/residual.py", "functional/ode.py"
+VELOCITY, POTENTIAL, LIPSCHITZ = (f"networks/{n}.py" for n in ("velocity", "potential", "lipschitz"))
 CATEGORICAL, INTEGER, CONDITIONAL = (f"distributions/{n}.py" for n in ("categorical", "integer", "conditional"))
 
 MUTANTS: list[Mutant] = [
@@ -224,6 +226,32 @@ MUTANTS: list[Mutant] = [
     _m("table of labels looks at the label itself", "networks/labels.py", "discrete-3|modular-tables", ("table(x[:, :i])", "table(x[:, self.tables.__len__() - i :])")),
     _m("categorical: last label free", CATEGORICAL, "autoregressive-categorical", ("* codes).flatten(1).sum(1)", "* codes)[:, :-1].flatten(1).sum(1)")),
     _m("categorical: labels that a column lacks get mass", CATEGORICAL, "categorical", ("return logits.masked_fill(~self.allowed, -torch.inf).log_softmax(-1)", "return logits.log_softmax(-1)")),
+    _m("continuous: divergence with the wrong sign", CONTINUOUS, "ffjord-0|^continuous$", ("sums = [share * divergence,", "sums = [-share * divergence,")),
+    _m("continuous: divergence doubled", CONTINUOUS, "otflow-0|^continuous$", ("sums = [share * divergence,", "sums = [2 * share * divergence,")),
+    _m("continuous: the duration does not scale the divergence", CONTINUOUS, "^continuous$", ("return (speed * moved, *(speed * rate for rate in sums))", "return (speed * moved, *(rate for rate in sums))")),
+    _m("continuous: probes not averaged", CONTINUOUS, "continuous-gaussian", ("share = 1.0 if probes is None else 1 / self.probes", "share = 1.0")),
+    _m("continuous: probes of the wrong size", CONTINUOUS, "continuous-estimated", ("mul_(2).sub_(1)", "mul_(2).sub_(0.5)")),
+    _m("continuous: both ways in the same direction", CONTINUOUS, "flow-matching-0", ("ends = (1.0, 0.0) if turned else (0.0, 1.0)", "ends = (0.0, 1.0)")),
+    _m("continuous: an estimated trace is not noise", CONTINUOUS, "continuous-estimated|ffjord-2", ('found = Exactness.NOISY if self.trace == "estimated" else Exactness.EXACT', "found = Exactness.EXACT")),
+    _m("continuous: context of the velocity is left out", CONTINUOUS, "ffjord-1|potential", ("given = (t, state[0], context) if probes is None", "given = (t, state[0], 0 * context if context is not None else None) if probes is None")),
+    _m("velocity: slope of the last activation only", VELOCITY, "ffjord-0|flow-matching-1", ("directions = linear(directions) * slope(raw, x)", "directions = linear(directions)")),
+    _m("velocity: gate missing in the linear part", VELOCITY, "ffjord-0|^continuous$", ("(directions @ self.inner.weight.mT) * gate", "(directions @ self.inner.weight.mT)")),
+    _m("velocity: slope of silu", VELOCITY, "flow-matching-0", ("return gate + value * (1 - gate)", "return gate + value * gate")),
+    _m("potential: second derivative of log cosh", POTENTIAL, "otflow-0", ("return torch.addcmul(z, slope.square(), z, value=-1)", "return torch.addcmul(z, slope, z, value=-1)")),
+    _m("potential: quadratic term missing in the trace", POTENTIAL, "otflow-0", ("return total + self.quadratic[:, : self.features].square().sum()", "return total")),
+    _m("potential: step of the residual layers missing in the trace", POTENTIAL, "otflow-1|potential", ("total = total + self.step * (", "total = total + (")),
+    _m("norms: gradient of the weights", "functional/jacobians.py", "otflow-0", ("share = 2 * cotangents[i][piece].T.unsqueeze(-1)", "share = cotangents[i][piece].T.unsqueeze(-1)")),
+    _m("norms: gradient of the deeper slopes", "functional/jacobians.py", "otflow-1|potential", ("of_slopes[i + 1][piece] = h * torch", "of_slopes[i + 1][piece] = torch")),
+    _m("norms: Jacobian without the layers before", "functional/jacobians.py", "otflow-1|potential", ("torch.addcmul(jacobian, slopes[i + 1].T.unsqueeze(-1), product, value=h, out=following)", "torch.mul(slopes[i + 1].T.unsqueeze(-1), h * product, out=following)")),
+    _m("solver: a stage at the wrong weight", ODE, "otflow-0|^continuous$", ("(44 / 45, -56 / 15, 32 / 9)", "(44 / 45, -56 / 15, 31 / 9)")),
+    _m("residual: log-determinant of the Jacobian alone", RESIDUAL, "residual-0", ("torch.linalg.slogdet(basis + columns.permute(1, 2, 0))", "torch.linalg.slogdet(columns.permute(1, 2, 0))")),
+    _m("residual: alternating signs forgotten", RESIDUAL, "residual-1|residual-2", ("plain = [(-1) ** (k + 1) / k for k in range(1, first + 1)]", "plain = [1 / k for k in range(1, first + 1)]")),
+    _m("residual: roulette without its weights", RESIDUAL, "residual-through-all-terms", ("(first + j) / stay ** (j - 1) for j in range(1, count + 1))", "(first + j) for j in range(1, count + 1))")),
+    _m("residual: inverse stops early", RESIDUAL, "residual-0", ("relative = 16 * torch.finfo(z.dtype).eps / (1 - self.lipschitz)", "relative = 1e-4")),
+    _m("residual: gradient of the inverse is that of one step", RESIDUAL, "residual-0", ("            x = _Solved.apply(", "            _Solved.apply(")),
+    _m("residual: slope of the activation", LIPSCHITZ, "residual-0", ("return value, gate / 1.1 + sharp * value * (1 - gate)", "return value, gate / 1.1 + value * (1 - gate)")),
+    _m("residual: a layer pulls with the wrong weight", LIPSCHITZ, "residual-0", ("v = self.layers[i].pull(weights[i], v)", "v = self.layers[i].pull(0.5 * weights[i], v)")),
+    _m("residual: an estimate is called exact", RESIDUAL, "residual-1|residual-2", ('return Exactness.NOISY if self.logdet == "roulette" else Exactness.NOISY | Exactness.LOWER | Exactness.UPPER', "return Exactness.EXACT")),
     _m("flow: sample adds instead of subtracts", COMPOSE, "realnvp-0", ("return x, logp - dlogp", "return x, logp + dlogp")),
     _m("flow: log_prob without the base", COMPOSE, "realnvp-0", ("return self.base._log_prob(z, context) + dlogp", "return 0 * self.base._log_prob(z, context) + dlogp")),
     _m("flow: base does not get the context", COMPOSE, "embedded|slice|realnvp-1|iaf-1", ("return context if self.embed is None else self.embed(context)", "return context if self.embed is None else 0 * self.embed(context)")),

@@ -38,9 +38,11 @@ def norm_bound(gram: Tensor) -> Tensor:
     Returns:
         A scalar, with the gradient of the bound.
     """
-    power = gram.detach()
-    exponent = 2**SQUARINGS
-    size = power.abs().square().sum().sqrt().clamp_min(torch.finfo(power.real.dtype).tiny)
+    # A little more than zero, for a matrix of zeros.
+    least = torch.finfo(gram.real.dtype).tiny ** 0.5
+    gram = gram + least * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    power, exponent = gram.detach(), 2**SQUARINGS
+    size = power.abs().square().sum().sqrt()
     power, log_size = power / size, size.log()
     for _ in range(SQUARINGS):
         power = power @ power

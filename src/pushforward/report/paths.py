@@ -44,7 +44,7 @@ def path_plot(paths: Paths) -> Picture:
     x = paths.points[:, :, shown]
     low, high = (np.quantile(x, q, axis=(0, 1)) for q in (0.002, 0.998))
     pad = 0.06 * (high - low)
-    fig, axes = figure(9.0, 4.6, 2, FRAMES)
+    fig, axes = figure(9.0, 6.0, 2, FRAMES, ratios=(1, 2.2))
     for i, ax in enumerate(axes[0]):
         at = round(i * (times - 1) / (FRAMES - 1))
         _place(ax, x[at], DATA)
@@ -83,4 +83,6 @@ def _frame(ax: Any, names: Sequence[str], shown: tuple[int, ...], low: Array, hi
     ax.set_xlim(low[0], high[0])
     if len(shown) == 2:
         ax.set_ylim(low[1], high[1])
+        # Straight is straight only where both axes have one scale.
+        ax.set_aspect("equal")
     ax.tick_params(labelsize=7, length=2)

@@ -273,9 +273,15 @@ def _ranks(x: Array) -> Array:
 
 
 def figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, *, constrained: bool = True
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    constrained: bool = True,
+    ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, Array]:
-    """An empty figure and its axes (rows, columns), in the report's style; sizes in inches.
+    """An empty figure and its axes (rows, columns), in the report's style; sizes in inches, ratios of the rows' heights.
 
     Raises:
         DataError: matplotlib is not installed.
@@ -287,7 +293,7 @@ def figure(
         raise DataError("the report needs matplotlib: pip install 'pushforward[plot]'") from None
     fig = Figure(figsize=(width, height), dpi=_DPI, layout="constrained" if constrained else None, facecolor="white")
     FigureCanvasAgg(fig)
-    axes = fig.subplots(rows, columns, squeeze=False)
+    axes = fig.subplots(rows, columns, squeeze=False, height_ratios=ratios)
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines[["left", "bottom"]].set_color(_GREY)

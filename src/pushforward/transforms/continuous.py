@@ -133,7 +133,7 @@ class Continuous(Transform):
             penalties: whether to add up the velocity's penalties.
 
         Raises:
-            SolverError: an adaptive step became too small; in evaluation without gradients, the end is not finite.
+            SolverError: an adaptive step became too small; the end is not finite, unless that is seen to by training.
         """
         names = self.velocity.penalties if penalties else ()
         zeros = [v.new_zeros(v.shape[0]) for _ in range(1 + len(names))]
@@ -152,7 +152,8 @@ class Continuous(Transform):
         ends = (1.0, 0.0) if turned else (0.0, 1.0)
         solution = self._solver.solve(field, (v, *zeros), *ends, parameters=self._tensors(context))
         end, dlogp, *sums = solution.state
-        if not torch.is_grad_enabled() and eager(end):
+        # While training, losses that are not finite are the trainer's to explain.
+        if not (self.training and torch.is_grad_enabled()) and eager(end):
             _require_finite(end)
         # Turned, all integrals run backwards: that of the divergence is minus the contribution, as it has to be.
         sign = -1.0 if turned else 1.0
