@@ -1,7 +1,7 @@
 """Continuous flows on 8 Gaussians and on POWER's first 26 days: OT-Flow, FFJORD and flow matching, likelihood beside time.
 
 Log-likelihoods are those of the exactly solved flows (`pf.exactly`), on held-out rows. "Energy / displacement" is
-E int |v|^2 dt / E |z - x|^2 of the flow's own paths, 1 where they are straight with constant speed; "energy / W2^2" compares with
+E T int |v|^2 dt / E |z - x|^2 of the flow's own paths, 1 where they are straight with constant speed; "energy / W2^2" compares with
 the least cost between data and noise. "FFJORD, published solver" is Dormand and Prince's adaptive one with the adjoint, at
 tolerance 1e-5; "FFJORD" is our default, RK4 with the gradient through its steps.
 """
@@ -49,7 +49,7 @@ TOY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 POWER: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "OT-Flow": (
         {"system": "otflow", **pf.systems.OTFlow.presets["power"]},
-        {"batch_size": 1000, "lr": 0.01},
+        {"batch_size": 1000, "lr": 0.03},
     ),
     "FFJORD": ({"system": "ffjord", "hidden": (60, 60, 60)}, {"batch_size": 1000, "lr": 0.003}),
     "FFJORD, published solver": (

@@ -32,7 +32,7 @@ class Straightness:
     """What paths cost beside what they could.
 
     Args:
-        energy: E int |v|^2 dt.
+        energy: E T int_0^T |v|^2 dt.
         displacement: E |z - x|^2 of the paths' own ends. Their ratio is 1 for straight paths of constant speed, else more.
         transport: the least mean squared distance between data and noise, W_2^2, by assignment of equal samples.
     """
@@ -76,7 +76,9 @@ def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int 
         noise = torch.randn_like(v)
     best = (v - noise[assignment(v, noise)]).flatten(1).square().sum(1).mean()
     displacement = (path.end - v).flatten(1).square().sum(1).mean()
-    return Straightness(2 * float(path.penalties["energy"].mean()), float(displacement), float(best))
+    # As if T were one: that is what a path of constant speed costs the square of its length in.
+    energy = 2 * float(path.penalties["energy"].mean()) * float(layer.time)
+    return Straightness(energy, float(displacement), float(best))
 
 
 def follow(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, points: int = 33) -> Tensor | None:

@@ -199,6 +199,12 @@ def layer_cases() -> list[Case]:
         coupling = t.Coupling(t.Affine(), r2, t.half_mask(2), net, context=4)
         return Flow(coupling, d.Normal(r2), embed=nn.Sequential(nn.Linear(3, 4), nn.Tanh()), context=r3)
 
+    def aligned() -> LipschitzMLP:
+        net = LipschitzMLP(2, hidden=(2,), coefficient=0.9)
+        for layer in net.layers:
+            nn.init.ones_(layer.inner.weight)  # so that powers of its Jacobian do not vanish
+        return net
+
     def continuous(layer: str = "squash", *, context: int = 0, **options: object) -> t.Continuous:
         velocity = VelocityMLP(2, hidden=(8,), context=context, layer=layer)  # type: ignore[arg-type]
         return t.Continuous(velocity, r2, context=context, **options)  # type: ignore[arg-type]
@@ -224,7 +230,7 @@ def layer_cases() -> list[Case]:
         "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
         "continuous": lambda: continuous(solver=Fixed(8), learned=True),
         "continuous-estimated": lambda: continuous(
-            "concat", solver=Fixed(16, "dopri5", exact=True), trace="estimated", duration=0.5
+            "concat", solver=Fixed(8, "dopri5", exact=True), trace="estimated", duration=0.5
         ),
         "continuous-gaussian-probes": lambda: continuous(
             "hyper", context=2, solver=Fixed(12, "midpoint"), trace="estimated", probes=3, noise="gaussian"
@@ -238,8 +244,8 @@ def layer_cases() -> list[Case]:
             context=2,
         ),
         "residual-through-all-terms": lambda: t.Residual(
-            LipschitzMLP(1, hidden=(1,), coefficient=0.9),
-            r1,
+            aligned(),
+            r2,
             lipschitz=0.9,
             logdet="roulette",
             scoring_terms=1,

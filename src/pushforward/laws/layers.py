@@ -205,7 +205,7 @@ def law_approximations(case: Case) -> None:
             own == others or {id(p) for p in own} == {id(p) for p in others}, f"{_name(layer)}: a twin's own weights"
         )
         # Some random numbers are drawn for a row, some for a whole batch.
-        calls, repeats = (40, 100) if Exactness.NOISY in layer.exactness else (1, 1)
+        calls, repeats = (100, 40) if Exactness.NOISY in layer.exactness else (1, 1)
         rows = x.repeat_interleave(repeats, 0), None if c is None else c.repeat_interleave(repeats, 0)
         for name, run, exact in (("forward", layer, twin), ("inverse", layer.inverse, twin.inverse)):
             z, dlogp = exact(x, c)

@@ -185,6 +185,11 @@ class Continuous(Transform):
         return self._speed() * self.velocity(t, y, context)
 
     @property
+    def time(self) -> float | Tensor:
+        """T, as it is now."""
+        return self._speed() if self.log_factor is None else self._speed().detach().squeeze()  # type: ignore[union-attr]
+
+    @property
     def _solver(self) -> Solver:
         return self.solver if self.training else self.scoring
 

@@ -10,7 +10,7 @@ so the error of the answer is known (Behrmann et al. 2019, arXiv:1811.00995). Th
 
 from the whole Jacobian where there are few dimensions, else from its first terms (biased), or from a random number of terms,
 those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). Traces are
-estimated by v J^k v. Its gradient needs one product with the Jacobian only (their eq. 8):
+estimated by v J^k v with random signs v. Its gradient needs one product with the Jacobian only (their eq. 8):
 
     d log det(I + J) = E [ (sum_(k >= 0) (-1)^k (J^T)^k v) dJ v ].
 """
@@ -150,7 +150,7 @@ class Residual(Transform):
             return torch.linalg.slogdet(basis + columns.permute(1, 2, 0))[1]
         first = self.terms if self.training else self.scoring_terms
         weights = self._weights(first, x)
-        v = torch.randn_like(x)
+        v = torch.randint(0, 2, x.shape, device=x.device).to(x.dtype).mul_(2).sub_(1)
         if not (torch.is_grad_enabled() and self.economical and eager(x)):
             return _series(v, push, weights)
         with torch.no_grad():
