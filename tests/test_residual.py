@@ -185,7 +185,7 @@ def test_the_economical_gradient_is_that_of_the_log_determinant():
 
     def gradient(layer, rows):
         value = layer(x.expand(rows, 3))[1].mean()
-        found = torch.autograd.grad(value, [p for p in layer.parameters()], materialize_grads=True)
+        found = torch.autograd.grad(value, list(layer.parameters()), materialize_grads=True)
         return torch.cat([g.flatten() for g in found])
 
     exact = gradient(made(), 1)

@@ -52,6 +52,7 @@ class Case:
         spec: its description, for systems.
         constant: whether its contribution is the same for every x by design.
         spread: how far its weights are moved off their start, in deviations of the sums that they enter.
+        calls: how often what is random is repeated to know its mean.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Case:
     spec: Spec | None = None
     constant: bool = False
     spread: float = 0.6
+    calls: int = 100
 
     def build(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Node:
         """The node in evaluation mode, with every parameter and running average moved off its start."""
@@ -325,7 +327,8 @@ def layer_cases() -> list[Case]:
     constant |= {"linear", "linear-channels", "lu-rotation", "orthogonal-channels", "haar", "squeeze", "checkerboard"}
     constant |= {"modular-coupling", "modular-autoregressive", "modular-tables"}
     constant |= {"tokens", "sigmoidal", "sigmoidal-jet", "batch-norm-channels"}
-    return [Case(name, make, constant=name in constant) for name, make in makers.items()]
+    calls = {"residual-through-all-terms": 1500}
+    return [Case(name, make, constant=name in constant, calls=calls.get(name, 100)) for name, make in makers.items()]
 
 
 def all_cases(pattern: str = "") -> list[Case]:

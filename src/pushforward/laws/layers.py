@@ -188,7 +188,7 @@ def law_gradient_straight_through(case: Case) -> None:
 
 @torch.no_grad()
 def law_approximations(case: Case) -> None:
-    """An approximation agrees with its exact twin, which shares its parameters: in the mean, and without bias where it has none."""
+    """An approximation agrees in the mean with its exact twin, which shares its parameters; to the last if it has no bias."""
     checked = False
     for layer, x, c in layers_with_data(case):
         twin = layer.exact_twin()
@@ -205,7 +205,7 @@ def law_approximations(case: Case) -> None:
             own == others or {id(p) for p in own} == {id(p) for p in others}, f"{_name(layer)}: a twin's own weights"
         )
         # Some random numbers are drawn for a row, some for a whole batch.
-        calls, repeats = (100, 40) if Exactness.NOISY in layer.exactness else (1, 1)
+        calls, repeats = (case.calls, max(4, 4000 // case.calls)) if Exactness.NOISY in layer.exactness else (1, 1)
         rows = x.repeat_interleave(repeats, 0), None if c is None else c.repeat_interleave(repeats, 0)
         for name, run, exact in (("forward", layer, twin), ("inverse", layer.inverse, twin.inverse)):
             z, dlogp = exact(x, c)
