@@ -6,7 +6,7 @@ import abc
 import math
 from collections.abc import Callable, Iterator
 from enum import Flag, auto
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -169,6 +169,17 @@ class Distribution(Node):
     """The description that built it, when one did."""
     differentiable_draws: bool = True
     """Whether draws on a continuous space carry gradients."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it, the spec by its name and values: its class may have been made where no pickle finds it."""
+        return {**self.__dict__, "spec": None if self.spec is None else self.spec.to_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it was, with the spec of that name."""
+        from .spec import spec_from_dict
+
+        super().__setstate__(state)
+        self.spec = None if state["spec"] is None else spec_from_dict(state["spec"])
 
     @abc.abstractmethod
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:

@@ -9,8 +9,9 @@ from .baselines import (
     paired_difference,
     table_views,
 )
+from .mass import total_mass
 from .normality import LatentNormality, TestResult, holm, latent_normality
-from .paths import SolverCheck, Straightness, check_solver, follow, straightness
+from .paths import SolverCheck, StepError, Straightness, check_solver, follow, step_errors, straightness
 from .two_sample import TwoSampleScore, encode_pair, two_sample_score
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "LatentNormality",
     "NumericView",
     "SolverCheck",
+    "StepError",
     "Straightness",
     "TestResult",
     "TwoSampleScore",
@@ -30,7 +32,9 @@ __all__ = [
     "latent_normality",
     "mean_and_error",
     "paired_difference",
+    "step_errors",
     "straightness",
     "table_views",
+    "total_mass",
     "two_sample_score",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,6 +184,52 @@ def check_solver(
         steps=steps,
         wanted=wanted,
     )
+
+
+@dataclass(frozen=True)
+class StepError:
+    """What a number of steps does.
+
+    Args:
+        steps: of the fixed solver.
+        round_trip: largest distance of a row from where its round trip ends.
+        change: mean log-density minus that of the exactly solved model, in nats per row.
+    """
+
+    steps: int
+    round_trip: float
+    change: float
+
+
+@torch.no_grad()
+def step_errors(
+    model: Distribution, x: Any, context: Any = None, *, steps: Sequence[int] = (2, 4, 8, 16, 32), rows: int = ROWS
+) -> list[StepError]:
+    """Errors of a model's first continuous layer against the number of steps; those of order p fall with steps^-p.
+
+    Args:
+        model: with a `Continuous` layer and a fixed solver.
+        x: (N, *space.shape); the first `rows` are used.
+        context: (N, *context.shape) or None.
+        steps: to try.
+        rows: how many.
+
+    Raises:
+        SpecError: there is no such layer.
+    """
+    layer = _given(model, x, context, _continuous, rows)[0]
+    if not isinstance(layer, Continuous) or not isinstance(layer.scoring, Fixed):
+        raise SpecError("expected a continuous layer with a fixed solver, got an adaptive one, which chooses its steps")
+    scoring, found = layer.scoring, []
+    try:
+        for count in steps:
+            layer.scoring = dataclasses.replace(scoring, steps=count)
+            checked = check_solver(model, x, context, rows=rows)
+            if checked is not None:
+                found.append(StepError(count, checked.round_trip, checked.change))
+    finally:
+        layer.scoring = scoring
+    return found
 
 
 @torch.no_grad()

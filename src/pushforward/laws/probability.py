@@ -11,18 +11,18 @@ from torch import Tensor
 
 from ..core import (
     Box,
-    Categories,
     Chain,
     Distribution,
     Exactness,
     Flow,
-    Integers,
     Inverse,
     Real,
     Space,
     Transform,
     exactly,
 )
+from ..diagnostics.mass import grid as quadrature
+from ..errors import SpecError
 from .broken import LawBroken, NotApplicable, require, require_close
 from .cases import Case, distributions_in, draw, draw_context, transforms_in
 from .layers import layers_with_data
@@ -200,41 +200,15 @@ def law_boundary(case: Case) -> None:
 
 
 def grid(space: Space, points: int = 1000) -> tuple[Tensor, Tensor]:
-    """Points that cover a small space, and their quadrature weights (ones on discrete spaces).
-
-    Args:
-        space: the space.
-        points: on an unbounded axis.
+    """As `diagnostics.mass.grid`.
 
     Raises:
         NotApplicable: the space has too many dimensions.
     """
-    if isinstance(space, (Integers, Categories)):
-        if isinstance(space, Categories):
-            axes = [torch.arange(count) for count in space.counts]
-        else:
-            low, high = (-40 if space.low is None else space.low), (40 if space.high is None else space.high)
-            axes = [torch.arange(low, high + 1)] * space.size
-        if math.prod(map(len, axes)) > 300_000:
-            raise NotApplicable("too many states")
-        x = torch.cartesian_prod(*axes).reshape(-1, *space.shape)
-        return x.to(space.event_dtype(torch.float64)), torch.ones(len(x), dtype=torch.float64)
-    if type(space) not in (Real, Box) or space.size > 2:
-        raise NotApplicable(f"no quadrature on {space}")
-    if isinstance(space, Box) and math.isfinite(space.high - space.low):
-        n = 600
-        axis = space.low + (torch.arange(n, dtype=torch.float64) + 0.5) * (space.high - space.low) / n
-        weight = torch.full_like(axis, (space.high - space.low) / n)
-    else:  # x = sinh t spreads the nodes over many scales
-        t = torch.linspace(-5, 5, points, dtype=torch.float64)
-        axis, weight = t.sinh(), t.cosh() * (t[1] - t[0])
-        if isinstance(space, Box):
-            end = space.low if math.isfinite(space.low) else space.high
-            side = 1.0 if math.isfinite(space.low) else -1.0
-            axis, weight = end + side * t.exp(), t.exp() * (t[1] - t[0])
-    x = torch.cartesian_prod(*[axis] * space.size).reshape(-1, *space.shape)
-    w = torch.cartesian_prod(*[weight] * space.size).reshape(len(x), -1).prod(1)
-    return x, w
+    try:
+        return quadrature(space, points)
+    except SpecError as reason:
+        raise NotApplicable(str(reason)) from None
 
 
 def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
