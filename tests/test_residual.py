@@ -8,6 +8,7 @@ import torch
 import pushforward as pf
 from pushforward.core import Exactness, Real
 from pushforward.errors import InversionError, SpecError
+from pushforward.functional.fixed_point import contracted
 from pushforward.networks import LipschitzConvNet, LipschitzMLP
 from pushforward.networks.lipschitz import LipSwish, SpectralConv, SpectralLinear, norm_bound
 from pushforward.systems import ResidualFlow
@@ -232,3 +233,39 @@ def test_it_learns():
     result = pf.fit(flow, x, progress=False, epochs=15, batch_size=128, lr=5e-3)
     gaussian = torch.distributions.MultivariateNormal(x.mean(0), x.T.cov())
     assert result.best_validation > float(gaussian.log_prob(x).mean()) + 0.2
+
+
+@pytest.mark.parametrize("coefficient", [0.5, 0.95, 0.99])
+def test_acceleration_keeps_its_bound_and_saves_iterations(coefficient):
+    torch.manual_seed(0)
+    matrix = torch.randn(6, 6, dtype=DOUBLE)
+    matrix *= coefficient / torch.linalg.matrix_norm(matrix, 2)
+    shift = torch.randn(40, 6, dtype=DOUBLE)
+    truth = torch.linalg.solve(torch.eye(6, dtype=DOUBLE) - matrix, shift.mT).mT
+    factor = coefficient / (1 - coefficient)
+    calls = []
+
+    def step(x):
+        calls.append(1)
+        return x @ matrix.mT + shift
+
+    for tolerance in (1e-3, 1e-9):
+        calls.clear()
+        found, bound = contracted(step, shift, factor, torch.full((40,), tolerance, dtype=DOUBLE), 2000, memory=8)
+        assert bool((bound <= tolerance).all())
+        assert bool(((found - truth).norm(dim=1) <= bound + 1e-12).all())
+        assert len(calls) <= 30
+    found, bound = contracted(step, shift, factor, torch.zeros(40, dtype=DOUBLE), 3)
+    assert bool(((found - truth).norm(dim=1) <= bound).all())
+
+
+def test_second_derivatives_through_the_inverse():
+    layer = made(features=2, coefficient=0.5)
+    z = torch.randn(3, 2, dtype=DOUBLE, requires_grad=True)
+    assert torch.autograd.gradcheck(layer.inverse, z, atol=1e-6)
+    assert torch.autograd.gradgradcheck(lambda z: layer.inverse(z)[0], z, atol=1e-5)
+
+
+def test_a_network_that_is_no_such_contraction_is_refused():
+    with pytest.raises(SpecError, match="Lipschitz constant at most"):
+        Residual(LipschitzMLP(2, hidden=(4,), coefficient=0.9), Real((2,)), lipschitz=0.5)

@@ -14,6 +14,7 @@ transform, with a block of channels for each frequency (Sedghi, Gupta, Long 2019
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -79,10 +80,15 @@ class Spectral(nn.Module, abc.ABC):
         coefficient: c, in (0, 1].
         context: length of the context, 0 for none.
         width: of the shift.
+
+    Raises:
+        SpecError: c is not in (0, 1].
     """
 
     def __init__(self, layer: nn.Module, coefficient: float, context: int, width: int) -> None:
         super().__init__()
+        if not 0 < coefficient <= 1:
+            raise SpecError(f"expected a norm in (0, 1], got {coefficient}: the network would be no contraction")
         self.inner: Any = layer
         self.coefficient = coefficient
         self.given = nn.Linear(context, width, bias=False) if context else None
@@ -160,8 +166,9 @@ class SpectralConv(Spectral):
     def bound(self) -> Tensor:
         """That of the circular convolution on a picture with room for the padding."""
         weight: Tensor = self.inner.weight
-        size = [n + 2 * self.margin for n in self.size]
-        blocks = torch.fft.fft2(weight, s=size).flatten(2).movedim(2, 0)
+        # A window of one pixel has the same block at all frequencies, and a real one conjugate blocks at opposite ones.
+        size = [n + 2 * self.margin for n in self.size] if self.margin else [1, 1]
+        blocks = torch.fft.rfft2(weight, s=size).flatten(2).movedim(2, 0)
         return norm_bound(blocks @ blocks.mH if weight.shape[0] < weight.shape[1] else blocks.mH @ blocks)
 
     def push(self, weight: Tensor, v: Tensor) -> Tensor:
@@ -192,6 +199,11 @@ class Contraction(nn.Module):
         super().__init__()
         self.layers: Sequence[Spectral] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.activations = nn.ModuleList(LipSwish() for _ in layers[:-1])
+
+    @property
+    def coefficient(self) -> float:
+        """The Lipschitz constant that the layers promise together."""
+        return math.prod(layer.coefficient for layer in self.layers)
 
     def weights(self) -> list[Tensor]:
         """The layers' scaled weights, to be used for several evaluations."""

@@ -1,10 +1,11 @@
 """Residual layers: z = x + g(x) with a contraction g, inverted by iteration.
 
-The inverse is the fixed point of x <- z - g(x); by Banach's theorem, with the Lipschitz constant L < 1 of g,
+The inverse is the fixed point of F(x) = z - g(x); by Banach's theorem, with the Lipschitz constant L < 1 of g,
 
-    |x_n - x| <= L / (1 - L) |x_n - x_(n-1)|,
+    |F(x_n) - x| <= L / (1 - L) |F(x_n) - x_n|     for any x_n,
 
-so the error of the answer is known (Behrmann et al. 2019, arXiv:1811.00995). The contribution is
+so the error of the answer is known, and the iteration may be accelerated (Behrmann et al. 2019, arXiv:1811.00995). The
+contribution is
 
     log det(I + J) = sum_(k >= 1) (-1)^(k+1) / k tr(J^k),
 
@@ -17,6 +18,8 @@ estimated by v J^k v with random signs v. Its gradient needs one product with th
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
@@ -24,7 +27,8 @@ from torch import Tensor
 
 from ..core import Exactness, Real, Space, Transform, context_space
 from ..errors import InversionError, SpecError
-from ..functional.derived import eager
+from ..functional.derived import eager, ordinary
+from ..functional.fixed_point import contracted
 from ..networks.lipschitz import Contraction, Linear
 
 LogDet = Literal["exact", "series", "roulette"]
@@ -51,7 +55,7 @@ class Residual(Transform):
         context: length or space of c; 0 for none.
 
     Raises:
-        SpecError: L is not in (0, 1), no terms, an unknown way to the log-determinant.
+        SpecError: L is not in (0, 1) or below the constant of the network, no terms, an unknown way to the log-determinant.
     """
 
     def __init__(
@@ -71,6 +75,11 @@ class Residual(Transform):
         super().__init__()
         if not 0 < lipschitz < 1:
             raise SpecError(f"expected a Lipschitz constant in (0, 1), got {lipschitz}: x + g(x) may not be invertible")
+        if net.coefficient > lipschitz * (1 + 1e-9):
+            raise SpecError(
+                f"expected a network of Lipschitz constant at most lipschitz={lipschitz}, got one of {net.coefficient:.6g}: "
+                "the bound of the inverse's error would be wrong"
+            )
         if min(terms, scoring_terms) < 1:
             raise SpecError(f"expected at least one term of the series, got {min(terms, scoring_terms)}")
         if logdet not in get_args(LogDet):
@@ -109,26 +118,45 @@ class Residual(Transform):
             InversionError: the error's bound is not small enough after all iterations.
         """
         weights = self.net.weights()
-        with torch.no_grad():
-            fixed = self._fixed_point(z, context, [w.detach() for w in weights])
-        # Once more, with gradients to z, the parameters and the context; those of the iteration itself come after.
-        x = z - self.net(fixed, context, weights)
-        if x.requires_grad:
+        if ordinary((z,)) and eager(z, context, *weights):
             with torch.no_grad():
-                pull = self.net.linearised(fixed, context, weights)[2]
-            x = _Solved.apply(x, pull, self._enough(z), self.iterations, self.lipschitz)
+                fixed = self._fixed_point(z, context, weights)
+            # Once more, with gradients to z, the parameters and the context; those of the iteration itself come after.
+            x = z - self.net(fixed, context, weights)
+            if x.requires_grad:
+                with torch.no_grad():
+                    pull = self.net.linearised(fixed, context, weights)[2]
+                x = _Solved.apply(x, pull, lambda x: self.net.linearised(x, context, weights)[1:], self)
+        elif self.logdet != "exact":
+            # All steps recorded: their number is known beforehand.
+            x = self._fixed_point(z, context, weights)
+        else:
+            with torch.no_grad():
+                x = self._fixed_point(z, context, weights)
+            # From a constant one step of Newton has the right first derivatives, and two the right second and third ones.
+            for _ in range(2 if torch.is_grad_enabled() else 0):
+                value, push, _ = self.net.linearised(x, context, weights)
+                missing = (z - x - value).flatten(1)
+                x = x + torch.linalg.solve(self._jacobian(x, push), missing[..., None])[..., 0].reshape(x.shape)
         _, push, pull = self.net.linearised(x, context, weights)
         return x, -self._log_det(x, push, pull)
 
+    def _jacobian(self, x: Tensor, push: Linear) -> Tensor:
+        """I + J: (B, D, D)."""
+        size = self.x_space.size
+        basis = torch.eye(size, dtype=x.dtype, device=x.device)
+        columns = push(basis.reshape(size, 1, *x.shape[1:]).expand(size, *x.shape)).flatten(2)
+        return basis + columns.permute(1, 2, 0)
+
     def _fixed_point(self, z: Tensor, context: Tensor | None, weights: list[Tensor]) -> Tensor:
-        x, enough, factor = z, self._enough(z), self.lipschitz / (1 - self.lipschitz)
-        for _ in range(self.iterations):
-            new = z - self.net(x, context, weights)
-            bound = factor * (new - x).flatten(1).norm(dim=1)
-            x = new
-            if eager(z) and bool((bound <= enough).all()):
-                return x
-        if eager(z) and z.numel():
+        if not eager(z):
+            x = z
+            for _ in range(self._steps(z)):
+                x = z - self.net(x, context, weights)
+            return x
+        enough, factor = self._enough(z), self.lipschitz / (1 - self.lipschitz)
+        x, bound = contracted(lambda x: z - self.net(x, context, weights), z, factor, enough, self.iterations)
+        if bool((bound > enough).any()):
             row = int((bound / enough).argmax())
             raise InversionError(
                 f"expected the inverse to be within {float(enough[row]):.1g} of the truth after {self.iterations} iterations, "
@@ -136,18 +164,23 @@ class Residual(Transform):
             )
         return x
 
+    def _steps(self, z: Tensor) -> int:
+        """Iterations that are enough for any row: L^n / (1 - L) times the first step is an error that is allowed."""
+        return min(
+            self.iterations, math.ceil(math.log(self._relative(z) * (1 - self.lipschitz)) / math.log(self.lipschitz))
+        )
+
+    def _relative(self, z: Tensor) -> float:
+        # Rounding of the sum and of g itself; a bound below it would never be reached.
+        return 16 * torch.finfo(z.dtype).eps / (1 - self.lipschitz) if self.tolerance is None else self.tolerance
+
     def _enough(self, z: Tensor) -> Tensor:
         """The error that is allowed, for each row."""
-        # Rounding of the sum and of g itself; a bound below it would never be reached.
-        relative = 16 * torch.finfo(z.dtype).eps / (1 - self.lipschitz) if self.tolerance is None else self.tolerance
-        return relative * (1 + z.detach().flatten(1).norm(dim=1))
+        return self._relative(z) * (1 + z.detach().flatten(1).norm(dim=1))
 
     def _log_det(self, x: Tensor, push: Linear, pull: Linear) -> Tensor:
         if self.logdet == "exact":
-            size = self.x_space.size
-            basis = torch.eye(size, dtype=x.dtype, device=x.device)
-            columns = push(basis.reshape(size, 1, *x.shape[1:]).expand(size, *x.shape)).flatten(2)
-            return torch.linalg.slogdet(basis + columns.permute(1, 2, 0))[1]
+            return torch.linalg.slogdet(self._jacobian(x, push))[1]
         first = self.terms if self.training else self.scoring_terms
         weights = self._weights(first, x)
         v = torch.randint(0, 2, x.shape, device=x.device).to(x.dtype).mul_(2).sub_(1)
@@ -187,22 +220,43 @@ def _series(v: Tensor, push: Linear, weights: list[Any]) -> Tensor:
 
 
 class _Solved(torch.autograd.Function):
-    """The identity, whose gradient a becomes u with u + J^T u = a: that of the whole iteration."""
+    """The identity, whose gradient a becomes u with u + J^T u = a: that of the whole iteration.
+
+    `operators` gives J v and J^T v at the solution, open to being differentiated: u solves a linear system too, so a
+    second derivative is another solution, with the two of them swapped.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, pull: Linear, enough: Tensor, iterations: int, lipschitz: float) -> Tensor:
-        ctx.pull, ctx.iterations, ctx.lipschitz = pull, iterations, lipschitz
-        ctx.relative = torch.finfo(x.dtype).eps * 16 / (1 - lipschitz)
-        return x.view_as(x)
+    def forward(
+        ctx: Any, v: Tensor, pull: Linear, operators: Callable[[Tensor], tuple[Linear, Linear]], layer: Residual
+    ) -> Tensor:
+        solved = v.view_as(v)
+        ctx.pull, ctx.operators, ctx.layer = pull, operators, layer
+        ctx.save_for_backward(solved)
+        return solved
 
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
-        u, factor = a, ctx.lipschitz / (1 - ctx.lipschitz)
-        enough = ctx.relative * a.flatten(1).norm(dim=1)
-        for _ in range(ctx.iterations):
-            new = a - ctx.pull(u)
-            bound = factor * (new - u).flatten(1).norm(dim=1)
-            u = new
-            if bool((bound <= enough).all()):
-                break
-        return u, None, None, None, None
+        with torch.no_grad():
+            u = _neumann(a, ctx.pull, ctx.layer)
+        if not torch.is_grad_enabled():
+            return u, None, None, None
+        push, pull = ctx.operators(ctx.saved_tensors[0])
+        return _Solved.apply(a - pull(u), push, lambda _: (pull, push), ctx.layer), None, None, None
+
+
+def _neumann(a: Tensor, pull: Linear, layer: Residual) -> Tensor:
+    """U with u + J^T u = a, to rounding.
+
+    Raises:
+        InversionError: the error's bound is not small enough after all iterations.
+    """
+    enough = 16 * torch.finfo(a.dtype).eps / (1 - layer.lipschitz) * a.flatten(1).norm(dim=1)
+    factor = layer.lipschitz / (1 - layer.lipschitz)
+    u, bound = contracted(lambda u: a - pull(u), a, factor, enough, layer.iterations)
+    if bool((bound > enough).any()):
+        raise InversionError(
+            f"expected the gradient of the inverse to settle within {layer.iterations} iterations, got an error of up to "
+            f"{float((bound / enough).max()):.1g} times what is allowed; allow more"
+        )
+    return u
