@@ -1,7 +1,8 @@
 """Residual flows on 8 Gaussians: likelihood, the inverse against iterations, and three log-determinants on the trained model.
 
 The bound of the Lipschitz constant is 0.98 a block. "Series" is i-ResNet's truncated series, whose bias is measured against the
-whole Jacobian; "roulette" draws the number of terms, and should have none. Estimates are means over the test rows, 50 draws each.
+whole Jacobian; "roulette" draws the number of terms, and should have none. Estimates are means over the test rows, 50 draws each. A flow
+trained with the series learns to please it: what it says of itself is below the entropy, which no density can be.
 """
 
 from __future__ import annotations
@@ -98,23 +99,26 @@ def main() -> None:
     test = density.sample(10_000, seed=99)
     rows: list[list[str]] = []
     kept: Any = None
-    for name, fields in (("residual flow, whole Jacobian", {}), ("residual flow, roulette", {"logdet": "roulette"})):
-        scores, seconds = [], []
+    ways: dict[str, dict[str, Any]] = {
+        "residual flow, whole Jacobian": {},
+        "residual flow, roulette": {"logdet": "roulette"},
+        "i-ResNet, series of 5": {"logdet": "series", "terms": 5, "scoring_terms": 5},
+    }
+    for name, fields in ways.items():
+        own, scores, seconds = [], [], []
         for seed in range(options.seeds):
             flow, took = trained(seed, options.steps, **fields)
-            for layer in blocks(flow):
-                layer.logdet = "exact"
             with torch.no_grad():
-                scores.append(-float(flow.log_prob(test).mean()))
+                own.append(-float(flow.log_prob(test).mean()))
+                scores.append(-float(pf.exactly(flow).log_prob(test).mean()))
             seconds.append(took)
             kept = kept or flow
-        rows.append([name, mean_and_spread(scores), f"{sum(seconds) / len(seconds):.0f} s"])
+        rows.append([name, mean_and_spread(scores), mean_and_spread(own), f"{sum(seconds) / len(seconds):.0f} s"])
         print(rows[-1], flush=True)
     body = (
         " ".join((__doc__ or "").split("\n\n")[1].split())
-        + f"\n\nEntropy {density.entropy:.4f}; {options.steps} steps of 512 rows, {options.seeds} seeds; scores with the whole "
-        "Jacobian.\n\n"
-        + table(["model", "NLL, nats", "training"], rows)
+        + f"\n\nEntropy {density.entropy:.4f}; {options.steps} steps of 512 rows, {options.seeds} seeds.\n\n"
+        + table(["model", "NLL, whole Jacobian", "NLL by its own account", "training"], rows)
         + "\n\nThe inverse of the trained blocks, in float64, 1000 rows:\n\n"
         + table(
             ["iterations", "plain, largest error", "accelerated, as used", "its bound, certain"],

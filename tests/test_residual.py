@@ -266,6 +266,48 @@ def test_second_derivatives_through_the_inverse():
     assert torch.autograd.gradgradcheck(lambda z: layer.inverse(z)[0], z, atol=1e-5)
 
 
+@pytest.mark.parametrize("logdet", ["exact", "series"])
+def test_mixed_second_derivatives_of_the_inverse(logdet):
+    torch.manual_seed(0)
+    net = LipschitzMLP(2, hidden=(6, 6), coefficient=0.6, context=2)
+    layer = Residual(net, Real((2,)), lipschitz=0.6, logdet=logdet, scoring_terms=40, context=2).double().eval()
+    z, c = (torch.randn(3, 2, dtype=DOUBLE, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradgradcheck(lambda z, c: layer.inverse(z, c)[0], (z, c), atol=1e-6)
+    weight = layer.net.layers[1].inner.weight
+
+    def slope(create_graph):
+        (found,) = torch.autograd.grad(layer.inverse(z, c)[0].square().sum(), z, create_graph=create_graph)
+        return found.square().sum()
+
+    (found,) = torch.autograd.grad(slope(True), weight)
+    direction, step, ends = torch.randn_like(weight), 1e-5, []
+    for move in (step, -2 * step):
+        weight.data += move * direction
+        ends.append(float(slope(False)))
+    assert abs((ends[0] - ends[1]) / (2 * step) - float((found * direction).sum())) < 1e-5
+
+
+def test_an_economical_gradient_is_taken_once():
+    layer, x = made(logdet="roulette"), torch.randn(4, 3, dtype=DOUBLE, requires_grad=True)
+    with pytest.raises(SpecError, match="economical=False"):
+        torch.autograd.grad(layer(x)[1].sum(), x, create_graph=True)
+    torch.autograd.grad(layer(x)[1].sum(), x)
+
+
+def test_the_roulette_has_a_finite_variance_near_one():
+    """J = -0.98: with the published probability of 1/2 the mean of as many draws is many of its own deviations off."""
+    layer = made(features=1, coefficient=0.98, logdet="roulette")
+    torch.manual_seed(0)
+    found = []
+    for _ in range(20_000):
+        weights = layer._weights(2, torch.zeros(1))
+        found.append(sum(w * (-0.98) ** (k + 1) for k, w in enumerate(weights)))
+    found = torch.tensor(found, dtype=DOUBLE)
+    truth = torch.log(torch.tensor(0.02, dtype=DOUBLE))
+    assert abs(float(found.mean() - truth)) < 4 * float(found.std()) / 20_000**0.5
+    assert float(found.std()) < 5
+
+
 def test_a_network_that_is_no_such_contraction_is_refused():
     with pytest.raises(SpecError, match="Lipschitz constant at most"):
         Residual(LipschitzMLP(2, hidden=(4,), coefficient=0.9), Real((2,)), lipschitz=0.5)

@@ -225,6 +225,26 @@ def law_approximations(case: Case) -> None:
         raise NotApplicable("no approximation with an exact twin")
 
 
+def law_contraction(case: Case) -> None:
+    """A layer that promises a Lipschitz constant keeps it with weights of any size: no singular value of its part is larger."""
+    checked = False
+    for layer in transforms_in(case.build()):
+        bound = getattr(layer, "lipschitz", None)
+        if bound is None:
+            continue
+        checked = True
+        for p in layer.parameters():
+            p.data.mul_(5.0)
+        x, c = draw(layer, "x_space", ROWS, torch.float64), draw_context(layer, ROWS, torch.float64)
+        for i in range(ROWS):
+            cc = None if c is None else c[i : i + 1]
+            jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0] - v, x[i : i + 1])  # noqa: B023
+            norm = float(torch.linalg.matrix_norm(jacobian.reshape(layer.z_space.size, layer.x_space.size), 2))
+            require(norm <= bound * (1 + 1e-9), f"{_name(layer)}: a singular value of {norm:.4g} > {bound:g}")
+    if not checked:
+        raise NotApplicable("no layer with a Lipschitz constant")
+
+
 def law_opposite_contributions(case: Case) -> None:
     """The two directions report opposite dlogp on the same pair (x, z)."""
     for layer, x, c in layers_with_data(case):

@@ -15,7 +15,7 @@ from ..networks import VelocityMLP
 from ..networks.velocity import TimeLayer
 from ..objectives import PenalisedLikelihood
 from ..transforms import Continuous
-from ..transforms.continuous import Probes, Trace
+from ..transforms.continuous import Noise, Trace
 
 FEW = 3
 """Features up to which an exact trace costs about as much as an estimated one."""
@@ -79,7 +79,7 @@ class FFJORD(Spec):
     gradient: Gradient = "direct"
     trace: Literal["auto", "exact", "estimated", "training"] = "auto"
     probes: int = 1
-    noise: Probes = "rademacher"
+    noise: Noise = "rademacher"
     energy: float = 0.0
     jacobian: float = 0.0
 

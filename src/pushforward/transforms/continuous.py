@@ -23,7 +23,7 @@ from ..functional.ode import Fixed, Solver, State
 from ..networks.velocity import Velocity
 
 Trace = Literal["exact", "estimated", "training"]
-Probes = Literal["rademacher", "gaussian"]
+Noise = Literal["rademacher", "gaussian"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Path:
 class Continuous(Transform):
     """z = y(T) of dy/dt = v(t, y, c) from y(0) = x, dlogp = int tr(dv/dy) dt.
 
-    It is exact when the trace is and the solver's error is that of rounding (`Solver.certain`), noisy when the trace is
-    estimated, and biased to an unknown side by any other solver.
+    The velocity is given t / T, from 0 to 1. The layer is exact when the trace is and the solver's error is that of rounding
+    (`Solver.certain`), noisy when the trace is estimated, and biased to an unknown side by any other solver.
 
     Args:
         velocity: v.
@@ -74,7 +74,7 @@ class Continuous(Transform):
         scoring: Solver | None = None,
         trace: Trace = "exact",
         probes: int = 1,
-        noise: Probes = "rademacher",
+        noise: Noise = "rademacher",
         duration: float = 1.0,
         learned: bool = False,
         context: int | Space = 0,
@@ -84,7 +84,7 @@ class Continuous(Transform):
             raise SpecError(f"expected probes >= 1 to estimate a trace, got {probes}")
         if not duration > 0:
             raise SpecError(f"expected a duration > 0, got {duration}")
-        for name, value, known in (("trace", trace, get_args(Trace)), ("noise", noise, get_args(Probes))):
+        for name, value, known in (("trace", trace, get_args(Trace)), ("noise", noise, get_args(Noise))):
             if value not in known:
                 raise SpecError(f"expected {name} to be one of {', '.join(known)}, got {value!r}")
         self.x_space: Real = space

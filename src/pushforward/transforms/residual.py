@@ -10,8 +10,9 @@ contribution is
     log det(I + J) = sum_(k >= 1) (-1)^(k+1) / k tr(J^k),
 
 from the whole Jacobian where there are few dimensions, else from its first terms (biased), or from a random number of terms,
-those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). Traces are
-estimated by v J^k v with random signs v. Its gradient needs one product with the Jacobian only (their eq. 8):
+those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). N is geometric
+and goes on with probability (1 + L^2) / 2, so that the variance is finite. Traces are estimated by v J^k v with random signs v. The
+gradient needs one product with the Jacobian only (their eq. 8):
 
     d log det(I + J) = E [ (sum_(k >= 0) (-1)^k (J^T)^k v) dJ v ].
 """
@@ -19,7 +20,6 @@ estimated by v J^k v with random signs v. Its gradient needs one product with th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
@@ -27,15 +27,13 @@ from torch import Tensor
 
 from ..core import Exactness, Real, Space, Transform, context_space
 from ..errors import InversionError, SpecError
-from ..functional.derived import eager, ordinary
+from ..functional.derived import eager, ordinary, second_gradient
 from ..functional.fixed_point import contracted
 from ..networks.lipschitz import Contraction, Linear
 
 LogDet = Literal["exact", "series", "roulette"]
-STOP = 0.5
-"""Of the geometric distribution of the number of further terms."""
-MOST = 24
-"""Further terms in compiled code, where their number cannot be random: enough that leaving out the rest changes nothing."""
+MOST = 64
+"""Further terms in compiled code, where their number cannot be random; what is left out is below D L^n / (n (1 - L))."""
 
 
 class Residual(Transform):
@@ -119,27 +117,27 @@ class Residual(Transform):
         """
         weights = self.net.weights()
         if ordinary((z,)) and eager(z, context, *weights):
-            with torch.no_grad():
-                fixed = self._fixed_point(z, context, weights)
-            # Once more, with gradients to z, the parameters and the context; those of the iteration itself come after.
-            x = z - self.net(fixed, context, weights)
-            if x.requires_grad:
-                with torch.no_grad():
-                    pull = self.net.linearised(fixed, context, weights)[2]
-                x = _Solved.apply(x, pull, lambda x: self.net.linearised(x, context, weights)[1:], self)
-        elif self.logdet != "exact":
-            # All steps recorded: their number is known beforehand.
-            x = self._fixed_point(z, context, weights)
+            # Gradients to the weights before scaling come through the scaled ones.
+            others = [p for name, p in self.net.named_parameters() if not name.endswith("inner.weight")]
+            x = _Solution.apply(self, len(weights), z, context, *weights, *others)
         else:
-            with torch.no_grad():
-                x = self._fixed_point(z, context, weights)
-            # From a constant one step of Newton has the right first derivatives, and two the right second and third ones.
-            for _ in range(2 if torch.is_grad_enabled() else 0):
-                value, push, _ = self.net.linearised(x, context, weights)
-                missing = (z - x - value).flatten(1)
-                x = x + torch.linalg.solve(self._jacobian(x, push), missing[..., None])[..., 0].reshape(x.shape)
+            x = self._recorded(z, context, weights)
         _, push, pull = self.net.linearised(x, context, weights)
         return x, -self._log_det(x, push, pull)
+
+    def _recorded(self, z: Tensor, context: Tensor | None, weights: list[Tensor]) -> Tensor:
+        """The fixed point in steps that autograd and function transforms can follow."""
+        if self.logdet != "exact" and not eager(z, context, *weights):
+            # Too many dimensions for a Jacobian, perhaps: all steps recorded, whose number is known beforehand.
+            return self._fixed_point(z, context, weights)
+        with torch.no_grad():
+            x = self._fixed_point(z, context, weights)
+        # From a constant one step of Newton has the right first derivatives, and two the right second and third ones.
+        for _ in range(2 if torch.is_grad_enabled() else 0):
+            value, push, _ = self.net.linearised(x, context, weights)
+            missing = (z - x - value).flatten(1)
+            x = x + torch.linalg.solve(self._jacobian(x, push), missing[..., None])[..., 0].reshape(x.shape)
+        return x
 
     def _jacobian(self, x: Tensor, push: Linear) -> Tensor:
         """I + J: (B, D, D)."""
@@ -193,21 +191,38 @@ class Residual(Transform):
                 # The derivative of tr(J^k) / k has no 1 / k, and one power less.
                 left = left + k * abs(weight) * w
                 w = -pull(w)
-        linear = (left * push(v)).flatten(1).sum(1)
-        return value + (linear - linear.detach())
+        return _OfGradient.apply(value, (left * push(v)).flatten(1).sum(1))
 
     def _weights(self, first: int, x: Tensor) -> list[Any]:
         """(-1)^(k+1) / k of the terms, those after the first divided by the probability that they are there."""
         plain = [(-1) ** (k + 1) / k for k in range(1, first + 1)]
         if self.logdet == "series":
             return plain
-        stay = 1 - STOP
+        # The variance is finite for stay > L^2. The published 1/2 is less for L > 0.71: terms hardly ever drawn carry the mean.
+        stay = (1 + self.lipschitz**2) / 2
         if eager(x):
-            count = int(torch.empty(()).geometric_(STOP))
+            count = int(torch.empty(()).geometric_(1 - stay))
             return [*plain, *((-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))]
-        count = torch.empty((), device=x.device).geometric_(STOP)  # type: ignore[assignment]
+        count = torch.empty((), device=x.device).geometric_(1 - stay)  # type: ignore[assignment]
         further = [(-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) * (count >= j) for j in range(1, MOST + 1)]
         return [*plain, *further]
+
+
+class _OfGradient(torch.autograd.Function):
+    """The first argument's value with the second one's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, linear: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, Tensor]:
+        if torch.is_grad_enabled():
+            raise SpecError(
+                "expected a gradient taken once, got create_graph=True: an economical log-determinant has no second "
+                "derivatives; use Residual(..., economical=False) or logdet='exact'"
+            )
+        return None, a
 
 
 def _series(v: Tensor, push: Linear, weights: list[Any]) -> Tensor:
@@ -219,30 +234,30 @@ def _series(v: Tensor, push: Linear, weights: list[Any]) -> Tensor:
     return total
 
 
-class _Solved(torch.autograd.Function):
-    """The identity, whose gradient a becomes u with u + J^T u = a: that of the whole iteration.
-
-    `operators` gives J v and J^T v at the solution, open to being differentiated: u solves a linear system too, so a
-    second derivative is another solution, with the two of them swapped.
-    """
+class _Solution(torch.autograd.Function):
+    """The fixed point, with its gradient by the implicit function rule: no step of the iteration is kept."""
 
     @staticmethod
-    def forward(
-        ctx: Any, v: Tensor, pull: Linear, operators: Callable[[Tensor], tuple[Linear, Linear]], layer: Residual
-    ) -> Tensor:
-        solved = v.view_as(v)
-        ctx.pull, ctx.operators, ctx.layer = pull, operators, layer
-        ctx.save_for_backward(solved)
-        return solved
+    def forward(ctx: Any, layer: Residual, count: int, z: Tensor, context: Tensor | None, *tensors: Tensor) -> Tensor:
+        weights = list(tensors[:count])
+        x = z - layer.net(layer._fixed_point(z, context, weights), context, weights)
+        ctx.layer, ctx.count = layer, count
+        ctx.save_for_backward(x, z, context, *tensors)
+        return x
 
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.no_grad():
-            u = _neumann(a, ctx.pull, ctx.layer)
-        if not torch.is_grad_enabled():
-            return u, None, None, None
-        push, pull = ctx.operators(ctx.saved_tensors[0])
-        return _Solved.apply(a - pull(u), push, lambda _: (pull, push), ctx.layer), None, None, None
+        x, z, context, *tensors = ctx.saved_tensors
+        inputs, weights = (z, context, *tensors), tensors[: ctx.count]
+        if torch.is_grad_enabled():
+            # A second derivative is wanted: record the steps after all.
+            return None, None, *second_gradient((ctx.layer._recorded(z, context, weights),), inputs, (a,))
+        with torch.enable_grad():
+            value, _, pull = ctx.layer.net.linearised(x.detach(), context, weights)
+        u = _neumann(a, pull, ctx.layer)
+        below = [t for t in inputs[1:] if t is not None and t.requires_grad]
+        found = iter(torch.autograd.grad(value, below, -u, materialize_grads=True) if below else ())
+        return None, None, u, *(next(found) if t is not None and t.requires_grad else None for t in inputs[1:])
 
 
 def _neumann(a: Tensor, pull: Linear, layer: Residual) -> Tensor:
