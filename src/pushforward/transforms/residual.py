@@ -11,8 +11,8 @@ contribution is
 
 from the whole Jacobian where there are few dimensions, else from its first terms (biased), or from a random number of terms,
 those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). N is geometric
-and goes on with probability (1 + L^2) / 2, so that the variance is finite. Traces are estimated by v J^k v with random signs v. The
-gradient needs one product with the Jacobian only (their eq. 8):
+and goes on with probability (1 + L^2) / 2, so that the variance is finite. Traces are estimated by v J^k v with random signs v.
+The gradient needs one product with the Jacobian only (their eq. 8):
 
     d log det(I + J) = E [ (sum_(k >= 0) (-1)^k (J^T)^k v) dJ v ].
 """
