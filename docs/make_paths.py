@@ -29,7 +29,7 @@ MODELS = {
 def main() -> None:
     """Fit three flows, draw three panels."""
     torch.set_num_threads(1)
-    figure = Figure(figsize=(9.6, 3.5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9.6, 3.8), dpi=110, layout="constrained")
     x, test = eight_gaussians().sample(50_000), eight_gaussians().sample(1000, seed=1)
     for panel, (name, (spec, training)) in zip(figure.subplots(1, 3), MODELS.items(), strict=True):
         torch.manual_seed(0)

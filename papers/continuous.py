@@ -138,7 +138,8 @@ def main() -> None:
             known[f"{name}: {label}"] = {"seconds": seconds, "curve": curve, **measured(flow, test)}
             CACHE.write_text(json.dumps(known, indent=1))
             print(name, label, {k: v for k, v in known[f"{name}: {label}"].items() if k != "curve"}, flush=True)
-    write("continuous", "Continuous flows", body(known, density.entropy), started)
+    note = "\n\nTrained row by row, with `--only` and `--data`; `--show` prints what is known. One thread of two cores."
+    write("continuous", "Continuous flows", body(known, density.entropy) + note, started)
 
 
 def body(known: dict[str, Any], entropy: float) -> str:
