@@ -10,9 +10,9 @@ contribution is
     log det(I + J) = sum_(k >= 1) (-1)^(k+1) / k tr(J^k),
 
 from the whole Jacobian where there are few dimensions, else from its first terms (biased), or from a random number of terms,
-those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). N is geometric
-and goes on with probability (1 + L^2) / 2, so that the variance is finite. Traces are estimated by v J^k v with random signs v.
-The gradient needs one product with the Jacobian only (their eq. 8):
+those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). N is geometric:
+it goes on with probability 1/2 in training, as published, and (1 + L^2) / 2 in evaluation, so that the variance is finite.
+Traces are estimated by v J^k v with random signs v. The gradient needs one product with the Jacobian only (their eq. 8):
 
     d log det(I + J) = E [ (sum_(k >= 0) (-1)^k (J^T)^k v) dJ v ].
 """
@@ -198,8 +198,9 @@ class Residual(Transform):
         plain = [(-1) ** (k + 1) / k for k in range(1, first + 1)]
         if self.logdet == "series":
             return plain
-        # The variance is finite for stay > L^2. The published 1/2 is less for L > 0.71: terms hardly ever drawn carry the mean.
-        stay = (1 + self.lipschitz**2) / 2
+        # The variance is finite for stay > L^2. With the published 1/2, terms that are hardly ever drawn carry the mean once
+        # singular values pass 0.71: fast enough for gradients, not for scores.
+        stay = 0.5 if self.training else (1 + self.lipschitz**2) / 2
         if eager(x):
             count = int(torch.empty(()).geometric_(1 - stay))
             return [*plain, *((-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))]
