@@ -155,7 +155,7 @@ def body(known: dict[str, Any], entropy: float) -> str:
             slower = f"{found['drawing'] / reference['drawing']:.1f} x" if reference else ""
             lines.append(
                 [
-                    label, f"{found['parameters']:,}", f"{-found['exact']:.4f}", f"{found['seconds']:.0f} s",
+                    label if name == "8 Gaussians" else f"{label} on {name}", f"{found['parameters']:,}", f"{-found['exact']:.4f}", f"{found['seconds']:.0f} s",
                     f"{found['ratio']:.3f}", f"{found['normalised']:.3f}", slower,
                 ]
             )  # fmt: skip
