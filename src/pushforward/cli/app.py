@@ -123,7 +123,6 @@ def score(
 
         if exactly:
             raise UsageError("--exactly is for continuous and residual flows of tables; leave it out for pictures")
-
         if drop:
             raise UsageError("--drop is for the columns of tables; leave it out for pictures")
         return score_pictures(model, table, out, top, samples, machine, json=json)

@@ -13,6 +13,7 @@ import torch
 from ..data import Table, digest
 from ..diagnostics import (
     BaselineScore,
+    SolverCheck,
     TwoSampleScore,
     check_solver,
     encode_pair,
@@ -67,6 +68,7 @@ def report_table(
     size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
     with isolated(loaded.model.device, machine.seed):
         samples = loaded.schema.decode(loaded.model.sample(size))
+    solver = check_solver(loaded.model, rows[held])
     spec = loaded.model.spec
     name = os.path.basename(table_path) if table_path != "-" else "standard input"
     inputs = ReportInputs(
@@ -83,16 +85,14 @@ def report_table(
         rows=held + 1,
         latents=_latents(loaded, rows[held], machine.seed),
         baselines=scores,
-        paths=_paths(loaded, rows[held]),
+        paths=_paths(loaded, rows[held], solver),
         two_sample=_two_sample(loaded, table.take(held), samples, machine.seed),
         settings={"model": model_path, "table": table_path, "rows": choice, "seed": machine.seed, "samples": size},
         versions=loaded.training.get("versions", {}),
         created=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
     )
     write_report(inputs, out)
-    record = score_record(
-        what, inputs.exactness, log_prob, scores, others, note, check_solver(loaded.model, rows[held])
-    )
+    record = score_record(what, inputs.exactness, log_prob, scores, others, note, solver)
     if json:
         print_json({"report": out, "model": model_path, "system": loaded.system, "scores": record})
     elif not machine.quiet:
@@ -127,18 +127,17 @@ def _latents(loaded: LoadedTable, rows: Array, seed: int) -> Array | None:
         return model.encode(torch.from_numpy(rows).to(model.device)).double().cpu().numpy()
 
 
-def _paths(loaded: LoadedTable, rows: Array) -> Paths | None:
+def _paths(loaded: LoadedTable, rows: Array, solver: SolverCheck | None) -> Paths | None:
     """Held-out rows on their way to noise, of continuous flows."""
     found = follow(loaded.model, rows)
     if found is None:
         return None
-    checked = check_solver(loaded.model, rows)
     names = [column.name for column in loaded.schema.columns if column.numeric]
     return Paths(
         found.double().cpu().numpy(),
         names,
         straightness(loaded.model, rows).ratio,
-        "" if checked is None else checked.sentence,
+        "" if solver is None else solver.sentence,
     )
 
 

@@ -56,9 +56,9 @@ def score_table(
         text = least_likely_text(table, log_prob, least, _width())
         print(text, file=sys.stderr if target == "-" else sys.stdout)
     _summarise(loaded, log_prob, samples, machine)
-    solver = check_solver(loaded.model, rows)
+    solver = None if machine.quiet else check_solver(loaded.model, rows)
     if solver is not None:
-        tell(f"{solver.sentence}; --exactly solves it so", quiet=machine.quiet)
+        tell(f"{solver.sentence}; --exactly solves it so")
     if json:
         print_json(_record(model_path, table_path, loaded, table, log_prob, least, samples))
     elif target not in (None, "-"):

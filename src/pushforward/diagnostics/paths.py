@@ -19,6 +19,7 @@ from ..training import evaluate
 from ..training.evaluate import evaluating
 from ..training.rng import isolated
 from ..transforms import Continuous
+from ..transforms.continuous import is_continuous
 
 ROWS = 512
 """Rows that are looked at, at most."""
@@ -67,7 +68,7 @@ def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int 
     Raises:
         SpecError: the model has no continuous layer.
     """
-    layer, v, c = _given(model, x, context, _continuous, rows)
+    layer, v, c = _given(model, x, context, is_continuous, rows)
     if not isinstance(layer, Continuous):
         raise SpecError(f"expected a model with a continuous layer, got a {type(model).__name__} without")
     twin = layer.exact_twin() or layer
@@ -97,7 +98,7 @@ def follow(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS
     """
     if not any(isinstance(layer, Continuous) for layer in model.modules()):
         return None
-    layer, v, c = _given(model, x, context, _continuous, rows)
+    layer, v, c = _given(model, x, context, is_continuous, rows)
     with evaluating(layer):
         return layer.trajectory(v, c, points=points)  # type: ignore[operator]
 
@@ -127,7 +128,7 @@ class SolverCheck:
     @property
     def sentence(self) -> str:
         """For a person."""
-        small = max(abs(self.change), self.largest) < NEGLIGIBLE
+        small = self.largest < NEGLIGIBLE
         change = f"less than {NEGLIGIBLE:g}" if small else f"{-self.change:+.2g} ± {self.error:.1g}"
         most = "" if small else f" (a row by {self.largest:.2g} at most)"
         text = (
@@ -158,7 +159,7 @@ def check_solver(
     """
     x, context = x[:rows], None if context is None else context[:rows]
     scores = []
-    if not any(layer.exact_twin() is not None for layer in model.modules() if isinstance(layer, Transform)):
+    if not any(_approximates(layer) for layer in model.modules() if isinstance(layer, Transform)):
         return None
     for version in (model, exactly(model)):
         with isolated(model.device, seed):
@@ -167,20 +168,19 @@ def check_solver(
     change = change[change.isfinite()]
     layer, v, c = _given(model, x, context, _approximates, rows)
     with evaluating(layer), isolated(model.device, seed):
-        back = layer.inverse(layer(v, c)[0], c)[0]
-        evaluations = layer.path(v, c).evaluations if isinstance(layer, Continuous) else 0
+        path = layer.path(v, c) if isinstance(layer, Continuous) else None
+        back = layer.inverse(layer(v, c)[0] if path is None else path.end, c)[0]
     distance = float((back - v).flatten(1).norm(dim=1).max())
-    solver = layer.scoring if isinstance(layer, Continuous) else None
     steps = wanted = None
-    if isinstance(layer, Continuous) and isinstance(solver, Fixed):
-        steps = solver.steps
-        wanted = None if distance <= ROUND_TRIP else _enough_steps(layer, solver, v, c)
+    if isinstance(layer, Continuous) and isinstance(layer.scoring, Fixed):
+        steps = layer.scoring.steps
+        wanted = None if distance <= ROUND_TRIP else _enough_steps(layer, layer.scoring, v, c)
     return SolverCheck(
         change=float(change.mean()),
         error=float(change.std() / math.sqrt(max(len(change), 1))),
         largest=float(change.abs().max()) if len(change) else math.nan,
         round_trip=distance,
-        evaluations=evaluations,
+        evaluations=0 if path is None else path.evaluations,
         steps=steps,
         wanted=wanted,
     )
@@ -217,7 +217,7 @@ def step_errors(
     Raises:
         SpecError: there is no such layer.
     """
-    layer = _given(model, x, context, _continuous, rows)[0]
+    layer = _given(model, x, context, is_continuous, rows)[0]
     if not isinstance(layer, Continuous) or not isinstance(layer.scoring, Fixed):
         raise SpecError("expected a continuous layer with a fixed solver, got an adaptive one, which chooses its steps")
     scoring, found = layer.scoring, []
@@ -242,10 +242,6 @@ def _enough_steps(layer: Continuous, solver: Fixed, v: Tensor, context: Tensor |
         if float((there[0] - v).flatten(1).norm(dim=1).max()) <= ROUND_TRIP:
             return finer.steps
     return None
-
-
-def _continuous(layer: Transform) -> bool:
-    return isinstance(layer, Continuous)
 
 
 def _approximates(layer: Transform) -> bool:

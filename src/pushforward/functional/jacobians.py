@@ -65,7 +65,9 @@ class _Norms(torch.autograd.Function):
         ctx.save_for_backward(first, *tensors)
         weights, slopes = tensors[:layers], tensors[layers:]
         norms = [torch.empty_like(slopes[0]) for _ in weights]
-        room = _room(first, len(slopes[0]), 3 if layers > 1 else 2)
+        here, product, there = _room(first, len(slopes[0]), 3)
+        # Of products, one is looked at before the next is made, and Jacobians take turns.
+        room = [here, product, there, product] * (layers // 2 + 1)
         for piece in _pieces(first, slopes):
             walk = _walk(first, weights, [s[piece] for s in slopes], h, room)
             for norm, (_, product) in zip(norms, walk, strict=True):
@@ -129,15 +131,14 @@ def _fit(room: Tensor, like: Tensor) -> Tensor:
 def _walk(
     first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float, room: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """J_(i-1) and P_i of every layer, each (m, rows, d), a large product a layer; with room for three, all in the same room."""
+    """J_(i-1) and P_i of every layer, each (m, rows, d), a large product a layer, made in the places given for them in turn."""
     shape = (first.shape[0], slopes[0].shape[0], first.shape[1])
     size = shape[0] * shape[1] * shape[2]
     places = [place[:size].view(shape) for place in room]
     jacobian = torch.mul(slopes[0].T.unsqueeze(-1), first.unsqueeze(1), out=places[0])
     for i, weight in enumerate(weights):
-        product = places[2 * i + 1 if len(places) >= 2 * len(weights) else 1]
+        product = places[2 * i + 1]
         torch.mm(weight, jacobian.flatten(1), out=product.flatten(1))
         yield jacobian, product
         if i + 1 < len(weights):
-            following = places[2 * i + 2 if len(places) >= 2 * len(weights) else 2 - 2 * (i % 2)]
-            jacobian = torch.addcmul(jacobian, slopes[i + 1].T.unsqueeze(-1), product, value=h, out=following)
+            jacobian = torch.addcmul(jacobian, slopes[i + 1].T.unsqueeze(-1), product, value=h, out=places[2 * i + 2])

@@ -122,10 +122,6 @@ class Solver(abc.ABC):
         """
 
     @abc.abstractmethod
-    def times(self, factor: int) -> Solver:
-        """The same with that many times the steps, about."""
-
-    @abc.abstractmethod
     def finer(self) -> Solver:
         """A solver whose error is about that of rounding, with direct gradients."""
 
@@ -275,10 +271,6 @@ class Adaptive(Solver):
     def finer(self) -> Adaptive:
         """Tolerances of 1e-10."""
         return Adaptive(1e-10, 1e-10, self.method)
-
-    def times(self, factor: int) -> Adaptive:
-        """The same with tolerances so much smaller that steps of fifth order are that much shorter."""
-        return dataclasses.replace(self, rtol=self.rtol / factor**5, atol=self.atol / factor**5)
 
     def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
         """By torchdiffeq's `odeint`.

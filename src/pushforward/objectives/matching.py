@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..core import Distribution, Transform
+from ..core import Distribution
 from ..errors import SpecError
-from ..transforms import Continuous
+from ..transforms.continuous import is_continuous
 from .transport import assignment, entropic_pairs
 
 
@@ -122,10 +122,6 @@ class SchroedingerBridge(Bridge):
         return torch.lerp(x, z, t) + width * noise, (1 - 2 * t) / (2 * width) * noise + z - x
 
 
-def _continuous(layer: Transform) -> bool:
-    return isinstance(layer, Continuous)
-
-
 class FlowMatching(nn.Module):
     """Loss = E_t |v(t, y_t) - u_t|^2 / 2 of a model's continuous layer, minus the log-likelihood of all in front of it.
 
@@ -149,7 +145,7 @@ class FlowMatching(nn.Module):
             SpecError: the model has no continuous layer.
         """
         events, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)
-        logp, given = self.model._log_prob_until(_continuous, events, context)
+        logp, given = self.model._log_prob_until(is_continuous, events, context)
         if given is None:
             raise SpecError(
                 f"expected a model with a continuous layer to match, got a {type(self.model).__name__} without"

@@ -378,6 +378,7 @@ class Trainer:
         )
 
     def _unsolved(self, error: SolverError) -> str:
+        """Bring the weights home after a step that a solver could not take; why, as a clause."""
         self.consistent = False
         self._bring_home(tensors(self.weights.whole))
         return f"in epoch {self.position.epoch}, after {self.position.step} steps: {error}"

@@ -20,6 +20,7 @@ from ..core import Exactness, Real, Space, Transform, context_space
 from ..errors import SolverError, SpecError
 from ..functional.derived import eager
 from ..functional.ode import Fixed, Solver, State
+from ..functional.probes import signs
 from ..networks.velocity import Velocity
 
 Trace = Literal["exact", "estimated", "training"]
@@ -104,8 +105,9 @@ class Continuous(Transform):
         """The same velocity with the exact trace and a finer solver."""
         if not self.own:
             return None
-        twin = Continuous(self.velocity, self.x_space, solver=self.scoring.finer(), duration=self.duration)
-        twin.context, twin.log_factor = self.context, self.log_factor
+        solver, context = self.scoring.finer(), self.context or 0
+        twin = Continuous(self.velocity, self.x_space, solver=solver, duration=self.duration, context=context)
+        twin.log_factor = self.log_factor
         return twin
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -204,7 +206,12 @@ class Continuous(Transform):
         shape = (self.probes, *v.shape)
         if self.noise == "gaussian":
             return torch.randn(shape, dtype=v.dtype, device=v.device)
-        return torch.randint(0, 2, shape, device=v.device).to(v.dtype).mul_(2).sub_(1)
+        return signs(shape, v)
+
+
+def is_continuous(layer: Transform) -> bool:
+    """Whether a layer is a `Continuous` one."""
+    return isinstance(layer, Continuous)
 
 
 def _require_finite(end: Tensor) -> None:

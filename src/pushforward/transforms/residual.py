@@ -29,6 +29,7 @@ from ..core import Exactness, Real, Space, Transform, context_space
 from ..errors import InversionError, SpecError
 from ..functional.derived import eager, ordinary, second_gradient
 from ..functional.fixed_point import contracted
+from ..functional.probes import signs
 from ..networks.lipschitz import Contraction, Linear
 
 LogDet = Literal["exact", "series", "roulette"]
@@ -98,11 +99,14 @@ class Residual(Transform):
         """The same contraction with the whole Jacobian."""
         if self.logdet == "exact":
             return None
-        twin = Residual(
-            self.net, self.x_space, lipschitz=self.lipschitz, tolerance=self.tolerance, iterations=self.iterations
+        return Residual(
+            self.net,
+            self.x_space,
+            lipschitz=self.lipschitz,
+            tolerance=self.tolerance,
+            iterations=self.iterations,
+            context=self.context or 0,
         )
-        twin.context = self.context
-        return twin
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """X + g(x, c), log det(I + J)."""
@@ -181,7 +185,7 @@ class Residual(Transform):
             return torch.linalg.slogdet(self._jacobian(x, push))[1]
         first = self.terms if self.training else self.scoring_terms
         weights = self._weights(first, x)
-        v = torch.randint(0, 2, x.shape, device=x.device).to(x.dtype).mul_(2).sub_(1)
+        v = signs(x.shape, x)
         if not (torch.is_grad_enabled() and self.economical and eager(x)):
             return _series(v, push, weights)
         with torch.no_grad():
