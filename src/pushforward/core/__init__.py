@@ -6,7 +6,7 @@ log p(x) = log p(z) + sum of the layers' contributions
 from .base import CodeSource, Distribution, Given, Node, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise
 from .exactness import Exactness
-from .space import Box, Categories, Integers, OneHot, Real, Space, context_space
+from .space import Box, Categories, Integers, OneHot, Real, Simplex, Space, context_space
 from .spec import Spec, build, spec_from_dict
 from .symbols import Symbols
 from .twins import exactly
@@ -26,6 +26,7 @@ __all__ = [
     "Node",
     "OneHot",
     "Real",
+    "Simplex",
     "Space",
     "Spec",
     "Symbols",

@@ -285,6 +285,58 @@ class OneHot(Space):
         return torch.nn.functional.one_hot(labels, self.shape[1]).to(dtype)
 
 
+@dataclass(frozen=True)
+class Simplex(Space):
+    """Shares: vectors of numbers >= 0 along the last dimension that add up to one.
+
+    Densities are those of all entries but the last one with respect to Lebesgue measure, as for Dirichlet distributions;
+    the frame fits that, and is not orthonormal.
+
+    Args:
+        shape: of one event, (..., K) with K at least 2.
+
+    Raises:
+        SpecError: fewer than two shares.
+    """
+
+    def __post_init__(self) -> None:
+        """Refuse a simplex of one point."""
+        super().__post_init__()
+        if not self.shape or self.shape[-1] < 2:
+            raise SpecError(f"expected a shape that ends in at least 2 shares, got {self.shape}")
+
+    @property
+    def dim(self) -> int:
+        """One less than `size` for each vector."""
+        return self.size - math.prod(self.shape[:-1])
+
+    @property
+    def bounded(self) -> bool:
+        """True."""
+        return True
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Rows of shares >= 0 whose sums are one to rounding."""
+        return _rows(x >= 0) & _rows((x.sum(-1) - 1).abs() < 8 * self.shape[-1] * torch.finfo(x.dtype).eps)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Negative shares set to zero, and all divided by their sum; the row itself where that lies inside."""
+        positive = x.clamp_min(0) + torch.finfo(x.dtype).tiny
+        inside = self.contains(x).reshape(-1, *[1] * len(self.shape))
+        return torch.where(inside, x, positive / positive.sum(-1, keepdim=True))
+
+    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Uniform points."""
+        y = -torch.rand(n, *self.shape, dtype=torch.float64).clamp_min(1e-12).log()
+        return (y / y.sum(-1, keepdim=True)).to(dtype)
+
+    def frame(self, x: Tensor) -> Tensor:
+        """For each entry but the last of its vector, that entry up and the last one down."""
+        vectors, k = math.prod(self.shape[:-1]), self.shape[-1]
+        one = torch.cat([torch.eye(k - 1, dtype=x.dtype), -torch.ones(1, k - 1, dtype=x.dtype)])
+        return torch.block_diag(*[one] * vectors).to(x.device).expand(x.shape[0], -1, -1)
+
+
 def context_space(context: int | Space) -> Space | None:
     """The space of a layer's context, from its length or given as it is; None for length 0."""
     if isinstance(context, Space):

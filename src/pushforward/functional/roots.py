@@ -47,3 +47,34 @@ def newton_bisect(
                 break
             x = moved
         return x
+
+
+def tanh_root(slope: Tensor, value: Tensor) -> Tensor:
+    """The s with s + m tanh(s) = c: ten steps of Newton's method, which cannot miss from where they start.
+
+    For c >= 0 the left side is concave in s > 0 when m > 0, and convex when m < 0. In the first case the start lies below
+    the root; in the second it is the root of the cubic (1 + m) s - m s^3 / 3 = c, or, far out, a point above.
+
+    Args:
+        slope: m > -1, (...).
+        value: c, of the same shape.
+
+    Returns:
+        s, to rounding, with gradients of first and second order.
+    """
+    with torch.no_grad():
+        c, tiny = value.abs(), torch.finfo(value.dtype).tiny
+        a, k = 1 + slope, (-slope / 3).clamp_min(tiny**0.25)
+        ratio = (a / (3 * k)).sqrt()
+        cubic = 2 * ratio * torch.sinh(torch.asinh(c / (2 * k * ratio**3)) / 3)
+        convex = torch.where(cubic < 1, cubic, c - slope)
+        s = torch.where(slope < 0, convex, torch.maximum(c - slope, c / a)) * value.sign()
+        for _ in range(10):
+            s = _newton(s, slope, value)
+    # Recorded, a step at the root has the derivative of the root; two have its second one as well.
+    return _newton(_newton(s, slope, value), slope, value)
+
+
+def _newton(s: Tensor, m: Tensor, c: Tensor) -> Tensor:
+    t = torch.tanh(s)
+    return s - (s + m * t - c) / (1 + m - m * t.square())

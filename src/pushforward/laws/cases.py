@@ -23,6 +23,7 @@ from ..core import (
     Node,
     OneHot,
     Real,
+    Simplex,
     Spec,
     Transform,
 )
@@ -127,6 +128,14 @@ class Field(Velocity):
         return torch.tanh(self.mix(x) + t)
 
 
+class Wells(nn.Module):
+    """The log-density of two wells along the first coordinate, less its constant."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) -> (B,)."""
+        return 1.5 * torch.logaddexp(x[:, 0], -x[:, 0]) - x.square().sum(1) / 2
+
+
 class Triangular(nn.Module):
     """A conditioner that is autoregressive without being a MADE: parameters linear in tanh of the inputs before."""
 
@@ -211,7 +220,25 @@ def layer_cases() -> list[Case]:
         velocity = VelocityMLP(2, hidden=(8,), context=context, layer=layer)  # type: ignore[arg-type]
         return t.Continuous(velocity, r2, context=context, **options)  # type: ignore[arg-type]
 
+    def walk(*layers: Transform) -> Flow:
+        return Flow(Chain(*layers), d.Normal(r2))
+
+    def annealed() -> Flow:
+        start, gaps = d.Normal(r2)._log_prob, t.Schedule(2)
+        rungs = [t.Annealed(start, Wells(), t.Temperature(gaps, i)) for i in (1, 0)]
+        return walk(*(t.hamiltonian(rung, r2, step=0.5) for rung in rungs))
+
+    def underdamped() -> Flow:
+        normal, both = d.Normal(r2), Real((4,))
+        moves = [t.Leapfrog(Wells(), r2, steps=2, step=0.4), t.Tempering(r2, 0.8), t.Refresh(r2)]
+        return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
+
     makers: dict[str, Callable[[], Node]] = {
+        "leapfrog": lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2),
+        "tempering": lambda: t.Tempering(r2, 0.7),
+        "annealed-langevin": annealed,
+        "underdamped": underdamped,
+        "metropolis": lambda: walk(t.Metropolis(Wells(), r2, steps=2, step=0.4)),
         "additive": lambda: autoregressive(t.Additive()),
         "affine": lambda: t.Elementwise(t.Affine(), r2),
         "gated-affine": lambda: t.Elementwise(t.GatedAffine(), r2),
@@ -253,6 +280,14 @@ def layer_cases() -> list[Case]:
             scoring_terms=1,
             economical=False,
         ),
+        "planar": lambda: t.Planar(r3),
+        "planar-context": lambda: t.Planar(r2, context=2, hidden=(6,)),
+        "cholesky": lambda: t.Cholesky(r3, context=2),
+        "radial": lambda: t.Radial(r3),
+        "radial-context": lambda: t.Radial(r2, context=2),
+        "sylvester": lambda: t.Sylvester(Real((4,)), width=2),
+        "sylvester-householder": lambda: t.Sylvester(r2, directions="householder", reflections=2, context=2),
+        "sylvester-triangular": lambda: t.Sylvester(r3, directions="triangular", flip=True),
         "permutation": lambda: t.Permutation(r3, (2, 0, 1)),
         "diagonal": lambda: t.Diagonal(r2),
         "lu": lambda: t.LU(r3),
@@ -287,6 +322,9 @@ def layer_cases() -> list[Case]:
         "centre": lambda: t.Centre(Box((2,), -1.0, 3.0)),
         "logit-above": lambda: t.Logit(Box((2,), 1.0, float("inf"))),
         "logit-below": lambda: t.Logit(Box((2,), float("-inf"), 1.0)),
+        "log": lambda: t.Log(Box((2,), 1.0, float("inf"))),
+        "log-below": lambda: t.Log(Box((2,), float("-inf"), 1.0)),
+        "log-ratio": lambda: t.LogRatio(Simplex((2, 3))),
         "reshape": lambda: t.Reshape(Real((2, 3)), (6,)),
         "inverse": lambda: Inverse(t.Elementwise(t.Affine(), r2)),
         "rounded-shift": integer_flow,
@@ -326,6 +364,7 @@ def layer_cases() -> list[Case]:
     constant |= {"standardise-measured", "reshape", "inverse", "affine", "gated-affine", "uniform", "centre"}
     constant |= {"linear", "linear-channels", "lu-rotation", "orthogonal-channels", "haar", "squeeze", "checkerboard"}
     constant |= {"modular-coupling", "modular-autoregressive", "modular-tables"}
+    constant |= {"leapfrog", "tempering", "cholesky"}
     constant |= {"tokens", "sigmoidal", "sigmoidal-jet", "batch-norm-channels"}
     calls = {"residual-through-all-terms": 1500}
     return [Case(name, make, constant=name in constant, calls=calls.get(name, 100)) for name, make in makers.items()]

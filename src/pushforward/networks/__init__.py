@@ -6,7 +6,7 @@ from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .made import MADE
-from .mlp import MLP, Constant, activation
+from .mlp import MLP, Constant, Parameters, activation, head
 from .potential import Potential
 from .precision import Network, lower_precision
 from .recurrent import BidirectionalLSTM, CausalLSTM
@@ -34,11 +34,13 @@ __all__ = [
     "LabelTable",
     "LabelTransformer",
     "Network",
+    "Parameters",
     "Potential",
     "ResNet",
     "Velocity",
     "VelocityMLP",
     "ViT",
     "activation",
+    "head",
     "lower_precision",
 ]

@@ -102,6 +102,36 @@ class MLP(Network):
         return self.out(through(self.hidden, h, ACTIVATIONS[self.activation], self.dropout, residual=self.residual))
 
 
+def head(inputs: int, outputs: int, hidden: Sequence[int]) -> nn.Module:
+    """A network whose result starts at zero: an `MLP`, or without hidden layers a matrix."""
+    if hidden:
+        return MLP(inputs, outputs, hidden=hidden)
+    linear = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(linear.weight)
+    return linear
+
+
+class Parameters(nn.Module):
+    """Numbers that are learned, or made from a context: the same start, plus what a network makes of the context.
+
+    Args:
+        start: where they start, (*shape).
+        context: length of the context, 0 for none.
+        hidden: widths of the network's hidden layers; none for a matrix.
+    """
+
+    def __init__(self, start: Tensor, context: int = 0, hidden: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.free = nn.Parameter(start)
+        self.net = head(context, start.numel(), hidden) if context else None
+
+    def forward(self, context: Tensor | None = None) -> Tensor:
+        """(B, context) -> (B, *shape); (1, *shape) without a context."""
+        if self.net is None:
+            return self.free.unsqueeze(0)
+        return self.free + self.net(context).unflatten(-1, self.free.shape)
+
+
 def through(
     layers: Iterable[nn.Module],
     h: Tensor,

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..core import Chain, Flow, Inverse, Real, Spec
-from ..distributions import Normal
+from ..core import Real
 from ..networks import MADE
-from ..transforms import Affine, Autoregressive, Elementwise, GatedAffine
+from ..transforms import Autoregressive, GatedAffine
+from .posterior import Posterior
 
 
 @dataclass(frozen=True, kw_only=True)
-class IAF(Spec):
+class IAF(Posterior):
     """Inverse autoregressive flow: z_0 = m_0 + s_0 e, then z_t = g z + (1 - g) m, gate and mean made from z_<i and context.
 
-    The order is reversed each step, and x is the last z. Gates only shrink; the first, diagonal step sets the scale.
+    The order is reversed each step, and x is the last z. Gates only shrink; the first, diagonal step sets the scale. They
+    start at 0.88.
 
     Drawing with density is one pass, as a variational posterior needs; the density of given data unrolls each network,
     at about the same cost, so that the flow can be trained on data too.
@@ -32,33 +33,22 @@ class IAF(Spec):
     family = "autoregressive"
     paper = "Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling 2016, arXiv:1606.04934"
 
-    features: int
-    context: int = 0
     layers: int = 4
     hidden: tuple[int, ...] = (128, 128)
     activation: str = "elu"
 
-    def build(self) -> Flow:
-        """The flow, starting with every gate at 0.88."""
-        space, scalar = Real((self.features,)), GatedAffine()
-        steps = [
-            Autoregressive(
-                scalar,
-                space,
-                MADE(
-                    self.features,
-                    scalar.n,
-                    hidden=self.hidden,
-                    context=self.context,
-                    order=range(self.features)[:: -1 if i % 2 else 1],
-                    activation=self.activation,
-                ),
-                context=self.context,
-            )
-            for i in range(self.layers)
-        ]
-        first = Elementwise(Affine(), space, context=self.context, hidden=self.hidden)
-        return Flow(Chain(*(Inverse(step) for step in [*reversed(steps), first])), Normal(space))
+    def step(self, index: int, space: Real) -> Autoregressive:
+        """One MADE, in the order opposite to the one before."""
+        scalar = GatedAffine()
+        network = MADE(
+            self.features,
+            scalar.n,
+            hidden=self.hidden,
+            context=self.context,
+            order=range(self.features)[:: -1 if index % 2 else 1],
+            activation=self.activation,
+        )
+        return Autoregressive(scalar, space, network, context=self.context)
 
     @classmethod
     def cases(cls) -> Iterator[IAF]:

@@ -1,15 +1,18 @@
 """Layers. `scalar` holds the scalar maps; `elementwise`, `coupling` and `autoregressive` give them their parameters."""
 
 from .autoregressive import Autoregressive
-from .bounded import Centre, Logit
+from .bounded import Centre, Log, Logit, LogRatio
+from .cholesky import Cholesky
 from .continuous import Continuous
 from .coupling import Coupling
 from .elementwise import Elementwise
+from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
+from .planar import Planar, Radial
 from .residual import Residual
 from .scalar import (
     Additive,
@@ -23,18 +26,22 @@ from .scalar import (
     Sigmoidal,
 )
 from .shape import Checkerboard, Reshape, Squeeze, Tokens
-from .stochastic import Dequantise, Stochastic
+from .stochastic import Augment, Dequantise, Stochastic
 from .surjective import Slice
+from .sylvester import Sylvester
 
 __all__ = [
     "LU",
     "ActNorm",
     "Additive",
     "Affine",
+    "Annealed",
+    "Augment",
     "Autoregressive",
     "BatchNorm",
     "Centre",
     "Checkerboard",
+    "Cholesky",
     "Composed",
     "Continuous",
     "Coupling",
@@ -43,27 +50,39 @@ __all__ = [
     "Elementwise",
     "GatedAffine",
     "Haar",
+    "Leapfrog",
     "Linear",
+    "Log",
+    "LogRatio",
     "LogisticMixture",
     "Logit",
+    "Metropolis",
     "Modular",
     "Orthogonal",
     "Permutation",
+    "Planar",
+    "Radial",
     "RationalQuadratic",
+    "Refresh",
     "Reshape",
     "Residual",
     "RoundedShift",
     "Scalar",
+    "Schedule",
     "Sigmoidal",
     "Slice",
     "Squeeze",
     "Standardise",
     "Stochastic",
+    "Sylvester",
+    "Temperature",
+    "Tempering",
     "ToOneHot",
     "Tokens",
     "alternating_mask",
     "checkerboard_mask",
     "half_mask",
+    "hamiltonian",
     "random_mask",
     "random_order",
 ]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Box, Real, Transform, Undo
+from ..core import Box, Real, Simplex, Transform, Undo
 from ..errors import SpecError
 from ..functional.bounds import sum_events
 
@@ -63,6 +63,55 @@ class Logit(Transform):
         if math.isfinite(low):
             return low + F.softplus(z), sum_events(F.logsigmoid(z))
         return high - F.softplus(-z), sum_events(F.logsigmoid(-z))
+
+
+class Log(Transform):
+    """A half-line onto the line: z = log(x - low), or -log(high - x). Values on the boundary are moved inside.
+
+    Args:
+        space: a box with one finite bound.
+
+    Raises:
+        SpecError: not one bound is finite, or both are.
+    """
+
+    def __init__(self, space: Box) -> None:
+        super().__init__()
+        if math.isfinite(space.low) == math.isfinite(space.high):
+            raise SpecError(f"expected a box with one finite bound, got {space}")
+        self.x_space, self.z_space = space, Real(space.shape)
+        self.end, self.side = (space.low, 1.0) if math.isfinite(space.low) else (space.high, -1.0)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Log of the distance to the end, -sum of it."""
+        log_y = (self.side * (x - self.end)).clamp_min(torch.finfo(x.dtype).tiny).log()
+        return self.side * log_y, -sum_events(log_y)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The end and an exponential, sum of its logs."""
+        return self.end + self.side * (self.side * z).exp(), sum_events(self.side * z)
+
+
+class LogRatio(Transform):
+    """Shares onto the line, by their ratios to the last one: z_i = log(x_i / x_K), dlogp = -sum_i log x_i (Aitchison 1982).
+
+    Args:
+        space: of x, of shape (..., K); z has K - 1 numbers for each vector of shares.
+    """
+
+    def __init__(self, space: Simplex) -> None:
+        super().__init__()
+        self.x_space, self.z_space = space, Real((*space.shape[:-1], space.shape[-1] - 1))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, ..., K) -> (B, ..., K - 1), (B,)."""
+        logs = x.clamp_min(torch.finfo(x.dtype).tiny).log()
+        return logs[..., :-1] - logs[..., -1:], -sum_events(logs)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Softmax of z and 0, sum of its logs."""
+        logs = F.pad(z, (0, 1)).log_softmax(-1)
+        return logs.exp(), sum_events(logs)
 
 
 class Centre(Transform):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..core import Space, Transform, Undo, context_space
 from ..functional.bounds import sum_events
-from ..networks import MLP
+from ..networks import head
 from .scalar import Scalar
 
 
@@ -23,7 +23,7 @@ class Elementwise(Transform):
         scalar: the map.
         space: of x and z.
         context: length of the context, 0 for none, or its space; with one, a network makes the parameters.
-        hidden: widths of that network.
+        hidden: widths of that network; none for a matrix.
         network: makes it, for pictures as context: from (inputs, outputs) channels; the context has the height and width
             of the space then.
 
@@ -53,14 +53,14 @@ class Elementwise(Transform):
             if network is not None:
                 self.net = network(length, outputs)
             else:
-                self.net = MLP(0, space.size * scalar.n, hidden=hidden, context=length)
+                self.net = head(length, space.size * scalar.n, hidden)
 
     def _parameters_of(self, v: Tensor, context: Tensor | None) -> Tensor:
         if self.net is None:
             return self.free.expand(v.shape[0], *self.free.shape)
         if self.from_picture:
             return self.free + self.net(context).unflatten(1, (self.scalar.n, -1)).movedim(1, -1)
-        return self.free + self.net(v.new_empty(v.shape[0], 0), context).reshape(v.shape[0], *self.free.shape)
+        return self.free + self.net(context).reshape(v.shape[0], *self.free.shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) -> (B, *shape), (B,)."""

@@ -9,8 +9,10 @@ Ho et al. 2019, arXiv:1902.00275, eq. 11).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import torch
 from torch import Tensor
 
 from ..core import Box, Categories, Distribution, Exactness, Integers, Space, Transform
@@ -47,6 +49,47 @@ class Stochastic(Transform):
         """x drawn from the decoder, log q(z|x) - log p(x|z)."""
         x, log_p = self.decoder._sample(z.shape[0], z.flatten(1).to(self.dtype))
         return x, self.encoder._log_prob(z, x.flatten(1).to(self.dtype)) - log_p
+
+
+class Augment(Transform):
+    """Further coordinates, drawn given x or not, follow those of x in the first dimension; on the way back they are dropped.
+
+        forward:  dlogp = -log q(u|x)
+
+    (Huang, Dinh, Courville 2020, arXiv:2002.07101, eq. 3). `Slice` is its mirror image: it draws on the way to x.
+
+    Args:
+        space: of x, of shape (D, ...).
+        noise: of u, on a space that differs from it in the first dimension only; its context is x, flattened, or none.
+
+    Raises:
+        ShapeError: the noise lives elsewhere, or wants another context.
+    """
+
+    own = Exactness.NOISY | Exactness.LOWER
+
+    def __init__(self, space: Space, noise: Distribution) -> None:
+        super().__init__()
+        extra = noise.space.shape
+        if not space.shape or noise.space != dataclasses.replace(space, shape=(*extra[:1], *space.shape[1:])):
+            raise ShapeError(f"expected the noise to live in a space like {space}, got {noise.space}")
+        if noise.context is not None and noise.context.shape != (space.size,):
+            raise ShapeError(f"expected the noise to take a context of length {space.size}, got {noise.context}")
+        self.x_space, self.noise = space, noise
+        self.z_space = dataclasses.replace(space, shape=(space.shape[0] + extra[0], *space.shape[1:]))
+
+    def _given(self, x: Tensor) -> Tensor | None:
+        return None if self.noise.context is None else x.flatten(1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x, u), -log q(u|x)."""
+        u, log_q = self.noise._sample(x.shape[0], self._given(x))
+        return torch.cat([x, u], 1), -log_q
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """X, log q(u|x)."""
+        x, u = z[:, : self.x_space.shape[0]], z[:, self.x_space.shape[0] :]
+        return x, self.noise._log_prob(u, self._given(x))
 
 
 class Dequantise(Transform):

@@ -1,0 +1,36 @@
+"""Planar flow: a Gaussian bent along one direction after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..core import Real
+from ..transforms import Planar
+from .posterior import Posterior
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanarFlow(Posterior):
+    """x = z + u tanh(w.z + b), K times: each step expands or contracts space across a plane.
+
+    Args:
+        features: D.
+        context: length of the context, 0 for none.
+        layers: K.
+        hidden: widths of the networks that make the parameters from the context; none for matrices.
+    """
+
+    name = "planar"
+    family = "variational"
+    paper = "Rezende, Mohamed 2015, arXiv:1505.05770"
+
+    def step(self, index: int, space: Real) -> Planar:
+        """One plane."""
+        return Planar(space, context=self.context, hidden=self.hidden)
+
+    @classmethod
+    def cases(cls) -> Iterator[PlanarFlow]:
+        """Two features; with context."""
+        yield cls(features=2, layers=2)
+        yield cls(features=2, layers=1, context=2, hidden=(6,))

@@ -1,0 +1,54 @@
+"""Sylvester flow: planar steps along several orthogonal directions at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..core import Real
+from ..transforms import Sylvester
+from ..transforms.sylvester import Directions
+from .posterior import Posterior
+
+
+@dataclass(frozen=True, kw_only=True)
+class SylvesterFlow(Posterior):
+    """x = z + Q R tanh(S Q^T z + b), K times.
+
+    Args:
+        features: D.
+        context: length of the context, 0 for none.
+        layers: K.
+        hidden: widths of the networks that make the parameters from the context; none for matrices.
+        width: number of directions of a step; 0 for D.
+        directions: how Q is made: "orthogonal", "householder" or "triangular" (see `transforms.Sylvester`).
+        reflections: of "householder".
+    """
+
+    name = "sylvester"
+    family = "variational"
+    paper = "van den Berg, Hasenclever, Tomczak, Welling 2018, arXiv:1803.05649"
+
+    layers: int = 4
+    width: int = 0
+    directions: Directions = "orthogonal"
+    reflections: int = 8
+
+    def step(self, index: int, space: Real) -> Sylvester:
+        """One set of directions; every other "triangular" one runs from the last coordinate to the first."""
+        return Sylvester(
+            space,
+            width=self.width or None,
+            directions=self.directions,
+            reflections=self.reflections,
+            flip=index % 2 == 1,
+            context=self.context,
+            hidden=self.hidden,
+        )
+
+    @classmethod
+    def cases(cls) -> Iterator[SylvesterFlow]:
+        """Each kind of direction."""
+        yield cls(features=2, layers=1)
+        yield cls(features=2, layers=1, directions="householder", reflections=2, context=2)
+        yield cls(features=2, layers=2, directions="triangular")

@@ -1,0 +1,53 @@
+"""A triangular matrix that may depend on the context: with a normal base, every Gaussian of any covariance.
+
+z = m + L x,    dlogp = sum_i log L_ii,    L lower triangular with a positive diagonal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..core import Real, Transform, context_space
+from ..networks import Parameters
+from .planar import vectors
+
+
+class Cholesky(Transform):
+    """z = m + L x; the identity at first.
+
+    Args:
+        space: of x and z, of shape (D,).
+        context: length of a context that m and L are made from; 0 for none.
+        hidden: widths of the network that makes them; none for a matrix.
+
+    Raises:
+        SpecError: events are no vectors.
+    """
+
+    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = ()) -> None:
+        super().__init__()
+        size = vectors(space)
+        self.x_space = self.z_space = space
+        self.context = context_space(context)
+        self.parameters_of = Parameters(torch.zeros(size, size + 1), context, hidden)
+
+    def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """M (B, D), L (B, D, D) and the logs of its diagonal (B, D)."""
+        made = self.parameters_of(context)
+        m, free = made[..., 0], made[..., 1:]
+        logs = free.diagonal(dim1=-2, dim2=-1)
+        return m, free.tril(-1) + torch.diag_embed(logs.exp()), logs
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,)."""
+        m, factor, logs = self._made(context)
+        return m + torch.matmul(factor, x.unsqueeze(-1)).squeeze(-1), logs.sum(-1).expand(x.shape[0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,): a triangular system."""
+        m, factor, logs = self._made(context)
+        x = torch.linalg.solve_triangular(factor.expand(z.shape[0], -1, -1), (z - m).unsqueeze(-1), upper=False)
+        return x.squeeze(-1), -logs.sum(-1).expand(z.shape[0])

@@ -1,0 +1,131 @@
+"""Planar and radial layers: the line of a direction is bent, or the space around a centre stretched.
+
+    planar:  z = x + u tanh(w.x + b)             dlogp = log(1 + (w.u) tanh'(w.x + b))
+    radial:  z = x + beta h (x - x_0)            dlogp = (D - 1) log(1 + beta h) + log(1 + alpha beta h^2)
+
+with h = 1 / (alpha + |x - x_0|) (Rezende, Mohamed 2015, arXiv:1505.05770, eq. 10 to 14). Both are undone along one number:
+the planar layer along s = w.x + b, where s + (w.u) tanh s = w.z + b increases with s as w.u > -1; the radial one along the
+distance r to the centre, the positive root of r^2 + (alpha + beta - rho) r - alpha rho = 0 with rho = |z - x_0|.
+
+A posterior is drawn through the layers' closed form when they are turned round, with `Inverse`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..core import Real, Transform, context_space
+from ..errors import SpecError
+from ..functional.bounds import positive
+from ..functional.roots import tanh_root
+from ..networks import Parameters
+
+FLOOR = 1e-3
+"""The least slope that a layer has in any direction."""
+
+
+def vectors(space: Real) -> int:
+    """The length of a space's vectors.
+
+    Raises:
+        SpecError: its events are no vectors.
+    """
+    if len(space.shape) != 1 or not space.size:
+        raise SpecError(f"expected a space of vectors, got {space}")
+    return space.size
+
+
+class Planar(Transform):
+    """z = x + u tanh(w.x + b), with u moved along w until w.u > -1.
+
+    Args:
+        space: of x and z, of shape (D,).
+        context: length of a context that u, w and b are made from; 0 for none.
+        hidden: widths of the network that makes them; none for a matrix.
+
+    Raises:
+        SpecError: events are no vectors.
+    """
+
+    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = ()) -> None:
+        super().__init__()
+        size = vectors(space)
+        self.x_space = self.z_space = space
+        self.context = context_space(context)
+        start = torch.cat([torch.zeros(size), torch.randn(size) / math.sqrt(size), torch.zeros(1)])
+        self.parameters_of = Parameters(start, context, hidden)
+
+    def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """U, w (B, D), b and m = w.u (B,)."""
+        size = self.x_space.size
+        u, w, b = self.parameters_of(context).split((size, size, 1), -1)
+        product = torch.linalg.vecdot(u, w).unsqueeze(-1)
+        slope = positive(product, FLOOR) - 1
+        square = torch.linalg.vecdot(w, w).unsqueeze(-1).clamp_min(torch.finfo(w.dtype).tiny)
+        return u + (slope - product) / square * w, w, b.squeeze(-1), slope.squeeze(-1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,)."""
+        u, w, b, slope = self._made(context)
+        t = torch.tanh(torch.linalg.vecdot(w, x) + b)
+        return x + u * t.unsqueeze(-1), torch.log1p(slope * (1 - t.square()))
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,): a root of one number for each row."""
+        u, w, b, slope = self._made(context)
+        right = torch.linalg.vecdot(w, z) + b
+        t = torch.tanh(tanh_root(slope.expand_as(right), right))
+        return z - u * t.unsqueeze(-1), -torch.log1p(slope * (1 - t.square()))
+
+
+class Radial(Transform):
+    """z = x + beta (x - x_0) / (alpha + |x - x_0|) with alpha > 0 and beta > -alpha.
+
+    Args:
+        space: of x and z, of shape (D,).
+        context: length of a context that x_0, alpha and beta are made from; 0 for none.
+        hidden: widths of the network that makes them; none for a matrix.
+
+    Raises:
+        SpecError: events are no vectors.
+    """
+
+    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = ()) -> None:
+        super().__init__()
+        size = vectors(space)
+        self.x_space = self.z_space = space
+        self.context = context_space(context)
+        self.parameters_of = Parameters(torch.cat([torch.randn(size), torch.zeros(2)]), context, hidden)
+
+    def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """x_0 (B, D), alpha and beta (B,)."""
+        centre, width, strength = self.parameters_of(context).split((self.x_space.size, 1, 1), -1)
+        alpha = positive(width.squeeze(-1), FLOOR)
+        return centre, alpha, alpha * (positive(strength.squeeze(-1), FLOOR) - 1)
+
+    def _log_slopes(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        h = 1 / (alpha + r)
+        return (self.x_space.size - 1) * torch.log1p(beta * h) + torch.log1p(alpha * beta * h.square())
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,)."""
+        centre, alpha, beta = self._made(context)
+        away = x - centre
+        r = torch.linalg.vector_norm(away, dim=-1)
+        return x + (beta / (alpha + r)).unsqueeze(-1) * away, self._log_slopes(r, alpha, beta)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, D) -> (B, D), (B,)."""
+        centre, alpha, beta = self._made(context)
+        away = z - centre
+        rho = torch.linalg.vector_norm(away, dim=-1)
+        half = (rho - alpha - beta) / 2
+        root = torch.hypot(half, (alpha * rho).clamp_min(torch.finfo(z.dtype).tiny).sqrt())
+        # Of the two forms of the positive root, the one that subtracts nothing.
+        r = torch.where(half > 0, half + root, alpha * rho / (root + half.abs()))
+        shrink = (alpha + r) / (alpha + r + beta)
+        return centre + shrink.unsqueeze(-1) * away, -self._log_slopes(r, alpha, beta)
