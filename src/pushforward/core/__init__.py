@@ -4,7 +4,7 @@ log p(x) = log p(z) + sum of the layers' contributions
 """
 
 from .base import CodeSource, Distribution, Given, Node, Transform, Undo
-from .compose import Chain, Flow, Identity, Inverse, initialise
+from .compose import Chain, Flow, Identity, Inverse, initialise, layers_of
 from .exactness import Exactness
 from .space import Box, Categories, Integers, OneHot, Real, Simplex, Space, context_space
 from .spec import Spec, build, spec_from_dict
@@ -36,5 +36,6 @@ __all__ = [
     "context_space",
     "exactly",
     "initialise",
+    "layers_of",
     "spec_from_dict",
 ]

@@ -214,7 +214,7 @@ class Flow(Distribution):
     ) -> tuple[Tensor, Given | None]:
         context = self._embedded(context)
         total: Tensor | float = 0.0
-        for layer in _flat(self.chain):
+        for layer in layers_of(self.chain):
             if wanted(layer):
                 return total + x.new_zeros(x.shape[0]), (layer, x, context)
             x, dlogp = layer(x, context)
@@ -293,11 +293,11 @@ def initialise(distribution: Distribution, x: Tensor, context: Tensor | None = N
     distribution.train(was_training)
 
 
-def _flat(layer: Transform) -> Iterator[Transform]:
+def layers_of(layer: Transform) -> Iterator[Transform]:
     """The layers of a chain and of the chains in it, first to last."""
     if isinstance(layer, Chain):
         for part in layer.layers:
-            yield from _flat(part)
+            yield from layers_of(part)
     else:
         yield layer
 

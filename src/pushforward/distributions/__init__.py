@@ -3,7 +3,7 @@
 from . import pushforward
 from .boundary import Conditioned, FromTorch
 from .categorical import AutoregressiveCategorical, Categorical
-from .conditional import ConditionalBernoulli, ConditionalNormal
+from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
@@ -14,6 +14,8 @@ __all__ = [
     "Categorical",
     "Chance",
     "ConditionalBernoulli",
+    "ConditionalCategorical",
+    "ConditionalLogistic",
     "ConditionalNormal",
     "Conditioned",
     "DiscretisedLogistic",

@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from ..core import Distribution, Integers, Real
 from ..functional.bounds import soft_clip, sum_events
+from ..functional.logistic import discretised_logistic
 from ..networks import MLP
+from .symbols import Chance
 
 
 class ConditionalNormal(Distribution):
@@ -57,12 +59,15 @@ class ConditionalBernoulli(Distribution):
         shape: of x, in {0, 1}.
         context: length of c.
         hidden: widths of the network's layers.
+        net: a network of your own, from c to the logits; then `hidden` is unused.
     """
 
-    def __init__(self, shape: tuple[int, ...], context: int, *, hidden: tuple[int, ...] = (64, 64)) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], context: int, *, hidden: tuple[int, ...] = (64, 64), net: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.space, self.context = Integers(shape, 0, 1), Real((context,))
-        self.net = MLP(context, self.space.size, hidden=hidden, zero=False)
+        self.net = MLP(context, self.space.size, hidden=hidden, zero=False) if net is None else net
 
     def _logits(self, context: Tensor | None) -> Tensor:
         return self.net(context).reshape(-1, *self.space.shape)
@@ -74,6 +79,93 @@ class ConditionalBernoulli(Distribution):
         logits = self._logits(context)
         x = (torch.rand_like(logits) < logits.sigmoid()).to(logits.dtype)
         return x, sum_events(F.logsigmoid((2 * x - 1) * logits))
+
+
+class ConditionalCategorical(Distribution):
+    """Independent levels 0 ... K - 1 with probabilities softmax(l(c)).
+
+    Args:
+        shape: of x.
+        context: length of c.
+        levels: K.
+        hidden: widths of the network's layers.
+        net: a network of your own, from c to K logits for each number; then `hidden` is unused.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        context: int,
+        *,
+        levels: int = 256,
+        hidden: tuple[int, ...] = (64, 64),
+        net: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.space, self.context, self.levels = Integers(shape, 0, levels - 1), Real((context,)), levels
+        self.net = MLP(context, levels * self.space.size, hidden=hidden, zero=False) if net is None else net
+
+    def _logits(self, context: Tensor | None) -> Tensor:
+        return self.net(context).reshape(-1, *self.space.shape, self.levels)
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return sum_events(self._logits(context).log_softmax(-1).gather(-1, x.long().unsqueeze(-1)).squeeze(-1))
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        logits, chance = self._logits(context), Chance()
+        return chance.labels(logits).to(logits.dtype), torch.as_tensor(chance.logp)
+
+
+class ConditionalLogistic(Distribution):
+    """Independent levels 0 ... K - 1, logistics rounded to levels; the first and the last level have their tails.
+
+        P(k) = sigmoid((k + 1/2 - m) / s) - sigmoid((k - 1/2 - m) / s)
+
+    with m and s made from c (Kingma et al. 2016, arXiv:1606.04934, section 5.2, with a scale for every number).
+
+    Args:
+        shape: of x.
+        context: length of c.
+        levels: K.
+        hidden: widths of the network's layers.
+        net: a network of your own, from c to two parameters for each number; then `hidden` is unused.
+        bound: |log s| stays below it, in units of K / 16.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        context: int,
+        *,
+        levels: int = 256,
+        hidden: tuple[int, ...] = (64, 64),
+        net: nn.Module | None = None,
+        bound: float = 6.0,
+    ) -> None:
+        super().__init__()
+        self.space, self.context = Integers(shape, 0, levels - 1), Real((context,))
+        self.levels, self.bound = levels, bound
+        self.net = MLP(context, 2 * self.space.size, hidden=hidden, zero=False) if net is None else net
+
+    def _mean_and_log_scale(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        mean, log_scale = self.net(context).reshape(-1, 2, *self.space.shape).unbind(1)
+        return (self.levels - 1) * (0.5 + mean), soft_clip(log_scale, self.bound) + math.log(self.levels / 16)
+
+    def _of(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        inner = discretised_logistic(x, mean.new_zeros(1), mean.unsqueeze(-1), log_scale.unsqueeze(-1))
+        rate = (-log_scale).exp()
+        inner = torch.where(x == 0, F.logsigmoid((x + 0.5 - mean) * rate), inner)
+        return sum_events(torch.where(x == self.levels - 1, F.logsigmoid((mean - x + 0.5) * rate), inner))
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self._of(x, *self._mean_and_log_scale(context))
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        mean, log_scale = self._mean_and_log_scale(context)
+        eps = torch.finfo(mean.dtype).eps
+        noise = torch.logit(torch.rand_like(mean).clamp(eps, 1 - eps))
+        x = (mean + log_scale.exp() * noise).round().clamp(0, self.levels - 1)
+        return x, self._of(x, mean, log_scale)
 
 
 def _normal(x: Tensor, loc: Tensor, log_scale: Tensor) -> Tensor:

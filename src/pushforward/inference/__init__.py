@@ -1,11 +1,13 @@
-"""What a trained model is asked: scores of rows, bits per dimension, latent codes and what can be done with them."""
+"""What a trained model is asked (scores, bits per dimension, latent codes), and flows as posteriors: `fit`."""
 
 from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
 from .scores import Bits, bits_from, bits_per_dimension, can_average, log_likelihoods
+from .variational import Fit, fit
 
 __all__ = [
     "Bits",
     "Codes",
+    "Fit",
     "attribute",
     "bits_from",
     "bits_per_dimension",
@@ -13,6 +15,7 @@ __all__ = [
     "decode",
     "draw",
     "encode",
+    "fit",
     "interpolate",
     "log_likelihoods",
     "nearest",

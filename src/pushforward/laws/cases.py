@@ -342,6 +342,8 @@ def layer_cases() -> list[Case]:
         "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
         "conditional-normal": lambda: d.ConditionalNormal(r2, 3, hidden=(8,)),
         "conditional-bernoulli": lambda: d.ConditionalBernoulli((2,), 3, hidden=(8,)),
+        "conditional-levels": lambda: d.ConditionalCategorical((2,), 3, levels=4, hidden=(8,)),
+        "conditional-logistic": lambda: d.ConditionalLogistic((2,), 3, levels=5, hidden=(8,)),
         "discretised-logistic": lambda: d.DiscretisedLogistic((2,)),
         "discretised-logistic-mixture": lambda: d.DiscretisedLogistic((2,), components=3, unit=2.0),
         "discretised-logistic-given": lambda: d.DiscretisedLogistic((2,), components=2, context=3, network=nn.Linear),

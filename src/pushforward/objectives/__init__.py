@@ -1,6 +1,21 @@
 """Objectives: modules whose `forward(batch)` is a scalar loss to minimise; a batch is `(x,)` or `(x, context)`."""
 
+from .bound import EvidenceBound, bound_terms
+from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL
 from .likelihood import Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .matching import FlowMatching
 
-__all__ = ["FlowMatching", "Flipped", "NegativeLogLikelihood", "PenalisedLikelihood", "default_objective"]
+__all__ = [
+    "Divergence",
+    "EvidenceBound",
+    "FlowMatching",
+    "Flipped",
+    "ForwardKL",
+    "NegativeLogLikelihood",
+    "PathGradient",
+    "PenalisedLikelihood",
+    "Renyi",
+    "ReverseKL",
+    "bound_terms",
+    "default_objective",
+]

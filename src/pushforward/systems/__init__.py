@@ -16,5 +16,7 @@ for _module in pkgutil.iter_modules(__path__):
 for _point in entry_points(group="pushforward.systems"):
     _point.load()
 
+from .autoencoder import vae  # noqa: E402, F401
+
 __all__ = sorted(cls.__name__ for cls in Spec.registry.values())
 globals().update({cls.__name__: cls for cls in Spec.registry.values()})

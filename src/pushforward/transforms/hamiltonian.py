@@ -11,8 +11,8 @@ so that a model's likelihood is a bound, and importance weights over whole paths
 Momenta make all of it. They are standard normal, drawn by `Slice` on the way to x and forgotten by `Augment`, which the
 other way round must guess them; between the two, `Leapfrog` steps preserve volume (Salimans, Kingma, Welling 2015,
 arXiv:1410.6460; Caterini, Doucet, Sejdinovic 2018, arXiv:1805.11328). With one step this is Langevin's algorithm,
-x = z + s^2/2 grad log p(z) + s e, whose backward noise is minus the momentum that is forgotten. A step size s_i of a coordinate is
-that of a mass m_i = 1 / s_i^2.
+x = z + s^2/2 grad log p(z) + s e, whose backward noise is minus the momentum that is forgotten. A coordinate with step size s_i
+is one with mass 1 / s_i^2.
 
 Points (x, v) with their momenta are one event: twice as long in the first dimension, positions first.
 """
@@ -143,7 +143,8 @@ class Leapfrog(Transform):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Forward in time; 0."""
-        return torch.cat(self._run(*z.chunk(2, 1), context), 1), self._nothing(z)
+        at, v = z.chunk(2, 1)
+        return torch.cat(self._run(at, v, context), 1), self._nothing(z)
 
 
 class Tempering(Transform):

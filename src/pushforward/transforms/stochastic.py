@@ -40,10 +40,15 @@ class Stochastic(Transform):
         self.encoder, self.decoder = encoder, decoder
         self.x_space, self.z_space = decoder.space, encoder.space
 
+    def terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z drawn from the encoder, log p(x|z) and log q(z|x), each (B,)."""
+        z, log_q = self.encoder._sample(x.shape[0], x.flatten(1).to(self.dtype))
+        return z, self.decoder._log_prob(x, z.flatten(1).to(self.dtype)), log_q
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z drawn from the encoder, log p(x|z) - log q(z|x)."""
-        z, log_q = self.encoder._sample(x.shape[0], x.flatten(1).to(self.dtype))
-        return z, self.decoder._log_prob(x, z.flatten(1).to(self.dtype)) - log_q
+        z, log_p, log_q = self.terms(x)
+        return z, log_p - log_q
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x drawn from the decoder, log q(z|x) - log p(x|z)."""

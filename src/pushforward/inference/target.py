@@ -1,0 +1,141 @@
+"""A user's log-density as a function on the whole line: bounds taken away by bijections, and bad values refused by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core import Box, Identity, Real, Simplex, Space, Transform
+from ..errors import DomainError, ShapeError, SpecError
+from ..transforms import Log, Logit, LogRatio
+
+Values = dict[str, Tensor]
+"""Parameters by name, each (B, *shape)."""
+ONLY = "x"
+"""The name of the parameters where the user gave a space and no names."""
+
+
+def to_line(space: Space) -> Transform:
+    """The bijection from a space to real arrays: logarithms for half-lines, logits for boxes, log-ratios for shares.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if type(space) is Real:
+        return Identity(space)
+    if isinstance(space, Simplex):
+        return LogRatio(space)
+    if isinstance(space, Box):
+        bounds = math.isfinite(space.low) + math.isfinite(space.high)
+        return Logit(space) if bounds == 2 else Log(space) if bounds == 1 else _Unbounded(space)
+    raise SpecError(
+        f"expected parameters in a Real, Box or Simplex space, got {space}: a density needs a continuous one"
+    )
+
+
+class _Unbounded(Identity):
+    """A box without bounds is the line."""
+
+    def __init__(self, space: Box) -> None:
+        super().__init__(Real(space.shape))
+        self.x_space = space
+
+
+class Target(nn.Module):
+    """log p as a function of unconstrained vectors (B, D), with the log-determinants of the bijections.
+
+    Args:
+        log_density: of the parameters: (B, *shape) -> (B,), or a dict of such tensors -> (B,); nats, the constant may be
+            missing.
+        space: of the parameters, or a dict of spaces by name.
+    """
+
+    def __init__(self, log_density: Callable[[Any], Tensor], space: Space | Mapping[str, Space]) -> None:
+        super().__init__()
+        self.log_density = log_density
+        self.named = not isinstance(space, Space)
+        self.spaces: dict[str, Space] = {ONLY: space} if isinstance(space, Space) else dict(space)
+        if not self.spaces or not all(isinstance(s, Space) for s in self.spaces.values()):
+            raise SpecError(f"expected a space, or a dict of spaces by name, got {space!r}")
+        self.maps: Sequence[Transform] = nn.ModuleList(to_line(s) for s in self.spaces.values())  # type: ignore[assignment]
+        self.sizes = [layer.z_space.size for layer in self.maps]
+        self.features = sum(self.sizes)
+        if not self.features:
+            raise SpecError("expected at least one number to infer, got spaces of none")
+
+    def constrain(self, z: Tensor) -> tuple[Values, Tensor]:
+        """The parameters at unconstrained points (B, D), and log |det dx/dz| (B,)."""
+        values, total = {}, z.new_zeros(z.shape[0])
+        for name, part, layer in zip(self.spaces, z.split(self.sizes, 1), self.maps, strict=True):
+            values[name], dlogp = layer.inverse(part.reshape(-1, *layer.z_space.shape))
+            total = total + dlogp
+        return values, total
+
+    def unconstrain(self, values: Values) -> Tensor:
+        """The unconstrained points (B, D) of parameters."""
+        parts = [layer(values[name])[0].flatten(1) for name, layer in zip(self.spaces, self.maps, strict=True)]
+        return torch.cat(parts, 1)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) -> (B,) nats.
+
+        Raises:
+            ShapeError: the log-density does not give one number for each point.
+            DomainError: it gives no gradient, or a number that is not finite; the message has the first such point.
+        """
+        values, volume = self.constrain(z)
+        try:
+            value = self.log_density(values if self.named else values[ONLY])
+        except RuntimeError as error:
+            if "numpy()" in str(error):
+                raise DomainError(_NO_GRADIENT) from None
+            raise
+        if not isinstance(value, Tensor) or value.shape != volume.shape:
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ShapeError(
+                f"expected log_density to give one number for each of {len(z)} points, shape ({len(z)},), got {got}; "
+                "torch.func.vmap makes a function of batches from one of points"
+            )
+        if z.requires_grad and not value.requires_grad:
+            raise DomainError(_NO_GRADIENT)
+        total = value + volume
+        if not bool(total.isfinite().all()):
+            self._refuse(values, value)
+        return total
+
+    def _refuse(self, values: Values, value: Tensor) -> None:
+        bad = ~value.isfinite()
+        if not bool(bad.any()):
+            raise DomainError(
+                "the draws run away to infinity: is log_density improper, or the learning rate too large?"
+            )
+        row = int(bad.nonzero()[0])
+        at = {name: v[row] for name, v in values.items()}
+        where = ", ".join(f"{name} = {_shown(v)}" for name, v in at.items())
+        edge = [name for name, v in at.items() if _on_the_edge(self.spaces[name], v)]
+        why = f", on the boundary of {self.spaces[edge[0]]}" if edge else ""
+        advice = "" if why else "; parameters with a bound belong in a Box, or other space, that says so"
+        raise DomainError(
+            f"expected finite values of log_density, got {float(value[row])} at {where}{why} "
+            f"({int(bad.sum())} of {len(value)} points){advice}"
+        )
+
+
+_NO_GRADIENT = (
+    "log_density gives no gradient: torch must compute it from its argument, without .item(), .numpy() or .detach()"
+)
+
+
+def _shown(v: Tensor) -> str:
+    entries = [f"{float(e):.6g}" for e in v.detach().flatten()[:6]]
+    return entries[0] if v.dim() == 0 else f"[{', '.join(entries)}{', ...' if v.numel() > 6 else ''}]"
+
+
+def _on_the_edge(space: Space, v: Tensor) -> bool:
+    if isinstance(space, Simplex):
+        return bool((v <= 0).any())
+    return isinstance(space, Box) and bool(((v <= space.low) | (v >= space.high)).any())

@@ -1,0 +1,121 @@
+"""The evidence bound of models with latent variables, in its parts: warm-up, free bits, and many samples.
+
+For latent variables z_1 ... z_L that encoders draw, one from the other,
+
+    log p(x) >= E log p(x|z_1) - sum_l KL_l,    KL_l = E log q(z_l|z_(l-1)) - log p(z_l|z_(l+1)),
+
+the last z having the model's base as its prior (Kingma, Welling 2014, arXiv:1312.6114, eq. 3). Terms of other layers belong to
+the density of the variable that they act on.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..core import Flow, layers_of
+from ..errors import SpecError
+from ..transforms import Stochastic
+
+
+def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    """The reconstruction term and the divergences of one draw, whose difference is `log_prob`.
+
+    Args:
+        model: a flow with at least one `Stochastic` layer.
+        x: (B, *event).
+        context: (B, *context) or None.
+
+    Returns:
+        log p(x|z_1) (B,), and log q - log p of each latent variable, (B,) each.
+
+    Raises:
+        SpecError: the model has no such layer.
+    """
+    context = model._embedded(context)
+    densities: list[Tensor] = []
+    entropies: list[Tensor] = []
+    pending = x.new_zeros(x.shape[0], dtype=model.dtype)
+    for layer in layers_of(model.chain):
+        if isinstance(layer, Stochastic):
+            x, log_p, log_q = layer.terms(x)
+            densities.append(pending + log_p)
+            entropies.append(log_q)
+            pending = torch.zeros_like(log_p)
+        else:
+            x, dlogp = layer(x, context)
+            pending = pending + dlogp
+    if not densities:
+        raise SpecError("expected a model with a stochastic layer (an encoder and a decoder), got one without")
+    densities.append(pending + model.base._log_prob(x, context))
+    return densities[0], [q - p for q, p in zip(entropies, densities[1:], strict=True)]
+
+
+class EvidenceBound(nn.Module):
+    """Loss = -E log p(x|z_1) + b sum_l max(f, mean KL_l), in nats per event; in evaluation mode b = 1 and f = 0.
+
+    Args:
+        model: a flow with at least one `Stochastic` layer.
+        warmup: training steps over which b rises from 0 to 1 (Bowman et al. 2016, arXiv:1511.06349); 0 for b = 1.
+        free_bits: f, nats of each latent variable's divergence that cost nothing (Kingma et al. 2016, arXiv:1606.04934,
+            eq. 16).
+        samples: K; with more than one, the loss is -log 1/K sum_k w_k (Burda et al. 2016, arXiv:1509.00519, eq. 8).
+        together: samples that are held in memory at once; the others are computed again for the gradient.
+
+    Raises:
+        SpecError: an argument is out of range, or free bits are asked for with several samples.
+    """
+
+    likelihood = True
+    seen: Tensor
+
+    def __init__(
+        self, model: Flow, *, warmup: int = 0, free_bits: float = 0.0, samples: int = 1, together: int = 16
+    ) -> None:
+        super().__init__()
+        if warmup < 0 or free_bits < 0 or samples < 1 or together < 1:
+            raise SpecError(
+                "expected warmup and free_bits >= 0, samples and together >= 1, "
+                f"got {warmup}, {free_bits}, {samples} and {together}"
+            )
+        if free_bits and samples > 1:
+            raise SpecError("expected free bits or several samples, got both: weights have no parts")
+        self.model, self.warmup, self.free_bits = model, warmup, free_bits
+        self.samples, self.together = samples, together
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Batch (x,) or (x, context), B rows each -> scalar, nats per event."""
+        x, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)
+        if not self.training:
+            return -self._weighted(x, context, 1.0).mean()
+        if self.warmup:
+            share: Tensor | float = (self.seen / self.warmup).clamp_max(1.0)
+            self.seen += 1
+        else:
+            share = 1.0
+        if self.samples > 1:
+            return -self._weighted(x, context, share).mean()
+        reconstruction, divergences = bound_terms(self.model, x, context)
+        means = [d.mean() for d in divergences]
+        if self.free_bits:
+            means = [m.clamp_min(self.free_bits) for m in means]
+        return share * torch.stack(means).sum() - reconstruction.mean()
+
+    def _weighted(self, x: Tensor, context: Tensor | None, share: Tensor | float) -> Tensor:
+        """log 1/K sum_k w_k, chunk by chunk."""
+
+        def chunk(count: int) -> Tensor:
+            rows = None if context is None else context.repeat(count, *[1] * (context.dim() - 1))
+            reconstruction, divergences = bound_terms(self.model, x.repeat(count, *[1] * (x.dim() - 1)), rows)
+            return (reconstruction - share * sum(divergences)).reshape(count, -1).logsumexp(0)
+
+        counts = [min(self.together, self.samples - i) for i in range(0, self.samples, self.together)]
+        if len(counts) == 1 or not torch.is_grad_enabled():
+            parts = [chunk(count) for count in counts]
+        else:
+            parts = [checkpoint(chunk, count, use_reentrant=False) for count in counts]
+        return torch.stack(parts).logsumexp(0) - math.log(self.samples)

@@ -1,0 +1,192 @@
+"""VAE: a stochastic layer, whose encoder is a flow, in front of a standard normal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ..core import Chain, Distribution, Flow, Inverse, Real, Transform
+from ..distributions import (
+    ConditionalBernoulli,
+    ConditionalCategorical,
+    ConditionalLogistic,
+    ConditionalNormal,
+    Normal,
+)
+from ..errors import SpecError
+from ..networks import MLP
+from ..objectives.bound import EvidenceBound
+from ..transforms import Affine, Augment, Cholesky, Elementwise, Leapfrog, Slice, Stochastic, Tempering
+from .iaf import IAF
+from .images import PictureSpec, Scaled
+from .nsf import NSF
+from .planar import PlanarFlow
+from .radial import RadialFlow
+from .sylvester import SylvesterFlow
+
+Likelihood = Literal["auto", "bernoulli", "categorical", "logistic"]
+Kind = Literal["diagonal", "full", "planar", "radial", "sylvester", "iaf", "spline", "hamiltonian"]
+
+
+class Joint(nn.Module):
+    """log p(x|z) + log p(z) as a function of z, given x: what a Hamiltonian posterior follows.
+
+    Args:
+        decoder: p(x|z); it belongs to the model, and is only pointed at here.
+        prior: p(z), likewise.
+        scale: the map of x that the context has been through.
+    """
+
+    def __init__(self, decoder: Distribution, prior: Distribution, scale: Scaled) -> None:
+        super().__init__()
+        self.of = (decoder, prior, scale)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """z (B, L), context: x, scaled and flat -> (B,)."""
+        decoder, prior, scale = self.of
+        assert context is not None  # noqa: S101
+        x = ((context + 0.5) * (scale.levels - 1)).round()
+        return decoder._log_prob(x.reshape(-1, *decoder.space.shape), z) + prior._log_prob(z, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAE(PictureSpec):
+    """Variational autoencoder: z ~ N(0, 1), x ~ p(x|z), and a flow q(z|x) as the approximate posterior.
+
+    log p(x) >= E_q log p(x|z) + log p(z) - log q(z|x); `inference.log_likelihoods` tightens it with many samples.
+
+    Args:
+        latent: length of z.
+        likelihood: of pixels given z: "bernoulli" for two levels, "categorical", or "logistic" (discretised); "auto" is
+            the first for two levels and the last for more.
+        posterior: "diagonal" or "full" Gaussian; "planar", "radial", "sylvester", "iaf" or "spline" flow; "hamiltonian":
+            leapfrog steps towards the true posterior, with tempered momenta.
+        steps: of the posterior's flow.
+        hidden: widths of the encoder, and in reverse of the decoder.
+        above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
+        warmup: training steps over which the divergence comes to count fully.
+        free_bits: nats of each latent variable's divergence that cost nothing in training.
+        samples: of the importance-weighted bound in training.
+    """
+
+    name = "vae"
+    family = "images"
+    paper = "Kingma, Welling 2014, arXiv:1312.6114; Rezende, Mohamed 2015, arXiv:1505.05770"
+    objective = "evidence bound"
+
+    latent: int = 20
+    likelihood: Likelihood = "auto"
+    posterior: Kind = "diagonal"
+    steps: int = 4
+    hidden: tuple[int, ...] = (300, 300)
+    above: tuple[int, ...] = ()
+    warmup: int = 0
+    free_bits: float = 0.0
+    samples: int = 1
+
+    def validate(self) -> None:
+        """Refuse conditions, and numbers out of range."""
+        super().validate()
+        if self.classes or self.condition:
+            raise SpecError("expected no labels or conditions: vae models pictures alone")
+        self._at_least("latent", 1)
+        self._at_least("warmup", 0)
+        self._at_least("samples", 1)
+        if not self.hidden or min((*self.hidden, *self.above, 1)) < 1:
+            raise SpecError(f"expected widths >= 1, got hidden={self.hidden}, above={self.above}")
+        if self.free_bits < 0:
+            raise SpecError(f"expected vae.free_bits >= 0, got {self.free_bits}")
+        if self.likelihood == "bernoulli" and self.levels != 2:
+            raise SpecError(f"expected two levels for a Bernoulli likelihood, got {self.levels}")
+
+    def build(self) -> Flow:
+        """The model; its posterior starts as the prior."""
+        decoder = self._decoder()
+        layers: list[Transform] = [Stochastic(self._encoder(decoder), decoder)]
+        below = self.latent
+        for length in self.above:
+            lower, upper, width = Real((below,)), Real((length,)), self.hidden[-1:]
+            encoder = ConditionalNormal(upper, below, hidden=width)
+            layers.append(Stochastic(encoder, ConditionalNormal(lower, length, hidden=width)))
+            below = length
+        return Flow(Chain(*layers), Normal(Real((below,))))
+
+    def loss(self, model: Distribution) -> EvidenceBound:
+        """The bound, with what the arguments say of it."""
+        if not isinstance(model, Flow):
+            raise SpecError(f"expected the flow of a vae, got {type(model).__name__}")
+        return EvidenceBound(model, warmup=self.warmup, free_bits=self.free_bits, samples=self.samples)
+
+    def _decoder(self) -> Distribution:
+        hidden = self.hidden[::-1]
+        kind = self.likelihood
+        if kind == "auto":
+            kind = "bernoulli" if self.levels == 2 else "logistic"
+        if kind == "bernoulli":
+            return ConditionalBernoulli(self.shape, self.latent, hidden=hidden)
+        make = ConditionalCategorical if kind == "categorical" else ConditionalLogistic
+        return make(self.shape, self.latent, levels=self.levels, hidden=hidden)
+
+    def _encoder(self, decoder: Distribution) -> Flow:
+        space, size, width = Real((self.latent,)), self.space.size, self.hidden[-1]
+        if self.posterior == "hamiltonian":
+            return self._hamiltonian(decoder, space, size)
+        network = MLP(size, width, hidden=self.hidden[:-1] or self.hidden, zero=False)
+        embed = Scaled(nn.Sequential(network, nn.ReLU()), self.levels)
+        flow = self._posterior(space, width)
+        return Flow(flow.chain, flow.base, embed=embed, context=Real((size,)))
+
+    def _posterior(self, space: Real, width: int) -> Flow:
+        """Of z given what the network makes of x."""
+        common = {"features": self.latent, "context": width}
+        if self.posterior == "full":
+            return Flow(Inverse(Cholesky(space, context=width)), Normal(space))
+        if self.posterior == "iaf":
+            return IAF(**common, layers=self.steps, hidden=(width,)).build()  # type: ignore[arg-type]
+        flows = {"planar": PlanarFlow, "radial": RadialFlow, "sylvester": SylvesterFlow}
+        if self.posterior in flows:
+            return flows[self.posterior](**common, layers=self.steps).build()  # type: ignore[arg-type]
+        layers: list[Transform] = [Inverse(Elementwise(Affine(), space, context=width, hidden=()))]
+        if self.posterior == "spline":
+            splines = NSF(**common, structure="coupling", layers=self.steps, hidden=64).build()  # type: ignore[arg-type]
+            layers.append(splines.chain)
+        return Flow(Chain(*layers), Normal(space))
+
+    def _hamiltonian(self, decoder: Distribution, space: Real, size: int) -> Flow:
+        """Caterini, Doucet, Sejdinovic 2018, arXiv:1805.11328: every step learns its sizes and its temperature."""
+        scale = Scaled(nn.Identity(), self.levels)
+        joint = Joint(decoder, Normal(space), scale)
+        moves: list[Transform] = []
+        for _ in range(self.steps):
+            moves += [Tempering(space), Leapfrog(joint, space, step=0.05, context=size)]
+        first = Elementwise(Affine(), space, context=size, hidden=self.hidden)
+        both = moves[0].x_space
+        return Flow(
+            Chain(Augment(space, Normal(space)), *moves, Slice(both, self.latent, Normal(space)), Inverse(first)),
+            Normal(space),
+            embed=scale,
+            context=Real((size,)),
+        )
+
+    @classmethod
+    def cases(cls) -> Iterator[VAE]:
+        """Every likelihood, and the posteriors that differ in kind."""
+        small = {"latent": 2, "hidden": (6,), "steps": 1}
+        yield cls(shape=(1, 1, 2), levels=2, **small)  # type: ignore[arg-type]
+        yield cls(shape=(1, 1, 2), levels=3, posterior="iaf", **small)  # type: ignore[arg-type]
+        yield cls(shape=(1, 1, 2), levels=3, likelihood="categorical", posterior="full", above=(1,), **small)  # type: ignore[arg-type]
+        yield cls(shape=(1, 1, 2), levels=2, posterior="spline", **small)  # type: ignore[arg-type]
+        yield cls(shape=(1, 1, 2), levels=2, posterior="hamiltonian", **small)  # type: ignore[arg-type]
+
+
+def vae(shape: tuple[int, ...], **fields: object) -> Flow:
+    """The flow of a `VAE` spec: `vae((1, 28, 28), levels=2, latent=20, posterior="iaf")`.
+
+    Args:
+        shape: (channels, height, width) of a picture.
+        **fields: the spec's other arguments.
+    """
+    return VAE(shape=shape, **fields).build()  # type: ignore[arg-type]
