@@ -2,10 +2,11 @@
 
 from .bound import EvidenceBound, bound_terms
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL
-from .likelihood import Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
+from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .matching import FlowMatching
 
 __all__ = [
+    "Binarised",
     "Divergence",
     "EvidenceBound",
     "FlowMatching",

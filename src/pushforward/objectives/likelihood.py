@@ -86,3 +86,21 @@ class Flipped(nn.Module):
             mirrored = torch.rand(x.shape[0], 1, 1, 1, device=x.device) < 0.5
             x = torch.where(mirrored, x.flip(3), x)
         return self.objective((x, *rest))
+
+
+class Binarised(nn.Module):
+    """An objective that sees grey levels as bits drawn anew each time: x ~ Bernoulli(grey) ("dynamic binarisation").
+
+    Args:
+        objective: of batches whose first part is bits (Salakhutdinov, Murray 2008).
+    """
+
+    def __init__(self, objective: nn.Module) -> None:
+        super().__init__()
+        self.objective = objective
+        self.likelihood = getattr(objective, "likelihood", False)
+
+    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """The objective's loss of a batch, whose first part holds numbers in [0, 1]."""
+        x, *rest = batch
+        return self.objective((torch.bernoulli(x), *rest))

@@ -1,0 +1,162 @@
+"""Variational autoencoders with flows as posteriors (Rezende and Mohamed 2015; Kingma et al. 2016; van den Berg et al. 2018).
+
+The same encoder, decoder and budget for every posterior; only what follows the encoder's Gaussian differs. Log-likelihoods are
+importance-weighted with many samples, on test images that no run has seen. Results are kept in papers/results/vae.json as they
+come, so that `--show` prints the tables of all that were run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import numpy as np
+import torch
+from common import HERE, data, table, write
+from sklearn.datasets import load_digits
+
+import pushforward as pf
+from pushforward.inference import log_likelihoods
+from pushforward.objectives import Binarised, default_objective
+from pushforward.systems import VAE
+
+POSTERIORS = {
+    "diagonal": {},
+    "full": {},
+    "planar": {"steps": 10},
+    "sylvester": {"steps": 4},
+    "iaf": {"steps": 2},
+    "spline": {"steps": 2},
+    "hamiltonian": {"steps": 4},
+}
+KEPT = HERE / "results" / "vae.json"
+
+
+def mnist(images: int) -> tuple[dict[str, torch.Tensor], dict]:
+    """Grey levels in [0, 1] for training, one fixed binarisation of 1000 test images."""
+    z = data("mnist.npz")
+    grey = {
+        part: torch.as_tensor(z[f"{part}_x"][:, None].astype(np.float32) / 255) for part in ("train", "valid", "test")
+    }
+    generator = torch.Generator().manual_seed(0)
+    test = torch.bernoulli(grey["test"][:1000], generator=generator)
+    sets = {"train": grey["train"][:images], "valid": grey["valid"][:1000], "test": test}
+    return sets, {"shape": (1, 28, 28), "levels": 2, "latent": 20, "hidden": (300, 300)}
+
+
+def digits(images: int) -> tuple[dict[str, torch.Tensor], dict]:
+    """The 8 x 8 digits of scikit-learn, 17 levels."""
+    x = load_digits().images[np.random.RandomState(0).permutation(1797)][:, None].astype(np.float32)
+    x = torch.as_tensor(x)
+    sets = {"train": x[:1200], "valid": x[1200:1500], "test": x[1500:]}
+    return sets, {"shape": (1, 8, 8), "levels": 17, "latent": 8, "hidden": (200, 200)}
+
+
+def frey(images: int) -> tuple[dict[str, torch.Tensor], dict]:
+    """Frey faces, 256 levels, the split of the Sylvester paper's code."""
+    z = data("freyfaces.npz")
+    x = torch.as_tensor(z["x"][:, None].astype(np.float32))
+    sets = {part: x[torch.as_tensor(z[f"{part}_idx"])] for part in ("train", "valid", "test")}
+    return sets, {"shape": (1, 28, 20), "levels": 256, "latent": 20, "hidden": (300, 300)}
+
+
+SETS = {"mnist": mnist, "digits": digits, "frey": frey}
+
+
+def run(name: str, kind: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
+    """One model: its evidence bound and its log-likelihood on the test images, in nats."""
+    sets, fields = SETS[name](options.images)
+    batch = 100
+    epochs = options.epochs or {"mnist": 25, "digits": 400, "frey": 300}[name]
+    warmup = options.warmup * epochs // 100 * len(sets["train"]) // batch
+    spec = VAE(posterior=kind, warmup=warmup, **POSTERIORS[kind], **fields)
+    torch.manual_seed(seed)
+    model = spec.build()
+    objective = default_objective(model)
+    if name == "mnist":
+        objective = Binarised(objective)
+    started = time.time()
+    pf.fit(
+        objective if name == "mnist" else model,  # grey levels are no events of the model itself
+        sets["train"],
+        validation=(sets["valid"], None),
+        objective=objective,
+        batch_size=batch,
+        lr=1e-3,
+        epochs=epochs,
+        patience=0 if name == "mnist" else epochs // 4,
+        schedule="cosine",
+        seed=seed,
+        progress=False,
+    )
+    seconds = time.time() - started
+    bound = log_likelihoods(model, sets["test"], samples=20, seed=1)
+    single = torch.stack([log_likelihoods(model, sets["test"], samples=1, seed=s) for s in range(20)]).mean(0)
+    best = log_likelihoods(model, sets["test"], samples=options.samples, seed=2, batch_size=1000)
+    return {
+        "elbo": float(single.mean()),
+        "iw20": float(bound.mean()),
+        "iw": float(best.mean()),
+        "error": float(best.std() / len(best) ** 0.5),
+        "samples": options.samples,
+        "seconds": seconds,
+        "dimensions": model.space.size,
+        "images": len(sets["train"]),
+        "epochs": epochs,
+    }
+
+
+def main() -> None:
+    """Run what is asked for, and print the tables of all that was ever run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", nargs="*", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--posteriors", nargs="*", default=list(POSTERIORS), choices=list(POSTERIORS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=20_000, help="of MNIST to train on")
+    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--warmup", type=int, default=20, help="percent of the run")
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--show", action="store_true", help="print the tables and run nothing")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.time()
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    for name in [] if options.show else options.data:
+        for seed in range(options.seeds):
+            for kind in options.posteriors:
+                found = run(name, kind, seed, options)
+                kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+                kept.setdefault(name, {}).setdefault(kind, {})[str(seed)] = found
+                KEPT.write_text(json.dumps(kept, indent=1))
+                print(name, kind, seed, {k: round(v, 3) for k, v in found.items()}, flush=True)
+    body = "\n\n".join(tables(name, kept[name]) for name in SETS if name in kept)
+    write("vae", "Flows as posteriors of variational autoencoders", body, started)
+
+
+def tables(name: str, runs: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The table of one data set: means over the seeds with the standard errors of these means."""
+    some = next(iter(next(iter(runs.values())).values()))
+    bits = name != "mnist"
+    per = -1 / (some["dimensions"] * np.log(2)) if bits else -1.0
+
+    def cell(values: list[float]) -> str:
+        error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else ""
+        return f"{np.mean(values):.3f}{error}"
+
+    rows = []
+    for kind in POSTERIORS:
+        if kind in runs:
+            seeds = list(runs[kind].values())
+            elbo, best = ([per * r[key] for r in seeds] for key in ("elbo", "iw"))
+            rows.append(
+                [kind, cell(elbo), cell(best), str(len(seeds)), f"{np.mean([r['seconds'] for r in seeds]):.0f}"]
+            )
+    unit = "bits per dimension" if bits else "nats"
+    head = ["posterior", f"- bound ({unit})", f"- log p, {some['samples']:.0f} samples", "seeds", "s of training"]
+    text = f"{name}: {some['images']:.0f} training images, {some['epochs']:.0f} epochs at most."
+    return f"{text}\n\n{table(head, rows)}"
+
+
+if __name__ == "__main__":
+    main()
