@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution as TorchDistribution
 from torch.distributions import constraints
 
-from ..core import Box, Categories, Distribution, Integers, Space
-from ..errors import ShapeError
+from ..core import Box, Categories, Distribution, Integers, Real, Simplex, Space
+from ..errors import ShapeError, SpecError
 
 
 class Conditioned(TorchDistribution):
@@ -21,6 +21,7 @@ class Conditioned(TorchDistribution):
     Args:
         model: the distribution.
         context: (*batch, *model.context.shape), or None.
+        batch: without a context, how many independent copies, as a shape.
 
     Raises:
         ContextError: the context does not fit.
@@ -28,15 +29,22 @@ class Conditioned(TorchDistribution):
 
     arg_constraints: dict[str, constraints.Constraint] = {}
 
-    def __init__(self, model: Distribution, context: Tensor | None = None) -> None:
-        _, batch = model._context_rows(context, ())
+    def __init__(self, model: Distribution, context: Tensor | None = None, batch: tuple[int, ...] = ()) -> None:
+        if context is not None:
+            _, batch = model._context_rows(context, ())
+        elif model.context is not None:
+            model._context_rows(None, ())
         self.model, self.context = model, context
         super().__init__(torch.Size(batch), torch.Size(model.space.shape), validate_args=False)
+
+    def _draws(self, sample_shape: Any) -> tuple[int, ...]:
+        """What to ask the model for: a context brings its own batch."""
+        return (*sample_shape, *(self.batch_shape if self.context is None else ()))
 
     @property
     def support(self) -> constraints.Constraint:
         """The constraint that describes the model's space."""
-        return _constraint(self.model.space)
+        return constraint_of(self.model.space)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -45,11 +53,9 @@ class Conditioned(TorchDistribution):
         return not self.model.space.discrete and all(part.differentiable_draws for part in inner)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Conditioned:
-        """The same with a larger batch shape; only possible with a context."""
+        """The same with a larger batch shape."""
         if self.context is None:
-            if tuple(batch_shape) == ():
-                return self
-            raise ShapeError("expected a context to expand: without one the batch shape is ()")
+            return Conditioned(self.model, None, tuple(batch_shape))
         event = self.model.context.shape  # type: ignore[union-attr]
         return Conditioned(self.model, self.context.expand(*batch_shape, *event))
 
@@ -59,15 +65,15 @@ class Conditioned(TorchDistribution):
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Draws without gradients."""
-        return self.model.sample(tuple(sample_shape), self.context)
+        return self.model.sample(self._draws(sample_shape), self.context)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Draws with gradients."""
-        return self.model.rsample(tuple(sample_shape), self.context)
+        return self.model.rsample(self._draws(sample_shape), self.context)
 
     def rsample_and_log_prob(self, sample_shape: Any = torch.Size()) -> tuple[Tensor, Tensor]:  # noqa: B008
         """Draws and their log-density in one pass."""
-        return self.model.rsample_and_log_prob(tuple(sample_shape), self.context)
+        return self.model.rsample_and_log_prob(self._draws(sample_shape), self.context)
 
 
 class FromTorch(Distribution):
@@ -107,8 +113,29 @@ class FromTorch(Distribution):
         return x, self._log_prob(x, context)
 
 
-def _constraint(space: Space) -> constraints.Constraint:
+def space_of(support: constraints.Constraint, shape: tuple[int, ...]) -> Space:
+    """The space of events of a shape that a constraint describes.
+
+    Raises:
+        SpecError: there is none for it.
+    """
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    low, high = float(getattr(support, "lower_bound", -math.inf)), float(getattr(support, "upper_bound", math.inf))
+    if support is constraints.simplex:
+        return Simplex(shape)
+    if support in (constraints.real, constraints.real_vector):
+        return Real(shape)
+    if not support.is_discrete and support.event_dim == 0 and (math.isfinite(low) or math.isfinite(high)):
+        return Box(shape, low, high)
+    raise SpecError(f"expected a support that is real, bounded or a simplex, got {support}")
+
+
+def constraint_of(space: Space) -> constraints.Constraint:
+    """The constraint that describes a space."""
     rank = len(space.shape)
+    if isinstance(space, Simplex):
+        return constraints.independent(constraints.simplex, rank - 1)
     if isinstance(space, Box):
         if math.isinf(space.high):
             inner: constraints.Constraint = (

@@ -18,6 +18,8 @@ from ..transforms import Metropolis
 
 LOST = math.log(20.0)
 """Log-ratio of densities above which a point counts as missed by the model."""
+STUCK = 0.3
+"""Share of moves below which a chain does not count."""
 
 
 @dataclass(frozen=True)
@@ -29,61 +31,59 @@ class Coverage:
         worst: the largest log-ratio of densities that was met.
         point: where, unconstrained (D,).
         accepted: share of the moves that were taken.
-        spread: largest ratio, over the coordinates, of the deviation of the ends of the chains from the model's own draws to
-            the deviation of those draws.
     """
 
     missed: float
     worst: float
     point: Tensor
     accepted: float
-    spread: float
 
 
 @torch.no_grad()
 def coverage(
-    model: Distribution, target: LogDensity, log_z: float, *, chains: int = 128, moves: int = 100, wide: float = 3.0
+    model: Distribution, target: LogDensity, log_z: float, *, chains: int = 128, moves: int = 100, wide: float = 30.0
 ) -> Coverage:
-    """Run the chains, half from draws of the model and half from a normal around them.
+    """Run the chains, half from draws of the model and half from normals around them, each wider than the one before.
 
     Args:
         model: q, on vectors.
-        target: log p, without its constant.
+        target: log p, without its constant; moves to where it is not a finite number are refused.
         log_z: the constant, as the model estimates it.
         chains: their number.
-        moves: of each, after as many to find the step size by.
-        wide: deviations of the normal that the second half starts from, in those of the model's draws.
+        moves: of each, after as many in which it finds its step size.
+        wide: deviations of the widest normal that a chain starts from, in those of the model's draws; the narrowest has 2.
     """
     own = model._sample(chains // 2, None)[0]
     pool = model._sample(1000, None)[0]
     middle, deviation = pool.mean(0), pool.std(0).clamp_min(1e-8)
-    far = middle + wide * deviation * torch.randn(
-        chains - len(own), pool.shape[1], dtype=pool.dtype, device=pool.device
-    )
+    far = torch.randn(chains - len(own), pool.shape[1], dtype=pool.dtype, device=pool.device)
+    widths = torch.logspace(math.log10(2.0), math.log10(wide), len(far), dtype=pool.dtype, device=pool.device)
     # In units of the deviations one step size fits all coordinates.
-    at = (torch.cat([own, far]) - middle) / deviation
+    at = torch.cat([(own - middle) / deviation, widths[:, None] * far])
 
     def scaled(u: Tensor, context: Tensor | None = None) -> Tensor:
         return target(middle + deviation * u, None)
 
-    chain = Metropolis(scaled, Real(at.shape[1:]), steps=5, step=0.3, learned=False).to(at)
-    rate = 0.0
+    chain = Metropolis(scaled, Real(at.shape[1:]), steps=5, learned=False)
+    steps = torch.full((len(at), 1), math.log(0.3), dtype=at.dtype, device=at.device)
+    rates = torch.zeros(len(at), dtype=at.dtype, device=at.device)
     for i in range(2 * moves):
+        chain.trajectory.log_step = steps
         at, _, taken = chain.propose(at)
         if i < moves:
-            chain.trajectory.log_step += 0.1 * (float(taken.to(at).mean()) - 0.8)
+            steps = steps + 0.1 * (taken.to(at) - 0.8).unsqueeze(1)
         else:
-            rate += float(taken.to(at).mean()) / moves
+            rates += taken.to(at) / moves
     x = middle + deviation * at
     gap = target(x, None) - _log_q(model, x) - log_z
+    # A chain that hardly moves tells nothing of where the mass is.
+    gap = torch.where((rates > STUCK) & gap.isfinite(), gap, -math.inf)
     worst = int(gap.argmax())
-    ends = x[: len(own)]
     return Coverage(
         missed=float((gap > LOST).to(x).mean()),
         worst=float(gap[worst]),
         point=x[worst].cpu(),
-        accepted=rate,
-        spread=float((ends.std(0) / deviation).max()),
+        accepted=float(rates.mean()),
     )
 
 

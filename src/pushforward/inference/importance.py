@@ -20,6 +20,8 @@ from torch import Tensor
 
 from ..errors import DataError
 
+EQUAL = 0.01
+"""Weights of the tail that differ by no more, in nats, have no tail: what is left may be rounding."""
 USABLE = 0.7
 """The largest k at which smoothed weights are of use."""
 
@@ -48,7 +50,7 @@ class Importance:
         elbo: mean of log w.
         log_z: log of the mean of w, without smoothing.
         ess: effective share of the draws, in (0, 1].
-        k_hat: shape of the tail of the weights; NaN with fewer than 25 draws, -inf when all weights are equal.
+        k_hat: shape of the tail of the weights; NaN with fewer than 25 draws, -inf when the weights are equal.
         log_weights: (N,), smoothed, normalised so that the weights add up to one.
     """
 
@@ -102,10 +104,11 @@ def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
         return log_weights, math.nan
     order = log_weights.argsort()
     top = log_weights.max()
-    cutoff = float((log_weights[order[-count - 1]] - top).exp())
-    excess = (log_weights[order[-count:]] - top).exp() - cutoff
-    if float(excess[-1]) < 1e-12:
+    below = log_weights[order[-count - 1]] - top
+    if float(below) > -EQUAL:
         return log_weights, -math.inf
+    cutoff = float(below.exp())
+    excess = (log_weights[order[-count:]] - top).exp() - cutoff
     k, scale = fit_pareto(excess.clamp_min(1e-300))
     at = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     quantiles = scale * torch.expm1(-k * torch.log1p(-at)) / k if abs(k) > 1e-9 else -scale * torch.log1p(-at)

@@ -24,13 +24,42 @@ CLIP = 20.0
 """Largest norm of a gradient, in running means of it."""
 
 
-def gaussian(features: int, scale: float) -> Flow:
+def gaussian(features: int, scale: float, mean: Tensor | None = None) -> Flow:
     """A Gaussian of free mean and covariance, which starts with deviation `scale`."""
     space = Real((features,))
     step = Cholesky(space)
     with torch.no_grad():
+        if mean is not None:
+            step.parameters_of.free[:, 0] = mean
         step.parameters_of.free[:, 1:].fill_diagonal_(math.log(scale))
     return Flow(Inverse(step), Normal(space))
+
+
+def climb(target: Target, features: int, scale: float, dtype: torch.dtype, draws: int = 64) -> Tensor:
+    """The mean of a Gaussian of deviation `scale` at which the mean of log p is largest: (D,), by L-BFGS on fixed draws.
+
+    Steps of a stochastic optimiser are of about the learning rate, whatever the units; this one's are not, so that a posterior
+    is found wherever it lies.
+    """
+    noise = scale * torch.randn(draws, features, dtype=dtype)
+    mean = torch.zeros(features, dtype=dtype, requires_grad=True)
+    search = torch.optim.LBFGS([mean], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        total = target.unchecked(mean + noise)
+        # A trial step may go too far: what is not finite there is very bad.
+        worst = -torch.where(total.isfinite(), total, -1e10).mean()
+        if worst.requires_grad:
+            worst.backward()
+        return worst
+
+    start = float(loss().detach())
+    search.step(loss)
+    found = mean.detach()
+    if not bool(found.isfinite().all()) or not float(loss().detach()) <= start:
+        return torch.zeros_like(found)
+    return found
 
 
 def behind(flow: Flow, start: Flow) -> Flow:
@@ -149,6 +178,21 @@ def look(model: Distribution, target: Target, samples: int, step: int) -> dict[s
     return {"step": step, "elbo": float((target(z) - log_q).mean()), "width": float(z.std(0).max())}
 
 
+def require_settled(history: list[dict[str, float]]) -> float:
+    """How much the draws spread in the second half of a run.
+
+    Raises:
+        DomainError: they spread all the time, a hundred times and more in all.
+    """
+    first, middle, last = (history[i]["width"] for i in (0, len(history) // 2, -1))
+    if last > 100 * first and last > 1.5 * middle:
+        raise DomainError(
+            f"log_density looks improper: in training the deviation of the draws grew from {first:.3g} to {last:.3g} and had "
+            "not settled; if it has a finite integral, start with a larger scale"
+        )
+    return last / middle
+
+
 @torch.no_grad()
 def require_proper(target: Target, z: Tensor) -> None:
     """Refuse a density that does not fall along rays.
@@ -164,10 +208,7 @@ def require_proper(target: Target, z: Tensor) -> None:
         DomainError: it does not, along a quarter of the rays.
     """
     far = [z * reach for reach in (1e2, 1e4)]
-    logs = []
-    for points in far:
-        values, volume = target.constrain(points)
-        logs.append(target.log_density(values if target.named else next(iter(values.values()))) + volume)
+    logs = [target.unchecked(points) for points in far]
     rising = (logs[1] - logs[0] + math.log(1e2) >= 0) & logs[1].isfinite() & logs[0].isfinite()
     if float(rising.to(z).mean()) >= 0.25:
         row = int(rising.nonzero()[0])

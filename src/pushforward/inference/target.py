@@ -77,15 +77,18 @@ class Target(nn.Module):
 
     def unconstrain(self, values: Values) -> Tensor:
         """The unconstrained points (B, D) of parameters."""
-        parts = [layer(values[name])[0].flatten(1) for name, layer in zip(self.spaces, self.maps, strict=True)]
+        parts = [
+            layer(values[name])[0].reshape(len(values[name]), -1)
+            for name, layer in zip(self.spaces, self.maps, strict=True)
+        ]
         return torch.cat(parts, 1)
 
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D) -> (B,) nats.
+    def evaluate(self, z: Tensor) -> tuple[Values, Tensor, Tensor]:
+        """The parameters at (B, D), log p of them and log |det dx/dz| (B,), whatever the values.
 
         Raises:
             ShapeError: the log-density does not give one number for each point.
-            DomainError: it gives no gradient, or a number that is not finite; the message has the first such point.
+            DomainError: it leaves torch.
         """
         values, volume = self.constrain(z)
         try:
@@ -100,6 +103,21 @@ class Target(nn.Module):
                 f"expected log_density to give one number for each of {len(z)} points, shape ({len(z)},), got {got}; "
                 "torch.func.vmap makes a function of batches from one of points"
             )
+        return values, value, volume
+
+    def unchecked(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """As forward, whatever the values: for searches that may go too far."""
+        _, value, volume = self.evaluate(z)
+        return value + volume
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) -> (B,) nats.
+
+        Raises:
+            ShapeError: the log-density does not give one number for each point.
+            DomainError: it gives no gradient, or a number that is not finite; the message has the first such point.
+        """
+        values, value, volume = self.evaluate(z)
         if z.requires_grad and not value.requires_grad:
             raise DomainError(_NO_GRADIENT)
         total = value + volume
@@ -120,7 +138,7 @@ class Target(nn.Module):
         why = f", on the boundary of {self.spaces[edge[0]]}" if edge else ""
         advice = "" if why else "; parameters with a bound belong in a Box, or other space, that says so"
         raise DomainError(
-            f"expected finite values of log_density, got {float(value[row])} at {where}{why} "
+            f"expected finite values of log_density, got {value[row].item()} at {where}{why} "
             f"({int(bad.sum())} of {len(value)} points){advice}"
         )
 

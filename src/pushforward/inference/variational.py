@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution as TorchDistribution
 
-from ..core import Distribution, Flow, Space, Spec
-from ..errors import SpecError, suggestion
+from ..core import Chain, Distribution, Flow, Real, Space, Spec
+from ..distributions.boundary import space_of
+from ..errors import ShapeError, SpecError, suggestion
 from ..objectives.divergence import DIVERGENCES, Divergence, PathGradient
 from ..training.rng import isolated
+from ..transforms import Reshape
 from .coverage import Coverage, coverage
 from .importance import Importance, Number, importance, resample
-from .optimise import behind, built, fits, gaussian, require_proper, train, with_langevin
+from .optimise import behind, built, climb, fits, gaussian, require_proper, require_settled, train, with_langevin
 from .target import ONLY, Target, Values
 from .verdict import verdict
 
@@ -72,6 +75,20 @@ class Fit:
         z = self.target.unconstrain(values if isinstance(values, dict) else {ONLY: values})
         return self.model.log_prob(z) - self.target.constrain(z)[1]
 
+    @property
+    def distribution(self) -> Flow:
+        """q on the space of the parameters, a flow like any other; `distribution.at()` is one of torch's distributions.
+
+        Raises:
+            SpecError: the parameters have names, and so no common space.
+        """
+        if self.target.named:
+            raise SpecError("expected parameters in one space, got named ones; use `sample` and `log_prob`, or `model`")
+        line = self.target.maps[0]
+        return Flow(
+            Chain(line, Reshape(Real(line.z_space.shape), (self.target.features,)), self.model.chain), self.model.base
+        )
+
     def __str__(self) -> str:
         """The numbers, one a line, and the verdict."""
         return (
@@ -81,8 +98,8 @@ class Fit:
 
 
 def fit(
-    log_density: Callable[[Any], Tensor],
-    space: Space | Mapping[str, Space],
+    log_density: Callable[[Any], Tensor] | TorchDistribution,
+    space: Space | Mapping[str, Space] | None = None,
     *,
     flow: str | Spec | Flow = "nsf",
     layers: int | None = None,
@@ -102,13 +119,13 @@ def fit(
 ) -> Fit:
     """Fit a flow to an unnormalised density, and judge the result.
 
-    A Gaussian finds first where the mass is and how wide; then the flow, behind it, is trained with all of it.
+    A search and then a Gaussian find where the mass is and how wide; then the flow, behind it, is trained with all of it.
 
     Args:
         log_density: log p of the parameters without its constant: a batch (B, *shape) of points, or a dict of such batches
-            by name, to (B,) nats, computed by torch.
+            by name, to (B,) nats, computed by torch; or a distribution of torch's.
         space: where the parameters live: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict
-            of spaces by name.
+            of spaces by name. A distribution has its own.
         flow: name of a system, a `Spec`, or a flow of your own on `Real((D,))`, D the number of unconstrained parameters,
             which is then trained as it is.
         layers: of a flow given by its name.
@@ -139,13 +156,22 @@ def fit(
             f"{langevin}, {chains}, {anneal} and {scale}"
         )
     dtype = torch.get_default_dtype() if dtype is None else dtype
+    if isinstance(log_density, TorchDistribution):
+        given = log_density
+        if given.batch_shape:
+            raise ShapeError(f"expected a distribution of one event, got a batch of them, {tuple(given.batch_shape)}")
+        space = space_of(given.support, tuple(given.event_shape)) if space is None else space  # type: ignore[arg-type]
+        log_density = given.log_prob
+    if space is None:
+        raise SpecError("expected the space of the parameters, or a dict of spaces by name, got none")
     target = Target(log_density, space).to(dtype)
     make = _objective(objective)
     runs = []
     for run in range(restarts):
         with isolated(torch.device("cpu"), seed + run):
-            model = gaussian(target.features, scale).to(dtype)
-            require_proper(target, model.sample(64))
+            require_proper(target, scale * torch.randn(64, target.features, dtype=dtype))
+            mean = climb(target, target.features, scale, dtype) if start == "gaussian" else None
+            model = gaussian(target.features, scale, mean).to(dtype)
             if isinstance(flow, Flow):
                 fits(flow, target.features)
                 model = flow
@@ -160,11 +186,11 @@ def fit(
             history = train(make(model, target), target, steps=steps, samples=samples, lr=lr, anneal=anneal)
             runs.append((model, history, *_weighed(model, target, 4 * draws)))
     model, history, z, weights = max(runs, key=lambda run: run[3].elbo.value)
+    growth = require_settled(history)
     require_proper(target, z[:256])
     with isolated(torch.device("cpu"), seed):
-        found = coverage(model, target, weights.log_z.value, chains=chains) if chains else None
+        found = coverage(model, target.unchecked, weights.log_z.value, chains=chains) if chains else None
         kept, _ = target.constrain(z[resample(weights.log_weights, draws)])
-    growth = history[-1]["width"] / history[len(history) // 2]["width"]
     return Fit(
         model=model,
         target=target,

@@ -1,6 +1,7 @@
 """Layers. `scalar` holds the scalar maps; `elementwise`, `coupling` and `autoregressive` give them their parameters."""
 
 from .autoregressive import Autoregressive
+from .boundary import AsTorchTransform, FromTorchTransform
 from .bounded import Centre, Log, Logit, LogRatio
 from .cholesky import Cholesky
 from .continuous import Continuous
@@ -36,6 +37,7 @@ __all__ = [
     "Additive",
     "Affine",
     "Annealed",
+    "AsTorchTransform",
     "Augment",
     "Autoregressive",
     "BatchNorm",
@@ -48,6 +50,7 @@ __all__ = [
     "Dequantise",
     "Diagonal",
     "Elementwise",
+    "FromTorchTransform",
     "GatedAffine",
     "Haar",
     "Leapfrog",

@@ -24,7 +24,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..core import Chain, Exactness, Real, Space, Transform, context_space
+from ..core import Chain, Distribution, Exactness, Real, Space, Transform, context_space
 from ..distributions import Normal
 from ..functional.bounds import sum_events
 from ..functional.score import LogDensity, value_and_score
@@ -268,8 +268,12 @@ def hamiltonian(
     step: float = 0.1,
     learned: bool = True,
     context: int | Space = 0,
+    reverse: Distribution | None = None,
 ) -> Chain:
     """A stochastic layer on points alone: new momenta, leapfrog steps, momenta forgotten; with one step, Langevin's.
+
+    Where the momenta that led to a point are guessed by a standard normal, every step pays for not being in equilibrium; a
+    guess that is learned pays less, down to nothing (Salimans et al. 2015, section 3; Doucet et al. 2022, arXiv:2208.07698).
 
     Args:
         target: log p, a function or a module of points and a context.
@@ -278,6 +282,12 @@ def hamiltonian(
         step: size of each.
         learned: whether the sizes are.
         context: length of a context that the target takes, 0 for none, or its space.
+        reverse: r(v|x), the guess of the momenta from where they have led, on the same space; its context is the point,
+            flattened, or none. A standard normal by default.
     """
     moves = Leapfrog(target, space, steps=steps, step=step, learned=learned, context=context)
-    return Chain(Augment(space, Normal(space)), moves, Slice(moves.z_space, space.shape[0], Normal(space)))
+    return Chain(
+        Augment(space, Normal(space) if reverse is None else reverse),
+        moves,
+        Slice(moves.z_space, space.shape[0], Normal(space)),
+    )
