@@ -1,13 +1,18 @@
 """What a trained model is asked (scores, bits per dimension, latent codes), and flows as posteriors: `fit`."""
 
+from .amortised import Amortised, amortised
+from .importance import Importance, importance
 from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
 from .scores import Bits, bits_from, bits_per_dimension, can_average, log_likelihoods
 from .variational import Fit, fit
 
 __all__ = [
+    "Amortised",
     "Bits",
     "Codes",
     "Fit",
+    "Importance",
+    "amortised",
     "attribute",
     "bits_from",
     "bits_per_dimension",
@@ -16,6 +21,7 @@ __all__ = [
     "draw",
     "encode",
     "fit",
+    "importance",
     "interpolate",
     "log_likelihoods",
     "nearest",

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Chain, Distribution, Flow, Inverse, Real, Spec, Transform
-from ..distributions import Normal
+from ..distributions import ConditionalNormal, Normal
 from ..errors import DomainError, ShapeError, SpecError, TrainingError, suggestion
+from ..networks import head
 from ..objectives.divergence import Divergence
 from ..systems.nsf import NSF
 from ..transforms import Annealed, Cholesky, Schedule, Temperature, hamiltonian
@@ -108,6 +109,8 @@ def fits(model: Distribution, features: int) -> None:
 def with_langevin(flow: Flow, target: Target, count: int, step: float = 0.1) -> Flow:
     """The flow, then annealed Langevin layers from its density to the target's (Wu, Koehler, Noe 2020, arXiv:2002.06707).
 
+    The guess of the momenta on the way back is learned (Doucet et al. 2022, arXiv:2208.07698), a standard normal at first.
+
     Args:
         flow: exact.
         target: log p.
@@ -121,7 +124,9 @@ def with_langevin(flow: Flow, target: Target, count: int, step: float = 0.1) -> 
 
     rungs = [Annealed(start, target, Temperature(gaps, i)) for i in reversed(range(count))]
     space = Real((target.features,))
-    return Flow(Chain(*(hamiltonian(rung, space, step=step) for rung in rungs), *_layers(flow)), flow.base)
+    guesses = [ConditionalNormal(space, space.size, net=head(space.size, 2 * space.size, (32,))) for _ in rungs]
+    steps = [hamiltonian(rung, space, step=step, reverse=guess) for rung, guess in zip(rungs, guesses, strict=True)]
+    return Flow(Chain(*steps, *_layers(flow)), flow.base)
 
 
 def _layers(flow: Flow) -> Sequence[Transform]:

@@ -1,0 +1,141 @@
+"""NPE: neural posterior estimation, a flow of parameters given the data that a simulator made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..core import Box, Chain, Distribution, Flow, Real, Space, Spec, Transform, spec_from_dict
+from ..errors import ContextError, SpecError
+from ..transforms import Log, Logit, Standardise
+
+
+class StandardisedContext(nn.Module):
+    """A context as every layer sees it: standardised, then through a network where there is one.
+
+    Args:
+        space: of the context.
+        network: (B, *space.shape) -> (B, C).
+    """
+
+    def __init__(self, space: Real, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.standardise = Standardise(space)
+        self.network = network
+
+    def forward(self, context: Tensor) -> Tensor:
+        """(B, *space.shape) -> (B, C)."""
+        standard = self.standardise(context)[0]
+        return standard if self.network is None else self.network(standard)
+
+
+def bounds(space: Space) -> tuple[float, float]:
+    """The bounds of parameters on the line or in a box.
+
+    Raises:
+        SpecError: they live elsewhere.
+    """
+    if isinstance(space, Box):
+        return space.low, space.high
+    if type(space) is not Real:
+        raise SpecError(f"expected parameters in a Real or Box space, got {space}")
+    return -math.inf, math.inf
+
+
+def conditional(inner: Distribution, space: Space, context: Real | None, network: nn.Module | None = None) -> Flow:
+    """A model of unconstrained, standardised parameters given standardised data, as one of both as they are.
+
+    Args:
+        inner: on the line, with the context that the network gives.
+        space: of the parameters: all of the line, or a box, which logits or logarithms carry onto it.
+        context: the space of the data; None for none.
+        network: of the standardised data.
+
+    Raises:
+        SpecError: the parameters live elsewhere.
+        ShapeError: `inner` models events of another shape.
+        ContextError: it takes another context.
+    """
+    if context is not None and (inner.context is None or (network is None and inner.context != context)):
+        raise ContextError(f"expected a flow with a context in {context}, got one in {inner.context}")
+    finite = [math.isfinite(bound) for bound in bounds(space)]
+    space = space if any(finite) else Real(space.shape)
+    front: list[Transform] = [Logit(space) if all(finite) else Log(space)] if isinstance(space, Box) else []
+    front.append(Standardise(Real(space.shape)))
+    embed = None if context is None else StandardisedContext(context, network)
+    if isinstance(inner, Flow) and inner.embed is None:
+        return Flow(Chain(*front, inner.chain), inner.base, embed, context)
+    return Flow(Chain(*front), inner, embed, context)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NPE(Spec):
+    """Neural posterior estimation: any conditional system, of parameters in a box given simulated data.
+
+    With pairs theta_i ~ p(theta), x_i ~ p(x | theta_i), the likelihood of theta_i given x_i is highest for the posterior:
+
+        E log q(theta | x) = E_x [-KL(p(theta | x) || q(theta | x)) - H(p(theta | x))].
+
+    Parameters are carried from the box to the line, so that no mass leaks out of it, and standardised, as are the data.
+
+    Args:
+        features: number of parameters.
+        context: length of the data, 0 for none.
+        flow: the system and its arguments, as its `to_dict` gives, but `features` and `context`.
+        low: smallest value of every parameter.
+        high: largest value of every parameter.
+    """
+
+    name = "npe"
+    family = "simulation"
+    paper = "Papamakarios, Murray 2016, arXiv:1605.06376; Greenberg, Nonnenmacher, Macke 2019, arXiv:1905.07488"
+
+    features: int
+    context: int = 0
+    flow: dict[str, Any] = field(default_factory=lambda: {"system": "nsf"})
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Complete the description of the flow, or say what is wrong with it."""
+        super().__post_init__()
+        object.__setattr__(self, "flow", self.inner().to_dict())
+
+    def validate(self) -> None:
+        """Refuse an empty box."""
+        super().validate()
+        if not self.low < self.high:
+            raise SpecError(f"expected npe.low < npe.high, got {self.low} and {self.high}")
+
+    @property
+    def space(self) -> Real | Box:
+        """Of the parameters."""
+        bounded = math.isfinite(self.low) or math.isfinite(self.high)
+        return Box((self.features,), self.low, self.high) if bounded else Real((self.features,))
+
+    def inner(self) -> Spec:
+        """The spec of the flow of unconstrained, standardised parameters."""
+        given = {"features": self.features, "context": self.context}
+        for name, value in given.items():
+            if self.flow.get(name, value) != value:
+                raise SpecError(f"expected npe.flow with {name}={value}, got {self.flow[name]}")
+        if not self.context:
+            given.pop("context")
+        return spec_from_dict({**self.flow, **given})
+
+    def build(self) -> Flow:
+        """The flow; what standardises the parameters is started by data, what standardises the context by `amortised`."""
+        context = Real((self.context,)) if self.context else None
+        return conditional(self.inner().build(), self.space, context)
+
+    @classmethod
+    def cases(cls) -> Iterator[NPE]:
+        """Parameters in a box; above a bound; anywhere."""
+        small = {"system": "nsf", "layers": 1, "hidden": 8, "bins": 4, "bound": 3.0, "linear": False}
+        yield cls(features=2, context=3, flow=small, low=-1.0, high=2.0)
+        yield cls(features=1, context=1, flow=small, low=0.0)
+        yield cls(features=2, context=2, flow={"system": "maf", "layers": 1, "hidden": (8,)})
