@@ -115,7 +115,7 @@ def langevin_alone(steps: int) -> list[str]:
 def main() -> None:
     """Print the tables and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", default="docs/_static/energies.png")
     options = parser.parse_args()
@@ -178,6 +178,7 @@ def stochastic(options: argparse.Namespace) -> str:
                 "langevin": 10,
                 "start": "wide",
                 "scale": 3.0,
+                "anneal": 0.5,
             },
         }
         for kind, fields in runs.items():

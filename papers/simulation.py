@@ -26,7 +26,7 @@ from torch import Tensor
 import pushforward as pf
 from pushforward.core import Box, Real
 from pushforward.diagnostics.calibration import sbc_ranks, tarp
-from pushforward.inference.amortised import amortised
+from pushforward.inference.simulators import amortised
 
 warnings.filterwarnings("ignore")
 OBSERVATIONS = range(1, 6)

@@ -11,7 +11,7 @@ import pushforward as pf
 from pushforward.core import Box, Integers, Real
 from pushforward.diagnostics.calibration import sbc_ranks, tarp
 from pushforward.errors import ContextError, DataError, DomainError, ShapeError, SpecError
-from pushforward.inference.amortised import Amortised, amortised, prepared
+from pushforward.inference.simulators import Amortised, amortised, prepared
 
 MIX = torch.tensor([[1.0, 0.5], [0.0, 1.0], [1.0, -1.0]])
 NOISE = 0.7

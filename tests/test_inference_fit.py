@@ -17,10 +17,10 @@ from pushforward.distributions.boundary import constraint_of, space_of
 from pushforward.errors import DataError, DomainError, ShapeError, SpecError
 from pushforward.inference import fit
 from pushforward.inference.coverage import coverage
-from pushforward.inference.importance import fit_pareto, importance, resample
 from pushforward.inference.optimise import temperature
 from pushforward.inference.target import Target
 from pushforward.inference.verdict import verdict
+from pushforward.inference.weights import fit_pareto, importance, resample
 from pushforward.objectives import ForwardKL, PathGradient, Renyi, ReverseKL
 from pushforward.systems import NSF, RealNVP
 from pushforward.transforms import Affine, AsTorchTransform, Elementwise, FromTorchTransform, Metropolis
@@ -275,6 +275,23 @@ def test_bad_log_densities_get_one_sentence():
     assert "gives no gradient" in refuse(lambda x: torch.as_tensor(-np.square(x.numpy()).sum(1)))
     assert "improper" in refuse(lambda x: 0 * x.sum(1))
     assert "improper" in refuse(lambda x: x.square().sum(1))
+
+
+def test_a_density_that_raises_gets_one_sentence_and_may_at_infinity():
+    def strict(x):
+        if bool((x.abs() > 3).any()):
+            raise ValueError("too far\nand more")
+        return -x.square().sum(1)
+
+    assert "refuses some of 64 points" in refuse(strict)
+
+    def normal(p):
+        return (
+            torch.distributions.Normal(p["mean"], p["scale"]).log_prob(torch.tensor(1.0)) - p["scale"] - p["mean"] ** 2
+        )
+
+    fit(normal, {"mean": Real(()), "scale": Box((), 0.0, math.inf)}, **QUICK)
+    assert torch.distributions.Distribution._validate_args
 
 
 def test_a_bound_that_the_density_cannot_take_is_named():

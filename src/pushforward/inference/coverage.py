@@ -75,9 +75,11 @@ def coverage(
         else:
             rates += taken.to(at) / moves
     x = middle + deviation * at
-    gap = target(x, None) - _log_q(model, x) - log_z
-    # A chain that hardly moves tells nothing of where the mass is.
-    gap = torch.where((rates > STUCK) & gap.isfinite(), gap, -math.inf)
+    log_p = target(x, None)
+    gap = log_p - _log_q(model, x) - log_z
+    # A chain that hardly moves, or is still on its way in from the tails, tells nothing of where the mass is.
+    arrived = (rates > STUCK) & (log_p >= target(pool, None).min())
+    gap = torch.where(arrived & gap.isfinite(), gap, -math.inf)
     worst = int(gap.argmax())
     return Coverage(
         missed=float((gap > LOST).to(x).mean()),

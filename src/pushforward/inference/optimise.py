@@ -106,23 +106,21 @@ def fits(model: Distribution, features: int) -> None:
         raise SpecError("expected a flow without a context")
 
 
-def with_langevin(flow: Flow, target: Target, count: int, step: float = 0.1) -> Flow:
-    """The flow, then annealed Langevin layers from its density to the target's (Wu, Koehler, Noe 2020, arXiv:2002.06707).
+def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: float = 0.1) -> Flow:
+    """The flow, then Langevin layers, annealed from a start to the target (Wu, Koehler, Noe 2020, arXiv:2002.06707).
 
     The guess of the momenta on the way back is learned (Doucet et al. 2022, arXiv:2208.07698), a standard normal at first.
 
     Args:
-        flow: exact.
+        flow: whose draws they move.
+        start: where annealing starts, wide and exact.
         target: log p.
         count: of layers.
         step: of each, to start with, in the units of the unconstrained parameters.
     """
     gaps = Schedule(count)
 
-    def start(x: Tensor, context: Tensor | None) -> Tensor:
-        return flow._log_prob(x, None)
-
-    rungs = [Annealed(start, target, Temperature(gaps, i)) for i in reversed(range(count))]
+    rungs = [Annealed(start._log_prob, target, Temperature(gaps, i)) for i in reversed(range(count))]
     space = Real((target.features,))
     guesses = [ConditionalNormal(space, space.size, net=head(space.size, 2 * space.size, (32,))) for _ in rungs]
     steps = [hamiltonian(rung, space, step=step, reverse=guess) for rung, guess in zip(rungs, guesses, strict=True)]

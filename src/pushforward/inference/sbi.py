@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Distribution, Flow, Space, Spec
-from .amortised import prepared
+from .simulators import prepared
 
 try:
     from sbi.neural_nets.estimators import ConditionalDensityEstimator

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution as TorchDistribution
 
 from ..core import Box, Identity, Real, Simplex, Space, Transform
-from ..errors import DomainError, ShapeError, SpecError
+from ..errors import DomainError, FlowError, ShapeError, SpecError
 from ..transforms import Log, Logit, LogRatio
 
 Values = dict[str, Tensor]
@@ -97,6 +98,14 @@ class Target(nn.Module):
             if "numpy()" in str(error):
                 raise DomainError(_NO_GRADIENT) from None
             raise
+        except FlowError:
+            raise
+        except ValueError as error:
+            where = ", ".join(f"{name} = {_shown(v[0])}" for name, v in values.items())
+            said = str(error).splitlines()[0]
+            raise DomainError(
+                f"log_density refuses some of {len(z)} points, the first of them {where}: {said}"
+            ) from None
         if not isinstance(value, Tensor) or value.shape != volume.shape:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise ShapeError(
@@ -106,8 +115,13 @@ class Target(nn.Module):
         return values, value, volume
 
     def unchecked(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """As forward, whatever the values: for searches that may go too far."""
-        _, value, volume = self.evaluate(z)
+        """As forward, whatever the values: for searches that may go too far, where torch's distributions refuse."""
+        validate = TorchDistribution._validate_args
+        TorchDistribution.set_default_validate_args(False)
+        try:
+            _, value, volume = self.evaluate(z)
+        finally:
+            TorchDistribution.set_default_validate_args(validate)
         return value + volume
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:

@@ -17,10 +17,10 @@ from ..objectives.divergence import DIVERGENCES, Divergence, PathGradient
 from ..training.rng import isolated
 from ..transforms import Reshape
 from .coverage import Coverage, coverage
-from .importance import Importance, Number, importance, resample
 from .optimise import behind, built, climb, fits, gaussian, require_proper, require_settled, train, with_langevin
 from .target import ONLY, Target, Values
 from .verdict import verdict
+from .weights import Importance, Number, importance, resample
 
 Objective = Literal["reverse-kl", "path", "iwae", "forward-kl"]
 CHAINS = 4
@@ -172,6 +172,7 @@ def fit(
             require_proper(target, scale * torch.randn(64, target.features, dtype=dtype))
             mean = climb(target, target.features, scale, dtype) if start == "gaussian" else None
             model = gaussian(target.features, scale, mean).to(dtype)
+            wide = gaussian(target.features, scale, mean).to(dtype)
             if isinstance(flow, Flow):
                 fits(flow, target.features)
                 model = flow
@@ -182,7 +183,7 @@ def fit(
                 if flow != "gaussian":
                     model = behind(built(flow, layers, target.features).to(dtype), model)
             if langevin:
-                model = with_langevin(model, target, langevin).to(dtype)
+                model = with_langevin(model, wide, target, langevin).to(dtype)
             history = train(make(model, target), target, steps=steps, samples=samples, lr=lr, anneal=anneal)
             runs.append((model, history, *_weighed(model, target, 4 * draws)))
     model, history, z, weights = max(runs, key=lambda run: run[3].elbo.value)

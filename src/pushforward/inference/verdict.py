@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .coverage import Coverage
-from .importance import USABLE
+from .weights import USABLE
 
 GROWN = 1.5
 """A fit whose draws still spread by this factor in the second half of training is not done, or its target improper."""

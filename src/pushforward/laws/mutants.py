@@ -302,7 +302,7 @@ MUTANTS: list[Mutant] = [
     _m("tempering: one coordinate's volume", HAMILTONIAN, "^tempering$|^underdamped$",
        ("(-self.size * self.log_factor).expand(x.shape[0])", "(-self.log_factor).expand(x.shape[0])"),
        ("(self.size * self.log_factor).expand(z.shape[0])", "self.log_factor.expand(z.shape[0])")),
-    _m("refresh: variance not kept", HAMILTONIAN, "^underdamped$", ("(1 - keep.square()).sqrt()", "(1 - keep)")),
+    _m("refresh: variance not kept", HAMILTONIAN, "^refresh$", ("(1 - keep.square()).sqrt()", "(1 - keep)")),
     _m("refresh: ratio turned round", HAMILTONIAN, "^underdamped$", ("sum_events(new.square() - v.square()) / 2", "sum_events(v.square() - new.square()) / 2")),
     _m("Metropolis: term turned round", HAMILTONIAN, "^metropolis$", ("return z, -gain", "return z, gain")),
     _m("Metropolis: everything is taken", HAMILTONIAN, "^metropolis$", ("taken = torch.rand_like(energy).log() < energy", "taken = torch.rand_like(energy) < 2")),
