@@ -226,7 +226,7 @@ def layer_cases() -> list[Case]:
     def annealed() -> Flow:
         start, gaps = d.Normal(r2)._log_prob, t.Schedule(2)
         rungs = [t.Annealed(start, Wells(), t.Temperature(gaps, i)) for i in (1, 0)]
-        return walk(*(t.hamiltonian(rung, r2, step=0.5) for rung in rungs))
+        return walk(*(layer for rung in rungs for layer in t.hamiltonian(rung, r2, step=0.5).layers))
 
     def underdamped() -> Flow:
         normal, both = d.Normal(r2), Real((4,))
