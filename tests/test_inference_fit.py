@@ -383,8 +383,15 @@ def test_expanded_copies_of_a_flow():
     assert copies.log_prob(torch.zeros(3, 2)).shape == (3,)
 
 
-def test_a_pyro_guide_finds_a_posterior_that_is_known():
-    pyro = pytest.importorskip("pyro")
+@pytest.fixture
+def pyro():
+    """Pyro, whose import switches the checks of torch's distributions on for everybody; put back after."""
+    validate = torch.distributions.Distribution._validate_args
+    yield pytest.importorskip("pyro")
+    torch.distributions.Distribution.set_default_validate_args(validate)
+
+
+def test_a_pyro_guide_finds_a_posterior_that_is_known(pyro):
     from pushforward.inference.pyro import FlowGuide
 
     pyro.clear_param_store()
