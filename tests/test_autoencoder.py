@@ -126,7 +126,8 @@ def test_the_evidence_of_a_linear_model_is_found():
     posterior.parameters_of.net.weight.data.zero_()
     posterior.parameters_of.net.weight.data.reshape(2, 3, 3)[:, 0] = covariance @ w.T / noise**2
     root = torch.linalg.cholesky(covariance)
-    posterior.parameters_of.free.data[:, 1:] = root.tril(-1) + torch.diag(root.diagonal().log())
+    shape = math.sqrt(2) * root.tril(-1) / root.diagonal()[:, None]
+    posterior.parameters_of.free.data[:, 1:] = shape + torch.diag(root.diagonal().log())
     decode = nn.Linear(2, 6)
     decode.weight.data = torch.cat([w, torch.zeros(3, 2)])
     raw = math.log(noise) / math.sqrt(1 - (math.log(noise) / 6) ** 2)

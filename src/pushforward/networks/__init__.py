@@ -6,7 +6,7 @@ from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .made import MADE
-from .mlp import MLP, Constant, Parameters, activation, head
+from .mlp import MLP, Activation, Constant, Parameters, activation, head
 from .potential import Potential
 from .precision import Network, lower_precision
 from .recurrent import BidirectionalLSTM, CausalLSTM
@@ -18,6 +18,7 @@ __all__ = [
     "LipschitzMLP",
     "MADE",
     "MLP",
+    "Activation",
     "AutoregressiveTable",
     "BidirectionalLSTM",
     "Cache",

@@ -35,6 +35,25 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 activation_named = activation
 
 
+class Activation(nn.Module):
+    """The activation of that name, as a layer.
+
+    Args:
+        name: of it.
+
+    Raises:
+        SpecError: there is none.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.function = activation(name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Entry by entry."""
+        return self.function(x)
+
+
 class Constant(nn.Module):
     """A network without inputs: a learned vector, repeated for every row.
 
@@ -102,10 +121,10 @@ class MLP(Network):
         return self.out(through(self.hidden, h, ACTIVATIONS[self.activation], self.dropout, residual=self.residual))
 
 
-def head(inputs: int, outputs: int, hidden: Sequence[int]) -> nn.Module:
+def head(inputs: int, outputs: int, hidden: Sequence[int], activation: str = "relu") -> nn.Module:
     """A network whose result starts at zero: an `MLP`, or without hidden layers a matrix."""
     if hidden:
-        return MLP(inputs, outputs, hidden=hidden)
+        return MLP(inputs, outputs, hidden=hidden, activation=activation)
     linear = nn.Linear(inputs, outputs, bias=False)
     nn.init.zeros_(linear.weight)
     return linear

@@ -17,7 +17,7 @@ from ..distributions import (
     Normal,
 )
 from ..errors import SpecError
-from ..networks import MLP
+from ..networks import MLP, Activation
 from ..objectives.bound import EvidenceBound
 from ..transforms import Affine, Augment, Cholesky, Elementwise, Leapfrog, Slice, Stochastic, Tempering
 from .iaf import IAF
@@ -66,6 +66,7 @@ class VAE(PictureSpec):
             leapfrog steps towards the true posterior, with tempered momenta.
         steps: of the posterior's flow.
         hidden: widths of the encoder, and in reverse of the decoder.
+        activation: of the encoder; most units of one with ReLU die in the first steps, under a loss of hundreds of nats.
         above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
         warmup: training steps over which the divergence comes to count fully.
         free_bits: nats of each latent variable's divergence that cost nothing in training.
@@ -82,6 +83,7 @@ class VAE(PictureSpec):
     posterior: Kind = "diagonal"
     steps: int = 4
     hidden: tuple[int, ...] = (300, 300)
+    activation: str = "elu"
     above: tuple[int, ...] = ()
     warmup: int = 0
     free_bits: float = 0.0
@@ -134,8 +136,9 @@ class VAE(PictureSpec):
         space, size, width = Real((self.latent,)), self.space.size, self.hidden[-1]
         if self.posterior == "hamiltonian":
             return self._hamiltonian(decoder, space, size)
-        network = MLP(size, width, hidden=self.hidden[:-1] or self.hidden, zero=False)
-        embed = Scaled(nn.Sequential(network, nn.ReLU()), self.levels)
+        widths = self.hidden[:-1] or self.hidden
+        network = MLP(size, width, hidden=widths, activation=self.activation, zero=False)
+        embed = Scaled(nn.Sequential(network, Activation(self.activation)), self.levels)
         flow = self._posterior(space, width)
         return Flow(flow.chain, flow.base, embed=embed, context=Real((size,)))
 
@@ -162,7 +165,7 @@ class VAE(PictureSpec):
         moves: list[Transform] = []
         for _ in range(self.steps):
             moves += [Tempering(space), Leapfrog(joint, space, step=0.05, context=size)]
-        first = Elementwise(Affine(), space, context=size, hidden=self.hidden)
+        first = Elementwise(Affine(), space, context=size, hidden=self.hidden, activation=self.activation)
         both = moves[0].x_space
         return Flow(
             Chain(Augment(space, Normal(space)), *moves, Slice(both, self.latent, Normal(space)), Inverse(first)),

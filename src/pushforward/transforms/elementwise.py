@@ -24,6 +24,7 @@ class Elementwise(Transform):
         space: of x and z.
         context: length of the context, 0 for none, or its space; with one, a network makes the parameters.
         hidden: widths of that network; none for a matrix.
+        activation: of it.
         network: makes it, for pictures as context: from (inputs, outputs) channels; the context has the height and width
             of the space then.
 
@@ -38,6 +39,7 @@ class Elementwise(Transform):
         *,
         context: int | Space = 0,
         hidden: tuple[int, ...] = (64, 64),
+        activation: str = "relu",
         network: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class Elementwise(Transform):
             if network is not None:
                 self.net = network(length, outputs)
             else:
-                self.net = head(length, space.size * scalar.n, hidden)
+                self.net = head(length, space.size * scalar.n, hidden, activation)
 
     def _parameters_of(self, v: Tensor, context: Tensor | None) -> Tensor:
         if self.net is None:
