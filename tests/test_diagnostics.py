@@ -22,7 +22,7 @@ from pushforward.diagnostics import (
     two_sample_score,
 )
 from pushforward.diagnostics.gaussian import fit_gaussian
-from pushforward.diagnostics.normality import _anderson_p
+from pushforward.diagnostics.normality import anderson_p
 from pushforward.errors import DataError
 
 
@@ -278,7 +278,7 @@ def test_anderson_and_kolmogorov_against_scipy():
         direct = -300 - (ranks * (np.log(u) + np.log1p(-u[::-1]))).mean()
         assert result.anderson[i] == pytest.approx(direct)
     # quantiles of the limiting distribution, Marsaglia and Marsaglia 2004
-    p = _anderson_p(torch.tensor([1.93295783, 2.49236716, 3.87812502]).double())
+    p = anderson_p(torch.tensor([1.93295783, 2.49236716, 3.87812502]).double())
     np.testing.assert_allclose(p, [0.10, 0.05, 0.01], atol=2e-5)
 
 

@@ -332,7 +332,7 @@ def test_bad_options():
     assert "on Real(shape=(2,))" in refuse(bumps, error=ShapeError, flow=NSF(features=3, layers=1))
     conditional = NSF(features=2, layers=1, context=1).build()
     assert "without a context" in refuse(bumps, error=SpecError, flow=conditional)
-    assert "vectors" in refuse(bumps, error=SpecError, flow="glow")
+    assert "'glow' needs shape" in refuse(bumps, error=SpecError, flow="glow")
 
 
 def test_a_seed_gives_the_same_fit_and_leaves_torchs_state():
@@ -342,6 +342,16 @@ def test_a_seed_gives_the_same_fit_and_leaves_torchs_state():
     assert torch.equal(before, torch.get_rng_state())
     assert fit(bumps, Real((2,)), **QUICK).elbo == first.elbo
     assert fit(bumps, Real((2,)), seed=1, **QUICK).elbo != first.elbo
+
+
+def test_restarts_do_not_share_a_flow_of_ones_own():
+    """Were they to share it, the numbers of the first run would be said of what the last one has made of it."""
+    flow = Flow(Elementwise(Affine(), Real((1,))), Normal(Real((1,)))).double()
+    found = fit(
+        lambda x: -x[:, 0].square() / 2, Real((1,)), flow=flow, restarts=2, steps=40, chains=0, dtype=torch.float64
+    )
+    assert found.model is not flow
+    assert all(bool((p == 0).all()) for p in flow.parameters())
 
 
 def test_torch_transforms_both_ways():

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import DataError, ShapeError
 from ..training.rng import isolated
-from .normality import Array, _anderson, _anderson_p, _ks, holm
+from .normality import Array, anderson, anderson_p, holm, kolmogorov_smirnov
 
 Draw = Callable[[int, Tensor], Tensor]
 """(n, x (B, *data)) -> n draws of the posterior given each row, (n, B, D): `Amortised.sample` is one."""
@@ -244,8 +244,8 @@ def _tested(ranks: Tensor, draws: int) -> Ranks:
     """Tests that are exact for any number of draws: ranks with uniform noise in their cells are uniform on (0, 1)."""
     noise = torch.rand(ranks.shape, dtype=torch.float64, device=ranks.device)
     u = ((ranks + noise) / (draws + 1)).cpu().sort(0).values.clamp(1e-12, 1 - 1e-12)
-    p_values = _anderson_p(_anderson(u.log(), torch.log1p(-u))).numpy()
-    return Ranks(ranks.cpu().numpy(), draws, _ks(u).numpy(), p_values, holm(p_values))
+    p_values = anderson_p(anderson(u.log(), torch.log1p(-u))).numpy()
+    return Ranks(ranks.cpu().numpy(), draws, kolmogorov_smirnov(u).numpy(), p_values, holm(p_values))
 
 
 def _nearest(x: Tensor, theta: Tensor) -> Tensor:

@@ -103,10 +103,10 @@ def latent_normality(latents: Array, *, points: int = 199) -> LatentNormality:
     points = min(points, n)
     z = torch.from_numpy(array)
     ordered = z.sort(0).values
-    anderson = _anderson(torch.special.log_ndtr(ordered), torch.special.log_ndtr(-ordered))
-    p_values = _anderson_p(anderson)
+    statistic = anderson(torch.special.log_ndtr(ordered), torch.special.log_ndtr(-ordered))
+    p_values = anderson_p(statistic)
     squared = (z**2).sum(1).sort().values
-    radius = _anderson(*_log_chi2(squared, dimensions))
+    radius = anderson(*_log_chi2(squared, dimensions))
     correlation, largest = _correlation(array)
     probabilities = torch.linspace(0, 1, points + 2, dtype=torch.float64)[1:-1]
     quantiles = torch.special.ndtri(probabilities)
@@ -117,11 +117,11 @@ def latent_normality(latents: Array, *, points: int = 199) -> LatentNormality:
         quantiles=quantiles.numpy(),
         sample_quantiles=np.quantile(array, probabilities.numpy(), axis=0, method="weibull"),
         band=band.numpy(),
-        ks=_ks(torch.special.ndtr(ordered)).numpy(),
-        anderson=anderson.numpy(),
+        ks=kolmogorov_smirnov(torch.special.ndtr(ordered)).numpy(),
+        anderson=statistic.numpy(),
         p_values=p_values.numpy(),
         adjusted=holm(p_values.numpy()),
-        radius=TestResult(float(radius), float(_anderson_p(radius))),
+        radius=TestResult(float(radius), float(anderson_p(radius))),
         mean_squared_radius=float(squared.mean()) / dimensions,
         correlation=correlation,
         largest_correlation=largest,
@@ -138,21 +138,21 @@ def holm(p_values: Array) -> Array:
     return adjusted
 
 
-def _ks(cdf: Tensor) -> Tensor:
+def kolmogorov_smirnov(cdf: Tensor) -> Tensor:
     """Largest distance of the empirical distribution function; cdf (N, ...) ascending along the rows."""
     n = len(cdf)
     steps = torch.arange(n + 1, dtype=cdf.dtype).reshape(-1, *[1] * (cdf.dim() - 1)) / n
     return torch.maximum(steps[1:] - cdf, cdf - steps[:-1]).amax(0)
 
 
-def _anderson(log_cdf: Tensor, log_survival: Tensor) -> Tensor:
+def anderson(log_cdf: Tensor, log_survival: Tensor) -> Tensor:
     """A^2 = -N - (1/N) sum_i (2i - 1) (log F(x_i) + log(1 - F(x_{N+1-i}))), rows ascending."""
     n = len(log_cdf)
     weights = (2 * torch.arange(n, dtype=log_cdf.dtype) + 1).reshape(-1, *[1] * (log_cdf.dim() - 1)) / n
     return -n - (weights * (log_cdf + log_survival.flip(0))).sum(0)
 
 
-def _anderson_p(statistic: Tensor) -> Tensor:
+def anderson_p(statistic: Tensor) -> Tensor:
     """P(A^2 > a) in the limit N -> infinity, which N = 10 is near; Marsaglia and Marsaglia 2004, `adinf`."""
     a = statistic.clamp(min=1e-3)
     lower = (0.0347962 - (0.011672 - 0.00168691 * a) * a) * a

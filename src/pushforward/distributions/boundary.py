@@ -30,10 +30,8 @@ class Conditioned(TorchDistribution):
     arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(self, model: Distribution, context: Tensor | None = None, batch: tuple[int, ...] = ()) -> None:
-        if context is not None:
-            _, batch = model._context_rows(context, ())
-        elif model.context is not None:
-            model._context_rows(None, ())
+        _, given = model._context_rows(context, ())
+        batch = batch if context is None else given
         self.model, self.context = model, context
         super().__init__(torch.Size(batch), torch.Size(model.space.shape), validate_args=False)
 

@@ -52,7 +52,27 @@ class ConditionalNormal(Distribution):
         return x, _normal(x, loc, log_scale)
 
 
-class ConditionalBernoulli(Distribution):
+class _ConditionalLevels(Distribution):
+    """Independent levels 0 ... K - 1 with `n` parameters each, which a network makes.
+
+    Args:
+        shape: of x.
+        context: length of c.
+        levels: K.
+        n: parameters of a number.
+        hidden: widths of the network's layers.
+        net: a network of your own, from c to all parameters; then `hidden` is unused.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], context: int, levels: int, n: int, hidden: tuple[int, ...], net: nn.Module | None
+    ) -> None:
+        super().__init__()
+        self.space, self.context, self.levels = Integers(shape, 0, levels - 1), Real((context,)), levels
+        self.net = MLP(context, n * self.space.size, hidden=hidden, zero=False) if net is None else net
+
+
+class ConditionalBernoulli(_ConditionalLevels):
     """Independent bits with probabilities sigmoid(l(c)).
 
     Args:
@@ -65,9 +85,7 @@ class ConditionalBernoulli(Distribution):
     def __init__(
         self, shape: tuple[int, ...], context: int, *, hidden: tuple[int, ...] = (64, 64), net: nn.Module | None = None
     ) -> None:
-        super().__init__()
-        self.space, self.context = Integers(shape, 0, 1), Real((context,))
-        self.net = MLP(context, self.space.size, hidden=hidden, zero=False) if net is None else net
+        super().__init__(shape, context, 2, 1, hidden, net)
 
     def _logits(self, context: Tensor | None) -> Tensor:
         return self.net(context).reshape(-1, *self.space.shape)
@@ -81,7 +99,7 @@ class ConditionalBernoulli(Distribution):
         return x, sum_events(F.logsigmoid((2 * x - 1) * logits))
 
 
-class ConditionalCategorical(Distribution):
+class ConditionalCategorical(_ConditionalLevels):
     """Independent levels 0 ... K - 1 with probabilities softmax(l(c)).
 
     Args:
@@ -101,9 +119,7 @@ class ConditionalCategorical(Distribution):
         hidden: tuple[int, ...] = (64, 64),
         net: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        self.space, self.context, self.levels = Integers(shape, 0, levels - 1), Real((context,)), levels
-        self.net = MLP(context, levels * self.space.size, hidden=hidden, zero=False) if net is None else net
+        super().__init__(shape, context, levels, levels, hidden, net)
 
     def _logits(self, context: Tensor | None) -> Tensor:
         return self.net(context).reshape(-1, *self.space.shape, self.levels)
@@ -116,7 +132,7 @@ class ConditionalCategorical(Distribution):
         return chance.labels(logits).to(logits.dtype), torch.as_tensor(chance.logp)
 
 
-class ConditionalLogistic(Distribution):
+class ConditionalLogistic(_ConditionalLevels):
     """Independent levels 0 ... K - 1, logistics rounded to levels; the first and the last level have their tails.
 
         P(k) = sigmoid((k + 1/2 - m) / s) - sigmoid((k - 1/2 - m) / s)
@@ -142,10 +158,8 @@ class ConditionalLogistic(Distribution):
         net: nn.Module | None = None,
         bound: float = 6.0,
     ) -> None:
-        super().__init__()
-        self.space, self.context = Integers(shape, 0, levels - 1), Real((context,))
-        self.levels, self.bound = levels, bound
-        self.net = MLP(context, 2 * self.space.size, hidden=hidden, zero=False) if net is None else net
+        super().__init__(shape, context, levels, 2, hidden, net)
+        self.bound = bound
 
     def _mean_and_log_scale(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
         mean, log_scale = self.net(context).reshape(-1, 2, *self.space.shape).unbind(1)

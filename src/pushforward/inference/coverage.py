@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core import Distribution, Exactness, Real
+from ..core import Distribution, Real
 from ..functional.score import LogDensity
 from ..transforms import Metropolis
+from .scores import log_likelihoods
 
-LOST = math.log(20.0)
-"""Log-ratio of densities above which a point counts as missed by the model."""
+LOST = 20.0
+"""Ratio of densities above which a point counts as missed by the model."""
 STUCK = 0.3
 """Share of moves below which a chain does not count."""
 
@@ -76,22 +77,15 @@ def coverage(
             rates += taken.to(at) / moves
     x = middle + deviation * at
     log_p = target(x, None)
-    gap = log_p - _log_q(model, x) - log_z
+    log_q = log_likelihoods(model, x, samples=64).to(log_p)  # averaged where one is a random bound
+    gap = log_p - log_q - log_z
     # A chain that hardly moves, or is still on its way in from the tails, tells nothing of where the mass is.
     arrived = (rates > STUCK) & (log_p >= target(pool, None).min())
     gap = torch.where(arrived & gap.isfinite(), gap, -math.inf)
     worst = int(gap.argmax())
     return Coverage(
-        missed=float((gap > LOST).to(x).mean()),
+        missed=float((gap > math.log(LOST)).to(x).mean()),
         worst=float(gap[worst]),
         point=x[worst].cpu(),
         accepted=float(rates.mean()),
     )
-
-
-def _log_q(model: Distribution, x: Tensor, repeats: int = 64) -> Tensor:
-    """The model's log-density, the average of several estimates where it is a random lower bound."""
-    if Exactness.NOISY not in model.exactness:
-        return model._log_prob(x, None)
-    many = model._log_prob(x.repeat_interleave(repeats, 0), None)
-    return many.reshape(-1, repeats).logsumexp(1) - math.log(repeats)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..core import Chain, Distribution, Flow, Inverse, Real, Spec, Transform
+from ..core import Chain, Distribution, Flow, Inverse, Real, Spec, layers_of, spec_from_dict
 from ..distributions import ConditionalNormal, Normal
-from ..errors import DomainError, ShapeError, SpecError, TrainingError, suggestion
+from ..errors import DomainError, ShapeError, SpecError, TrainingError
 from ..networks import head
 from ..objectives.divergence import Divergence
 from ..systems.nsf import NSF
 from ..transforms import Annealed, Cholesky, Schedule, Temperature, hamiltonian
 from .target import Target
+from .verdict import GROWN
 
 CHECKS = 20
 """How often a run looks at itself."""
@@ -36,14 +37,14 @@ def gaussian(features: int, scale: float, mean: Tensor | None = None) -> Flow:
     return Flow(Inverse(step), Normal(space))
 
 
-def climb(target: Target, features: int, scale: float, dtype: torch.dtype, draws: int = 64) -> Tensor:
+def climb(target: Target, scale: float, dtype: torch.dtype, draws: int = 64) -> Tensor:
     """The mean of a Gaussian of deviation `scale` at which the mean of log p is largest: (D,), by L-BFGS on fixed draws.
 
     Steps of a stochastic optimiser are of about the learning rate, whatever the units; this one's are not, so that a posterior
     is found wherever it lies.
     """
-    noise = scale * torch.randn(draws, features, dtype=dtype)
-    mean = torch.zeros(features, dtype=dtype, requires_grad=True)
+    noise = scale * torch.randn(draws, target.features, dtype=dtype)
+    mean = torch.zeros(target.features, dtype=dtype, requires_grad=True)
     search = torch.optim.LBFGS([mean], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
@@ -65,7 +66,15 @@ def climb(target: Target, features: int, scale: float, dtype: torch.dtype, draws
 
 def behind(flow: Flow, start: Flow) -> Flow:
     """The flow carried on by the start's map: where the start has found the mass, the flow finds its shape."""
-    return Flow(Chain(start.chain, *_layers(flow)), flow.base)
+    return Flow(Chain(start.chain, *layers_of(flow.chain)), flow.base)
+
+
+def shaped(flow: str | Spec, layers: int | None, start: Flow) -> Flow:
+    """The flow that a name or a spec stands for, behind the start; the start alone where the name is "gaussian"."""
+    if flow == "gaussian":
+        return start
+    weight = next(start.parameters())
+    return behind(built(flow, layers, start.space.size).to(weight.dtype), start)
 
 
 def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
@@ -76,16 +85,12 @@ def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
         ShapeError: its events are not vectors of that length.
     """
     if isinstance(flow, str):
-        cls = Spec.registry.get(flow)
-        if cls is None:
-            raise SpecError(f"unknown system {flow!r}; {suggestion(flow, sorted(Spec.registry), 'known:')}")
-        fields = {"features": features} if layers is None else {"features": features, "layers": layers}
-        if cls is NSF and features > 1:
-            fields["structure"] = "coupling"  # type: ignore[assignment]
-        try:
-            flow = cls(**fields)
-        except TypeError:
-            raise SpecError(f"expected a system of vectors with {' and '.join(fields)}, got {flow!r}") from None
+        fields: dict[str, Any] = {"system": flow, "features": features}
+        if layers is not None:
+            fields["layers"] = layers
+        if flow == NSF.name and features > 1:
+            fields["structure"] = "coupling"
+        flow = spec_from_dict(fields)
     model = flow.build()
     fits(model, features)
     return model  # type: ignore[return-value]
@@ -124,11 +129,7 @@ def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: flo
     space = Real((target.features,))
     guesses = [ConditionalNormal(space, space.size, net=head(space.size, 2 * space.size, (32,))) for _ in rungs]
     steps = [hamiltonian(rung, space, step=step, reverse=guess) for rung, guess in zip(rungs, guesses, strict=True)]
-    return Flow(Chain(*steps, *_layers(flow)), flow.base)
-
-
-def _layers(flow: Flow) -> Sequence[Transform]:
-    return flow.chain.layers if isinstance(flow.chain, Chain) else [flow.chain]
+    return Flow(Chain(*steps, *layers_of(flow.chain)), flow.base)
 
 
 def train(
@@ -188,7 +189,7 @@ def require_settled(history: list[dict[str, float]]) -> float:
         DomainError: they spread all the time, a hundred times and more in all.
     """
     first, middle, last = (history[i]["width"] for i in (0, len(history) // 2, -1))
-    if last > 100 * first and last > 1.5 * middle:
+    if last > 100 * first and last > GROWN * middle:
         raise DomainError(
             f"log_density looks improper: in training the deviation of the draws grew from {first:.3g} to {last:.3g} and had "
             "not settled; if it has a finite integral, start with a larger scale"
@@ -200,7 +201,7 @@ def require_settled(history: list[dict[str, float]]) -> float:
 def require_proper(target: Target, z: Tensor) -> None:
     """Refuse a density that does not fall along rays.
 
-    Along a ray to a thousand and a million times a draw's distance, a density that can be integrated falls faster than the
+    Along a ray to a hundred and ten thousand times a draw's distance, a density that can be integrated falls faster than the
     inverse of the distance, in all but exceptional directions.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core import Flow, Spec
-from .optimise import behind, built, gaussian
+from .optimise import gaussian, shaped
 
 try:
     from pyro.contrib.zuko import ZukoToPyro
@@ -44,9 +44,7 @@ class FlowGuide(AutoContinuous):
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
         super()._setup_prototype(*args, **kwargs)
         if isinstance(self._make, (str, Spec)):
-            start = gaussian(self.latent_dim, self._scale)
-            shape = None if self._make == "gaussian" else built(self._make, self._layers, self.latent_dim)
-            self.flow = start if shape is None else behind(shape, start)
+            self.flow = shaped(self._make, self._layers, gaussian(self.latent_dim, self._scale))
         else:
             self.flow = self._make(self.latent_dim)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,40 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution as TorchDistribution
 
-from ..core import Box, Identity, Real, Simplex, Space, Transform
+from ..core import Box, Simplex, Space, Transform
 from ..errors import DomainError, FlowError, ShapeError, SpecError
-from ..transforms import Log, Logit, LogRatio
+from ..transforms import to_line
 
 Values = dict[str, Tensor]
 """Parameters by name, each (B, *shape)."""
 ONLY = "x"
 """The name of the parameters where the user gave a space and no names."""
-
-
-def to_line(space: Space) -> Transform:
-    """The bijection from a space to real arrays: logarithms for half-lines, logits for boxes, log-ratios for shares.
-
-    Raises:
-        SpecError: there is none.
-    """
-    if type(space) is Real:
-        return Identity(space)
-    if isinstance(space, Simplex):
-        return LogRatio(space)
-    if isinstance(space, Box):
-        bounds = math.isfinite(space.low) + math.isfinite(space.high)
-        return Logit(space) if bounds == 2 else Log(space) if bounds == 1 else _Unbounded(space)
-    raise SpecError(
-        f"expected parameters in a Real, Box or Simplex space, got {space}: a density needs a continuous one"
-    )
-
-
-class _Unbounded(Identity):
-    """A box without bounds is the line."""
-
-    def __init__(self, space: Box) -> None:
-        super().__init__(Real(space.shape))
-        self.x_space = space
 
 
 class Target(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from ..objectives.divergence import DIVERGENCES, Divergence, PathGradient
 from ..training.rng import isolated
 from ..transforms import Reshape
 from .coverage import Coverage, coverage
-from .optimise import behind, built, climb, fits, gaussian, require_proper, require_settled, train, with_langevin
+from .optimise import climb, fits, gaussian, require_proper, require_settled, shaped, train, with_langevin
 from .target import ONLY, Target, Values
 from .verdict import verdict
 from .weights import Importance, Number, importance, resample
@@ -127,7 +128,7 @@ def fit(
         space: where the parameters live: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict
             of spaces by name. A distribution has its own.
         flow: name of a system, a `Spec`, or a flow of your own on `Real((D,))`, D the number of unconstrained parameters,
-            which is then trained as it is.
+            which is then trained as it is; with restarts, copies of it are.
         layers: of a flow given by its name.
         objective: "reverse-kl"; "path", the same with a gradient of less variance, for exact flows; "iwae", which covers
             more; "forward-kl", on importance-weighted draws; or a function of model and target that makes a `Divergence`.
@@ -170,18 +171,17 @@ def fit(
     for run in range(restarts):
         with isolated(torch.device("cpu"), seed + run):
             require_proper(target, scale * torch.randn(64, target.features, dtype=dtype))
-            mean = climb(target, target.features, scale, dtype) if start == "gaussian" else None
-            model = gaussian(target.features, scale, mean).to(dtype)
+            mean = climb(target, scale, dtype) if start == "gaussian" else None
             wide = gaussian(target.features, scale, mean).to(dtype)
             if isinstance(flow, Flow):
                 fits(flow, target.features)
-                model = flow
+                model = flow if restarts == 1 else copy.deepcopy(flow)
             else:
+                first = copy.deepcopy(wide)
                 if start == "gaussian":
-                    first = PathGradient(model, target)
-                    train(first, target, steps=max(1, steps // 4), samples=samples, lr=4 * lr, anneal=anneal)
-                if flow != "gaussian":
-                    model = behind(built(flow, layers, target.features).to(dtype), model)
+                    divergence = PathGradient(first, target)
+                    train(divergence, target, steps=max(1, steps // 4), samples=samples, lr=4 * lr, anneal=anneal)
+                model = shaped(flow, layers, first)
             if langevin:
                 model = with_langevin(model, wide, target, langevin).to(dtype)
             history = train(make(model, target), target, steps=steps, samples=samples, lr=lr, anneal=anneal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .coverage import Coverage
+from .coverage import LOST, Coverage
 from .weights import USABLE
 
 GROWN = 1.5
@@ -31,8 +31,8 @@ def verdict(k_hat: float, ess: float, found: Coverage | None, growth: float) -> 
         )
     if found is not None and found.missed > MISSED:
         return (
-            f"Do not trust it: {found.missed:.0%} of the short chains ended where the target is over 20 times as dense as "
-            "the flow, so that a mode is missed or a tail too light."
+            f"Do not trust it: {found.missed:.0%} of the short chains ended where the target is over {LOST:.0f} times as "
+            "dense as the flow, so that a mode is missed or a tail too light."
         )
     if not k_hat <= USABLE:
         return f"Do not trust it: k-hat {k_hat:.2f} is above {USABLE}, so that a few draws carry all the weight."

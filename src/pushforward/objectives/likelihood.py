@@ -67,11 +67,11 @@ def default_objective(model: nn.Module) -> nn.Module:
     return NegativeLogLikelihood(model) if loss is None else loss
 
 
-class Flipped(nn.Module):
-    """An objective that sees half of the pictures mirrored, left to right, while training.
+class _Seeing(nn.Module):
+    """An objective of batches whose first part is changed on its way in.
 
     Args:
-        objective: of batches whose first part is (B, C, H, W).
+        objective: what is minimised.
     """
 
     def __init__(self, objective: nn.Module) -> None:
@@ -79,28 +79,34 @@ class Flipped(nn.Module):
         self.objective = objective
         self.likelihood = getattr(objective, "likelihood", False)
 
+    def _seen(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """The objective's loss of a batch, each picture mirrored with probability 1/2 in training mode."""
+        """The objective's loss of what is seen of a batch."""
         x, *rest = batch
-        if self.training:
-            mirrored = torch.rand(x.shape[0], 1, 1, 1, device=x.device) < 0.5
-            x = torch.where(mirrored, x.flip(3), x)
-        return self.objective((x, *rest))
+        return self.objective((self._seen(x), *rest))
 
 
-class Binarised(nn.Module):
-    """An objective that sees grey levels as bits drawn anew each time: x ~ Bernoulli(grey) ("dynamic binarisation").
+class Flipped(_Seeing):
+    """An objective that sees pictures (B, C, H, W) mirrored left to right, each with probability 1/2, while training.
+
+    Args:
+        objective: of batches whose first part is pictures.
+    """
+
+    def _seen(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return torch.where(torch.rand(x.shape[0], 1, 1, 1, device=x.device) < 0.5, x.flip(3), x)
+
+
+class Binarised(_Seeing):
+    """An objective that sees grey levels in [0, 1] as bits drawn anew each time: x ~ Bernoulli(grey) ("dynamic binarisation").
 
     Args:
         objective: of batches whose first part is bits (Salakhutdinov, Murray 2008).
     """
 
-    def __init__(self, objective: nn.Module) -> None:
-        super().__init__()
-        self.objective = objective
-        self.likelihood = getattr(objective, "likelihood", False)
-
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """The objective's loss of a batch, whose first part holds numbers in [0, 1]."""
-        x, *rest = batch
-        return self.objective((torch.bernoulli(x), *rest))
+    def _seen(self, x: Tensor) -> Tensor:
+        return torch.bernoulli(x)

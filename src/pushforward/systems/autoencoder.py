@@ -48,8 +48,7 @@ class Joint(nn.Module):
         """z (B, L), context: x, scaled and flat -> (B,)."""
         decoder, prior, scale = self.of
         assert context is not None  # noqa: S101
-        x = ((context + 0.5) * (scale.levels - 1)).round()
-        return decoder._log_prob(x.reshape(-1, *decoder.space.shape), z) + prior._log_prob(z, None)
+        return decoder._log_prob(scale.undo(context).reshape(-1, *decoder.space.shape), z) + prior._log_prob(z, None)
 
 
 @dataclass(frozen=True, kw_only=True)

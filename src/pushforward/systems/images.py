@@ -202,6 +202,10 @@ class Scaled(nn.Module):
         """Levels (B, C, H, W) -> what the network makes of them."""
         return self.network(x / (self.levels - 1) - 0.5)
 
+    def undo(self, u: Tensor) -> Tensor:
+        """The levels of numbers x / (K - 1) - 1/2."""
+        return ((u + 0.5) * (self.levels - 1)).round()
+
 
 def law_cases(cls: type[Any], **fields: Any) -> list[Any]:
     """Tiny pictures for the laws, without a condition, with a label and with a picture; nothing of the line is lost."""

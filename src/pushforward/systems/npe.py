@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..core import Box, Chain, Distribution, Flow, Real, Space, Spec, Transform, spec_from_dict
 from ..errors import ContextError, SpecError
-from ..transforms import Log, Logit, Standardise
+from ..transforms import Standardise, to_line
 
 
 class StandardisedContext(nn.Module):
@@ -62,9 +62,8 @@ def conditional(inner: Distribution, space: Space, context: Real | None, network
     """
     if context is not None and (inner.context is None or (network is None and inner.context != context)):
         raise ContextError(f"expected a flow with a context in {context}, got one in {inner.context}")
-    finite = [math.isfinite(bound) for bound in bounds(space)]
-    space = space if any(finite) else Real(space.shape)
-    front: list[Transform] = [Logit(space) if all(finite) else Log(space)] if isinstance(space, Box) else []
+    space = space if any(math.isfinite(bound) for bound in bounds(space)) else Real(space.shape)
+    front: list[Transform] = [to_line(space)] if isinstance(space, Box) else []
     front.append(Standardise(Real(space.shape)))
     embed = None if context is None else StandardisedContext(context, network)
     if isinstance(inner, Flow) and inner.embed is None:

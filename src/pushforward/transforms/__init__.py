@@ -2,7 +2,7 @@
 
 from .autoregressive import Autoregressive
 from .boundary import AsTorchTransform, FromTorchTransform
-from .bounded import Centre, Log, Logit, LogRatio
+from .bounded import Centre, Log, Logit, LogRatio, to_line
 from .cholesky import Cholesky
 from .continuous import Continuous
 from .coupling import Coupling
@@ -88,4 +88,5 @@ __all__ = [
     "hamiltonian",
     "random_mask",
     "random_order",
+    "to_line",
 ]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Box, Real, Simplex, Transform, Undo
+from ..core import Box, Identity, Real, Simplex, Space, Transform, Undo
 from ..errors import SpecError
 from ..functional.bounds import sum_events
 
@@ -145,3 +145,29 @@ class Centre(Transform):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Half z + middle, D log half."""
         return z * self.radius + self.middle, -self._volume(z)
+
+
+def to_line(space: Space) -> Transform:
+    """The bijection from a space to real arrays: logarithms for half-lines, logits for boxes, log-ratios for shares.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if type(space) is Real:
+        return Identity(space)
+    if isinstance(space, Simplex):
+        return LogRatio(space)
+    if isinstance(space, Box):
+        bounds = math.isfinite(space.low) + math.isfinite(space.high)
+        return Logit(space) if bounds == 2 else Log(space) if bounds == 1 else _Unbounded(space)
+    raise SpecError(
+        f"expected parameters in a Real, Box or Simplex space, got {space}: a density needs a continuous one"
+    )
+
+
+class _Unbounded(Identity):
+    """A box without bounds is the line."""
+
+    def __init__(self, space: Box) -> None:
+        super().__init__(Real(space.shape))
+        self.x_space = space
