@@ -71,7 +71,7 @@ class Sylvester(Transform):
         ]
         free = torch.randn(self.free_shape).flatten()
         matrices = torch.zeros(2, m, m)
-        matrices[1] += 0.5 * torch.eye(m) + torch.randn(m, m).triu(1) / math.sqrt(m)
+        matrices[1] += 0.5 * torch.eye(m) + torch.randn(m, m).triu(1)
         start = torch.cat([free, matrices.flatten(), torch.zeros(m)])
         self.parameters_of = Parameters(start, context, hidden)
 
@@ -118,8 +118,13 @@ class Sylvester(Transform):
 
 
 def _triangle(free: Tensor) -> Tensor:
-    """An upper triangular matrix whose diagonal is bounded by one, so that products of two diagonals are above -1."""
-    return free.triu(1) + torch.diag_embed(0.999 * torch.tanh(free.diagonal(dim1=-2, dim2=-1)))
+    """An upper triangular matrix whose diagonal is bounded by one, so that products of two diagonals are above -1.
+
+    All entries above the diagonal together weigh as much as one on it, whatever the width.
+    """
+    return free.triu(1) / math.sqrt(free.shape[-1]) + torch.diag_embed(
+        0.999 * torch.tanh(free.diagonal(dim1=-2, dim2=-1))
+    )
 
 
 def _orthonormal(free: Tensor) -> Tensor:
