@@ -2,19 +2,22 @@
 
 The energies U1 to U4 of the paper, the last three with a soft wall at |z_1| = 4, as they have no finite integral without; eight
 Gaussians on a ring; a double well; and the way of N(0, 1) to N(4, 1/4) by Langevin steps alone. Constants come from quadrature.
+Results are kept in papers/results/energies.json as they come, and draws beside it, so that `--only U2` runs one density anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from common import table, write
+from common import HERE, table, write
 from torch import Tensor
 
 from pushforward.core import Chain, Flow, Real
@@ -25,6 +28,9 @@ from pushforward.systems import NSF, RealNVP
 from pushforward.transforms import Annealed, Schedule, Temperature, hamiltonian
 
 PLANE = Real((2,))
+KEPT = HERE / "results" / "energies.json"
+SCALES = {"U1": 1.0, "U2": 3.0, "U3": 1.0, "U4": 2.0}
+"""Deviation of the start of planar flows."""
 SPLINES = NSF(features=2, structure="coupling", layers=4)
 WIDE = {"langevin": 10, "start": "wide", "scale": 3.0, "anneal": 0.8, "lr": 2e-3}
 """A stochastic normalizing flow: Langevin layers from a wide normal to the density, annealed for most of the training."""
@@ -36,7 +42,7 @@ ANCHORS = {
 }
 """KL of planar flows of 2, 8 and 32 layers from a first implementation, the best of two seeds, 4000 steps."""
 PLANAR: dict[int, dict[str, Any]] = {
-    2: {"lr": 2e-2, "restarts": 6, "steps": 2000},
+    2: {"lr": 1e-2, "restarts": 6, "steps": 2000},
     8: {"lr": 2e-2, "restarts": 4, "steps": 2000},
     32: {"lr": 5e-3, "steps": 4000},
 }
@@ -95,11 +101,14 @@ def well(z: Tensor) -> Tensor:
     return -(x**4 / 4 - 3 * x**2 + x / 2) - y.square() / 2
 
 
-MODES: dict[str, Callable[[Tensor], Tensor]] = {
-    "ring of eight": lambda z: torch.cdist(z, centres(z)).argmin(1),
-    "double well": lambda z: (z[:, 0] > 0).long(),
+BENT = {"U1": u1, "U2": u2, "U3": u3, "U4": u4}
+"""The paper's energies."""
+PARTED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "ring of eight": (ring, lambda z: torch.cdist(z, centres(z)).argmin(1)),
+    "double well": (well, lambda z: (z[:, 0] > 0).long()),
 }
-"""Which mode a point belongs to."""
+"""Densities of several modes, and which of these a point belongs to."""
+PARTS = [*BENT, *PARTED, "langevin"]
 
 
 def grid() -> tuple[Tensor, float]:
@@ -115,17 +124,18 @@ def constant(log_density: Callable[[Tensor], Tensor]) -> float:
     return float(logs.logsumexp(0)) + cell
 
 
-def rarest(name: str, log_density: Callable[[Tensor], Tensor], draws: Tensor) -> float:
+def rarest(name: str, draws: Tensor) -> float:
     """The smallest share of the draws that a mode gets, in shares that it should get: 0 for a mode that is lost."""
+    log_density, mode = PARTED[name]
     points, _ = grid()
     parts = points.split(500_000)
     mass = torch.cat([log_density(part) for part in parts]).softmax(0)
-    truth = torch.bincount(torch.cat([MODES[name](part) for part in parts]), mass)
-    found = torch.bincount(MODES[name](draws), minlength=len(truth)) / len(draws)
+    truth = torch.bincount(torch.cat([mode(part) for part in parts]), mass)
+    found = torch.bincount(mode(draws), minlength=len(truth)) / len(draws)
     return float((found / truth).min())
 
 
-def langevin_alone(steps: int) -> list[str]:
+def walked(steps: int) -> list[str]:
     """N(0, 1) to N(4, 1/4), by eight annealed Langevin steps with learned sizes, temperatures and guesses of momenta."""
     line = Real((1,))
     base, truth = Normal(line), 0.5 * math.log(2 * math.pi * 0.25)
@@ -141,7 +151,7 @@ def langevin_alone(steps: int) -> list[str]:
         guesses = [ConditionalNormal(line, 1, net=head(1, 2, (16,))) if learned else None for _ in rungs]
         layers = [hamiltonian(r, line, step=0.7, reverse=g) for r, g in zip(rungs, guesses, strict=True)]
         found = fit(
-            target, line, flow=Flow(Chain(*layers), base), steps=steps, lr=1e-2, anneal=0.0, draws=20_000, chains=0
+            target, line, flow=Flow(Chain(*layers), base), steps=2 * steps, lr=1e-2, anneal=0.0, draws=20_000, chains=0
         )
         rows.append(f"{truth - found.elbo.value:.4f} ± {found.elbo.error:.4f} (ESS {found.ess:.3f})")
         print(rows[-1], flush=True)
@@ -149,100 +159,44 @@ def langevin_alone(steps: int) -> list[str]:
 
 
 def main() -> None:
-    """Print the tables and draw the figure."""
+    """Run what is asked for, print the tables of all that was ever run, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", default="docs/_static/energies.png")
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    rows, drawn = [], []
-    for name, log_density in {"U1": u1, "U2": u2, "U3": u3, "U4": u4}.items():
-        log_z, draws, cells = constant(log_density), [], []
-        for (layers, fields), anchor in zip(PLANAR.items(), ANCHORS[name], strict=True):
-            found = fit(
-                log_density,
-                PLANE,
-                flow="planar",
-                layers=layers,
-                start="wide",
-                anneal=0.5,
-                seed=options.seed,
-                chains=0,
-                **fields,
-            )
-            cells.append(f"{log_z - found.elbo.value:.3f} ({anchor:.3f})")
-            draws.append(found.sample(20_000))
-            print(name, layers, cells[-1], flush=True)
-        found = fit(
-            log_density,
-            PLANE,
-            flow=NSF(features=2, structure="coupling", layers=6),
-            steps=options.steps,
-            samples=512,
-            objective="path",
-        )
-        draws.append(found.sample(20_000))
-        error = abs(found.log_z.value - log_z)
-        rows.append(
-            [
-                name,
-                f"{log_z:.4f}",
-                *cells,
-                f"{log_z - found.elbo.value:.4f}",
-                f"{error:.4f}",
-                f"{found.ess:.3f}",
-                found.verdict.split(":")[0],
-            ]
-        )
-        print(rows[-1], flush=True)
-        drawn.append((name, log_density, draws))
-    body = (
-        f"KL = log Z - bound, in nats. Splines: {options.steps} steps of 512 draws with path gradients. Planar flows, before a Gaussian of "
-        "any covariance: steps of 256 draws, "
-        + ", ".join(f"{f.get('restarts', 1)} x {f['steps']} with {k} layers" for k, f in PLANAR.items())
-        + ", the best of the runs; in brackets the first implementation, the best of 2 x 4000, that they are to be compared with.\n\n"
-        + table(["", "log Z", "planar 2", "planar 8", "planar 32", "splines", "error of log Z", "ESS", "verdict"], rows)
-        + "\n\n"
-        + stochastic(options)
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    for part in options.only:
+        if part in BENT:
+            kept[part], draws = bent(part, options)
+            np.save(drawn(part), torch.stack(draws).numpy().astype(np.float16))
+        else:
+            kept[part] = walked(options.steps) if part == "langevin" else parted(part, options)
+        KEPT.write_text(json.dumps(kept, indent=1))
+    if all(drawn(part).exists() for part in BENT):
+        figure(Path(options.figure))
+    write("energies", "Densities with known constants", report(kept, options.steps), started)
+
+
+def drawn(part: str) -> Path:
+    """Where draws for the figure are kept; they are not committed."""
+    return KEPT.with_name(f"energies-{part}.npy")
+
+
+def report(kept: dict[str, Any], steps: int) -> str:
+    """The tables of what there is."""
+    runs = ", ".join(f"{f.get('restarts', 1)} x {f['steps']} with {layers} layers" for layers, f in PLANAR.items())
+    text = (
+        f"KL = log Z - bound, in nats. Splines: the best of 2 x {steps} steps of 512 draws with path gradients. Planar flows, before a Gaussian of any "
+        f"covariance: steps of 256 draws, {runs}, the best of the runs; in brackets the first implementation, the best of 2 x 4000, that "
+        "they are to be compared with.\n\n"
     )
-    if options.figure:
-        figure(drawn, Path(options.figure))
-    write("energies", "Densities with known constants", body, started)
-
-
-def stochastic(options: argparse.Namespace) -> str:
-    """Flows alone, and with Langevin layers after them, on densities of several modes."""
-    rows = []
-    for name, log_density in {"ring of eight": ring, "double well": well}.items():
-        log_z = constant(log_density)
-        runs: dict[str, dict[str, Any]] = {
-            "RealNVP, 8 couplings": {"flow": RealNVP(features=2, layers=8)},
-            "splines, 4 couplings": {"flow": SPLINES},
-            "RealNVP, 4, and 10 Langevin layers": {"flow": RealNVP(features=2, layers=4), **WIDE},
-            "splines, 4, and 10 Langevin layers": {"flow": SPLINES, **WIDE},
-        }
-        for kind, fields in runs.items():
-            found = fit(log_density, PLANE, steps=options.steps, seed=options.seed, **fields)
-            least = rarest(name, log_density, found.sample(50_000))
-            missed = f"{found.coverage.missed:.0%}" if found.coverage else ""
-            rows.append(
-                [
-                    name,
-                    kind,
-                    f"{log_z:.4f}",
-                    f"{log_z - found.elbo.value:.3f}",
-                    f"{found.log_z.value - log_z:+.4f}",
-                    f"{found.ess:.3f}",
-                    f"{found.k_hat:.2f}",
-                    f"{least:.2f}",
-                    missed,
-                ]
-            )
-            print(rows[-1], flush=True)
-    plain, learned = langevin_alone(2 * options.steps)
-    head_row = [
+    head = ["", "log Z", "planar 2", "planar 8", "planar 32", "splines", "error of log Z", "ESS", "verdict"]
+    text += table(head, [kept[part] for part in BENT if part in kept]) + "\n\n"
+    head = [
         "density",
         "model",
         "log Z",
@@ -253,15 +207,62 @@ def stochastic(options: argparse.Namespace) -> str:
         "rarest mode",
         "chains that found missed mass",
     ]
-    return (
-        table(head_row, rows)
-        + "\n\nRarest mode: the least share of a flow's draws that a mode gets, in shares that it should get; 0 for a lost one."
-        + f"\n\nN(0, 1) to N(4, 1/4) by 8 annealed Langevin steps: gap of the bound {plain} with momenta guessed by a normal, {learned} "
-        "with a learned guess."
-    )
+    text += table(head, [row for part in PARTED for row in kept.get(part, [])])
+    text += "\n\nRarest mode: the least share of a flow's draws that a mode gets, in shares that it should get; 0 for a lost one."
+    if "langevin" in kept:
+        plain, learned = kept["langevin"]
+        text += (
+            f"\n\nN(0, 1) to N(4, 1/4) by 8 annealed Langevin steps: gap of the bound {plain} with momenta guessed by a normal, {learned} "
+            "with a learned guess."
+        )
+    return text
 
 
-def figure(drawn: list[tuple[str, Callable[[Tensor], Tensor], list[Tensor]]], path: Path) -> None:
+def bent(name: str, options: argparse.Namespace) -> tuple[list[str], list[Tensor]]:
+    """A row for one of the paper's energies, and draws of each flow."""
+    log_density, draws, cells = BENT[name], [], []
+    log_z = constant(log_density)
+    for (layers, fields), anchor in zip(PLANAR.items(), ANCHORS[name], strict=True):
+        wide = {"start": "wide", "anneal": 0.5, "scale": SCALES[name]}
+        found = fit(log_density, PLANE, flow="planar", layers=layers, seed=options.seed, chains=0, **{**wide, **fields})
+        cells.append(f"{log_z - found.elbo.value:.3f} ({anchor:.3f})")
+        draws.append(found.sample(20_000))
+        print(name, layers, cells[-1], flush=True)
+    splines = NSF(features=2, structure="coupling", layers=6)
+    found = fit(log_density, PLANE, flow=splines, steps=options.steps, samples=512, objective="path", restarts=2)
+    draws.append(found.sample(20_000))
+    judged = [f"{log_z - found.elbo.value:.4f}", f"{abs(found.log_z.value - log_z):.4f}", f"{found.ess:.3f}"]
+    row = [name, f"{log_z:.4f}", *cells, *judged, found.verdict.split(":")[0]]
+    print(row, flush=True)
+    return row, draws
+
+
+def parted(name: str, options: argparse.Namespace) -> list[list[str]]:
+    """Rows for a density of several modes: flows alone, and with Langevin layers after them."""
+    log_density, rows = PARTED[name][0], []
+    log_z = constant(log_density)
+    runs: dict[str, dict[str, Any]] = {
+        "RealNVP, 8 couplings": {"flow": RealNVP(features=2, layers=8)},
+        "splines, 4 couplings": {"flow": SPLINES},
+        "splines, 4, and 10 Langevin layers": {"flow": SPLINES, **WIDE},
+    }
+    for kind, fields in runs.items():
+        found = fit(log_density, PLANE, steps=options.steps, seed=options.seed, **fields)
+        numbers = [
+            f"{log_z:.4f}",
+            f"{log_z - found.elbo.value:.3f}",
+            f"{found.log_z.value - log_z:+.4f}",
+            f"{found.ess:.3f}",
+            f"{found.k_hat:.2f}",
+            f"{rarest(name, found.sample(50_000)):.2f}",
+            f"{found.coverage.missed:.0%}",
+        ]
+        rows.append([name, kind, *numbers])
+        print(rows[-1], flush=True)
+    return rows
+
+
+def figure(path: Path) -> None:
     """Densities, and draws of each flow, as in the paper's figure 3."""
     import matplotlib as mpl
 
@@ -269,14 +270,14 @@ def figure(drawn: list[tuple[str, Callable[[Tensor], Tensor], list[Tensor]]], pa
     from matplotlib import pyplot as plt
 
     titles = ["target", "planar, K = 2", "K = 8", "K = 32", "splines"]
-    fig, axes = plt.subplots(len(drawn), 5, figsize=(9, 7.4), squeeze=False)
+    fig, axes = plt.subplots(len(BENT), 5, figsize=(9, 7.4), squeeze=False)
     axis = torch.linspace(-4.5, 4.5, 300)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
-    for row, (name, log_density, draws) in zip(axes, drawn, strict=True):
+    for row, (name, log_density) in zip(axes, BENT.items(), strict=True):
         row[0].imshow(log_density(grid).exp().reshape(300, 300), extent=(-4.5, 4.5) * 2, origin="lower", cmap="viridis")
         row[0].set_ylabel(name)
-        for axes_, x in zip(row[1:], draws, strict=True):
-            axes_.hist2d(*x.T.numpy(), bins=120, range=[(-4.5, 4.5)] * 2, cmap="viridis")
+        for axes_, x in zip(row[1:], np.load(drawn(name)).astype(np.float32), strict=True):
+            axes_.hist2d(*x.T, bins=120, range=[(-4.5, 4.5)] * 2, cmap="viridis")
             axes_.set_aspect("equal")
     for axes_, title in zip(axes[0], titles, strict=True):
         axes_.set_title(title, fontsize=10)
