@@ -44,9 +44,9 @@ ANCHORS = {
 PLANAR: dict[int, dict[str, Any]] = {
     2: {"lr": 1e-2, "restarts": 6, "steps": 2000},
     8: {"lr": 2e-2, "restarts": 4, "steps": 2000},
-    32: {"lr": 5e-3, "steps": 4000},
+    32: {"lr": 1e-2, "steps": 3000, "start": "gaussian", "scale": 1.0},
 }
-"""By the number of layers; few of them have to make large moves, and often end in a poor place."""
+"""By the number of layers; few of them start wide, and often end in a poor place."""
 
 
 def wave(z: Tensor) -> Tensor:
