@@ -139,9 +139,9 @@ def rarest(name: str, draws: Tensor) -> float:
 
 def annealed(log_density: Callable[[Tensor], Tensor], scale: float = 3.0, rungs: int = 20) -> Flow:
     """Hamiltonian steps, taken or refused, from a wide normal to the density; sizes and temperatures are learned."""
-    start, gaps, target = gaussian(2, scale), Schedule(rungs), Target(log_density, PLANE)
+    start, gaps, target = gaussian(2, scale), Schedule(rungs, power=2.0), Target(log_density, PLANE)
     steps = [Annealed(start._log_prob, target, Temperature(gaps, i)) for i in reversed(range(rungs))]
-    moves = [Metropolis(rung, PLANE, steps=5, step=0.3) for rung in steps]
+    moves = [Metropolis(rung, PLANE, steps=5, step=0.2) for rung in steps]
     return Flow(Chain(*moves, start.chain), start.base)
 
 

@@ -114,6 +114,12 @@ def test_sylvester_refuses_widths_it_cannot_have():
         Planar(Real((1, 2, 2)))
 
 
+def test_schedules_start_as_powers():
+    for power in (1.0, 2.0):
+        even = (torch.arange(4) + 1) / 4
+        assert torch.allclose(Schedule(4, power)().detach(), even**power)
+
+
 def test_linear_iaf_closes_the_gap_of_the_mean_field():
     """One linear autoregressive step represents every Gaussian: its divergence is zero where the mean field's is not."""
     torch.manual_seed(0)

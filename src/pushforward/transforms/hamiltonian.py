@@ -52,15 +52,17 @@ class Annealed(nn.Module):
 
 
 class Schedule(nn.Module):
-    """Inverse temperatures 0 < b_1 < ... < b_K = 1, with learned gaps; evenly spaced at first.
+    """Inverse temperatures 0 < b_1 < ... < b_K = 1, with learned gaps; b_i = (i / K)^power at first.
 
     Args:
         length: K.
+        power: 1 for even gaps; more for small ones at the beginning, where a wide start is far from the target.
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, power: float = 1.0) -> None:
         super().__init__()
-        self.free = nn.Parameter(torch.zeros(length))
+        edges = torch.linspace(0, 1, length + 1, dtype=torch.float64).pow(power)
+        self.free = nn.Parameter((length * edges.diff()).log().to(torch.get_default_dtype()))
 
     def forward(self) -> Tensor:
         """(K,)."""
