@@ -119,10 +119,10 @@ def tune(name: str, kind: str, options: argparse.Namespace) -> dict[str, float]:
     """The settings of the grid with the largest log-likelihood of validation images, from one seed each."""
     tried = []
     for lr, warmup in GRID:
-        model, sets, about = trained(name, kind, 100, lr, warmup, options)
+        model, sets, _ = trained(name, kind, 100, lr, warmup, options)
         x = sets.get("judged", sets["valid"])
         value = float(log_likelihoods(model, x, samples=50, seed=3, batch_size=1000).mean())
-        tried.append({"valid": value, "lr": about["lr"], "warmup": about["warmup"]})
+        tried.append({"valid": value, "lr": lr, "warmup": warmup})
         print(name, kind, tried[-1], flush=True)
     return max(tried, key=lambda t: t["valid"])
 

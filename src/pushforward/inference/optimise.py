@@ -90,7 +90,10 @@ def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
             fields["layers"] = layers
         if flow == NSF.name and features > 1:
             fields["structure"] = "coupling"
-        flow = spec_from_dict(fields)
+        try:
+            flow = spec_from_dict(fields)
+        except SpecError as error:
+            raise SpecError(f"expected a system of vectors, got {flow!r}: {error}") from None
     model = flow.build()
     fits(model, features)
     return model  # type: ignore[return-value]

@@ -3,8 +3,7 @@
 z = m + L x,    L = diag(s) (1 + N / sqrt D),    dlogp = sum_i log s_i,    s > 0, N strictly lower triangular
 
 Every L with a positive diagonal is of this form. Rows shrink with their scales, and all entries of N together weigh as much as
-one of the diagonal: so an encoder that learns them is not thrown off in its first steps (the entries of L themselves lose
-several nats to it on MNIST).
+one of the diagonal: so an encoder that learns them is not thrown off in its first steps.
 """
 
 from __future__ import annotations
