@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import platform
 import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +45,28 @@ def write(name: str, title: str, body: str, started: float) -> None:
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(text)
+
+
+def known(name: str) -> dict[str, Any]:
+    """What runs so far have kept in papers/results/NAME.json."""
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def keep(name: str, *keys: str, value: Any) -> dict[str, Any]:
+    """Put a value where the keys lead in papers/results/NAME.json, and return all that is there.
+
+    The file is read anew under a lock, so that several processes may run.
+    """
+    path = HERE / "results" / f"{name}.json"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        everything = place = known(name)
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+        place[keys[-1]] = value
+        path.write_text(json.dumps(everything, indent=1) + "\n")
+    return everything
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import HERE, data, table, write
+from common import data, keep, known, table, write
 from pictures import digits as digit_parts
 
 import pushforward as pf
@@ -35,7 +35,6 @@ from pushforward.distributions import DiscretisedLogistic
 from pushforward.systems import IDF, Discrete
 from pushforward.transforms import Reshape
 
-KEPT = HERE / "results" / "compression.json"
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -254,9 +253,7 @@ def main() -> None:
         run, minutes = PARTS[name]
         found = run(options.minutes or minutes)
         print(json.dumps(found, indent=1), flush=True)
-        kept: dict[str, list[dict[str, Any]]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-        kept[name] = found
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+        keep("compression", name, value=found)
     rows = [
         [
             row["data"],
@@ -267,7 +264,7 @@ def main() -> None:
             "; ".join(f"{name} {bits:.3f}" for name, bits in row["others"].items()),
         ]
         for name in PARTS
-        for row in kept.get(name, [])
+        for row in known("compression").get(name, [])
     ]
     body = (
         "Bits for each number (pixel and channel) of the test pictures: the model's own account, -log2 p; the coded symbols; the whole "

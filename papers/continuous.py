@@ -9,12 +9,11 @@ tolerance 1e-5; "FFJORD" is our default, RK4 with the gradient through its steps
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
 import torch
-from common import HERE, data, table, write
+from common import data, keep, known, table, write
 
 import pushforward as pf
 from pushforward.data.toy import eight_gaussians
@@ -22,7 +21,6 @@ from pushforward.diagnostics import check_solver, straightness
 from pushforward.functional.ode import Fixed
 from pushforward.training import evaluate
 
-CACHE = HERE / "results" / "continuous.json"
 TOY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "OT-Flow": (
         {"system": "otflow", **pf.systems.OTFlow.presets["toy"]},
@@ -122,7 +120,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    known: dict[str, Any] = json.loads(CACHE.read_text()) if CACHE.exists() else {}
     density = eight_gaussians()
     sets = {"8 Gaussians": (TOY, *(density.sample(n, seed=s) for s, n in enumerate((50_000, 2_000, 10_000))))}
     if not options.show and options.data != "8 Gaussians":
@@ -135,18 +132,18 @@ def main() -> None:
                 continue
             limit = {} if name == "8 Gaussians" else {"max_seconds": 60 * options.minutes, "schedule": "plateau"}
             flow, seconds, curve = trained(spec, {**training, **limit}, x, valid, options.seed)
-            known[f"{name}: {label}"] = {"seconds": seconds, "curve": curve, **measured(flow, test)}
-            CACHE.write_text(json.dumps(known, indent=1))
-            print(name, label, {k: v for k, v in known[f"{name}: {label}"].items() if k != "curve"}, flush=True)
+            found = {"seconds": seconds, "curve": curve, **measured(flow, test)}
+            keep("continuous", f"{name}: {label}", value=found)
+            print(name, label, {k: v for k, v in found.items() if k != "curve"}, flush=True)
     note = "\n\nTrained row by row, with `--only` and `--data`; `--show` prints what is known. One thread of two cores."
-    write("continuous", "Continuous flows", body(known, density.entropy) + note, started)
+    write("continuous", "Continuous flows", body(known("continuous"), density.entropy) + note, started)
 
 
-def body(known: dict[str, Any], entropy: float) -> str:
+def body(kept: dict[str, Any], entropy: float) -> str:
     """The tables."""
     parts = [" ".join((__doc__ or "").split("\n\n")[1].split())]
     for name, note in (("8 Gaussians", f"entropy {entropy:.4f}"), ("POWER", "")):
-        rows = {key.split(": ")[1]: v for key, v in known.items() if key.startswith(f"{name}: ")}
+        rows = {key.split(": ")[1]: v for key, v in kept.items() if key.startswith(f"{name}: ")}
         if not rows:
             continue
         reference = rows.get("OT-Flow")

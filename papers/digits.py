@@ -8,18 +8,16 @@ are bounds: of one draw of noise, and the tighter one of the average of 64.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
 import torch
-from common import HERE, mean_and_spread, table, write
+from common import keep, known, mean_and_spread, table, write
 from pictures import LEVELS, digits, round_trip_error, score, train
 
 from pushforward import systems
 from pushforward.core import Spec
 
-KEPT = HERE / "results" / "digits.json"
 """What was found for each model, so that one can be run again without the others."""
 SHAPE = {"shape": (1, 8, 8), "levels": LEVELS}
 ONE_SIDED = {"preprocess": "logit-one-sided"}
@@ -48,7 +46,6 @@ def main() -> None:
     started = time.time()
     parts = digits()
     rows = [["independent categorical", "", "2.434 (exact)", "", ""]]
-    known: dict[str, dict[str, Any]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     for name in options.only:
         system, fields, settings = MODELS[name]
         found = []
@@ -57,12 +54,13 @@ def main() -> None:
             one, many = (score(model, parts[2], samples).value for samples in (1, 64))
             found.append((one, many, round_trip_error(model, parts[2])))
             print(name, seed, *(f"{value:.4g}" for value in found[-1]), f"{time.time() - started:.0f} s", flush=True)
-        known[name] = {"parameters": sum(p.numel() for p in model.parameters()), "found": found}
-        KEPT.write_text(json.dumps(known, indent=1) + "\n")
-    for name in (name for name in MODELS if name in known):
-        found = known[name]["found"]
+        parameters = sum(p.numel() for p in model.parameters())
+        keep("digits", name, value={"parameters": parameters, "found": found})
+    kept = known("digits")
+    for name in (name for name in MODELS if name in kept):
+        found = kept[name]["found"]
         one, many = (mean_and_spread([f[i] for f in found]) for i in (0, 1))
-        rows.append([name, f"{known[name]['parameters']:,}", one, many, f"{max(f[2] for f in found):.1g}"])
+        rows.append([name, f"{kept[name]['parameters']:,}", one, many, f"{max(f[2] for f in found):.1g}"])
     body = (
         f"Test bits per dimension, at most, {options.seeds} seeds, mean ± deviation between them; and the largest error of a "
         "round trip of the test pictures through the trained layers, in float32, on the scale of the logits. Rows can be run alone with "

@@ -8,7 +8,6 @@ Results are kept in papers/results/energies.json as they come, and draws beside 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import HERE, table, write
+from common import HERE, keep, known, table, write
 from torch import Tensor
 
 from pushforward.core import Chain, Flow, Real
@@ -30,7 +29,6 @@ from pushforward.systems import NSF, RealNVP
 from pushforward.transforms import Annealed, Metropolis, Schedule, Temperature, hamiltonian
 
 PLANE = Real((2,))
-KEPT = HERE / "results" / "energies.json"
 SCALES = {"U1": 1.0, "U2": 3.0, "U3": 1.0, "U4": 2.0}
 """Deviation of the start of planar flows."""
 SPLINES = NSF(features=2, structure="coupling", layers=4)
@@ -175,22 +173,21 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     for part in options.only:
         if part in BENT:
-            kept[part], draws = bent(part, options)
+            found, draws = bent(part, options)
             np.save(drawn(part), torch.stack(draws).numpy().astype(np.float16))
         else:
-            kept[part] = walked(options.steps) if part == "langevin" else parted(part, options)
-        KEPT.write_text(json.dumps(kept, indent=1))
+            found = walked(options.steps) if part == "langevin" else parted(part, options)
+        keep("energies", part, value=found)
     if all(drawn(part).exists() for part in BENT):
         figure(Path(options.figure))
-    write("energies", "Densities with known constants", report(kept), started)
+    write("energies", "Densities with known constants", report(known("energies")), started)
 
 
 def drawn(part: str) -> Path:
     """Where draws for the figure are kept; they are not committed."""
-    return KEPT.with_name(f"energies-{part}.npy")
+    return HERE / "results" / f"energies-{part}.npy"
 
 
 def report(kept: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ benchmark's own recipe (a network of two layers of 10 D units, five-fold cross-v
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 import warnings
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import HERE, data, mean_and_spread, table, write
+from common import data, keep, known, mean_and_spread, table, write
 from torch import Tensor
 
 import pushforward as pf
@@ -173,7 +172,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    path = HERE / "results" / "simulation.json"
     reference = data("sbibm_reference.npz")
     for name in [] if options.show else options.tasks:
         theta, x = simulations(name, 10_000, options.seed)
@@ -191,12 +189,9 @@ def main() -> None:
                 )
                 scores.append(c2st(truth, draw(observed).reshape(len(truth), -1)))
                 print(name, by, i, scores[-1], flush=True)
-            kept = json.loads(path.read_text()) if path.exists() else {}
-            kept.setdefault(name, {})[by] = {"c2st": scores, "seconds": seconds, "checks": checks}
-            path.write_text(json.dumps(kept, indent=1))
-    kept = json.loads(path.read_text())
+            keep("simulation", name, by, value={"c2st": scores, "seconds": seconds, "checks": checks})
     rows, said = [], []
-    for name, found in kept.items():
+    for name, found in known("simulation").items():
         cells = [mean_and_spread(found[by]["c2st"]) if by in found else "not run" for by in ("ours", "sbi")]
         times = [f"{found[by]['seconds']:.0f}" if by in found else "" for by in ("ours", "sbi")]
         rows.append([name, *cells, f"{TASKS[name].target}", *times])

@@ -9,14 +9,12 @@ papers/results/vae.json as they come, so that `--show` prints the tables of all 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import time
 from collections.abc import Container
 
 import numpy as np
 import torch
-from common import HERE, data, table, write
+from common import data, keep, known, table, write
 from sklearn.datasets import load_digits
 
 import pushforward as pf
@@ -36,7 +34,6 @@ POSTERIORS = {
 TITLES = {"mnist": "mnist, binarised anew in every batch", "bits": "mnist, binarised once"}
 GRID = [(3e-3, 50), (5e-3, 20), (5e-3, 50)]
 """Learning rates, and warm-ups in percent of the run, that every posterior may choose from."""
-KEPT = HERE / "results" / "vae.json"
 
 
 def mnist(images: int) -> tuple[dict[str, torch.Tensor], dict]:
@@ -127,9 +124,14 @@ def tune(name: str, kind: str, options: argparse.Namespace) -> dict[str, float]:
     return max(tried, key=lambda t: t["valid"])
 
 
-def run(name: str, kind: str, seed: int, tuned: dict[str, float], options: argparse.Namespace) -> dict[str, float]:
+def tuned(name: str) -> dict[str, dict[str, float]]:
+    """The settings chosen for a data set, by posterior."""
+    return known("vae").get("tuned", {}).get(name, {})
+
+
+def run(name: str, kind: str, seed: int, chosen: dict[str, float], options: argparse.Namespace) -> dict[str, float]:
     """One model: its evidence bound and its log-likelihood on the test images, in nats."""
-    lr, warmup = tuned.get("lr", options.lr), int(tuned.get("warmup", options.warmup))
+    lr, warmup = chosen.get("lr", options.lr), int(chosen.get("warmup", options.warmup))
     model, sets, about = trained(name, kind, seed, lr, warmup, options)
     bound = log_likelihoods(model, sets["test"], samples=20, seed=1)
     single = torch.stack([log_likelihoods(model, sets["test"], samples=1, seed=s) for s in range(20)]).mean(0)
@@ -143,25 +145,6 @@ def run(name: str, kind: str, seed: int, tuned: dict[str, float], options: argpa
         "dimensions": model.space.size,
         **about,
     }
-
-
-def keep(part: str, name: str, kind: str, found: dict, seed: int | None = None) -> dict:
-    """All results so far, with this one among them; the file is read anew, so that several processes may run."""
-    with (KEPT.parent / "vae.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = load()
-        place = kept[part].setdefault(name, {})
-        if seed is None:
-            place[kind] = found
-        else:
-            place.setdefault(kind, {})[str(seed)] = found
-        KEPT.write_text(json.dumps(kept, indent=1))
-    return kept
-
-
-def load() -> dict:
-    """All results so far."""
-    return json.loads(KEPT.read_text()) if KEPT.exists() else {"tuned": {}, "runs": {}}
 
 
 def main() -> None:
@@ -180,22 +163,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    kept = load()
     for name in [] if options.show else options.data:
         for kind in options.posteriors if options.tune else []:
-            kept = keep("tuned", name, kind, tune(name, kind, options))
+            keep("vae", "tuned", name, kind, value=tune(name, kind, options))
         for seed in range(options.seeds):
             for kind in options.posteriors:
-                found = run(name, kind, seed, kept["tuned"].get(name, {}).get(kind, {}), options)
-                kept = keep("runs", name, kind, found, seed)
+                found = run(name, kind, seed, tuned(name).get(kind, {}), options)
+                keep("vae", "runs", name, kind, str(seed), value=found)
                 print(name, kind, seed, {k: round(v, 3) for k, v in found.items()}, flush=True)
     body = (
         f"Learning rate and warm-up: * the best of {len(GRID)} on validation images, from one seed that is not among these; the others "
         "were not tuned. Errors are standard errors over seeds.\n\n"
     )
-    body += "\n\n".join(
-        tables(name, kept["runs"][name], kept["tuned"].get(name, {})) for name in SETS if name in kept["runs"]
-    )
+    runs = known("vae")["runs"]
+    body += "\n\n".join(tables(name, runs[name], tuned(name)) for name in SETS if name in runs)
     write("vae", "Flows as posteriors of variational autoencoders", body, started)
 
 
