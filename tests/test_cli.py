@@ -108,16 +108,21 @@ def test_help_is_quick_and_leaves_torch_alone():
         "assert main(['fit', '--help']) == 0\nassert main(['--help']) == 0\n"
         "print([name for name in ('torch', 'numpy', 'polars', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
-    times = []
+    floor, _ = cpu_seconds("import cyclopts")
     for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        assert done.stdout.splitlines()[-1] == "[]"
-        if times[-1] < 0.5:
+        spent, said = cpu_seconds(code)
+        assert said.splitlines()[-1] == "[]"
+        if spent < 5 * floor:
             break
-    assert min(times) < 0.5
+    assert spent < 5 * floor, "importing torch alone would be more"
+
+
+def cpu_seconds(code: str) -> tuple[float, str]:
+    """What a fresh interpreter spends on some code, and what it prints."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, done.stdout
 
 
 @pytest.mark.parametrize("command", ["fit", "score", "sample", "report", "inspect", "systems", "demo"])

@@ -1,9 +1,9 @@
 """A triangular matrix that may depend on the context: with a normal base, every Gaussian of any covariance.
 
-z = m + L x,    L = diag(s) (1 + N / sqrt D),    dlogp = sum_i log s_i,    s > 0, N strictly lower triangular
+z = m + L x,    L = diag(s) + N,    dlogp = sum_i log s_i,    s > 0, N strictly lower triangular
 
-Every L with a positive diagonal is of this form. Rows shrink with their scales, and all entries of N together weigh as much as
-one of the diagonal: so an encoder that learns them is not thrown off in its first steps.
+From a context L = diag(s) (1 + N / sqrt D), another form of the same matrices: rows shrink with their scales, and all entries
+of N together weigh as much as one of the diagonal, so that an encoder that learns them is not thrown off in its first steps.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class Cholesky(Transform):
         m, free = made[..., 0], made[..., 1:]
         logs = free.diagonal(dim1=-2, dim2=-1)
         scale = logs.exp()
-        shape = free.tril(-1) * (scale.unsqueeze(-1) / math.sqrt(logs.shape[-1]))
-        return m, shape + torch.diag_embed(scale), logs
+        below = free.tril(-1)
+        if self.context is not None:
+            below = below * (scale.unsqueeze(-1) / math.sqrt(logs.shape[-1]))
+        return m, below + torch.diag_embed(scale), logs
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, D) -> (B, D), (B,)."""
