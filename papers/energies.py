@@ -195,7 +195,7 @@ def report(kept: dict[str, Any]) -> str:
     text = (
         "KL = log Z - bound, in nats, of the best of the runs in the last column: runs x steps, learning rate and deviation of the start "
         "of planar flows of 2, 8 and 32 layers, which come before a Gaussian of any covariance, 256 draws a step; then runs x steps of "
-        "splines, 512 draws a step, path gradients; the first seed. In brackets the first implementation of planar flows, the best of 2 x 4000 at 5e-3, "
+        "splines, 512 draws a step, path gradients; then the first seed, 0 where none is named. In brackets the first implementation of planar flows, the best of 2 x 4000 at 5e-3, "
         "that these are to be compared with.\n\n"
     )
     head = [

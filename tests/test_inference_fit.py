@@ -416,8 +416,8 @@ def test_a_pyro_guide_finds_a_posterior_that_is_known(pyro):
 
     guide = FlowGuide(model, "nsf", layers=2)
     loss = pyro.infer.Trace_ELBO(num_particles=32, vectorize_particles=True)
-    svi = pyro.infer.SVI(model, guide, pyro.optim.Adam({"lr": 0.02}), loss)
-    losses = [svi.step() for _ in range(250)]
+    svi = pyro.infer.SVI(model, guide, pyro.optim.ClippedAdam({"lr": 0.02, "lrd": 0.05 ** (1 / 500)}), loss)
+    losses = [svi.step() for _ in range(500)]
     variance = 1 / (1 / 4 + len(data))
     draws = guide.draws(4000)
     assert float(draws["mean"].mean()) == pytest.approx(float(data.sum()) * variance, abs=0.06)
