@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 import pushforward
 
@@ -53,20 +53,18 @@ def known(name: str) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def keep(name: str, *keys: str, value: Any) -> dict[str, Any]:
-    """Put a value where the keys lead in papers/results/NAME.json, and return all that is there.
+def keep(name: str, *keys: str, value: Any) -> None:
+    """Put a value where the keys lead in papers/results/NAME.json.
 
     The file is read anew under a lock, so that several processes may run.
     """
     path = HERE / "results" / f"{name}.json"
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(path.with_suffix(".lock")):
         everything = place = known(name)
         for key in keys[:-1]:
             place = place.setdefault(key, {})
         place[keys[-1]] = value
         path.write_text(json.dumps(everything, indent=1) + "\n")
-    return everything
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -18,7 +18,6 @@ from pictures import LEVELS, digits, round_trip_error, score, train
 from pushforward import systems
 from pushforward.core import Spec
 
-"""What was found for each model, so that one can be run again without the others."""
 SHAPE = {"shape": (1, 8, 8), "levels": LEVELS}
 ONE_SIDED = {"preprocess": "logit-one-sided"}
 FLOWPP = {"first": 2, "middle": 1, "last": 0, "hidden": 24, "blocks": 1, "components": 2}

@@ -175,7 +175,7 @@ def main() -> None:
         f"Learning rate and warm-up: * the best of {len(GRID)} on validation images, from one seed that is not among these; the others "
         "were not tuned. Errors are standard errors over seeds.\n\n"
     )
-    runs = known("vae")["runs"]
+    runs = known("vae").get("runs", {})
     body += "\n\n".join(tables(name, runs[name], tuned(name)) for name in SETS if name in runs)
     write("vae", "Flows as posteriors of variational autoencoders", body, started)
 

@@ -108,13 +108,15 @@ def test_help_is_quick_and_leaves_torch_alone():
         "assert main(['fit', '--help']) == 0\nassert main(['--help']) == 0\n"
         "print([name for name in ('torch', 'numpy', 'polars', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
-    floor, _ = cpu_seconds("import cyclopts")
+    ratios = []
     for _ in range(3):
+        floor, _ = cpu_seconds("import cyclopts")
         spent, said = cpu_seconds(code)
         assert said.splitlines()[-1] == "[]"
-        if spent < 5 * floor:
+        ratios.append(spent / floor)
+        if ratios[-1] < 4:
             break
-    assert spent < 5 * floor, "importing torch alone would be more"
+    assert min(ratios) < 4
 
 
 def cpu_seconds(code: str) -> tuple[float, str]:

@@ -332,7 +332,9 @@ def test_bad_options():
     assert "on Real(shape=(2,))" in refuse(bumps, error=ShapeError, flow=NSF(features=3, layers=1))
     conditional = NSF(features=2, layers=1, context=1).build()
     assert "without a context" in refuse(bumps, error=SpecError, flow=conditional)
-    assert "vectors" in refuse(bumps, error=SpecError, flow="glow")
+    said = refuse(bumps, error=SpecError, flow="glow")
+    assert "a system of vectors" in said
+    assert "'glow' needs shape" in said
 
 
 def test_a_seed_gives_the_same_fit_and_leaves_torchs_state():
