@@ -195,8 +195,8 @@ def report(kept: dict[str, Any]) -> str:
     text = (
         "KL = log Z - bound, in nats, of the best of the runs in the last column: runs x steps, learning rate and deviation of the start "
         "of planar flows of 2, 8 and 32 layers, which come before a Gaussian of any covariance, 256 draws a step; then runs x steps of "
-        "splines, 512 draws a step, path gradients; then the first seed, 0 where none is named. In brackets the first implementation of planar flows, the best of 2 x 4000 at 5e-3, "
-        "that these are to be compared with.\n\n"
+        "splines, 512 draws a step, path gradients; then the first seed. In brackets the first implementation of planar flows, the best of "
+        "2 x 4000 at 5e-3, that these are to be compared with.\n\n"
     )
     head = [
         "",
@@ -244,18 +244,12 @@ def bent(name: str, options: argparse.Namespace) -> tuple[list[str], list[Tensor
         draws.append(found.sample(20_000))
         print(name, layers, cells[-1], flush=True)
     splines = NSF(features=2, structure="coupling", layers=6)
-    fields = {"steps": options.steps, "seed": options.seed, "restarts": 2}
-    found = fit(log_density, PLANE, flow=splines, samples=512, objective="path", **fields)
+    path = {"samples": 512, "objective": "path", "restarts": 2}
+    found = fit(log_density, PLANE, flow=splines, steps=options.steps, seed=options.seed, **path)
     draws.append(found.sample(20_000))
     judged = [f"{log_z - found.elbo.value:.4f}", f"{abs(found.log_z.value - log_z):.4f}", f"{found.ess:.3f}"]
-    row = [
-        name,
-        f"{log_z:.4f}",
-        *cells,
-        *judged,
-        found.verdict.split(":")[0],
-        settings(name, options.steps, options.seed),
-    ]
+    about = [found.verdict.split(":")[0], settings(name, options.steps, options.seed)]
+    row = [name, f"{log_z:.4f}", *cells, *judged, *about]
     print(row, flush=True)
     return row, draws
 
