@@ -19,7 +19,7 @@ import torch
 from common import HERE, keep, known, table, write
 from torch import Tensor
 
-from pushforward.core import Chain, Flow, Real
+from pushforward.core import Chain, Flow, Real, Transform
 from pushforward.distributions import ConditionalNormal, Normal
 from pushforward.inference import fit
 from pushforward.inference.optimise import gaussian
@@ -44,9 +44,11 @@ ANCHORS = {
 PLANAR: dict[int, dict[str, Any]] = {
     2: {"lr": 1e-2, "restarts": 6, "steps": 2000},
     8: {"lr": 2e-2, "restarts": 4, "steps": 2000},
-    32: {"lr": 1e-2, "steps": 3000, "start": "gaussian", "scale": 1.0},
+    32: {"lr": 1e-2, "restarts": 3, "steps": 3000, "start": "gaussian", "scale": 1.0},
 }
 """By the number of layers; few of them start wide, and often end in a poor place."""
+RESTARTS = 4
+"""Of splines."""
 
 
 def wave(z: Tensor) -> Tensor:
@@ -132,12 +134,19 @@ def shares(name: str) -> Tensor:
     return torch.bincount(torch.cat([mode(part) for part in parts]), mass)
 
 
-def annealed(log_density: Callable[[Tensor], Tensor], scale: float = 3.0, rungs: int = 20) -> Flow:
-    """Hamiltonian steps, taken or refused, from a wide normal to the density; sizes and temperatures are learned."""
+def annealed(log_density: Callable[[Tensor], Tensor], scale: float = 3.0, rungs: int = 20, blocks: int = 0) -> Flow:
+    """Hamiltonian steps, taken or refused, from a wide normal to the density; sizes and temperatures are learned.
+
+    With blocks it is a stochastic normalizing flow as published: as many pairs of couplings, one before each share of the steps.
+    """
     start, gaps, target = gaussian(2, scale), Schedule(rungs, power=2.0), Target(log_density, PLANE)
     steps = [Annealed(start._log_prob, target, Temperature(gaps, i)) for i in reversed(range(rungs))]
-    moves = [Metropolis(rung, PLANE, steps=5, step=0.2) for rung in steps]
-    return Flow(Chain(*moves, start.chain), start.base)
+    layers: list[Transform] = []
+    for i, rung in enumerate(steps, 1):
+        layers.append(Metropolis(rung, PLANE, steps=5, step=0.2))
+        if blocks and i % (rungs // blocks) == 0:
+            layers.append(RealNVP(features=2, layers=2).build().chain)
+    return Flow(Chain(*layers, start.chain), start.base)
 
 
 def walked(steps: int) -> list[str]:
@@ -244,7 +253,7 @@ def bent(name: str, options: argparse.Namespace) -> tuple[list[str], list[Tensor
         draws.append(found.sample(20_000))
         print(name, layers, cells[-1], flush=True)
     splines = NSF(features=2, structure="coupling", layers=6)
-    path = {"samples": 512, "objective": "path", "restarts": 2}
+    path = {"samples": 512, "objective": "path", "restarts": RESTARTS}
     found = fit(log_density, PLANE, flow=splines, steps=options.steps, seed=options.seed, **path)
     draws.append(found.sample(20_000))
     judged = [f"{log_z - found.elbo.value:.4f}", f"{abs(found.log_z.value - log_z):.4f}", f"{found.ess:.3f}"]
@@ -260,11 +269,12 @@ def settings(name: str, steps: int, seed: int) -> str:
     for fields in PLANAR.values():
         start = "Gaussian fit" if fields.get("start") == "gaussian" else f"{SCALES[name]:g}"
         runs.append(f"{fields.get('restarts', 1)} x {fields['steps']}, {fields['lr']:g}, {start}")
-    return "; ".join([*runs, f"2 x {steps}", f"seed {seed}"])
+    return "; ".join([*runs, f"{RESTARTS} x {steps}", f"seed {seed}"])
 
 
 def parted(name: str, options: argparse.Namespace) -> list[list[str]]:
-    """Rows for a density of several modes: flows alone, and with Langevin layers after them."""
+    """Rows for a density of several modes: flows alone, with Markov steps after them, such steps alone, and both in turn."""
+    torch.manual_seed(options.seed)
     (log_density, mode), rows = PARTED[name], []
     log_z, truth = constant(log_density), shares(name)
     runs: dict[str, dict[str, Any]] = {
@@ -272,6 +282,12 @@ def parted(name: str, options: argparse.Namespace) -> list[list[str]]:
         "splines, 4 couplings": {"flow": SPLINES},
         "splines, 4, and 10 Langevin layers": {"flow": SPLINES, **WIDE},
         "20 annealed Metropolis layers": {"flow": annealed(log_density), "steps": 150, "lr": 1e-2, "anneal": 0.0},
+        "4 times 2 RealNVP couplings and 5 of these layers": {
+            "flow": annealed(log_density, blocks=4),
+            "steps": 100,
+            "lr": 2e-3,
+            "anneal": 0.0,
+        },
     }
     for kind, fields in runs.items():
         found = fit(log_density, PLANE, **{"steps": options.steps, "seed": options.seed, **fields})

@@ -32,6 +32,9 @@ POSTERIORS = {
     "hamiltonian": {"steps": 4},
 }
 TITLES = {"mnist": "mnist, binarised anew in every batch", "bits": "mnist, binarised once"}
+PUBLISHED = {
+    "bits": " A public implementation with networks of this size, on its own binarisation, prints 97.10 with the diagonal posterior and 95.33 with IAF."
+}
 GRID = [(3e-3, 50), (5e-3, 20), (5e-3, 50)]
 """Learning rates, and warm-ups in percent of the run, that every posterior may choose from."""
 
@@ -206,7 +209,7 @@ def tables(name: str, runs: dict[str, dict[str, dict[str, float]]], tuned: Conta
         "rate, warm-up",
     ]
     text = f"{TITLES.get(name, name)}: {some['images']:.0f} training images, {some['epochs']:.0f} epochs at most."
-    return f"{text}\n\n{table(head, rows)}"
+    return f"{text}{PUBLISHED.get(name, '')}\n\n{table(head, rows)}"
 
 
 if __name__ == "__main__":
