@@ -282,7 +282,7 @@ def parted(name: str, options: argparse.Namespace) -> list[list[str]]:
         "splines, 4 couplings": {"flow": SPLINES},
         "splines, 4, and 10 Langevin layers": {"flow": SPLINES, **WIDE},
         "20 annealed Metropolis layers": {"flow": annealed(log_density), "steps": 150, "lr": 1e-2, "anneal": 0.0},
-        "4 times 2 RealNVP couplings and 5 of these layers": {
+        "4 times 2 RealNVP couplings and 5 annealed Metropolis layers": {
             "flow": annealed(log_density, blocks=4),
             "steps": 100,
             "lr": 2e-3,
