@@ -96,15 +96,11 @@ class _LogProb(nn.Module):
 
 
 def law_compile(case: Case) -> None:
-    """torch.compile(fullgraph=True) takes log_prob whole and gives the same numbers.
-
-    Without gradients, which take twice as long and are compared system by system in the tests of compilation.
-    """
+    """torch.compile(fullgraph=True) takes log_prob whole and gives the same numbers."""
     node, x, c = _model(case)
     torch._dynamo.reset()
     compiled = torch.compile(_LogProb(node), fullgraph=True, backend="aot_eager")
-    with torch.no_grad():
-        got = compiled(x, c)
+    got = compiled(x, c)
     if Exactness.NOISY in node.exactness:
         require(got.shape == (len(x),) and bool(got.isfinite().all()), "compiled log_prob has another shape")
     else:
