@@ -250,6 +250,7 @@ def test_coverage_finds_a_mode_and_its_place():
 def test_verdicts():
     assert verdict(0.2, 0.9, None, 1.0).startswith("Trust it")
     assert "k-hat 0.90" in verdict(0.9, 0.9, None, 1.0)
+    assert "no weight stands out, 92%" in verdict(-math.inf, 0.92, None, 1.0)
     assert verdict(math.nan, 0.9, None, 1.0).startswith("Do not trust it")
     assert verdict(0.2, 0.05, None, 1.0).startswith("Use it with care")
     assert "improper" in verdict(0.2, 0.9, None, 3.0)
@@ -326,6 +327,12 @@ def test_bad_options():
     assert "continuous" in refuse(bumps, Integers((2,), 0, 1), SpecError)
     assert "at least one number" in refuse(bumps, Real((0,)), SpecError)
     assert "dict of spaces" in refuse(bumps, {}, SpecError)
+    assert "dict of spaces" in refuse(bumps, 2, SpecError)
+    assert "a function of batches, got float" in refuse(1.0, error=SpecError)
+    named = {"mean": Real(()), "scale": Box((), 0.0, math.inf)}
+    assert "'men', which is none of the parameters mean, scale" in refuse(
+        lambda p: -p["men"].square(), named, SpecError
+    )
     assert "the space of the parameters" in refuse(bumps, None, SpecError)
     assert "steps >= 1" in refuse(bumps, error=SpecError, steps=0)
     assert "a multiple of 4" in refuse(bumps, error=SpecError, draws=401)

@@ -19,6 +19,13 @@ ONLY = "x"
 """The name of the parameters where the user gave a space and no names."""
 
 
+class _Named(Values):
+    """Parameters, as a log-density gets them."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise SpecError(f"log_density asks for {name!r}, which is none of the parameters {', '.join(self)}")
+
+
 class Target(nn.Module):
     """log p as a function of unconstrained vectors (B, D), with the log-determinants of the bijections.
 
@@ -30,11 +37,14 @@ class Target(nn.Module):
 
     def __init__(self, log_density: Callable[[Any], Tensor], space: Space | Mapping[str, Space]) -> None:
         super().__init__()
+        if not callable(log_density):
+            raise SpecError(f"expected log_density to be a function of batches, got {type(log_density).__name__}")
         self.log_density = log_density
         self.named = not isinstance(space, Space)
-        self.spaces: dict[str, Space] = {ONLY: space} if isinstance(space, Space) else dict(space)
-        if not self.spaces or not all(isinstance(s, Space) for s in self.spaces.values()):
+        spaces = {ONLY: space} if isinstance(space, Space) else space
+        if not isinstance(spaces, Mapping) or not spaces or not all(isinstance(s, Space) for s in spaces.values()):
             raise SpecError(f"expected a space, or a dict of spaces by name, got {space!r}")
+        self.spaces: dict[str, Space] = dict(spaces)
         self.maps: Sequence[Transform] = nn.ModuleList(to_line(s) for s in self.spaces.values())  # type: ignore[assignment]
         self.sizes = [layer.z_space.size for layer in self.maps]
         self.features = sum(self.sizes)
@@ -63,10 +73,11 @@ class Target(nn.Module):
         Raises:
             ShapeError: the log-density does not give one number for each point.
             DomainError: it leaves torch.
+            SpecError: it asks for a parameter that there is not.
         """
         values, volume = self.constrain(z)
         try:
-            value = self.log_density(values if self.named else values[ONLY])
+            value = self.log_density(_Named(values) if self.named else values[ONLY])
         except RuntimeError as error:
             if "numpy()" in str(error):
                 raise DomainError(_NO_GRADIENT) from None

@@ -38,6 +38,6 @@ def verdict(k_hat: float, ess: float, found: Coverage | None, growth: float) -> 
         return f"Do not trust it: k-hat {k_hat:.2f} is above {USABLE}, so that a few draws carry all the weight."
     if ess < LOW:
         return f"Use it with care: of the draws only {ess:.0%} count (k-hat {k_hat:.2f}); take more of them, or a larger flow."
-    shape = "all weights are equal" if k_hat == -math.inf else f"k-hat {k_hat:.2f}"
+    shape = "no weight stands out" if k_hat == -math.inf else f"k-hat {k_hat:.2f}"
     chains = "" if found is None else ", and short chains found no mass that the flow lacks"
     return f"Trust it: {shape}, {ess:.0%} of the draws count{chains}."
