@@ -39,7 +39,8 @@ class Fit:
         log_z: log of the integral of p, by importance sampling.
         ess: effective share of the draws, in (0, 1].
         k_hat: tail shape of the weights; above .7, trust nothing that comes of the weights.
-        draws: of p, by importance resampling: arrays (chains, draws, *shape) by name, as `arviz.from_dict` takes them.
+        draws: of p, by importance resampling: arrays (chains, draws, *shape) by name, for
+            `arviz.from_dict({"posterior": draws})`, or without a group's name before its version 1.
         log_weights: (N,) of the draws that the numbers are made of, smoothed; the weights add up to one.
         coverage: what short chains found; None when none were run.
         growth: how much the draws spread in the second half of training.
