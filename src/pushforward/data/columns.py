@@ -180,7 +180,7 @@ class Cast(Transform):
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__()
         self.x_space, self.z_space = TableSpace(columns), Real((len(columns),))
-        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """X in the dtype of the model, 0."""

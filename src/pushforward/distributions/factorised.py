@@ -26,7 +26,8 @@ class Factorised(Distribution):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        self.register_buffer("zero", torch.zeros(()), persistent=False)
+        # Of one entry: torch.compile takes a float64 number without dimensions for a constant, and then traces twice.
+        self.register_buffer("zero", torch.zeros(1), persistent=False)
 
     @abc.abstractmethod
     def _element(self, x: Tensor) -> Tensor:

@@ -96,15 +96,26 @@ class _LogProb(nn.Module):
 
 
 def law_compile(case: Case) -> None:
-    """torch.compile(fullgraph=True) takes log_prob whole and gives the same numbers."""
+    """torch.compile(fullgraph=True) takes log_prob whole and gives the same numbers and gradients."""
     node, x, c = _model(case)
     torch._dynamo.reset()
     compiled = torch.compile(_LogProb(node), fullgraph=True, backend="aot_eager")
     got = compiled(x, c)
     if Exactness.NOISY in node.exactness:
         require(got.shape == (len(x),) and bool(got.isfinite().all()), "compiled log_prob has another shape")
-    else:
-        require_close(got, node.log_prob(x, c), 1e-9, "compiled and eager log_prob")
+        return
+    value = node.log_prob(x, c)
+    require_close(got, value, 1e-9, "compiled and eager log_prob")
+    parameters = {name: p for name, p in node.named_parameters() if p.requires_grad}
+    if not parameters:
+        return
+    weights = torch.linspace(0.5, 1.5, len(x), dtype=value.dtype)
+    found, expected = (
+        torch.autograd.grad((weights * v).sum(), parameters.values(), materialize_grads=True) for v in (got, value)
+    )
+    for name, of_compiled, of_eager in zip(parameters, found, expected, strict=True):
+        scale = 1 + float(of_eager.abs().max())
+        require_close(of_compiled / scale, of_eager / scale, 1e-9, f"gradients of {name}, compiled and eager")
 
 
 def law_export(case: Case) -> None:

@@ -187,14 +187,19 @@ def law_boundary(case: Case) -> None:
         values = [0.0, 1.0, -1.0, 3.0, -3.0, 4.0, -4.0, 5.0, -5.0] if isinstance(space, Real) else []
         if isinstance(space, Box):
             values = [b for b in (space.low, space.high) if math.isfinite(b)]
-        for value in values:
-            v = torch.full_like(x, value).requires_grad_()
-            z, dlogp = layer(v, c)
-            require(bool(z.isfinite().all() and dlogp.isfinite().all()), f"{_name(layer)} at {value}: not finite")
-            if layer.z_space.discrete:
-                continue
-            (gradient,) = torch.autograd.grad(dlogp.sum() + z.sum(), v, allow_unused=True)
-            require(gradient is None or not bool(gradient.isnan().any()), f"{_name(layer)} at {value}: NaN gradient")
+        if not values:
+            continue
+        v = torch.cat([torch.full_like(x, value) for value in values]).requires_grad_()
+        z, dlogp = layer(v, None if c is None else c.repeat(len(values), *[1] * (c.dim() - 1)))
+        for value, points, terms in zip(values, z.split(len(x)), dlogp.split(len(x)), strict=True):
+            finite = bool(points.isfinite().all() and terms.isfinite().all())
+            require(finite, f"{_name(layer)} at {value}: not finite")
+        if layer.z_space.discrete:
+            continue
+        (gradient,) = torch.autograd.grad(dlogp.sum() + z.sum(), v, allow_unused=True)
+        if gradient is not None:
+            for value, slopes in zip(values, gradient.split(len(x)), strict=True):
+                require(not bool(slopes.isnan().any()), f"{_name(layer)} at {value}: NaN gradient")
     if not found:
         raise NotApplicable("no continuous layer")
 
@@ -242,7 +247,7 @@ def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
             continue
         try:
             # Paths are smooth, and each of their points costs many passes.
-            x, weights = grid(dist.space, 160 if solved else 1000)
+            x, weights = grid(dist.space, 100 if solved else 1000)
         except NotApplicable:
             continue
         found = True

@@ -90,5 +90,5 @@ class Matching(Spec):
     @classmethod
     def cases(cls) -> Iterator[Matching]:
         """Two features; with context."""
-        yield cls(features=2, hidden=(8,), steps=4)
-        yield cls(features=2, hidden=(8, 8), steps=4, context=3, bridge="variance-preserving")
+        yield cls(features=2, hidden=(8,), steps=2)
+        yield cls(features=2, hidden=(8, 8), steps=2, context=3, bridge="variance-preserving")

@@ -55,4 +55,4 @@ class IAF(Posterior):
         """Two features; with context; more features than a block."""
         yield cls(features=2, layers=2, hidden=(8,))
         yield cls(features=2, layers=2, hidden=(8,), context=3)
-        yield cls(features=10, layers=2, hidden=(16,))
+        yield cls(features=10, layers=1, hidden=(16,))

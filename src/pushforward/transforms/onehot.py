@@ -34,7 +34,7 @@ class ToOneHot(Transform):
         most = max(classes) if isinstance(classes, tuple) else classes
         self.codes = OneHot((space.size, most), classes)
         self.x_space, self.z_space = space, self.codes
-        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, *shape) -> (B, D, K), 0."""
