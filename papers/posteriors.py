@@ -30,7 +30,6 @@ def main() -> None:
     rows = []
     for name in options.only:
         posterior = load(name)
-        begun = time.time()
         fit = pf.inference.fit(
             posterior.log_density,
             posterior.space,
@@ -40,7 +39,6 @@ def main() -> None:
             draws=10_000,
             dtype=torch.float64,
         )
-        seconds = time.time() - begun
         draws = {k: torch.as_tensor(v).flatten(0, 1) for k, v in fit.draws.items()}
         reported = {k: v.numpy() for k, v in posterior.reported(draws).items()}
         means, deviations = [], []
@@ -58,7 +56,6 @@ def main() -> None:
                 str(fit.elbo),
                 str(fit.log_z),
                 "yes" if fit.trustworthy else fit.verdict,
-                f"{seconds:.0f}",
             ]
         )
         print(rows[-1], flush=True)
@@ -72,7 +69,6 @@ def main() -> None:
         "bound",
         "log Z",
         "trusted",
-        "s",
     ]
     body = (
         f"{options.flow}, {options.steps} steps of {options.samples} draws after a Gaussian start, float64, one seed. The worst of all "
