@@ -157,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--posteriors", nargs="*", default=list(POSTERIORS), choices=list(POSTERIORS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--images", type=int, default=20_000, help="of MNIST to train on")
     parser.add_argument("--epochs", type=int, default=0)
     parser.add_argument("--warmup", type=int, default=50, help="percent of the run")
@@ -171,7 +171,7 @@ def main() -> None:
     for name in [] if options.show else options.data:
         for kind in options.posteriors if options.tune else []:
             keep("vae", "tuned", name, kind, value=tune(name, kind, options))
-        for seed in range(options.seeds):
+        for seed in options.seeds:
             for kind in options.posteriors:
                 found = run(name, kind, seed, tuned(name).get(kind, {}), options)
                 keep("vae", "runs", name, kind, str(seed), value=found)
