@@ -30,7 +30,7 @@ from pushforward.core import Flow
 from pushforward.data import infer_schema, table_from, table_model
 from pushforward.errors import SpecError, TrainingError
 from pushforward.laws import all_cases
-from pushforward.laws.structure import example, seeded
+from pushforward.laws.structure import example
 from pushforward.objectives import NegativeLogLikelihood
 from pushforward.training import TrainConfig, compiling, evaluate, fit, split_rows
 from pushforward.training.checkpoint import load_checkpoint
@@ -102,13 +102,7 @@ def gradients(loss, batch, model):
 
 @pytest.mark.parametrize("case", FIRST_CASES, ids=lambda case: case.name)
 def test_loss_and_gradients_of_every_system(case, monkeypatch):
-    """Through the front of the compiler only, which is much quicker than all of it.
-
-    Where training is the same as evaluation, the law of compilation says it, of every case.
-    """
-    model, x, c = example(case, n=16)
-    if torch.equal(seeded(model.eval(), x, c), seeded(model.train(), x, c)):
-        return
+    """Through the front of the compiler only, which is much quicker than all of it."""
     monkeypatch.setattr(compiling, "BACKEND", "aot_eager")
     check_gradients(case)
 

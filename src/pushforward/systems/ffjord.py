@@ -133,5 +133,5 @@ class FFJORD(Spec):
     def cases(cls) -> Iterator[FFJORD]:
         """Exact trace; with context and an adjoint; estimated."""
         yield cls(features=2, hidden=(8,), steps=2)
-        yield cls(features=2, hidden=(8,), layer="concat", steps=1, context=3, gradient="checkpoint", trace="training")
-        yield cls(features=2, hidden=(8,), layer="hyper", steps=1, trace="estimated", jacobian=0.1)
+        yield cls(features=2, hidden=(8,), layer="concat", steps=2, context=3, gradient="checkpoint", trace="training")
+        yield cls(features=2, hidden=(8,), layer="hyper", steps=2, trace="estimated", jacobian=0.1)

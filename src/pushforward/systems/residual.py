@@ -87,5 +87,5 @@ class ResidualFlow(Spec):
     def cases(cls) -> Iterator[ResidualFlow]:
         """Exact; with context and a random number of terms; the series, of weak contractions."""
         yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.7)
-        yield cls(features=2, layers=1, hidden=(8,), lipschitz=0.9, context=3, logdet="roulette", scoring_terms=2)
+        yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.9, context=3, logdet="roulette", scoring_terms=2)
         yield cls(features=3, layers=1, hidden=(8,), lipschitz=0.9, logdet="series", scoring_terms=8, norm=False)
