@@ -111,7 +111,8 @@ def law_compile(case: Case) -> None:
         return
     weights = torch.linspace(0.5, 1.5, len(x), dtype=value.dtype)
     found, expected = (
-        torch.autograd.grad((weights * v).sum(), parameters.values(), materialize_grads=True) for v in (got, value)
+        torch.autograd.grad((weights * v).sum(), tuple(parameters.values()), materialize_grads=True)
+        for v in (got, value)
     )
     for name, of_compiled, of_eager in zip(parameters, found, expected, strict=True):
         scale = 1 + float(of_eager.abs().max())
