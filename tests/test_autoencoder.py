@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 
 import pushforward as pf
@@ -198,3 +199,20 @@ def test_what_a_vae_refuses():
     ):
         with pytest.raises(SpecError, match=words):
             VAE(shape=SHAPE, **fields)
+
+
+@pytest.mark.parametrize(("chosen", "dies"), [({}, False), ({"decoder_activation": "relu"}, True)])
+def test_units_of_the_decoder_stay_alive(chosen, dies):
+    """A ReLU that is off for every picture learns nothing any more; many are after some steps, so it is not the default."""
+    torch.manual_seed(0)
+    model = VAE(shape=(1, 8, 8), levels=17, latent=8, hidden=(200, 200), **chosen).build()
+    x = torch.as_tensor(load_digits().images[:1000, None], dtype=torch.float32)
+    pf.fit(model, x, validation=0, epochs=10, lr=3e-3, ema=0, progress=False)
+    signals = []
+    for layer in model.chain.layers[0].decoder.net.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(lambda layer, given, made: signals.append(made.detach()))
+    with torch.no_grad():
+        model.log_prob(x)
+    dead = max(float((h <= 0).all(0).float().mean()) for h in signals[:-1])
+    assert dead > 0.3 if dies else dead < 0.15

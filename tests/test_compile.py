@@ -103,7 +103,7 @@ def gradients(loss, batch, model):
 @pytest.mark.parametrize("case", FIRST_CASES, ids=lambda case: case.name)
 def test_loss_and_gradients_of_every_system(case, monkeypatch):
     """Through the front of the compiler only, which is much quicker than all of it."""
-    monkeypatch.setattr(compiling, "BACKEND", "aot_eager")
+    monkeypatch.setattr(compiling, "BACKEND", "aot_eager_default_partitioner")
     check_gradients(case)
 
 

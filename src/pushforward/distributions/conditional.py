@@ -61,15 +61,25 @@ class _ConditionalLevels(Distribution):
         levels: K.
         n: parameters of a number.
         hidden: widths of the network's layers.
-        net: a network of your own, from c to all parameters; then `hidden` is unused.
+        activation: of these layers.
+        net: a network of your own, from c to all parameters; then `hidden` and `activation` are unused.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], context: int, levels: int, n: int, hidden: tuple[int, ...], net: nn.Module | None
+        self,
+        shape: tuple[int, ...],
+        context: int,
+        levels: int,
+        n: int,
+        hidden: tuple[int, ...],
+        activation: str,
+        net: nn.Module | None,
     ) -> None:
         super().__init__()
         self.space, self.context, self.levels = Integers(shape, 0, levels - 1), Real((context,)), levels
-        self.net = MLP(context, n * self.space.size, hidden=hidden, zero=False) if net is None else net
+        if net is None:
+            net = MLP(context, n * self.space.size, hidden=hidden, activation=activation, zero=False)
+        self.net = net
 
 
 class ConditionalBernoulli(_ConditionalLevels):
@@ -79,13 +89,20 @@ class ConditionalBernoulli(_ConditionalLevels):
         shape: of x, in {0, 1}.
         context: length of c.
         hidden: widths of the network's layers.
-        net: a network of your own, from c to the logits; then `hidden` is unused.
+        activation: of these layers.
+        net: a network of your own, from c to the logits; then `hidden` and `activation` are unused.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], context: int, *, hidden: tuple[int, ...] = (64, 64), net: nn.Module | None = None
+        self,
+        shape: tuple[int, ...],
+        context: int,
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: str = "relu",
+        net: nn.Module | None = None,
     ) -> None:
-        super().__init__(shape, context, 2, 1, hidden, net)
+        super().__init__(shape, context, 2, 1, hidden, activation, net)
 
     def _logits(self, context: Tensor | None) -> Tensor:
         return self.net(context).reshape(-1, *self.space.shape)
@@ -107,7 +124,8 @@ class ConditionalCategorical(_ConditionalLevels):
         context: length of c.
         levels: K.
         hidden: widths of the network's layers.
-        net: a network of your own, from c to K logits for each number; then `hidden` is unused.
+        activation: of these layers.
+        net: a network of your own, from c to K logits for each number; then `hidden` and `activation` are unused.
     """
 
     def __init__(
@@ -117,9 +135,10 @@ class ConditionalCategorical(_ConditionalLevels):
         *,
         levels: int = 256,
         hidden: tuple[int, ...] = (64, 64),
+        activation: str = "relu",
         net: nn.Module | None = None,
     ) -> None:
-        super().__init__(shape, context, levels, levels, hidden, net)
+        super().__init__(shape, context, levels, levels, hidden, activation, net)
 
     def _logits(self, context: Tensor | None) -> Tensor:
         return self.net(context).reshape(-1, *self.space.shape, self.levels)
@@ -144,7 +163,8 @@ class ConditionalLogistic(_ConditionalLevels):
         context: length of c.
         levels: K.
         hidden: widths of the network's layers.
-        net: a network of your own, from c to two parameters for each number; then `hidden` is unused.
+        activation: of these layers.
+        net: a network of your own, from c to two parameters for each number; then `hidden` and `activation` are unused.
         bound: |log s| stays below it, in units of K / 16.
     """
 
@@ -155,10 +175,11 @@ class ConditionalLogistic(_ConditionalLevels):
         *,
         levels: int = 256,
         hidden: tuple[int, ...] = (64, 64),
+        activation: str = "relu",
         net: nn.Module | None = None,
         bound: float = 6.0,
     ) -> None:
-        super().__init__(shape, context, levels, 2, hidden, net)
+        super().__init__(shape, context, levels, 2, hidden, activation, net)
         self.bound = bound
 
     def _mean_and_log_scale(self, context: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -99,7 +99,7 @@ def law_compile(case: Case) -> None:
     """torch.compile(fullgraph=True) takes log_prob whole and gives the same numbers and gradients."""
     node, x, c = _model(case)
     torch._dynamo.reset()
-    compiled = torch.compile(_LogProb(node), fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(_LogProb(node), fullgraph=True, backend="aot_eager_default_partitioner")
     got = compiled(x, c)
     if Exactness.NOISY in node.exactness:
         require(got.shape == (len(x),) and bool(got.isfinite().all()), "compiled log_prob has another shape")

@@ -66,6 +66,7 @@ class VAE(PictureSpec):
         steps: of the posterior's flow.
         hidden: widths of the encoder, and in reverse of the decoder.
         activation: of the encoder; most units of one with ReLU die in the first steps, under a loss of hundreds of nats.
+        decoder_activation: of the decoder; with ReLU a fifth of its units dies on binary digits, half on digits of 17 levels.
         above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
         warmup: training steps over which the divergence comes to count fully.
         free_bits: nats of each latent variable's divergence that cost nothing in training.
@@ -83,6 +84,7 @@ class VAE(PictureSpec):
     steps: int = 4
     hidden: tuple[int, ...] = (300, 300)
     activation: str = "elu"
+    decoder_activation: str = "silu"
     above: tuple[int, ...] = ()
     warmup: int = 0
     free_bits: float = 0.0
@@ -122,14 +124,14 @@ class VAE(PictureSpec):
         return EvidenceBound(model, warmup=self.warmup, free_bits=self.free_bits, samples=self.samples)
 
     def _decoder(self) -> Distribution:
-        hidden = self.hidden[::-1]
+        hidden, activation = self.hidden[::-1], self.decoder_activation
         kind = self.likelihood
         if kind == "auto":
             kind = "bernoulli" if self.levels == 2 else "logistic"
         if kind == "bernoulli":
-            return ConditionalBernoulli(self.shape, self.latent, hidden=hidden)
+            return ConditionalBernoulli(self.shape, self.latent, hidden=hidden, activation=activation)
         make = ConditionalCategorical if kind == "categorical" else ConditionalLogistic
-        return make(self.shape, self.latent, levels=self.levels, hidden=hidden)
+        return make(self.shape, self.latent, levels=self.levels, hidden=hidden, activation=activation)
 
     def _encoder(self, decoder: Distribution) -> Flow:
         space, size, width = Real((self.latent,)), self.space.size, self.hidden[-1]
