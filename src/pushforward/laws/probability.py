@@ -247,7 +247,7 @@ def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
             continue
         try:
             # Paths are smooth, and each of their points costs many passes.
-            x, weights = grid(dist.space, 100 if solved else 1000)
+            x, weights = grid(dist.space, 100 if solved else 700)
         except NotApplicable:
             continue
         found = True
