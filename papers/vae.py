@@ -183,7 +183,9 @@ def main() -> None:
     body = (
         "Learning rate and warm-up: where it says so the best of several on validation images, from one seed that is not among these; "
         "the others were not tuned. Errors are standard errors over seeds. Units of encoders are ELUs; those of decoders ReLUs on MNIST, "
-        "as is usual there, and SiLUs on pictures of more levels, where up to half of a decoder's ReLUs die in the first steps.\n\n"
+        "as is usual there, and SiLUs on pictures of more levels, where up to half of a decoder's ReLUs die in the first steps. "
+        "The runs were made by `python papers/vae.py --data NAME`, with `--tune` for the rows that say best of several, "
+        "and `--data bits --seeds 0 1` for mnist binarised once; `--show` prints all that were made.\n\n"
     )
     runs = known("vae").get("runs", {})
     body += "\n\n".join(tables(name, runs[name], tuned(name)) for name in SETS if name in runs)
