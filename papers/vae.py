@@ -30,10 +30,7 @@ POSTERIORS = {
     "spline": {"steps": 2},
     "hamiltonian": {"steps": 4},
 }
-TITLES = {
-    "mnist": "mnist, binarised anew in every batch",
-    "bits": "mnist, binarised once",
-}
+TITLES = {"mnist": "mnist, binarised anew in every batch", "bits": "mnist, binarised once"}
 PUBLISHED = {
     "bits": " A public implementation with networks of this size, on its own binarisation, prints 97.10 with the diagonal posterior and 95.33 with IAF.",
     "frey": " Published bounds, with other networks: 4.53 without a flow, 4.40 planar, 4.47 IAF, 4.45 Sylvester (Grathwohl et al. 2019).",
@@ -183,7 +180,7 @@ def main() -> None:
     body = (
         "Learning rate and warm-up: where it says so the best of several on validation images, from one seed that is not among these; "
         "the others were not tuned. Errors are standard errors over seeds. Units of encoders are ELUs; those of decoders ReLUs on MNIST, "
-        "as is usual there, and SiLUs on pictures of more levels, where up to half of a decoder's ReLUs die in the first steps. "
+        "as is usual there, and SiLUs on pictures of more levels, where half of the last layer's ReLUs or more die in the first steps. "
         "The runs were made by `python papers/vae.py --data NAME`, with `--tune` for the rows that say best of several, "
         "and `--data bits --seeds 0 1` for mnist binarised once; `--show` prints all that were made.\n\n"
     )

@@ -204,7 +204,7 @@ def law_boundary(case: Case) -> None:
         raise NotApplicable("no continuous layer")
 
 
-def grid(space: Space, points: int = 1000) -> tuple[Tensor, Tensor]:
+def grid(space: Space, points: int) -> tuple[Tensor, Tensor]:
     """As `diagnostics.mass.grid`.
 
     Raises:

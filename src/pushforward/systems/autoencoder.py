@@ -66,7 +66,7 @@ class VAE(PictureSpec):
         steps: of the posterior's flow.
         hidden: widths of the encoder, and in reverse of the decoder.
         activation: of the encoder; most units of one with ReLU die in the first steps, under a loss of hundreds of nats.
-        decoder_activation: of the decoder; with ReLU a fifth of its units dies on binary digits, half on digits of 17 levels.
+        decoder_activation: of the decoder; with ReLU half of the last layer or more dies on pictures of 17 or 256 levels.
         above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
         warmup: training steps over which the divergence comes to count fully.
         free_bits: nats of each latent variable's divergence that cost nothing in training.
