@@ -22,6 +22,9 @@ class Progress:
     ) -> None:
         """Stop showing."""
 
+    def show(self, number: int, text: str) -> None:
+        """Show a step or an epoch that is done, and its numbers in words."""
+
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Show a finished epoch."""
 
@@ -30,44 +33,51 @@ class Lines(Progress):
     """One line for the first epoch and for every twentieth part of the run.
 
     Args:
-        epochs: of the whole run.
-        unit: of the scores, with a blank before it.
+        total: Number of epochs, or steps, of the whole run.
+        unit: Unit of the scores, with a blank before it.
+        noun: Word for what is counted.
     """
 
-    def __init__(self, epochs: int, unit: str) -> None:
-        self.every = max(1, epochs // LINES)
-        self.epochs, self.unit = epochs, unit
+    def __init__(self, total: int, unit: str, noun: str) -> None:
+        self.every = max(1, total // LINES)
+        self.total, self.unit, self.noun = total, unit, noun
+        self.due = 1
+
+    def show(self, number: int, text: str) -> None:
+        """Print the line when it is due."""
+        if number >= self.due:
+            self.due = (number // self.every + 1) * self.every
+            print(f"{self.noun} {number}/{self.total}: {text}", file=sys.stderr, flush=True)
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Print the line when it is due."""
-        number = record["epoch"]
-        if number == 1 or number % self.every == 0:
-            print(f"epoch {number}/{self.epochs}: {_scores(record, best, self.unit)}", file=sys.stderr, flush=True)
+        self.show(record["epoch"], _scores(record, best, self.unit))
 
 
 class Bar(Progress):
     """A bar with the scores of the last epoch.
 
     Args:
-        epochs: of the whole run.
-        done: epochs done before, on resume.
-        unit: of the scores, with a blank before it.
+        total: Number of epochs, or steps, of the whole run.
+        done: Number of them that were done before, on resume.
+        unit: Unit of the scores, with a blank before it.
+        noun: Word for what is counted.
     """
 
-    def __init__(self, epochs: int, done: int, unit: str) -> None:
+    def __init__(self, total: int, done: int, unit: str, noun: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
         self.bar = RichProgress(
-            TextColumn("epoch"),
+            TextColumn(noun),
             MofNCompleteColumn(),
             BarColumn(bar_width=16),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
             console=Console(stderr=True),
         )
-        self.task = self.bar.add_task("", total=epochs, completed=done)
+        self.task = self.bar.add_task("", total=total, completed=done)
         self.unit = unit
 
     def __enter__(self) -> Progress:
@@ -81,6 +91,10 @@ class Bar(Progress):
         """Leave the last picture on the screen."""
         self.bar.stop()
 
+    def show(self, number: int, text: str) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=number, description=text)
+
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Move the bar."""
         # Short, so that it fits a terminal of 80 columns.
@@ -89,14 +103,14 @@ class Bar(Progress):
             text = f"validation {record['validation']:.4f}, best {best:.4f}"
         if "bits" in record:
             text = f"{record['bits']:.4f} bits/dim"
-        self.bar.update(self.task, completed=record["epoch"], description=text)
+        self.show(record["epoch"], text)
 
 
-def make_progress(epochs: int, done: int, unit: str = " nats", *, shown: bool) -> Progress:
-    """The bar, the lines or nothing."""
+def make_progress(total: int, done: int, unit: str = " nats", *, noun: str = "epoch", shown: bool) -> Progress:
+    """Return the bar, the lines or nothing."""
     if not shown:
         return Progress()
-    return Bar(epochs, done, unit) if sys.stderr.isatty() else Lines(epochs, unit)
+    return Bar(total, done, unit, noun) if sys.stderr.isatty() else Lines(total, unit, noun)
 
 
 def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:
