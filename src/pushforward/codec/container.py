@@ -25,9 +25,11 @@ from typing import Any, BinaryIO, Self
 
 from ..data.formats import reason
 from ..errors import FileError
+from .limits import MOST_TEXT
 
 MAGIC = b"\x89PFZ\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
+"""Version 1 has no frames in its manifests; it is read too."""
 START = struct.Struct("<8sHI")
 BLOCK = struct.Struct("<4sBIQIII")
 INDEX = struct.Struct("<4sI")
@@ -35,8 +37,8 @@ TRAILER = struct.Struct("<4sQQII")
 CRC = struct.Struct("<I")
 CODED, STORED, RAW = 0, 1, 2
 """Kinds of blocks: events as coded symbols, events as deflated numbers, and an item that is no event, deflated."""
-LARGEST_TEXT = 1 << 28
-"""Bytes that a header, manifest or index may have once inflated."""
+LEAST = BLOCK.size + CRC.size
+"""Bytes of the shortest block."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,9 @@ class Reader:
             return None
         data = self._bytes(place, self._size - TRAILER.size - place)
         if len(data) > INDEX.size + CRC.size and _sound(data):
-            text = inflated(data[INDEX.size : -CRC.size])
-            if isinstance(text, dict) and isinstance(text.get("header"), dict) and _places(text.get("blocks")):
+            # The text for a block is about as long as the shortest block.
+            text = inflated(data[INDEX.size : -CRC.size], MOST_TEXT + 2 * self._size)
+            if isinstance(text, dict) and isinstance(text.get("header"), dict) and _places(text.get("blocks"), place):
                 return text
         self.damage.append("the index is damaged")
         return None
@@ -212,7 +215,7 @@ class Reader:
         """A block; None if it is damaged."""
         place, length, events, begin = self.places[i]
         data = self._bytes(place, length)
-        if len(data) != length or length < BLOCK.size + CRC.size or not _sound(data):
+        if len(data) != length or length < LEAST or not _sound(data):
             return None
         magic, kind, count, first, manifest, payload, crc = BLOCK.unpack_from(data)
         if magic != b"PFZB" or kind > RAW or (count, first) != (events, begin):
@@ -223,6 +226,11 @@ class Reader:
         if not isinstance(items, list):
             return None
         return Block(kind, count, first, items, data[BLOCK.size + manifest : -CRC.size], crc)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
 
     def items(self, i: int) -> list[Any]:
         """What begins in a block, without reading the rest of it; as the file says, before any check of the block."""
@@ -246,10 +254,11 @@ class Reader:
 
 def deflated(value: Any) -> bytes:
     """Plain values as JSON, deflated."""
-    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), 9)
+    # In ASCII: names of files that are not UTF-8 have lone surrogates, which JSON can escape and UTF-8 cannot encode.
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), 9)
 
 
-def inflated(data: bytes, most: int = LARGEST_TEXT) -> Any:
+def inflated(data: bytes, most: int = MOST_TEXT) -> Any:
     """The plain values of `deflated`, or None if the bytes hold none; at most so many bytes of text are made."""
     text = unpacked(data, most)
     try:
@@ -273,9 +282,16 @@ def _sound(data: bytes) -> bool:
     return len(data) > CRC.size and zlib.crc32(data[: -CRC.size]) == CRC.unpack(data[-CRC.size :])[0]
 
 
-def _places(value: Any) -> bool:
-    """Whether a value from a file is a list of places of blocks."""
-    return isinstance(value, list) and all(
-        isinstance(entry, list) and len(entry) == 4 and all(type(n) is int and 0 <= n < 1 << 62 for n in entry)
-        for entry in value
-    )
+def _places(value: Any, end: int) -> bool:
+    """Whether a value from a file is a list of places of blocks, one after the other and all before `end`."""
+    if not isinstance(value, list):
+        return False
+    before = 0
+    for entry in value:
+        if not isinstance(entry, list) or len(entry) != 4 or not all(type(n) is int and n >= 0 for n in entry):
+            return False
+        place, length, events, first = entry
+        if place < before or length < LEAST or place + length > end or events >= 1 << 32 or first >= 1 << 62:
+            return False
+        before = place + length
+    return True

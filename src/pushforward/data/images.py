@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, FlowError, suggestion
 from . import formats, pictures
+from .folders import find_files
 from .formats import listed
 
 PARTS = ("train", "valid", "test")
@@ -319,7 +320,7 @@ def _adapted_set(part: ImageSet | None, size: int | None, levels: int | None) ->
 
 def _read_folder(folder: Path, size: int | None, levels: int | None) -> ImageSplit:
     try:
-        found = _files_in(folder)
+        found = _files_in(folder, warn=False)
         inside = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
         parts = {FOLDERS[name]: path for name, path in inside.items() if name in FOLDERS}
         if found or "train" not in parts:
@@ -354,13 +355,9 @@ def _read_tree(parts: Mapping[str, Path], size: int | None, levels: int | None) 
     return sets
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """The picture files of a folder by name; those that begin with a dot are left out."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+def _files_in(folder: Path, *, warn: bool = True) -> list[Path]:
+    """The picture files of a folder by name."""
+    return find_files(folder, pictures.SUFFIXES, warn=warn)
 
 
 def _read_files(files: Sequence[Path], source: Path, size: int | None, levels: int | None) -> ImageSet:
