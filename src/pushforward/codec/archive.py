@@ -51,6 +51,7 @@ class Archive:
         self.header = self._reader.header
         self.same_machine = True
         """Whether this machine computes as the one that wrote the archive did, as far as a probe can tell."""
+        self._coders: Coders | None = None
         self._pool = pool(workers)
         self._ahead, self._kept = workers, OrderedDict[int, "Future[Array]"]()
         try:
@@ -256,6 +257,8 @@ class Archive:
             if data is None or len(data) != size:
                 raise FileError("its block is damaged")
             events = np.frombuffer(data, dtype).reshape(block.events, *self._event)
+        elif self._coders is None:
+            raise FileError(f"expected the model {self.header['model_name']!r} to decode it, got none; give the model")
         else:
             found = self._coders.run(lambda coder: coder.decode(block.payload, block.events))
             events = found.numpy().astype(dtype)
