@@ -81,7 +81,7 @@ def fit(
         return fit_images(source, output, system, columns, images, training, machine)
     if images != ImageOptions():
         raise UsageError(
-            f"--image-size, --levels, --label, --flips and --grids are for pictures, and {source} is a table"
+            f"--image-size, --tiles, --levels, --label, --flips and --grids are for pictures, and {source} is a table"
         )
     from .fitting import fit_table
 

@@ -137,7 +137,11 @@ def opened(path: Path, data: bytes | None = None) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", library.DecompressionBombWarning)
-            with library.open(path if data is None else io.BytesIO(data), formats=FORMATS) as image:
+            # Not by its path: Pillow maps some files into memory then, and does not turn TIFF that has an orientation mark.
+            with (
+                open(path, "rb") if data is None else io.BytesIO(data) as file,
+                library.open(file, formats=FORMATS) as image,
+            ):
                 yield image
     except FlowError:
         raise
