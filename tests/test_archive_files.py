@@ -227,6 +227,26 @@ def test_what_is_no_picture_is_left_out_by_fit_and_compress_alike(capsys, models
     assert (code, sentence in err) == (0, True)
 
 
+def test_folders_that_cannot_be_searched_are_said(capsys, models, monkeypatch, tmp_path):
+    Path("in/sub").mkdir(parents=True)
+    Image.fromarray(noise(8, 8)).save("in/0.png")
+    Path("in/link").symlink_to(tmp_path)
+    Path("in/gone.png").symlink_to("nowhere")
+    code, _, err = run(capsys, "compress", models[1], "in", "--out", "a.pfz")
+    assert (code, "in: 2 files left out, not of a type that is read here: 'gone.png', 'link'" in err) == (0, True)
+    real = archives.os.scandir
+
+    def scandir(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    code, _, err = run(capsys, "compress", models[1], "in", "--out", "b.pfz")
+    assert (code, "in/sub cannot be read: permission denied" in err) == (1, True)
+    assert not Path("b.pfz").exists()
+
+
 # --- verification ---------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from ..codec.writing import LARGER
 from ..data.formats import reason
 from ..errors import DataError, FileError
 from ..serialize import Saved, load
-from .display import aligned, duration, print_json, tell
+from .display import aligned, duration, print_json, printable, tell
 from .files import require_writable
 from .models import require_alone
 from .options import MachineOptions
@@ -146,9 +146,8 @@ def decompress_file(
         print_json({"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds})
     elif not machine.quiet:
         speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
-        print(
-            f"restored {len(restored.paths):,} of {len(wanted):,} to {out} in {duration(seconds)}{speed}, every one checked"
-        )
+        counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
+        print(f"{counts} in {duration(seconds)}{speed}, every one checked")
     if lost or problems:
         raise FileError(
             f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
@@ -212,7 +211,10 @@ def _add_others(item: Item, others: dict[str, int]) -> None:
         return
     for picture in item.array:
         for kind in others:
-            others[kind] += len(encoded(picture, kind.upper()))
+            try:
+                others[kind] += len(encoded(picture, kind.upper()))
+            except FileError:  # WebP has a largest size
+                others[kind] += picture.nbytes
 
 
 def _warning(summary: Summary, files: int) -> str:

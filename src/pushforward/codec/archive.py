@@ -1,4 +1,4 @@
-"""Reading archives: every item by itself, from the blocks that it lies in, all of it checked."""
+"""Reader of archives: each item is decoded from its own blocks and checked."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Archive:
-    """Reads an archive; every item by itself, from the blocks that it lies in. Close it, or use it in a `with` statement.
+    """Archive open for reading; each item is decoded from its own blocks. Close it, or use it in a `with` statement.
 
     Args:
-        path: of the file.
-        model: that it was written with; None to look at what it holds.
-        spec: the model's description, as for `compress`.
-        workers: threads that decode ahead.
+        path: The archive.
+        model: Model that the archive was written with; without it only the list of items can be read.
+        spec: Description of the model, as for `compress`.
+        workers: Number of threads that decode ahead.
 
     Raises:
-        FileError: it is no archive, cannot be read at all, or was written with another model.
-        SpecError: the model cannot be coded with.
+        FileError: The file is no archive, cannot be read at all, or was written with another model.
+        SpecError: The model cannot code events.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Archive:
         self._reader = Reader(path)
         self.header = self._reader.header
         self.same_machine = True
-        """Whether this machine computes as the one that wrote the archive did, as far as a probe can tell."""
+        """Whether this machine computes the same numbers as the writer's machine, as far as a probe can tell."""
         self._coders: Coders | None = None
         self._pool = pool(workers)
         self._ahead, self._kept = workers, OrderedDict[int, "Future[Array]"]()
@@ -117,21 +117,21 @@ class Archive:
         self._reader.close()
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
         return len(self.entries)
 
     @property
     def names(self) -> list[str]:
-        """Of the items."""
+        """Names of the items."""
         return [entry.name for entry in self.entries]
 
     @property
     def damage(self) -> list[str]:
-        """What was found to be wrong with the file when it was opened."""
+        """Sentences about damage found when the file was opened."""
         return self._reader.damage
 
     def check(self) -> list[str]:
-        """Sentences about damage anywhere in the file, which is read through."""
+        """Read the whole file, and return sentences about damage anywhere in it."""
         return list(self._reader.check())
 
     def _listed(self) -> Iterator[Entry]:
@@ -167,11 +167,11 @@ class Archive:
         return (empty or fits) and volume(entry.shape) * volume(self._event) <= LARGEST_ITEM
 
     def read(self, which: int | str) -> Array:
-        """The array of an item, by number or name, checked against the sum that was written with it.
+        """Return the array of an item, by number or name, checked against the sum that was written with it.
 
         Raises:
-            FileError: it is lost or damaged, or this machine does not compute what the writer's did.
-            DataError: there is no such item.
+            FileError: The item is lost or damaged, or this machine does not compute the same numbers as the writer's.
+            DataError: There is no such item.
         """
         entry = self._found(which)
         if entry.dtype:
@@ -182,11 +182,11 @@ class Archive:
         return tiles.joined(self._events(entry.name, entry.first, count), entry.shape)
 
     def picture(self, which: int | str, i: int) -> Array:
-        """Picture i of an item that holds several, (H, W, C), from its own blocks only; or row i of an item of events.
+        """Return picture i of an item that holds several, (H, W, C), or row i of an item of events, from its own blocks.
 
         Raises:
-            FileError: it is lost or damaged.
-            DataError: there is no such item, or picture.
+            FileError: The picture is lost or damaged.
+            DataError: There is no such item or picture.
         """
         entry = self._found(which)
         pictures = 0 if entry.mode in ("raw", "file") else entry.shape[0]

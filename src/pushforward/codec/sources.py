@@ -43,7 +43,11 @@ def paths_in(sources: Sequence[str]) -> dict[str, Path]:
 
 def _named(source: Path) -> Iterator[tuple[str, Path]]:
     if source.is_dir():
-        for path in find_files(source, KINDS, deep=True):
+        try:
+            found = find_files(source, KINDS, deep=True)
+        except OSError as error:
+            raise FileError(f"{error.filename or source} cannot be read: {reason(error)}") from None
+        for path in found:
             yield path.relative_to(source).as_posix(), path
     elif not source.exists():
         raise FileError(f"expected a picture, an .npy array or a folder at {source}, got nothing; check the path")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .formats import listed
@@ -40,7 +40,7 @@ def find_files(folder: Path, suffixes: Sequence[str], *, deep: bool = False, war
     """Return the files of a folder that have one of the suffixes, sorted by path.
 
     A hidden file, whose name begins with a dot, must also begin as such files do: systems write files like `._a.png` beside
-    `a.png` that are no pictures. All other files are left out, with a warning that names them.
+    `a.png` that are no pictures. All other files are left out, with a warning that names them, and so are links to folders.
 
     Args:
         folder: The folder.
@@ -49,21 +49,34 @@ def find_files(folder: Path, suffixes: Sequence[str], *, deep: bool = False, war
         warn: Whether to warn of files that are left out.
 
     Raises:
-        OSError: The folder cannot be read.
+        OSError: The folder, or one below it, cannot be read.
     """
-    files = sorted(path for path in (folder.rglob("*") if deep else folder.iterdir()) if path.is_file())
-    found = [path for path in files if has_suffix(path, suffixes) and (not path.name.startswith(".") or _begins(path))]
-    if warn and len(found) < len(files):
-        kept = set(found)
-        names = [path.relative_to(folder).as_posix() for path in files if path not in kept]
+    found, others = list[Path](), list[Path]()
+    for path in sorted(_paths_in(folder, deep=deep)):
+        known = has_suffix(path, suffixes) and path.is_file() and (not path.name.startswith(".") or _begins(path))
+        (found if known else others).append(path)
+    if warn and others:
         logger.warning(
             "%s: %d file%s left out, not of a type that is read here: %s",
             os.fspath(folder),
-            len(names),
-            "s" * (len(names) != 1),
-            listed(names, 3),
+            len(others),
+            "s" * (len(others) != 1),
+            listed([path.relative_to(folder).as_posix() for path in others], 3),
         )
     return found
+
+
+def _paths_in(folder: Path, *, deep: bool) -> Iterator[Path]:
+    """All that is in a folder and is no folder itself."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))] if deep else []
+        yield from (Path(place, name) for name in (*files, *links))
+        if not deep:
+            return
 
 
 def _begins(path: Path) -> bool:

@@ -157,7 +157,8 @@ def read_images(source: str | os.PathLike[str], *, size: int | None = None, leve
         source: one of
 
             - the name of a dataset (`DATASETS`), which goes before a file or folder of that name (write ./name for those);
-            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names;
+            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names; other
+              files are left out with a warning;
               if only its subfolders hold pictures, these are the classes, kept as the attribute "label"; subfolders called
               train, valid (or val, validation) and test are a split, each flat or with subfolders for the classes;
             - one picture file;

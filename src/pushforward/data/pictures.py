@@ -63,11 +63,11 @@ def load_pillow(what: str) -> Any:
 
 
 def read_header(path: Path) -> Header:
-    """The size and kind of a picture file.
+    """Return the size and kind of a picture file.
 
     Raises:
-        FileError: it is no picture, damaged, or so large that it is refused.
-        DataError: it has 16 bits, or channels other than grey or RGB.
+        FileError: The file is no picture, damaged, or so large that it is refused.
+        DataError: It has 16 bits, or channels other than grey or RGB.
     """
     with opened(path) as image:
         _require_eight_bits(path, image)
@@ -83,19 +83,19 @@ def read_header(path: Path) -> Header:
 
 
 def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarray:
-    """The pixels of a picture file, upright as its orientation mark says; of an animation or of several pages the first.
+    """Return the pixels of a picture file, turned upright by its orientation mark; the first frame or page of several.
 
     Args:
-        path: of the file.
+        path: The file.
         channels: 1 for grey, 3 for RGB.
-        size: crop the centre square and resize it to size x size.
+        size: Height and width to which the centre square is resized; by default the picture keeps its size.
 
     Returns:
         (C, H, W) uint8.
 
     Raises:
-        FileError: it is no picture, damaged, or so large that it is refused.
-        DataError: it has 16 bits, channels other than grey or RGB, or transparent pixels.
+        FileError: The file is no picture, damaged, or so large that it is refused.
+        DataError: It has 16 bits, channels other than grey or RGB, or transparent pixels.
     """
     with opened(path) as image:
         _require_eight_bits(path, image)
