@@ -11,7 +11,7 @@ MOST_SYMBOLS = 1 << 20
 """Symbols in a block that are always accepted."""
 MOST_ROWS = 4096
 """Events in a block that are always accepted, if their symbols are not more than `MOST_SYMBOLS`."""
-PER_BYTE = 64
+PER_BYTE = 8
 """Symbols in one byte of a block beyond which a larger block is taken for a forged one."""
 MOST_DIMENSIONS = 64
 """Dimensions of an array; the limit of NumPy."""

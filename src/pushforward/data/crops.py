@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError, FileError
 from . import formats, pictures
 from .folders import find_files
-from .images import ImageSet, require_one_kind
+from .images import ImageSet, read_images
 
 PER_TILE = 4
 """Crops for each tile's area of the pictures."""
@@ -54,8 +54,6 @@ def list_pictures(source: str | os.PathLike[str], levels: int | None = None) -> 
         FileError: There is no such source, or a file cannot be read.
         DataError: Some pictures are grey and some in colour, or there are none.
     """
-    from .images import read_images
-
     path = Path(source)
     if path.is_dir():
         try:
@@ -72,7 +70,7 @@ def list_pictures(source: str | os.PathLike[str], levels: int | None = None) -> 
         sizes = ((width, height),) * len(images)
         return PictureList(images.name, images.shape[0], sizes, lambda i: images.images[i], images.levels)
     headers = [pictures.read_header(file) for file in files]
-    channels = require_one_kind(path, files, headers)
+    channels = pictures.require_one_kind(path, files, headers)
     return PictureList(
         path.name,
         channels,

@@ -364,7 +364,7 @@ def _files_in(folder: Path, *, warn: bool = True) -> list[Path]:
 def _read_files(files: Sequence[Path], source: Path, size: int | None, levels: int | None) -> ImageSet:
     """The pictures of some files: first what all of them are, then one after the other into one array."""
     headers = [pictures.read_header(path) for path in files]
-    channels = require_one_kind(source, files, headers)
+    channels = pictures.require_one_kind(source, files, headers)
     sizes = [header.size for header in headers]
     different = dict.fromkeys(sizes)
     if size is None and len(different) > 1:
@@ -386,22 +386,6 @@ def _read_files(files: Sequence[Path], source: Path, size: int | None, levels: i
         if target.max() >= levels:
             raise DataError(f"{path}: expected values 0 to {levels - 1} for {levels} levels, got {target.max()}")
     return ImageSet(images, levels, files=tuple(map(str, files)), name=source.name)
-
-
-def require_one_kind(source: Path, files: Sequence[Path], headers: Sequence[pictures.Header]) -> int:
-    """Return the channels of pictures that are all grey (1) or all in colour (3).
-
-    Raises:
-        DataError: Some are grey and some in colour.
-    """
-    kinds = [header.kind for header in headers]
-    grey, colour = kinds.count("grey"), kinds.count("colour")
-    if grey and colour:
-        raise DataError(
-            f"{source}: expected all pictures grey or all in colour, got {grey} grey ({files[kinds.index('grey')].name}) "
-            f"and {colour} in colour ({files[kinds.index('colour')].name}); convert them to one kind"
-        )
-    return 3 if colour else 1
 
 
 def _attribute(name: str, values: np.ndarray, n: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,22 @@ def read_header(path: Path) -> Header:
         else:
             kind = "grey" if image.mode in ("1", "L", "LA") else "colour"
         return Header((width, height), kind)
+
+
+def require_one_kind(source: Path, files: Sequence[Path], headers: Sequence[Header]) -> int:
+    """Return the channels of pictures that are all grey (1) or all in colour (3).
+
+    Raises:
+        DataError: Some are grey and some in colour.
+    """
+    kinds = [header.kind for header in headers]
+    grey, colour = kinds.count("grey"), kinds.count("colour")
+    if grey and colour:
+        raise DataError(
+            f"{source}: expected all pictures grey or all in colour, got {grey} grey ({files[kinds.index('grey')].name}) "
+            f"and {colour} in colour ({files[kinds.index('colour')].name}); convert them to one kind"
+        )
+    return 3 if colour else 1
 
 
 def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarray:
