@@ -15,7 +15,7 @@ from ..data.pictures import SUFFIXES, opened
 from ..errors import DataError, FileError
 from . import frames
 from .manifest import Entry
-from .names import is_array
+from .names import is_array, restored_names, safe_name
 from .writing import Item, codes
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -145,7 +145,7 @@ def file_of(entry: Entry, array: Array) -> bytes:
 
 
 def require_same(path: Path, entry: Entry, array: Array) -> None:
-    """Refuse an item whose restored file differs from the file that it was read from.
+    """Refuse an item whose restored file differs in name or content from the file that it was read from.
 
     The bytes of the two files are the same, or both are pictures of the same format, size, mode and pixels, with the same
     properties: transparency, colour profile, resolution, orientation, text.
@@ -153,6 +153,8 @@ def require_same(path: Path, entry: Entry, array: Array) -> None:
     Raises:
         FileError: They differ, or the file that it was read from has changed.
     """
+    if restored_names([entry]) != [safe_name(entry.name)]:
+        raise FileError(f"{entry.name!r} would be restored under another name")
     before, after = _bytes(path), file_of(entry, array)
     if before != after and (entry.mode == "file" or is_array(entry) or _look(path, before) != _look(path, after)):
         raise FileError(f"{entry.name!r} would be restored with other pixels or properties")
