@@ -211,6 +211,15 @@ def test_two_files_of_one_name_are_refused(capsys, models):
     assert not Path("a.pfz").exists()
 
 
+def test_an_archive_replaces_no_file_of_the_folder(capsys, models):
+    Path("in").mkdir()
+    Image.fromarray(noise(3, 3)).save("in/x.png")
+    before = Path("in/x.png").read_bytes()
+    code, _, err = run(capsys, "compress", models[1], "in", "--out", "in/x.png")
+    assert (code, "--out in/x.png is an input of this command" in err) == (2, True)
+    assert Path("in/x.png").read_bytes() == before
+
+
 def test_what_is_no_picture_is_left_out_by_fit_and_compress_alike(capsys, models):
     Path("in").mkdir()
     for i in range(3):

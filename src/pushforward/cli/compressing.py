@@ -51,6 +51,7 @@ def compress_files(
     require_writable(out, "--out", [model, *given])
     saved = _codable(model)
     paths = sources.paths_in(given)
+    require_writable(out, "--out", [os.fspath(path) for path in paths.values()])
     files = sum(path.stat().st_size for path in paths.values())
     tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress", quiet=machine.quiet)
     others = {"PNG": 0, "WebP": 0} if baselines else {}
