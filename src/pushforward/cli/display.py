@@ -91,5 +91,20 @@ def finite(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object, or list, on stdout."""
-    print(json.dumps(finite(value), ensure_ascii=False))
+    """Print one JSON object, or list, on stdout. Names of files that are not UTF-8 are escaped."""
+    text = json.dumps(finite(value), ensure_ascii=False)
+    print(text if encodable(text) else json.dumps(finite(value)))
+
+
+def encodable(text: str) -> bool:
+    """Whether a text is without the lone surrogates that stand for bytes of names that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(name: str) -> str:
+    """Return the name of a file as it can be printed anywhere: quoted and escaped where it has to be."""
+    return name if name.isprintable() and encodable(name) else repr(name)

@@ -13,7 +13,7 @@ import secrets
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -186,12 +186,13 @@ def read_frame(path: str, suffix: str) -> dict[str, np.ndarray]:
     """
     polars = load_polars(f"reading {suffix} files")
     try:
-        if suffix in PARQUET:
-            frame = polars.read_parquet(path)
-        elif suffix in ARROW:
-            frame = polars.read_ipc(path)
-        else:
-            frame = polars.read_ndjson(path, infer_schema_length=None)
+        with _binary(path) as file:
+            if suffix in PARQUET:
+                frame = polars.read_parquet(file)
+            elif suffix in ARROW:
+                frame = polars.read_ipc(file)
+            else:
+                frame = polars.read_ndjson(file, infer_schema_length=None)
         return from_polars(frame)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
         if isinstance(error, DataError):
@@ -208,14 +209,16 @@ def write_frame(columns: Columns, path: Path, suffix: str) -> None:
     polars = load_polars(f"writing {suffix} files")
     frame = to_polars(columns)
     try:
-        if suffix in CSV:
-            frame.write_csv(path, separator=CSV[suffix])
-        elif suffix in PARQUET:
-            frame.write_parquet(path)
-        elif suffix in ARROW:
-            frame.write_ipc(path)
-        else:
-            frame.write_ndjson(path)
+        # An open file: Polars reads meaning into paths, and takes none that are not UTF-8.
+        with open(path, "wb") as file:
+            if suffix in CSV:
+                frame.write_csv(file, separator=CSV[suffix])
+            elif suffix in PARQUET:
+                frame.write_parquet(file)
+            elif suffix in ARROW:
+                frame.write_ipc(file)
+            else:
+                frame.write_ndjson(file)
     except polars.exceptions.PolarsError as error:
         raise FileError(f"the table cannot be written as {suffix} ({_first_line(error)})") from None
 
@@ -289,13 +292,14 @@ def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -
     polars = load_polars("reading CSV")
 
     def parse(rows: int | None) -> Any:
-        return polars.read_csv(
-            io.BytesIO(source) if isinstance(source, bytes) else source,
-            separator=separator,
-            null_values=list(MISSING),
-            infer_schema_length=rows,
-            schema_overrides=overrides,
-        )
+        with _binary(source) as file:
+            return polars.read_csv(
+                file,
+                separator=separator,
+                null_values=list(MISSING),
+                infer_schema_length=rows,
+                schema_overrides=overrides,
+            )
 
     try:
         frame = parse(HEAD)
@@ -306,8 +310,12 @@ def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -
 
 
 def _opened(source: str | bytes) -> TextIO:
-    binary = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(_binary(source), encoding="utf-8-sig", newline="")
+
+
+def _binary(source: str | bytes) -> BinaryIO:
+    """An open file. Polars reads a path with *, ? or [ as a pattern of several files; an open file is one file."""
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 def _checked_header(raw: list[str] | None) -> list[str]:
