@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core import Exactness
 from ..data import Schema, Table, TableModel, read_table
 from ..errors import DataError, SpecError, suggestion
 from ..inference import log_likelihoods
@@ -18,6 +20,8 @@ from .options import MachineOptions
 from .problems import UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+FAR = 15.0
+"""Nats below the median from which a row is scored in float64."""
 
 
 @dataclass(frozen=True)
@@ -133,5 +137,12 @@ def without(table: Table, names: Collection[str]) -> Table:
 
 
 def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
-    """Log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `inference.log_likelihoods`."""
-    return log_likelihoods(model, rows, samples=samples, seed=seed).numpy()
+    """Return the log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `inference.log_likelihoods`.
+
+    Rows far out in heavy tails lose up to three digits in float32, so those far below the median are computed again in float64.
+    """
+    scores = log_likelihoods(model, rows, samples=samples, seed=seed).numpy()
+    far = np.flatnonzero(scores < np.median(scores) - FAR)
+    if len(far) and model.exactness == Exactness.EXACT and model.device.type == "cpu":
+        scores[far] = log_likelihoods(copy.deepcopy(model).double(), rows[far], seed=seed).numpy()
+    return scores

@@ -236,7 +236,7 @@ class Distribution(Node):
             context: (*batch or broadcastable to it, *context.shape); None if and only if `self.context` is None.
 
         Returns:
-            (*batch,); -inf outside the support.
+            (*batch,); -inf outside the support, and so far out that a step of the computation overflows.
 
         Raises:
             ShapeError: the event does not fit `space`.
@@ -246,6 +246,7 @@ class Distribution(Node):
         if eager(x, context):
             _require_finite("x", x, self.space)
             _require_finite("context", context, self.context)
+            return _without_overflow(self(x, context), x)
         return self(x, context)
 
     def log_prob_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -392,6 +393,16 @@ def _require_finite(name: str, value: Tensor | None, space: Space | None) -> Non
             f"expected whole numbers up to {largest} in {name}, the last that {value.dtype} holds exactly, got larger ones; "
             "convert the data and the model to torch.float64"
         )
+
+
+def _without_overflow(log_prob: Tensor, x: Tensor) -> Tensor:
+    """Replace NaN by -inf where an event is so far out that its square overflows, which leaves no density."""
+    undefined = log_prob.isnan()
+    if not x.is_floating_point() or not bool(undefined.any()):
+        return log_prob
+    reach = math.sqrt(torch.finfo(log_prob.dtype).max) / 1e6
+    largest = x.abs().reshape(*log_prob.shape, -1).amax(-1)
+    return torch.where(undefined & (largest > reach), -math.inf, log_prob)
 
 
 def _wrong_type(name: str, value: object) -> NoReturn:

@@ -132,6 +132,7 @@ def train(
     tolerance: float = 0.0,
     progress: Progress | None = None,
     lost: Callable[[], bool] | None = None,
+    skip: bool = False,
 ) -> list[dict[str, float]]:
     """Lower a divergence by Adam; the learning rate falls along a cosine, and at once where the bound has converged.
 
@@ -146,6 +147,7 @@ def train(
             `COOLING` of it with a falling rate. With 0 it takes all steps.
         progress: Display of the steps.
         lost: Test for whether to give up, made at every check.
+        skip: Whether to take no step at all where the bound is within the tolerance from the start.
 
     Returns:
         The state at some steps, see `look`.
@@ -159,7 +161,7 @@ def train(
     optimiser = torch.optim.Adam(parameters, lr=lr)
     history, mean_norm, bad = [look(divergence.model, target, samples, 0)], 0.0, 0
     every, rate, cooling = max(1, steps // CHECKS), _Rate(lr, steps), 0
-    if tolerance and anneal == 0 and history[0]["gap"] < tolerance:
+    if skip and history[0]["gap"] < tolerance:
         return history
     divergence.train()
     for step in range(1, steps + 1):

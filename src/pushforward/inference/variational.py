@@ -135,7 +135,7 @@ def fit(
                 model = with_langevin(model, wide, target, langevin).to(dtype)
             divergence = make(model, target)
             if pieces is None or model.exactness != Exactness.EXACT:
-                history = train(divergence, target, anneal=heat, progress=shown, **options)
+                history = train(divergence, target, anneal=heat, progress=shown, skip=heat == 0, **options)
             else:
                 history = covering(divergence, pieces, target, progress=shown, **options)
             proposal, ends = _probed(model, found, target, chains)
