@@ -29,9 +29,9 @@ from torch import Tensor
 
 from .core import Distribution, Spec, spec_from_dict
 from .data import Schema, TableModel
-from .data.formats import atomic_output, reason
 from .errors import DataError, FileError, SpecError
 from .networks import MADE, MLP, Constant
+from .output import atomic_output, reason
 from .transforms import Coupling
 
 FORMAT = 2

@@ -14,6 +14,7 @@ from ..core import Spec
 from ..data import Column, Schema
 from ..serialize import inspect_file
 from ..systems.images import PictureSpec
+from ..terminal import write_output
 from .display import MEANING, aligned, print_json
 from .summary import bits_text, score_text, training_text
 
@@ -36,15 +37,15 @@ def inspect_model(path: str, *, json: bool) -> int:
     system = Spec.registry.get(spec.get("system", ""))
     pictures = system is not None and issubclass(system, PictureSpec)
     kind = "pictures" if pictures else "a table's rows" if schema is not None else "events"
-    print(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
-    print()
-    print(aligned(_facts(document, spec, training)))
+    write_output(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
+    write_output("")
+    write_output(aligned(_facts(document, spec, training)))
     if schema is not None:
-        print()
-        print(aligned([("column", "kind", "values"), *(_column_row(column) for column in schema.columns)]))
+        write_output("")
+        write_output(aligned([("column", "kind", "values"), *(_column_row(column) for column in schema.columns)]))
     if training.get("scores"):
-        print()
-        print((bits_text if pictures else score_text)(spec.get("system", "labels"), training["scores"]))
+        write_output("")
+        write_output((bits_text if pictures else score_text)(spec.get("system", "labels"), training["scores"]))
     return 0
 
 
@@ -114,7 +115,7 @@ def list_systems(name: str | None, *, json: bool) -> int:
     for system in found:
         meaning = MEANING[system["symbol"]].partition(":")[0].partition(",")[0]
         rows.append((system["name"], system["family"], f"{system['symbol']:2} {meaning}", system["paper"]))
-    print(aligned(rows, indent=0))
+    write_output(aligned(rows, indent=0))
     return 0
 
 
@@ -131,19 +132,19 @@ def _describe(name: str, *, json: bool) -> int:
     if json:
         print_json({**system, "arguments": arguments})
         return 0
-    print(f"{name}: {system['about']}")
-    print(f"{system['paper']}; family: {system['family']}; log-likelihood: {MEANING[system['symbol']]}")
-    print()
+    write_output(f"{name}: {system['about']}")
+    write_output(f"{system['paper']}; family: {system['family']}; log-likelihood: {MEANING[system['symbol']]}")
+    write_output("")
     pictures = issubclass(cls, PictureSpec)
     rows = [("argument", "type", "default", "")]
     rows += [(a["name"], a["type"], a["default"], a["about"]) for a in arguments if a["name"] not in _GIVEN[pictures]]
-    print(aligned(rows))
+    write_output(aligned(rows))
     given = [f"{a['name']} ({a['about'].rstrip('.')})" for a in arguments if a["name"] in _GIVEN[pictures]]
     where = "by the pictures" if pictures else "in a table by its columns"
-    print(f"\n  given {where}: {', '.join(given)}" if given else "")
+    write_output(f"\n  given {where}: {', '.join(given)}" if given else "")
     for preset, values in cls.presets.items():
-        print(f"  --preset {preset}: {', '.join(f'{key}={_short(value)}' for key, value in values.items())}")
-    print(
+        write_output(f"  --preset {preset}: {', '.join(f'{key}={_short(value)}' for key, value in values.items())}")
+    write_output(
         f"  pushforward fit {'pictures/' if pictures else 'table.csv'} --flow {name} --set NAME=VALUE --out model.flow"
     )
     return 0

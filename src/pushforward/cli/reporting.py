@@ -23,6 +23,7 @@ from ..diagnostics import (
 )
 from ..distributions import Normal
 from ..report import Paths, ReportInputs, write_report
+from ..terminal import write_output
 from ..training.rng import isolated
 from .display import print_json, tell
 from .files import require_writable
@@ -96,7 +97,7 @@ def report_table(
     if json:
         print_json({"report": out, "model": model_path, "system": loaded.system, "scores": record})
     elif not machine.quiet:
-        print(score_text(loaded.system, record))
+        write_output(score_text(loaded.system, record))
     tell(f"wrote {out}", quiet=machine.quiet)
     return 0
 

@@ -14,6 +14,7 @@ from ..core import exactly
 from ..data import Table, write_table
 from ..diagnostics import check_solver, mean_and_error
 from ..inference import can_average
+from ..terminal import write_error, write_output
 from .display import MEANING, aligned, joined, print_json, tell, value_text
 from .files import require_table_suffix, require_writable
 from .models import LoadedTable, open_model, row_scores, start
@@ -54,7 +55,7 @@ def score_table(
     least = np.argsort(log_prob, kind="stable")[:top]
     if top and not json:
         text = least_likely_text(table, log_prob, least, _width())
-        print(text, file=sys.stderr if target == "-" else sys.stdout)
+        (write_error if target == "-" else write_output)(text)
     _summarise(loaded, log_prob, samples, machine)
     solver = None if machine.quiet else check_solver(loaded.model, rows)
     if solver is not None:
@@ -102,7 +103,7 @@ def least_likely_text(table: Table, log_prob: Array, rows: Array, width: int) ->
 
 def _width() -> int:
     """Of the terminal; unlimited where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else sys.maxsize
 
 
 def _summarise(loaded: LoadedTable, log_prob: Array, samples: int, machine: MachineOptions) -> None:

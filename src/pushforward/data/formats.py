@@ -5,19 +5,18 @@ Messages do not name the file; `tables.read_table` does.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import os
-import secrets
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from ..errors import DataError, FileError
+from ..output import atomic_output as atomic_output
+from ..output import reason as reason
 
 CSV = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -31,39 +30,6 @@ HEAD = 10_000
 """Rows of a CSV file on which types are found first."""
 
 Columns = Mapping[str, np.ndarray]
-
-
-@contextlib.contextmanager
-def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside `path` to write to, moved there at the end; on any error `path` stays as it was.
-
-    Raises:
-        FileError: the path cannot be written.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            raise FileError(f"{path} cannot be written: it is a directory or device; give a file name")
-        temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.tmp")
-        with open(temporary, "xb"):
-            pass
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {reason(error)}") from None
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {reason(error)}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def reason(error: OSError) -> str:
-    """The operating system's own words, for the end of a sentence."""
-    return (error.strerror or str(error)).lower()
 
 
 def listed(names: Collection[str], most: int = 8) -> str:

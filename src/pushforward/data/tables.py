@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError
+from ..output import atomic_output, reason
+from ..terminal import write_data
 from . import formats
-from .formats import atomic_output, listed, require_distinct
+from .formats import listed, require_distinct
 
 __all__ = ["Table", "atomic_output", "label_of", "read_table", "table_from", "write_table"]
 
@@ -116,7 +118,7 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> T
     except (FileError, DataError) as error:
         raise type(error)(f"{shown}: {error}") from None
     except OSError as error:
-        raise FileError(f"{shown} cannot be read: {formats.reason(error)}") from None
+        raise FileError(f"{shown} cannot be read: {reason(error)}") from None
     return table
 
 
@@ -132,8 +134,7 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     name = os.fspath(path)
     columns = dict(zip(table.names, table.columns, strict=True))
     if name == "-":
-        sys.stdout.write(formats.to_polars(columns).write_csv())
-        sys.stdout.flush()
+        write_data(formats.to_polars(columns).write_csv())
         return
     suffix = _suffix(name)
     with atomic_output(name) as temporary:
@@ -158,6 +159,8 @@ def label_of(value: Any) -> str:
 
 def _read(name: str, suffix: str, text: Collection[str]) -> dict[str, np.ndarray]:
     if name == "-":
+        if sys.stdin is None:
+            raise FileError("expected a table, got a standard input that is closed; give a file")
         return formats.read_csv(sys.stdin.buffer.read(), ",", text)
     if not os.path.exists(name):
         raise FileError("expected a file, got none; check the path")

@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from ..terminal import write_error
+
 LINES = 20
 """Lines for a whole run where stderr is no terminal."""
 
@@ -42,7 +44,7 @@ class Lines(Progress):
         """Print the line when it is due."""
         number = record["epoch"]
         if number == 1 or number % self.every == 0:
-            print(f"epoch {number}/{self.epochs}: {_scores(record, best, self.unit)}", file=sys.stderr, flush=True)
+            write_error(f"epoch {number}/{self.epochs}: {_scores(record, best, self.unit)}")
 
 
 class Bar(Progress):
@@ -96,7 +98,8 @@ def make_progress(epochs: int, done: int, unit: str = " nats", *, shown: bool) -
     """The bar, the lines or nothing."""
     if not shown:
         return Progress()
-    return Bar(epochs, done, unit) if sys.stderr.isatty() else Lines(epochs, unit)
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return Bar(epochs, done, unit) if terminal else Lines(epochs, unit)
 
 
 def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:
