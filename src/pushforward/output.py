@@ -9,6 +9,7 @@ locks when a process ends, however it ends, so that none is ever left behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -98,7 +99,12 @@ def remove_leftovers(target: Path) -> None:
 
 def reason(error: OSError) -> str:
     """Return the operating system's words for an error, for the end of a sentence."""
-    return (error.strerror or str(error)).lower()
+    text = error.strerror or str(error)
+    # numpy reports a full disk by counts alone, and polars by a text with a number.
+    if error.errno is None and re.search(r"requested and \d+ written", text):
+        text = os.strerror(errno.ENOSPC)
+    found = re.search(r"\(os error (\d+)\)", text)
+    return (os.strerror(int(found[1])) if found else text).lower()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from ..serialize import inspect_file
 from ..systems.images import PictureSpec
 from ..terminal import write_output
 from .display import MEANING, aligned, print_json
+from .records import usable
 from .summary import bits_text, score_text, training_text
 
 _GIVEN = {False: ("features", "context"), True: ("shape", "levels", "classes", "condition")}
@@ -32,9 +33,9 @@ def inspect_model(path: str, *, json: bool) -> int:
     if json:
         print_json(document)
         return 0
-    spec, training = document["spec"] or document.get("labels") or {}, document["training"]
+    spec, training = document["spec"] or document.get("labels") or {}, usable(document["training"])
     schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
-    system = Spec.registry.get(spec.get("system", ""))
+    system = Spec.registry.get(str(spec.get("system", "")))
     pictures = system is not None and issubclass(system, PictureSpec)
     kind = "pictures" if pictures else "a table's rows" if schema is not None else "events"
     write_output(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
@@ -43,27 +44,30 @@ def inspect_model(path: str, *, json: bool) -> int:
     if schema is not None:
         write_output("")
         write_output(aligned([("column", "kind", "values"), *(_column_row(column) for column in schema.columns)]))
-    if training.get("scores"):
+    scores = training.get("scores")
+    if scores and pictures == ("value" in scores):
         write_output("")
-        write_output((bits_text if pictures else score_text)(spec.get("system", "labels"), training["scores"]))
+        write_output((bits_text if pictures else score_text)(str(spec.get("system", "labels")), scores))
     return 0
 
 
 def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, Any]) -> list[tuple[str, str]]:
-    name = spec.get("system", "")
+    name = str(spec.get("system", ""))
     known = Spec.registry.get(name)
     # An empty list is an argument that was not given.
     arguments = ", ".join(f"{k}={_short(v)}" for k, v in spec.items() if k != "system" and v not in ([], ()))
     facts = [("system", f"{name}: {known.paper}" if known else name or "labels only")]
     if document["spec"] and document.get("labels"):
-        facts.append(("labels", document["labels"]["system"]))
+        facts.append(("labels", str(document["labels"].get("system", ""))))
     facts += [("arguments", line) for line in textwrap.wrap(arguments, 100)]
     data, split = training.get("data", {}), training.get("split", {})
     if data.get("pictures"):
         counts = ", ".join(f"{count:,} to {what}" for what, count in data["pictures"].items())
         facts.append(("data", f"{data['name']}, pictures: {counts}".replace("to valid", "to validate")))
         facts += (
-            [("by", f"{data['label']}: {', '.join(data['classes']) or spec['classes']}")] if data.get("label") else []
+            [("by", f"{data['label']}: {', '.join(data['classes']) or spec.get('classes')}")]
+            if data.get("label")
+            else []
         )
     elif data:
         facts.append(("data", f"{data['name']}, {data['rows']:,} rows"))

@@ -23,6 +23,8 @@ DATA, USAGE, PIPE = 1, 2, 141
 SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
 DEBUG = "--debug"
+LONGEST = 2000
+"""Characters of a sentence; names and values from files can be of any length."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,7 +111,8 @@ def _silent() -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
 class _Warnings(logging.Handler):

@@ -16,6 +16,7 @@ from ..serialize import Saved, load
 from ..training.distributed import local_rank, world_size
 from .options import MachineOptions
 from .problems import UsageError
+from .records import usable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -113,7 +114,7 @@ def open_model(path: str, device: torch.device) -> LoadedTable:
             f"expected a model of a table in {path}, got another one; use it in Python with pushforward.load"
         )
     model = saved.model.to(device).eval()
-    return LoadedTable(model, saved.schema, saved.training, saved)
+    return LoadedTable(model, saved.schema, usable(saved.training), saved)
 
 
 def without(table: Table, names: Collection[str]) -> Table:

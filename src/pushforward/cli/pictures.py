@@ -22,6 +22,7 @@ from ..serialize import load
 from ..systems.images import PictureSpec
 from .files import require_writable
 from .problems import UsageError
+from .records import usable
 
 WRITTEN = (".png", ".npy", ".npz")
 """Suffixes of the files that pictures are written to."""
@@ -206,7 +207,7 @@ def open_pictures(path: str, device: torch.device) -> LoadedPictures:
             f"expected a model of pictures alone in {path}, got one that is given pictures as context; use it in Python "
             "with pushforward.load"
         )
-    return LoadedPictures(path, saved.model.to(device).eval(), saved.spec, saved.training)
+    return LoadedPictures(path, saved.model.to(device).eval(), saved.spec, usable(saved.training))
 
 
 def grid_columns(classes: int) -> int | None:

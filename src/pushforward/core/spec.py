@@ -5,13 +5,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from torch import nn
 
-from ..errors import SpecError, suggestion
+from ..errors import SpecError, brief, suggestion
 from .base import Distribution
 
 
@@ -140,11 +141,13 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
 
     cls = Spec.registry.get(name)
     if cls is None:
-        raise SpecError(f"unknown system {name!r}; {suggestion(name, sorted(Spec.registry), 'known:')}")
+        raise SpecError(f"unknown system {brief(name)}; {suggestion(name, sorted(Spec.registry), 'known:')}")
     known_fields = [f.name for f in dataclasses.fields(cls)]
     for field in fields:
         if field not in known_fields:
-            raise SpecError(f"system {name!r} has no argument {field!r}; {suggestion(field, known_fields, 'it has:')}")
+            raise SpecError(
+                f"system {name!r} has no argument {brief(field)}; {suggestion(field, known_fields, 'it has:')}"
+            )
     missing = [
         f.name
         for f in dataclasses.fields(cls)
@@ -173,16 +176,22 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict and not isinstance(value, Mapping):
+        raise SpecError(f"expected {where} to be a dictionary, got {brief(value)}")
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_coerce(v, args[0], where) for v in value)
     if origin is typing.Literal:
         if value in args:
             return value
-        raise SpecError(f"expected {where} to be one of {', '.join(map(repr, args))}, got {value!r}")
+        raise SpecError(f"expected {where} to be one of {', '.join(map(repr, args))}, got {brief(value)}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > 2**1000:
+            raise SpecError(f"expected {where} to be float, got {brief(value)}, which is too large")
         return float(value)
+    if hint is float and isinstance(value, float) and math.isnan(value):
+        raise SpecError(f"expected {where} to be a number, got NaN")
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise SpecError(f"expected {where} to be {hint.__name__}, got {value!r}")
+        raise SpecError(f"expected {where} to be {hint.__name__}, got {brief(value)}")
     if origin is tuple:
-        raise SpecError(f"expected {where} to be a list, got {value!r}")
+        raise SpecError(f"expected {where} to be a list, got {brief(value)}")
     return value

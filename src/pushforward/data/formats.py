@@ -183,6 +183,8 @@ def write_frame(columns: Columns, path: Path, suffix: str) -> None:
         else:
             frame.write_ndjson(path)
     except polars.exceptions.PolarsError as error:
+        if "(os error" in str(error):
+            raise OSError(str(error)) from None
         raise FileError(f"the table cannot be written as {suffix} ({_first_line(error)})") from None
 
 

@@ -25,10 +25,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from ..errors import DataError
+from ..errors import DataError, brief
 from .coding import LARGEST, is_number, is_whole, labels_of, refuse, to_codes, to_numbers, to_values
 from .columns import unbounded
-from .formats import listed
+from .described import column_from
+from .formats import listed, require_distinct
 from .space import Column, Kind, Storage
 from .tables import Table, table_from
 
@@ -53,6 +54,20 @@ class Split:
     validation: float
     seed: int = 0
     digest: str = ""
+
+    @classmethod
+    def from_dict(cls, values: object) -> Split:
+        """The split that `dataclasses.asdict` described.
+
+        Raises:
+            DataError: the values describe none.
+        """
+        types = {"rows": int, "validation": (int, float), "seed": int, "digest": str}
+        if isinstance(values, Mapping) and {"rows", "validation"} <= values.keys() <= types.keys():
+            fits = all(isinstance(value, types[name]) for name, value in values.items())  # type: ignore[arg-type]
+            if fits and all(0 <= value < 2**63 for name, value in values.items() if name != "digest"):
+                return cls(**values)
+        raise DataError(f"expected the description of a split in a schema, got {brief(values)}")
 
     def indices(self) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers for training and for validation, the same as in `fit` with the same arguments.
@@ -143,15 +158,12 @@ class Schema:
         Raises:
             DataError: the values describe none.
         """
-        try:
-            columns = [Column(**{**column, "categories": tuple(column["categories"])}) for column in values["columns"]]
-            split = None if values.get("split") is None else Split(**values["split"])
-        except (TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"expected the description of a schema, got something else ({error})") from None
-        for column in columns:
-            if column.kind not in get_args(Kind) or column.storage not in get_args(Storage):
-                raise DataError(f"expected a known kind of column, got {column.kind!r} of {column.storage!r}")
-        return cls(tuple(columns), split)
+        found = values.get("columns") if isinstance(values, Mapping) else None
+        if not isinstance(found, (list, tuple)) or not found:
+            raise DataError(f"expected the description of a schema, with columns, got {brief(values)}")
+        columns = tuple(map(column_from, found))
+        require_distinct([column.name for column in columns])
+        return cls(columns, None if values.get("split") is None else Split.from_dict(values["split"]))
 
 
 def digest(rows: np.ndarray) -> str:
