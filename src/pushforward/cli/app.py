@@ -17,6 +17,7 @@ from .options import (
     OutPath,
     OutputOptions,
     Positive,
+    ReadOptions,
     Repeated,
     SystemOptions,
     TableOptions,
@@ -57,6 +58,7 @@ def fit(
     output: OutputOptions,
     system: SystemOptions = SystemOptions(),  # noqa: B008  (frozen)
     columns: TableOptions = TableOptions(),  # noqa: B008
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
     images: ImageOptions = ImageOptions(),  # noqa: B008
     training: TrainOptions = TrainOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
@@ -69,6 +71,7 @@ def fit(
         output: see `OutputOptions`.
         system: see `SystemOptions`.
         columns: see `TableOptions`.
+        reading: see `ReadOptions`.
         images: see `ImageOptions`.
         training: see `TrainOptions`.
         machine: see `MachineOptions`.
@@ -85,7 +88,7 @@ def fit(
         )
     from .fitting import fit_table
 
-    return fit_table(source, output, system, columns, training, machine)
+    return fit_table(source, output, system, columns, reading, training, machine)
 
 
 @app.command(sort_key=2)
@@ -100,6 +103,7 @@ def score(
     drop: Repeated = (),
     exactly: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Write the log-likelihood of every row of a table, in nats and in the table's own units; of pictures, bits per dimension.
@@ -114,6 +118,7 @@ def score(
         exactly: of continuous and residual flows: with solvers, traces and series that are right to rounding, at several
             times the cost.
         json: print the summary as one JSON object.
+        reading: see `ReadOptions`.
         machine: see `MachineOptions`.
     """
     from .kinds import asks_pictures
@@ -128,7 +133,7 @@ def score(
         return score_pictures(model, table, out, top, samples, machine, json=json)
     from .scoring import score_table
 
-    return score_table(model, table, out, top, samples, drop, machine, solved=exactly, json=json)
+    return score_table(model, table, out, top, samples, drop, reading, machine, solved=exactly, json=json)
 
 
 @app.command(sort_key=3)
@@ -269,6 +274,7 @@ def report(
     title: str | None = None,
     baselines: bool = True,
     json: Json = False,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Write one self-contained HTML page about a model: scores, pictures, tests, the least likely rows.
@@ -281,6 +287,7 @@ def report(
         title: of the page; by default the table's name.
         baselines: whether to fit the simple densities that the score stands beside.
         json: print the summary as one JSON object.
+        reading: see `ReadOptions`.
         machine: see `MachineOptions`.
     """
     from .kinds import refuse_pictures
@@ -288,7 +295,7 @@ def report(
     refuse_pictures(model, "report", "score, and look at samples with sample")
     from .reporting import report_table
 
-    return report_table(model, table, out, drop, title, machine, baselines=baselines, json=json)
+    return report_table(model, table, out, drop, title, reading, machine, baselines=baselines, json=json)
 
 
 @app.command(sort_key=8)

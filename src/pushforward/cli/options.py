@@ -73,6 +73,21 @@ class TableOptions:
     validation: Part = 0.1
 
 
+@Parameter(name="*", group=_TABLE)
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How large a table may be.
+
+    Args:
+        max_columns: limit on the number of columns.
+        max_gigabytes: limit on what a packed table unpacks to, in GB of memory; by default half a gigabyte, or a hundred
+            times the size of the file where that is more.
+    """
+
+    max_columns: Positive = 20_000
+    max_gigabytes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None
+
+
 @Parameter(name="*", group=_IMAGES)
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:

@@ -109,7 +109,8 @@ class LoadedPictures:
             DataError: they differ from the model's in size, channels or levels.
         """
         with advised(source, WITHOUT_FLAGS):
-            split = read_images(source, size=self._data.get("image_size"), levels=self.spec.levels)
+            size = self.spec.shape[1] if self._data.get("image_size") else None
+            split = read_images(source, size=size, levels=self.spec.levels)
         if split.train.shape != self.spec.shape:
             raise DataError(
                 f"{source}: expected {describe(self.spec.shape)} as {self.path} models, got {describe(split.train.shape)}"

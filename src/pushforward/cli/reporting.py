@@ -29,7 +29,7 @@ from .display import print_json, tell
 from .files import require_writable
 from .holdout import Holdout, fit_baselines, score_record
 from .models import LoadedTable, open_model, row_scores, start
-from .options import MachineOptions
+from .options import MachineOptions, ReadOptions
 from .summary import score_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -45,6 +45,7 @@ def report_table(
     out: str,
     drop: Sequence[str],
     title: str | None,
+    reading: ReadOptions,
     machine: MachineOptions,
     *,
     baselines: bool,
@@ -57,7 +58,7 @@ def report_table(
     """
     require_writable(out, "--out", [model_path, table_path])
     loaded = open_model(model_path, start(machine))
-    table = loaded.read(table_path, drop)
+    table = loaded.read(table_path, drop, reading)
     rows = loaded.schema.encode(table)
     what, held, others, choice = _choose_rows(loaded, rows, table_path)
     tell(choice, quiet=machine.quiet)

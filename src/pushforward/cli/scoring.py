@@ -18,7 +18,7 @@ from ..terminal import write_error, write_output
 from .display import MEANING, aligned, joined, print_json, tell, value_text
 from .files import require_table_suffix, require_writable
 from .models import LoadedTable, open_model, row_scores, start
-from .options import MachineOptions
+from .options import MachineOptions, ReadOptions
 from .problems import UsageError
 from .summary import impossible_text
 
@@ -32,6 +32,7 @@ def score_table(
     top: int,
     samples: int,
     drop: Sequence[str],
+    reading: ReadOptions,
     machine: MachineOptions,
     *,
     solved: bool,
@@ -45,7 +46,7 @@ def score_table(
     target = "-" if out is None and top == 0 and not json else out
     require_score_options(target, top, [model_path, table_path], json=json)
     loaded = open_model(model_path, start(machine))
-    table = loaded.read(table_path, drop)
+    table = loaded.read(table_path, drop, reading)
     rows = loaded.schema.encode(table)
     if solved:
         loaded = dataclasses.replace(loaded, model=exactly(loaded.model))

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import os
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, BinaryIO, TextIO
 
 import numpy as np
+from numpy.lib import format as npy
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, FlowError
 from ..output import atomic_output as atomic_output
 from ..output import reason as reason
+from .limits import DEFAULT, Limits
+from .packed import Contents, arrow_contents, parquet_contents
 
 CSV = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -112,18 +118,21 @@ def to_polars(columns: Columns) -> Any:
     return polars.DataFrame(series)
 
 
-def read_csv(source: str | bytes, separator: str, text: Collection[str]) -> dict[str, np.ndarray]:
+def read_csv(
+    source: str | bytes, separator: str, text: Collection[str], limits: Limits = DEFAULT
+) -> dict[str, np.ndarray]:
     """Columns of a CSV file with a header, or of its bytes.
 
     Raises:
         FileError: it is no UTF-8 text, or empty.
-        DataError: names repeat or look like data, or rows have different lengths.
+        DataError: names repeat or look like data, rows have different lengths, or there are too many columns.
     """
     polars = load_polars("reading CSV")
     errors = (polars.exceptions.PolarsError, polars.exceptions.PanicException)
     try:
         with _opened(source) as file:
             raw = next((row for row in csv.reader(file, delimiter=separator) if row), None)
+        limits.require_columns(len(raw or ()))
         names = _checked_header(raw)
         overrides = {old: polars.String for old, new in zip(raw or (), names, strict=True) if new in text}
         try:
@@ -143,24 +152,35 @@ def read_csv(source: str | bytes, separator: str, text: Collection[str]) -> dict
     return from_polars(_tidy(frame, text))
 
 
-def read_frame(path: str, suffix: str) -> dict[str, np.ndarray]:
+def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np.ndarray]:
     """Columns of a Parquet, Arrow or JSON lines file.
 
     Raises:
-        FileError: it is damaged or of another type.
-        DataError: a column holds dates, lists or the like.
+        FileError: it is damaged, of another type, or unpacks to too much.
+        DataError: a column holds dates, lists or the like, or there are too many columns.
     """
     polars = load_polars(f"reading {suffix} files")
+    packed = os.path.getsize(path)
     try:
+        if suffix in JSON_LINES:
+            # Entries that are missing in some lines take space in all of them.
+            lazy = polars.scan_ndjson(path, infer_schema_length=None)
+            contents = Contents(rows=_lines(path), columns=lazy.collect_schema().len())
+        else:
+            contents = parquet_contents(path) if suffix in PARQUET else arrow_contents(path)
+        limits.require_columns(contents.columns)
+        limits.require_size(contents.size, packed)
         if suffix in PARQUET:
             frame = polars.read_parquet(path)
         elif suffix in ARROW:
             frame = polars.read_ipc(path)
         else:
-            frame = polars.read_ndjson(path, infer_schema_length=None)
+            frame = lazy.collect()
+        texts = [series.str.len_bytes().sum() for series in frame.get_columns() if series.dtype == polars.String]
+        limits.require_size(sum(texts), packed)
         return from_polars(frame)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, FlowError):
             raise
         raise FileError(f"expected a {suffix} file, got one that is damaged or of another type") from None
 
@@ -188,22 +208,30 @@ def write_frame(columns: Columns, path: Path, suffix: str) -> None:
         raise FileError(f"the table cannot be written as {suffix} ({_first_line(error)})") from None
 
 
-def read_numpy(path: str) -> dict[str, np.ndarray]:
+def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]:
     """Arrays of an NPY file (under the name "x") or of an NPZ file; nothing is unpickled.
 
+    Args:
+        path: of the file.
+        limits: for each array of a table; None for arrays of pictures, which have their own.
+
     Raises:
-        FileError: it is damaged, pickled or no NumPy file.
+        FileError: it is damaged, pickled, no NumPy file, or unpacks to too much.
+        DataError: an array has too many columns.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            # Damaged headers are parsed as Python, which has something to say about them.
+            warnings.simplefilter("ignore")
             if file.read(6)[:2] not in (b"\x93N", b"PK"):
                 raise FileError("expected a NumPy file with plain arrays, got something else, perhaps a pickle")
+            _require_honest(file, limits)
             file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 loaded = {"x": loaded[:, None] if loaded.ndim == 1 else loaded}
             arrays = {key: loaded[key] for key in loaded}
-    except FileError:
+    except FlowError:
         raise
     except Exception as error:  # damaged headers lead to what they please: TokenError, NotImplementedError, ...
         if "allow_pickle" in str(error):
@@ -212,6 +240,35 @@ def read_numpy(path: str) -> dict[str, np.ndarray]:
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise FileError("expected a NumPy file with arrays, got one without")
     return arrays
+
+
+def _require_honest(file: BinaryIO, limits: Limits | None) -> None:
+    """Refuse arrays whose headers promise more than the file has, or more than the limits allow, before memory is taken."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    if file.read(2) == b"PK":
+        with zipfile.ZipFile(file) as archive:
+            members = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            if limits is not None:
+                limits.require_size(sum(entry.file_size for entry in members), size)
+            for entry in members:
+                with archive.open(entry) as member:
+                    _require_honest_array(member, entry.file_size, size, limits)
+        return
+    file.seek(0)
+    _require_honest_array(file, size, size, limits)
+
+
+def _require_honest_array(file: IO[bytes], size: int, packed: int, limits: Limits | None) -> None:
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        return  # np.load has a sentence for these
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
+        raise FileError("expected a NumPy file, got one that is damaged or truncated")
+    if limits is not None:
+        limits.require_array(shape, dtype.itemsize, packed)
 
 
 def write_numpy(columns: Columns, path: Path, suffix: str) -> None:
@@ -271,6 +328,11 @@ def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -
         return parse(None)
     unknown = any(s.dtype == polars.String and s[:HEAD].null_count() == HEAD for s in frame.get_columns())
     return parse(None) if unknown else frame
+
+
+def _lines(path: str) -> int:
+    with open(path, "rb") as file:
+        return 1 + sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _opened(source: str | bytes) -> TextIO:

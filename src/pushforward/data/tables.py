@@ -15,6 +15,7 @@ from ..output import atomic_output, reason
 from ..terminal import write_data
 from . import formats
 from .formats import listed, require_distinct
+from .limits import COLUMNS, Limits
 
 __all__ = ["Table", "atomic_output", "label_of", "read_table", "table_from", "write_table"]
 
@@ -90,7 +91,13 @@ def table_from(data: Any) -> Table:
     return Table(tuple(columns), tuple(columns.values()))
 
 
-def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> Table:
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    text: Collection[str] = (),
+    max_columns: int = COLUMNS,
+    max_gigabytes: float | None = None,
+) -> Table:
     """Read a table; the suffix says what it is: .csv .tsv .parquet .arrow .feather .ipc .jsonl .npy .npz.
 
     CSV and TSV are UTF-8 with a header; empty fields and NA, N/A, NaN, null are missing values. NPY holds one array (N, C),
@@ -99,19 +106,22 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> T
     Args:
         path: of the file; "-" reads CSV from standard input.
         text: columns of a CSV file that hold text even where it looks like numbers, such as postcodes.
+        max_columns: limit on the number of columns.
+        max_gigabytes: limit on what a packed file unpacks to, in GB of memory; by default half a gigabyte, or a hundred times
+            the size of the file where that is more.
 
     Returns:
         The table, of at least one row.
 
     Raises:
-        FileError: the file is missing, empty, damaged or of unknown type.
-        DataError: it has no rows, repeated names, rows of different lengths, or columns of another kind.
+        FileError: the file is missing, empty, damaged, of unknown type, or unpacks to too much.
+        DataError: it has no rows, repeated names, rows of different lengths, too many columns, or columns of another kind.
     """
     name = os.fspath(path)
     shown = "standard input" if name == "-" else name
     suffix = ".csv" if name == "-" else _suffix(name)
     try:
-        columns = _read(name, suffix, text)
+        columns = _read(name, suffix, text, Limits(max_columns, max_gigabytes))
         table = Table(tuple(columns), tuple(columns.values()))
         if table.n_rows == 0:
             raise DataError("expected rows below the column names, got none")
@@ -157,11 +167,11 @@ def label_of(value: Any) -> str:
     return str(int(value)) if number.is_integer() else repr(number)
 
 
-def _read(name: str, suffix: str, text: Collection[str]) -> dict[str, np.ndarray]:
+def _read(name: str, suffix: str, text: Collection[str], limits: Limits) -> dict[str, np.ndarray]:
     if name == "-":
         if sys.stdin is None:
             raise FileError("expected a table, got a standard input that is closed; give a file")
-        return formats.read_csv(sys.stdin.buffer.read(), ",", text)
+        return formats.read_csv(sys.stdin.buffer.read(), ",", text, limits)
     if not os.path.exists(name):
         raise FileError("expected a file, got none; check the path")
     if os.path.isdir(name):
@@ -169,10 +179,10 @@ def _read(name: str, suffix: str, text: Collection[str]) -> dict[str, np.ndarray
     if os.path.getsize(name) == 0:
         raise FileError("expected a table, got an empty file")
     if suffix in formats.CSV:
-        return formats.read_csv(name, formats.CSV[suffix], text)
+        return formats.read_csv(name, formats.CSV[suffix], text, limits)
     if suffix in formats.NUMPY:
-        return formats.split_arrays(formats.read_numpy(name))
-    return formats.read_frame(name, suffix)
+        return formats.split_arrays(formats.read_numpy(name, limits))
+    return formats.read_frame(name, suffix, limits)
 
 
 def _suffix(name: str) -> str:
