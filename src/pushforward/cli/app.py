@@ -146,6 +146,7 @@ def sample(
     temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     label: str | None = None,
     nearest: FilePath | None = None,
+    escape_formulas: Json = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Draw new rows, or pictures: a table of the same columns and types, or a grid. The same seed gives the same bytes.
@@ -158,6 +159,7 @@ def sample(
         temperature: of pictures: what the latent codes are multiplied by.
         label: class of the pictures, by number or name; all in turn by default.
         nearest: pictures, of whose training part the nearest one is shown under each sample.
+        escape_formulas: in CSV, write a single quote before names and texts that a spreadsheet would run as formulas.
         machine: see `MachineOptions`.
     """
     from .kinds import models_pictures
@@ -165,6 +167,8 @@ def sample(
     if models_pictures(model):
         from .image_drawing import sample_pictures
 
+        if escape_formulas:
+            raise UsageError(f"--escape-formulas is for tables, and {model} is a model of pictures; leave it out")
         return sample_pictures(model, rows, out, temperature, label, nearest, machine)
     if temperature != 1 or label is not None or nearest is not None:
         raise UsageError(
@@ -172,7 +176,7 @@ def sample(
         )
     from .sampling import sample_table
 
-    return sample_table(model, 1000 if rows is None else rows, out, machine)
+    return sample_table(model, 1000 if rows is None else rows, out, machine, formulas=not escape_formulas)
 
 
 @app.command(sort_key=4)

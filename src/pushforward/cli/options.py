@@ -187,14 +187,14 @@ class MachineOptions:
     """What every command that computes takes.
 
     Args:
-        seed: of everything random; the same seed gives the same result on the same machine.
+        seed: number below 2^63 from which everything random starts; the same one gives the same result on the same machine.
         device: auto takes a GPU where there is one.
         threads: of the processor; more seldom helps models of tables.
         quiet: say nothing but errors.
         config: TOML file with a table for each command, such as [fit] with lr = 1e-3; flags and environment go before it.
     """
 
-    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0
+    seed: Annotated[int, Parameter(validator=Number(gte=0, lt=2**63))] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Positive = 1
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False

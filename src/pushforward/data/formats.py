@@ -140,6 +140,10 @@ def read_csv(
         except errors as error:
             _require_equal_lengths(source, separator, len(names))
             raise FileError(f"expected a CSV table, got other text ({_first_line(error)})") from None
+        if frame.width != len(names):
+            # Line ends or quotes that two readers understand differently.
+            _require_equal_lengths(source, separator, len(names))
+            raise FileError(f"expected a CSV table of {len(names)} columns, got one whose lines cannot be told apart")
         frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
         if frame.height == 0 or frame[:, -1].null_count() > 0:
             # only then can a row be too short, or blank

@@ -16,6 +16,7 @@ from ..terminal import write_data
 from . import formats
 from .formats import listed, require_distinct
 from .limits import COLUMNS, Limits
+from .spreadsheet import escape_formulas
 
 __all__ = ["Table", "atomic_output", "label_of", "read_table", "table_from", "write_table"]
 
@@ -132,10 +133,16 @@ def read_table(
     return table
 
 
-def write_table(table: Table, path: str | os.PathLike[str]) -> None:
+def write_table(table: Table, path: str | os.PathLike[str], *, formulas: bool = True) -> None:
     """Write a table; the suffix says how, as in `read_table`. "-" writes CSV to standard output.
 
     The file appears whole or not at all.
+
+    Args:
+        table: to write.
+        path: of the file.
+        formulas: whether names and texts that begin as formulas of spreadsheets do, with = + - @ or a tab, are written as
+            they are; otherwise with a single quote before them.
 
     Raises:
         FileError: the suffix is unknown, or the path cannot be written.
@@ -143,6 +150,8 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     """
     name = os.fspath(path)
     columns = dict(zip(table.names, table.columns, strict=True))
+    if not formulas:
+        columns = escape_formulas(columns)
     if name == "-":
         write_data(formats.to_polars(columns).write_csv())
         return

@@ -113,7 +113,9 @@ def _optimiser_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor
 
 def _group_sound(found: Any, own: Mapping[str, Any]) -> bool:
     """Other versions of torch know other options, and other devices have the fused update or not."""
-    if not isinstance(found, Mapping) or found.get("params") != own["params"] or "lr" not in found:
+    if not isinstance(found, Mapping) or "lr" not in found or not _like(found.get("params"), own["params"]):
+        return False
+    if list(found["params"]) != list(own["params"]):
         return False
     return all(
         name not in own or _like(value, own[name]) or (_switch(value) and _switch(own[name]))
