@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -18,7 +19,7 @@ import torch
 
 from pushforward.cli.main import main
 from pushforward.data import infer_schema, read_images, read_table
-from pushforward.errors import FlowError
+from pushforward.errors import FileError, FlowError
 from pushforward.serialize import load
 from pushforward.training import fit
 from pushforward.training.checkpoint import load_checkpoint, save_checkpoint
@@ -192,9 +193,11 @@ def checkpoint(draw: Random, seeds: Path, folder: Path) -> Act:
         state = load_checkpoint(source)
         _change_state(draw, state)
         if draw.random() < 0.8:
-            save_checkpoint(path, state)
+            with contextlib.suppress(FileError):  # lists in lists that cannot be pickled
+                save_checkpoint(path, state)
         else:
-            torch.save({**state, "format": "pushforward training checkpoint", "version": 2}, path)
+            with contextlib.suppress(RecursionError):
+                torch.save({**state, "format": "pushforward training checkpoint", "version": 2}, path)
     return lambda: _resume(seeds, path)
 
 

@@ -28,6 +28,22 @@ SMALL = 10_000
 """Whole numbers up to it are arguments of models of any size."""
 
 
+DEEPEST = 64
+"""Levels of lists and dictionaries in each other; descriptions have about six, and a record of training can have more."""
+
+
+def is_deep(document: object) -> bool:
+    """Whether lists and dictionaries are nested deeper than any description is; found without recursion."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        level = [entry for value in level if isinstance(value, (dict, list)) for entry in _entries(value)]
+    return bool(level)
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    return iter(value.values() if isinstance(value, dict) else value)
+
+
 def is_complete(document: Mapping[str, Any]) -> bool:
     """Whether a description has all entries, each of its type."""
     entries = ENTRIES | (TABLE_ENTRIES if document.get("model") == "table" else {})
@@ -68,9 +84,7 @@ def _whole_numbers(value: Any) -> Iterator[int]:
     waiting = [value]
     while waiting:
         entry = waiting.pop()
-        if isinstance(entry, dict):
-            waiting.extend(entry.values())
-        elif isinstance(entry, list):
-            waiting.extend(entry)
+        if isinstance(entry, (dict, list)):
+            waiting.extend(_entries(entry))
         elif isinstance(entry, int):
             yield entry

@@ -54,6 +54,11 @@ def brief(value: object, most: int = 100) -> str:
     except (ValueError, RecursionError):
         # Whole numbers of thousands of digits, and lists in lists.
         text = f"a {type(value).__name__}"
+    return shortened(text, most)
+
+
+def shortened(text: str, most: int = 2000) -> str:
+    """A message cut to so many characters: names and values from files can be of any length."""
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 

@@ -31,7 +31,7 @@ from torch import Tensor
 from .core import Distribution, Spec, spec_from_dict
 from .core.budget import Budget
 from .data import Schema, TableModel
-from .description import DTYPES, is_complete, require_buildable
+from .description import DEEPEST, DTYPES, is_complete, is_deep, require_buildable
 from .errors import DataError, FileError, FlowError, SpecError, brief
 from .networks import MADE, MLP, Constant
 from .output import atomic_output, reason
@@ -82,7 +82,7 @@ def save(
     Raises:
         FileError: the path cannot be written.
         SpecError: there is no spec, or it does not build this model.
-        DataError: a schema came with a model that is not one of a table, or one of other columns.
+        DataError: a schema came with a model that is not one of a table, or one of other columns, or the record is too deep.
     """
     from . import __version__
 
@@ -117,6 +117,10 @@ def save(
         tensors, _built(document).state_dict(), SpecError, "expected a spec that builds this model, got one that"
     )
     text = json.dumps(document, default=_plain)
+    if is_deep(json.loads(text)):
+        raise DataError(
+            f"expected a training record of at most {DEEPEST} levels of lists and dictionaries, got a deeper one"
+        )
     content = save_tensors(tensors, {KEY: text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
     with atomic_output(path) as temporary:
         temporary.write_bytes(content)
@@ -197,7 +201,7 @@ def _document(name: str) -> dict[str, Any]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or is_deep(document):
         raise FileError(f"{name} is corrupted: its description is not JSON; get it again")
     layout = document.get("format")
     if isinstance(layout, int) and layout > FORMAT:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cyclopts import CycloptsError
 
-from ..errors import FlowError, SpecError
+from ..errors import FlowError, SpecError, shortened
 from ..signals import raise_terminated, signal_of
 from ..terminal import abandon, flush_error, flush_output, occupy_standard_streams, write_error
 from .app import app
@@ -23,8 +23,6 @@ DATA, USAGE, PIPE = 1, 2, 141
 SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
 DEBUG = "--debug"
-LONGEST = 2000
-"""Characters of a sentence; names and values from files can be of any length."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,8 +109,7 @@ def _silent() -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+    return shortened(" ".join(str(error).split()).rstrip("."))
 
 
 class _Warnings(logging.Handler):

@@ -18,7 +18,7 @@ from typing import IO, Any, BinaryIO, TextIO
 import numpy as np
 from numpy.lib import format as npy
 
-from ..errors import DataError, FileError, FlowError
+from ..errors import DataError, FileError, FlowError, brief
 from ..output import atomic_output as atomic_output
 from ..output import reason as reason
 from .limits import DEFAULT, Limits
@@ -40,7 +40,7 @@ Columns = Mapping[str, np.ndarray]
 
 def listed(names: Collection[str], most: int = 8) -> str:
     """Quoted names with commas, the first few of many."""
-    shown = [repr(name) for name in list(names)[:most]]
+    shown = [brief(name) for name in list(names)[:most]]
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
@@ -86,10 +86,23 @@ def from_polars(frame: Any) -> dict[str, np.ndarray]:
         elif kind in (polars.String, polars.Categorical, polars.Enum):
             columns[series.name] = np.array(series.cast(polars.String).to_list(), dtype=object)
         else:
-            raise DataError(
-                f"expected numbers, text or truth values in column {series.name!r}, got {kind}; convert it first"
-            )
+            _require_flat(series.name, kind)
+            raise _unusable(series.name, str(kind))
     return columns
+
+
+def _require_flat(name: str, kind: Any) -> None:
+    """Refuse a column of lists or of records.
+
+    Raises:
+        DataError: naming it.
+    """
+    if kind.is_nested():
+        raise _unusable(name, "lists or records")
+
+
+def _unusable(name: str, kind: str) -> DataError:
+    return DataError(f"expected numbers, text or truth values in column {brief(name)}, got {kind}; convert it first")
 
 
 def _from_whole(series: Any, polars: Any) -> np.ndarray:
@@ -169,7 +182,11 @@ def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np
         if suffix in JSON_LINES:
             # Entries that are missing in some lines take space in all of them.
             lazy = polars.scan_ndjson(path, infer_schema_length=None)
-            contents = Contents(rows=_lines(path), columns=lazy.collect_schema().len())
+            kinds = lazy.collect_schema()
+            contents = Contents(rows=_lines(path), columns=kinds.len())
+            # Lists in lists would take for ever to read, and are refused after that.
+            for name, kind in kinds.items():
+                _require_flat(name, kind)
         else:
             contents = parquet_contents(path) if suffix in PARQUET else arrow_contents(path)
         limits.require_columns(contents.columns)
@@ -241,9 +258,19 @@ def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]
         if "allow_pickle" in str(error):
             raise FileError("expected plain arrays, got pickled Python objects, which are never loaded") from None
         raise FileError("expected a NumPy file, got one that is damaged or truncated") from None
+    if any(array.dtype.kind == "U" and not _is_text(array) for array in arrays.values()):
+        raise FileError("expected text in a NumPy file, got numbers that are no characters")
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise FileError("expected a NumPy file with arrays, got one without")
     return arrays
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """Whether every entry is text of Unicode: four bytes a character, below 0x110000 and no half of a pair."""
+    if not array.size or not array.dtype.itemsize:
+        return True
+    codes = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).view(np.uint32)
+    return bool(((codes < 0xD800) | ((codes >= 0xE000) & (codes < 0x110000))).all())
 
 
 def _require_honest(file: BinaryIO, limits: Limits | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, shortened
 from ..output import atomic_output, reason
 from ..terminal import write_data
 from . import formats
@@ -127,7 +127,7 @@ def read_table(
         if table.n_rows == 0:
             raise DataError("expected rows below the column names, got none")
     except (FileError, DataError) as error:
-        raise type(error)(f"{shown}: {error}") from None
+        raise type(error)(f"{shown}: {shortened(str(error))}") from None
     except OSError as error:
         raise FileError(f"{shown} cannot be read: {reason(error)}") from None
     return table

@@ -18,6 +18,8 @@ from .position import Position
 
 MOMENTS = frozenset({"step", "exp_avg", "exp_avg_sq"})
 """What AdamW keeps of a parameter."""
+NEEDED = frozenset({"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "params"})
+"""Options of its groups without which AdamW makes no step."""
 RECORD = ("epoch", "steps", "train", "validation", "lr", "gradient", "seconds", "best")
 """Entries of the record of an epoch."""
 
@@ -113,7 +115,11 @@ def _optimiser_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor
 
 def _group_sound(found: Any, own: Mapping[str, Any]) -> bool:
     """Other versions of torch know other options, and other devices have the fused update or not."""
-    if not isinstance(found, Mapping) or "lr" not in found or not _like(found.get("params"), own["params"]):
+    if (
+        not isinstance(found, Mapping)
+        or not (NEEDED & own.keys()) <= found.keys()
+        or not _like(found.get("params"), own["params"])
+    ):
         return False
     if list(found["params"]) != list(own["params"]):
         return False
