@@ -16,6 +16,7 @@ Labels, ranges of integers and whether values can be missing come from all rows;
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -93,7 +94,7 @@ class Schema:
     columns: tuple[Column, ...]
     split: Split | None = None
 
-    @property
+    @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(column.name for column in self.columns)
@@ -115,10 +116,11 @@ class Schema:
                 there were none.
         """
         table = table_from(table)
-        absent = [name for name in self.names if name not in table.names]
+        own, theirs = set(self.names), set(table.names)
+        absent = [name for name in self.names if name not in theirs]
         if absent:
             raise DataError(f"expected the columns {listed(self.names)}, got a table without {listed(absent)}")
-        unknown = [name for name in table.names if name not in self.names]
+        unknown = [name for name in table.names if name not in own]
         if unknown and extra != "ignore":
             raise DataError(
                 f"expected no columns but {listed(self.names)}, got also {listed(unknown)}; drop or ignore them"

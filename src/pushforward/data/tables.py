@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Collection, Mapping
@@ -55,10 +56,14 @@ class Table:
         """Number of rows."""
         return len(self.columns[0])
 
+    @functools.cached_property
+    def _by_name(self) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.columns, strict=True))
+
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.names:
+        if name not in self._by_name:
             raise DataError(f"expected one of the columns {listed(self.names)}, got {name!r}")
-        return self.columns[self.names.index(name)]
+        return self._by_name[name]
 
     def take(self, rows: np.ndarray) -> Table:
         """The table of some rows, by number or by a mask."""

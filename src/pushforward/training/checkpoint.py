@@ -103,16 +103,19 @@ def _read(file: BufferedReader, path: Path) -> tuple[Any, int]:
 
 
 class _Signing:
-    """A file to write to that hashes what goes through it, and keeps the error that torch.save would turn into another."""
+    """A file to write to that hashes what goes through it.
+
+    It keeps the error of a full disk, or an interruption, which torch.save turns into another error.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.total = file, hashlib.sha256()
-        self.failure: OSError | None = None
+        self.failure: BaseException | None = None
 
     def write(self, data: bytes) -> int:
         try:
             count = self.file.write(data)
-        except OSError as error:
+        except BaseException as error:
             self.failure = error
             raise
         self.total.update(data)
