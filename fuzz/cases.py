@@ -161,7 +161,7 @@ def _described(draw: Random, data: bytes) -> bytes:
         header["__metadata__"]["sha256"] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     if draw.random() < 0.1:
         header = m.change_json(draw, header)
-    raw = json.dumps(header).encode("utf-8", "surrogatepass")
+    raw = m.dumped(header).encode("utf-8", "surrogatepass")
     return struct.pack("<Q", len(raw)) + raw + data[8 + length :]
 
 

@@ -66,13 +66,16 @@ def _refuse_unknown(path: str, given: Collection[str], known: Collection[str], w
 
 def _plain(value: Any) -> Any:
     """A TOML table as the list of NAME=VALUE that repeated options take."""
+    if isinstance(value, list) and any(isinstance(entry, (list, Mapping)) for entry in value):
+        raise UsageError(f"expected a list of values, got {brief(value)}")
     if isinstance(value, Mapping):
         return [f"{name}={_text(entry)}" for name, entry in value.items()]
     return value
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (list, Mapping)) and any(isinstance(entry, (list, Mapping)) for entry in value):
+    entries = value if isinstance(value, list) else [value]
+    if any(isinstance(entry, Mapping) or (isinstance(value, list) and isinstance(entry, list)) for entry in entries):
         raise UsageError(f"expected a value or a list of values, got {brief(value)}")
     if isinstance(value, list):
         return ",".join(map(_text, value))

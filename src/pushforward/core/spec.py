@@ -15,6 +15,13 @@ from torch import nn
 from ..errors import SpecError, brief, suggestion
 from .base import Distribution
 
+LARGEST = 2**31
+"""Limit of whole numbers as arguments."""
+REPEATED = ("layers", "blocks", "scales", "steps", "first", "middle", "last", "noise_couplings")
+"""Arguments that say how many parts of a kind a model has."""
+MOST = 10_000
+"""Parts of a kind that a model may have; a mistyped number would build them for hours."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec(abc.ABC):
@@ -53,6 +60,8 @@ class Spec(abc.ABC):
         for field in dataclasses.fields(self):
             value = _coerce(getattr(self, field.name), _hints(type(self))[field.name], f"{self.name}.{field.name}")
             object.__setattr__(self, field.name, value)
+            if field.name in REPEATED and isinstance(value, int) and value > MOST:
+                raise SpecError(f"expected {self.name}.{field.name} <= {MOST}, got {value}")
         self.validate()
 
     def validate(self) -> None:
@@ -159,11 +168,19 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
 
 
 def _remembered(build: Callable[[Any], Distribution]) -> Callable[[Any], Distribution]:
-    """`build`, with the spec left on what it builds."""
+    """`build`, with the spec left on what it builds, and with one sentence for what does not fit in memory."""
 
     @functools.wraps(build)
     def remembered(self: Spec) -> Distribution:
-        model = build(self)
+        try:
+            model = build(self)
+        except (MemoryError, RuntimeError) as error:
+            # torch has no type of its own for it on the CPU.
+            if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in ("allocate", "memory")):
+                raise
+            raise SpecError(
+                f"expected arguments of {self.name} whose model fits in memory, got a larger one; lower its widths or layers"
+            ) from None
         model.spec = self
         return model
 
@@ -188,6 +205,8 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         if abs(value) > 2**1000:
             raise SpecError(f"expected {where} to be float, got {brief(value)}, which is too large")
         return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) >= LARGEST:
+        raise SpecError(f"expected {where} to be a whole number below 2^31, got {brief(value)}")
     if hint is float and isinstance(value, float) and math.isnan(value):
         raise SpecError(f"expected {where} to be a number, got NaN")
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):

@@ -236,7 +236,9 @@ def _batch(file: BinaryIO, offset: int, meta: int, body: int, *, dictionary: boo
     packed, unpacked = batch.has(3), 0
     for place in batch.structs(2, 16):
         at, length = struct.unpack_from("<qq", batch.data, place)
-        if packed and length >= 8 and 0 <= at <= body - length:
+        if at < 0 or not 0 <= length <= body - at:
+            raise _Damaged
+        if packed and length >= 8:
             (promised,) = struct.unpack("<q", _part(file, offset + meta + at, 8))
             length = length if promised < 0 else promised
         unpacked += _count(length)

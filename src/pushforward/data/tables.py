@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FileError, shortened
+from ..errors import DataError, FileError, brief, shortened
 from ..output import atomic_output, reason
 from ..terminal import write_data
 from . import formats
@@ -62,7 +62,7 @@ class Table:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._by_name:
-            raise DataError(f"expected one of the columns {listed(self.names)}, got {name!r}")
+            raise DataError(f"expected one of the columns {listed(self.names)}, got {brief(name)}")
         return self._by_name[name]
 
     def take(self, rows: np.ndarray) -> Table:
@@ -219,7 +219,7 @@ def _stored(name: str, values: Any) -> np.ndarray:
     """A column as float64, int64, bool or object."""
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     if array.ndim != 1:
-        raise DataError(f"expected column {name!r} to be one-dimensional, got shape {array.shape}")
+        raise DataError(f"expected column {brief(name)} to be one-dimensional, got shape {array.shape}")
     kind = array.dtype.kind
     if kind == "b":
         return array
@@ -227,13 +227,15 @@ def _stored(name: str, values: Any) -> np.ndarray:
         return array.astype(np.float64, copy=False)
     if kind in "iu":
         if kind == "u" and len(array) and int(array.max()) > np.iinfo(np.int64).max:
-            raise DataError(f"expected whole numbers below 2^63 in column {name!r}, got {array.max()}")
+            raise DataError(f"expected whole numbers below 2^63 in column {brief(name)}, got {array.max()}")
         return array.astype(np.int64, copy=False)
     if kind in "UT":
         return array.astype(object)
     if kind == "O":
         return _stored_objects(name, array)
-    raise DataError(f"expected numbers, text or truth values in column {name!r}, got {array.dtype}; convert it first")
+    raise DataError(
+        f"expected numbers, text or truth values in column {brief(name)}, got {array.dtype}; convert it first"
+    )
 
 
 def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
@@ -244,7 +246,7 @@ def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
     for kind in types:
         if not issubclass(kind, (str, bool, int, float, np.bool_, np.integer, np.floating)):
             raise DataError(
-                f"expected numbers, text or truth values in column {name!r}, got {kind.__name__}; convert it first"
+                f"expected numbers, text or truth values in column {brief(name)}, got {kind.__name__}; convert it first"
             )
     if any(issubclass(kind, str) for kind in types):
         if all(issubclass(kind, str) for kind in types):
@@ -260,4 +262,4 @@ def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
             return np.array([None if value is None else int(value) for value in values], dtype=object)
         return array.astype(np.int64 if whole else np.float64)
     except OverflowError:
-        raise DataError(f"expected whole numbers below 2^63 in column {name!r}, got a larger one") from None
+        raise DataError(f"expected whole numbers below 2^63 in column {brief(name)}, got a larger one") from None
