@@ -1,4 +1,6 @@
-"""File formats of tables: mappings from column names to arrays, to and from CSV, Parquet, Arrow, JSON lines and NumPy files.
+"""File formats of tables: mappings from column names to arrays, to and from CSV, Parquet, Arrow and JSON lines.
+
+NumPy files are in `arrays`.
 
 Messages do not name the file; `tables.read_table` does.
 """
@@ -7,21 +9,23 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
-import warnings
-import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from ..errors import DataError, FileError, FlowError, brief
 from ..output import atomic_output as atomic_output
 from ..output import reason as reason
+from .arrays import Columns
+from .arrays import read_numpy as read_numpy
+from .arrays import split_arrays as split_arrays
+from .arrays import write_numpy as write_numpy
 from .limits import DEFAULT, Limits
+from .names import listed as listed
+from .names import require_distinct as require_distinct
 from .packed import Contents, arrow_contents, parquet_contents
 
 CSV = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -34,26 +38,6 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 """Texts that stand for a missing value in CSV files."""
 HEAD = 10_000
 """Rows of a CSV file on which types are found first."""
-
-Columns = Mapping[str, np.ndarray]
-
-
-def listed(names: Collection[str], most: int = 8) -> str:
-    """Quoted names with commas, the first few of many."""
-    shown = [brief(name) for name in list(names)[:most]]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def require_distinct(names: Collection[str]) -> None:
-    """Refuse repeated names.
-
-    Raises:
-        DataError: naming the repeated ones.
-    """
-    seen: set[str] = set()
-    repeated = {name: None for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
-    if repeated:
-        raise DataError(f"expected different column names, got {listed(repeated)} more than once")
 
 
 def load_polars(what: str) -> Any:
@@ -179,24 +163,25 @@ def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np
     polars = load_polars(f"reading {suffix} files")
     packed = os.path.getsize(path)
     try:
-        if suffix in JSON_LINES:
-            # Entries that are missing in some lines take space in all of them.
-            lazy = polars.scan_ndjson(path, infer_schema_length=None)
-            kinds = lazy.collect_schema()
-            contents = Contents(rows=_lines(path), columns=kinds.len())
-            # Lists in lists would take for ever to read, and are refused after that.
-            for name, kind in kinds.items():
-                _require_flat(name, kind)
-        else:
-            contents = parquet_contents(path) if suffix in PARQUET else arrow_contents(path)
-        limits.require_columns(contents.columns)
-        limits.require_size(contents.size, packed)
-        if suffix in PARQUET:
-            frame = polars.read_parquet(path)
-        elif suffix in ARROW:
-            frame = polars.read_ipc(path)
-        else:
-            frame = lazy.collect()
+        with _binary(path) as file:
+            if suffix in JSON_LINES:
+                # Entries that are missing in some lines take space in all of them.
+                lazy = polars.scan_ndjson(file, infer_schema_length=None)
+                kinds = lazy.collect_schema()
+                contents = Contents(rows=_lines(path), columns=kinds.len())
+                # Lists in lists would take for ever to read, and are refused after that.
+                for name, kind in kinds.items():
+                    _require_flat(name, kind)
+            else:
+                contents = parquet_contents(path) if suffix in PARQUET else arrow_contents(path)
+            limits.require_columns(contents.columns)
+            limits.require_size(contents.size, packed)
+            if suffix in PARQUET:
+                frame = polars.read_parquet(file)
+            elif suffix in ARROW:
+                frame = polars.read_ipc(file)
+            else:
+                frame = lazy.collect()
         texts = [series.str.len_bytes().sum() for series in frame.get_columns() if series.dtype == polars.String]
         limits.require_size(sum(texts), packed)
         return from_polars(frame)
@@ -215,129 +200,20 @@ def write_frame(columns: Columns, path: Path, suffix: str) -> None:
     polars = load_polars(f"writing {suffix} files")
     frame = to_polars(columns)
     try:
-        if suffix in CSV:
-            frame.write_csv(path, separator=CSV[suffix])
-        elif suffix in PARQUET:
-            frame.write_parquet(path)
-        elif suffix in ARROW:
-            frame.write_ipc(path)
-        else:
-            frame.write_ndjson(path)
+        # An open file: Polars reads meaning into paths, and takes none that are not UTF-8.
+        with open(path, "wb") as file:
+            if suffix in CSV:
+                frame.write_csv(file, separator=CSV[suffix])
+            elif suffix in PARQUET:
+                frame.write_parquet(file)
+            elif suffix in ARROW:
+                frame.write_ipc(file)
+            else:
+                frame.write_ndjson(file)
     except polars.exceptions.PolarsError as error:
         if "(os error" in str(error):
             raise OSError(str(error)) from None
         raise FileError(f"the table cannot be written as {suffix} ({_first_line(error)})") from None
-
-
-def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]:
-    """Arrays of an NPY file (under the name "x") or of an NPZ file; nothing is unpickled.
-
-    Args:
-        path: of the file.
-        limits: for each array of a table; None for arrays of pictures, which have their own.
-
-    Raises:
-        FileError: it is damaged, pickled, no NumPy file, or unpacks to too much.
-        DataError: an array has too many columns.
-    """
-    try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            # Damaged headers are parsed as Python, which has something to say about them.
-            warnings.simplefilter("ignore")
-            if file.read(6)[:2] not in (b"\x93N", b"PK"):
-                raise FileError("expected a NumPy file with plain arrays, got something else, perhaps a pickle")
-            _require_honest(file, limits)
-            file.seek(0)
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                loaded = {"x": loaded[:, None] if loaded.ndim == 1 else loaded}
-            arrays = {key: loaded[key] for key in loaded}
-    except FlowError:
-        raise
-    except Exception as error:  # damaged headers lead to what they please: TokenError, NotImplementedError, ...
-        if "allow_pickle" in str(error):
-            raise FileError("expected plain arrays, got pickled Python objects, which are never loaded") from None
-        raise FileError("expected a NumPy file, got one that is damaged or truncated") from None
-    if any(array.dtype.kind == "U" and not _is_text(array) for array in arrays.values()):
-        raise FileError("expected text in a NumPy file, got numbers that are no characters")
-    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise FileError("expected a NumPy file with arrays, got one without")
-    return arrays
-
-
-def _is_text(array: np.ndarray) -> bool:
-    """Whether every entry is text of Unicode: four bytes a character, below 0x110000 and no half of a pair."""
-    if not array.size or not array.dtype.itemsize:
-        return True
-    codes = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).view(np.uint32)
-    return bool(((codes < 0xD800) | ((codes >= 0xE000) & (codes < 0x110000))).all())
-
-
-def _require_honest(file: BinaryIO, limits: Limits | None) -> None:
-    """Refuse arrays whose headers promise more than the file has, or more than the limits allow, before memory is taken."""
-    size = file.seek(0, 2)
-    file.seek(0)
-    if file.read(2) == b"PK":
-        with zipfile.ZipFile(file) as archive:
-            members = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
-            if limits is not None:
-                limits.require_size(sum(entry.file_size for entry in members), size)
-            for entry in members:
-                with archive.open(entry) as member:
-                    _require_honest_array(member, entry.file_size, size, limits)
-        return
-    file.seek(0)
-    _require_honest_array(file, size, size, limits)
-
-
-def _require_honest_array(file: IO[bytes], size: int, packed: int, limits: Limits | None) -> None:
-    version = npy.read_magic(file)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if dtype.hasobject:
-        return  # np.load has a sentence for these
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
-        raise FileError("expected a NumPy file, got one that is damaged or truncated")
-    if limits is not None:
-        limits.require_array(shape, dtype.itemsize, packed)
-
-
-def write_numpy(columns: Columns, path: Path, suffix: str) -> None:
-    """Write NPY, one array of all columns, or NPZ, one array for each.
-
-    Raises:
-        DataError: text in NPY, or missing text in NPZ.
-    """
-    arrays = {name: _plain(name, values) for name, values in columns.items()}
-    if suffix == ".npy":
-        for name, values in arrays.items():
-            if values.dtype.kind not in "ifb":
-                raise DataError(f"expected numbers only in an .npy file, got text in column {name!r}; write .csv")
-        with open(path, "wb") as file:
-            np.save(file, np.stack(list(arrays.values()), axis=1), allow_pickle=False)
-        return
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, values, allow_pickle=False)
-
-
-def split_arrays(arrays: Columns) -> dict[str, np.ndarray]:
-    """Arrays (N, C) as columns numbered after their name, arrays (N,) as they are; a single one is always numbered.
-
-    Raises:
-        DataError: an array has no or more than two dimensions, or names repeat.
-    """
-    pairs: list[tuple[str, np.ndarray]] = []
-    for name, array in arrays.items():
-        if array.ndim not in (1, 2):
-            raise DataError(f"expected arrays of one or two dimensions, got shape {array.shape} in {name!r}")
-        if array.ndim == 2:
-            pairs += [(f"{name}{i}", np.ascontiguousarray(array[:, i])) for i in range(array.shape[1])]
-        else:
-            pairs.append((name, array))
-    require_distinct([name for name, _ in pairs])
-    return dict(pairs)
 
 
 def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -> Any:
@@ -345,13 +221,14 @@ def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -
     polars = load_polars("reading CSV")
 
     def parse(rows: int | None) -> Any:
-        return polars.read_csv(
-            io.BytesIO(source) if isinstance(source, bytes) else source,
-            separator=separator,
-            null_values=list(MISSING),
-            infer_schema_length=rows,
-            schema_overrides=overrides,
-        )
+        with _binary(source) as file:
+            return polars.read_csv(
+                file,
+                separator=separator,
+                null_values=list(MISSING),
+                infer_schema_length=rows,
+                schema_overrides=overrides,
+            )
 
     try:
         frame = parse(HEAD)
@@ -367,8 +244,12 @@ def _lines(path: str) -> int:
 
 
 def _opened(source: str | bytes) -> TextIO:
-    binary = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(_binary(source), encoding="utf-8-sig", newline="")
+
+
+def _binary(source: str | bytes) -> BinaryIO:
+    """An open file. Polars reads a path with *, ? or [ as a pattern of several files; an open file is one file."""
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 def _checked_header(raw: list[str] | None) -> list[str]:
@@ -425,20 +306,6 @@ def _tidy(frame: Any, text: Collection[str]) -> Any:
                 break
         frame = frame.with_columns(stripped.alias(series.name))
     return frame
-
-
-def _plain(name: str, values: np.ndarray) -> np.ndarray:
-    """A column without Python objects."""
-    if values.dtype.kind != "O":
-        return values
-    entries = values.tolist()
-    if not any(isinstance(entry, str) for entry in entries):
-        return values.astype(np.float64)
-    if None in entries:
-        raise DataError(
-            f"expected no missing text in a NumPy file, got some in column {name!r}; write .csv or .parquet"
-        )
-    return values.astype(str)
 
 
 def _first_line(error: BaseException) -> str:
