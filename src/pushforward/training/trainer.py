@@ -113,7 +113,8 @@ class Trainer:
         require_same_run(state, path, self.given, tensors(self.plain), self.fingerprint)
         restore(self.plain, state["weights"])
         self._place()
-        require_sound(state, path, {**self._state(), "parameters": self.stepper.parameters}, self.batches)
+        whole = [parameter for parameter in self.weights.whole.parameters() if parameter.requires_grad]
+        require_sound(state, path, {**self._state(), "parameters": whole}, self.batches)
         self.stepper.load(state)
         if state["best"] is not None:
             self.best = self.weights.part({k: v.to(self.device) for k, v in state["best"].items()})
