@@ -56,7 +56,7 @@ def estimate(mean: float | None, error: float | None, *, sign: bool = False) -> 
         return str(mean), ""
     if error is None or not math.isfinite(error):
         return f"{mean:+.2f}" if sign else f"{mean:.2f}", ""
-    digits = 2 if error == 0 else min(5, max(0, 1 - math.floor(math.log10(error))))
+    digits = 2 if error <= 0 else min(5, max(0, 1 - math.floor(math.log10(error))))
     return f"{mean:{'+' if sign else ''}.{digits}f}", f"± {error:.{digits}f}"
 
 

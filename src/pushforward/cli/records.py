@@ -18,22 +18,14 @@ each name. A name that ends in ? can be missing; the name * stands for all other
 
 _COUNT, _NUMBER, _TEXT = int, (int, float, None), (str, None)
 _SCORE = {"symbol": tuple(MEANING), "impossible": _COUNT}
+_BASELINE = {"name": str, "mean": _NUMBER, "standard_error": _NUMBER, "note": str}
 _TABLE_SCORES: _Shape = {
     **_SCORE,
     "rows": tuple(ROW_PARTS),
     "count": _COUNT,
     "mean": _NUMBER,
     "standard_error": _NUMBER,
-    "baselines": [
-        {
-            "name": str,
-            "mean": _NUMBER,
-            "standard_error": _NUMBER,
-            "note": str,
-            "gain?": _NUMBER,
-            "gain_standard_error?": _NUMBER,
-        }
-    ],
+    "baselines": [(_BASELINE, {**_BASELINE, "gain": _NUMBER, "gain_standard_error": _NUMBER})],
     "baseline_rows": _COUNT,
     "note": str,
     "solver?": ({"sentence": str, "*": object}, None),

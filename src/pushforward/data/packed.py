@@ -74,10 +74,14 @@ def _measured(path: str, measure: Any, suffix: str) -> Contents:
     return found
 
 
-def _part(file: BinaryIO, offset: int, length: int) -> bytes:
+def _require_part(file: BinaryIO, offset: int, length: int) -> None:
     size = file.seek(0, 2)
     if not 0 <= offset <= size or not 0 <= length <= size - offset:
         raise _Damaged
+
+
+def _part(file: BinaryIO, offset: int, length: int) -> bytes:
+    _require_part(file, offset, length)
     file.seek(offset)
     return file.read(length)
 
@@ -228,6 +232,7 @@ def _arrow(file: BinaryIO) -> Contents:
 def _batch(file: BinaryIO, offset: int, meta: int, body: int, *, dictionary: bool) -> tuple[int, int, int]:
     """Rows, columns and unpacked bytes of a batch."""
     data = _part(file, offset, meta)
+    _require_part(file, offset + meta, body)
     start = 8 if data[:4] == b"\xff\xff\xff\xff" else 4
     batch = _Flat.root(data[start:]).table(2)
     if dictionary:
