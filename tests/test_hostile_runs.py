@@ -16,7 +16,7 @@ from pushforward.cli.main import main
 from pushforward.errors import FileError, FlowError
 from pushforward.output import atomic_output, only_writer
 from pushforward.systems import MAF
-from pushforward.terminal import json_shown, shown, shown_in_line
+from pushforward.terminal import json_shown, shown, shown_in_line, write_data
 from pushforward.training import fit
 from pushforward.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -266,3 +266,14 @@ def test_no_time_is_spent_waiting_for_a_lock(tmp_path):
         with pytest.raises(FileError), only_writer(tmp_path / "c"):
             pass
         assert time.monotonic() - began < 1
+
+
+def test_samples_are_shown_on_a_terminal_and_unchanged_in_a_pipe(capsys, monkeypatch):
+    write_data("a\x1b[31m,\u202e\n")
+    assert capsys.readouterr().out == "a\x1b[31m,\u202e\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    write_data("a\x1b[31m,\u202e\n")
+    assert capsys.readouterr().out == "a\\x1b[31m,\\u202e\n"
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(FileError, match="it is closed"):
+        write_data("a\n")
