@@ -26,7 +26,7 @@ from .arrays import write_numpy as write_numpy
 from .limits import DEFAULT, Limits
 from .names import listed as listed
 from .names import require_distinct as require_distinct
-from .packed import Contents, arrow_contents, parquet_contents
+from .packed import arrow_contents, json_contents, parquet_contents
 
 CSV = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -163,24 +163,20 @@ def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np
     polars = load_polars(f"reading {suffix} files")
     packed = os.path.getsize(path)
     try:
+        measure = parquet_contents if suffix in PARQUET else arrow_contents if suffix in ARROW else json_contents
+        contents = measure(path)
+        limits.require_columns(contents.columns)
+        limits.require_size(contents.size, packed)
         with _binary(path) as file:
-            if suffix in JSON_LINES:
-                # Entries that are missing in some lines take space in all of them.
-                lazy = polars.scan_ndjson(file, infer_schema_length=None)
-                kinds = lazy.collect_schema()
-                contents = Contents(rows=_lines(path), columns=kinds.len())
-                # Lists in lists would take for ever to read, and are refused after that.
-                for name, kind in kinds.items():
-                    _require_flat(name, kind)
-            else:
-                contents = parquet_contents(path) if suffix in PARQUET else arrow_contents(path)
-            limits.require_columns(contents.columns)
-            limits.require_size(contents.size, packed)
             if suffix in PARQUET:
                 frame = polars.read_parquet(file)
             elif suffix in ARROW:
                 frame = polars.read_ipc(file)
             else:
+                lazy = polars.scan_ndjson(file, infer_schema_length=None)
+                # Lists in lists would take for ever to read, and are refused after that.
+                for name, kind in lazy.collect_schema().items():
+                    _require_flat(name, kind)
                 frame = lazy.collect()
         texts = [series.str.len_bytes().sum() for series in frame.get_columns() if series.dtype == polars.String]
         limits.require_size(sum(texts), packed)
@@ -236,11 +232,6 @@ def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -
         return parse(None)
     unknown = any(s.dtype == polars.String and s[:HEAD].null_count() == HEAD for s in frame.get_columns())
     return parse(None) if unknown else frame
-
-
-def _lines(path: str) -> int:
-    with open(path, "rb") as file:
-        return 1 + sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _opened(source: str | bytes) -> TextIO:
