@@ -54,15 +54,17 @@ def test_arrow_files_are_measured_without_unpacking_them(tmp_path, compression):
 
 
 def bomb(path):
-    """A table of zeros that unpacks to 0.8 GB."""
+    """A table of zeros that unpacks to 0.6 or 0.8 GB."""
     suffix = path.suffix
     if suffix == ".npz":
         with (
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
             archive.open("x.npy", "w", force_zip64=True) as member,
         ):
-            np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (10**8,)})
-            for _ in range(800):
+            np.lib.format.write_array_header_1_0(
+                member, {"descr": "<f8", "fortran_order": False, "shape": (75_000_000,)}
+            )
+            for _ in range(600):
                 member.write(bytes(10**6))
         return
     zeros = pl.DataFrame({f"x{i}": pl.zeros(5_000_000, dtype=pl.Int8, eager=True) for i in range(20)})
@@ -77,7 +79,7 @@ def test_a_small_file_is_not_unpacked_to_gigabytes(tmp_path, suffix):
     path = tmp_path / f"t{suffix}"
     bomb(path)
     assert path.stat().st_size < 2e6
-    with pytest.raises(FileError, match=r"unpacks to 0\.8 GB; .*--max-gigabytes") as error:
+    with pytest.raises(FileError, match=r"unpacks to 0\.[68] GB; .*--max-gigabytes") as error:
         read_table(path)
     assert str(path) in str(error.value)
     if suffix == ".parquet":

@@ -51,10 +51,10 @@ def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]
         if "allow_pickle" in str(error):
             raise FileError("expected plain arrays, got pickled Python objects, which are never loaded") from None
         raise FileError("expected a NumPy file, got one that is damaged or truncated") from None
-    if any(array.dtype.kind == "U" and not _is_text(array) for array in arrays.values()):
-        raise FileError("expected text in a NumPy file, got numbers that are no characters")
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise FileError("expected a NumPy file with arrays, got one without")
+    if any(array.dtype.kind == "U" and not _is_text(array) for array in arrays.values()):
+        raise FileError("expected text in a NumPy file, got numbers that are no characters")
     return arrays
 
 
