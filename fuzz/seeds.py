@@ -94,7 +94,7 @@ def _pictures(folder: Path) -> None:
     np.save(source, draw.integers(0, spec.levels, (20, *spec.shape), dtype=np.uint8))
     compress(
         os.fspath(folder / "a.pfz"),
-        items_in(paths_in([os.fspath(source)])),
+        items_in(paths_in([os.fspath(source)]), spec.shape),
         model,
         spec=spec.to_dict(),
         model_name="idf.flow",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import signal
 import struct
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from pushforward.codec import Archive, Item, compress, tiles
+from pushforward.codec import Archive, Item, compress, tiles, writing
 from pushforward.codec.container import BLOCK, START, TRAILER, Reader, deflated, inflated, unpacked
-from pushforward.codec.sources import restored_name
-from pushforward.codec.writing import rows_for
+from pushforward.codec.limits import accepted_rows, rows_for
+from pushforward.codec.names import Restored, restored_names, safe_name
+from pushforward.codec.sources import file_of
 from pushforward.errors import DataError, FileError, SpecError
 from pushforward.systems import IDF, Discrete
 
@@ -36,6 +38,12 @@ def model():
     flow = shaken(IDF(shape=(1, 4, 4), levels=256, scales=1, steps=2, hidden=4, depth=1).build())
     flow.base.free.data[5:10] += 4.0  # means near grey
     return flow
+
+
+@pytest.fixture(autouse=True)
+def blocks_are_coded(monkeypatch):
+    """Blocks of these tests are so small that deflate makes them smaller than the model."""
+    monkeypatch.setattr(writing, "smaller", lambda coded, deflated: True)
 
 
 def pictures(*shapes, seed=0):
@@ -304,9 +312,10 @@ def forged(header, blocks):
     out = io.BytesIO()
     out.write(sound(START.pack(b"\x89PFZ\r\n\x1a\n", 1, len(text)) + text))
     places = []
-    for kind, events, first, items, payload in blocks:
+    for kind, events, first, items, payload, *sums in blocks:
         manifest = deflated(items)
-        data = sound(BLOCK.pack(b"PFZB", kind, events, first, len(manifest), len(payload), 0) + manifest + payload)
+        head = BLOCK.pack(b"PFZB", kind, events, first, len(manifest), len(payload), *(sums or [0]))
+        data = sound(head + manifest + payload)
         places.append([out.tell(), len(data), events, first])
         out.write(data)
     place = out.tell()
@@ -347,6 +356,78 @@ def test_hostile_files_allocate_nothing_and_end_in_one_sentence(tmp_path, model)
     assert inflated(zlib.compress(b"[" * 100_000)) is None
 
 
+def test_events_in_a_block_are_bounded_by_what_the_blocks_hold(tmp_path, model):
+    small(tmp_path / "a.pfz", model)
+    with Archive(tmp_path / "a.pfz") as archive:
+        header = archive.header
+    junk = [(0, 65_536, 0, [["x", "L", [65_536, 4, 4, 1], 0]], b"\xff" * 1000)]
+    for rows in (65_536, 4_000_000, 10**400):
+        (tmp_path / "b.pfz").write_bytes(forged({**header, "rows": rows}, junk))
+        with pytest.raises(FileError, match="expected 1 to 4,096 events in a block, got"):
+            Archive(tmp_path / "b.pfz", model)
+    with pytest.raises(SpecError, match="expected at most 4,096 events of 16 numbers in a block, got 4,097"):
+        compress(tmp_path / "c.pfz", [], model, rows=4097)
+    # Blocks of older archives may be larger, if they are as long as they say.
+    assert accepted_rows(16, [[0, 65_536 * 16 // 8, 65_536, 0]]) == 65_536
+    assert accepted_rows(16, [[0, 1000, 65_536, 0]]) == 4096
+
+
+HOSTILE = [
+    None,
+    True,
+    -1,
+    1 << 64,
+    10**400,
+    float("nan"),
+    "",
+    "O",
+    "\ud800",
+    [],
+    [[]],
+    [1 << 40] * 9,
+    {},
+    ["png", "!", ""],
+    "../x",
+]
+
+
+@pytest.mark.usefixtures("one_coder")
+def test_forged_items_are_damage_and_never_another_exception(tmp_path, model):
+    small(tmp_path / "a.pfz", model, rows=2)
+    with Archive(tmp_path / "a.pfz") as archive:
+        header = archive.header
+    data = bytes(32)
+    good = ["x.png", "L", [1, 4, 4, 1], 0, ["rows", "AA==", ""]]
+    forgeries = [HOSTILE, [good, good], [good, ["y.png", "L", [1 << 40, 0, 4, 1], 0], ["z", "array", [0, 4, 4, 1], 0]]]
+    forgeries += [[[*good[:i], value, *good[i + 1 :]]] for i in range(5) for value in HOSTILE]
+    shapes = [[2, 4, 4], [1, 4, 4, 2], [32], [2, 1, 4, 4], [4]]
+    for mode, shape, last in itertools.product(
+        ("RGB", "events", "file", "raw", "grey array"), shapes, (0, 3, "|u1", "<f8", "<f16")
+    ):
+        forgeries.append([["x", mode, shape, last]])
+    restored = 0
+    for kind in (1, 2):
+        for items in forgeries:
+            block = (kind, 2 if kind == 1 else 0, 0, items, zlib.compress(data), zlib.crc32(data))
+            (tmp_path / "b.pfz").write_bytes(forged(header, [block]))
+            with Archive(tmp_path / "b.pfz", model) as archive:
+                names = restored_names(archive.entries)
+                for i, entry in enumerate(archive.entries):
+                    try:
+                        Restored(tmp_path / "out").add(names[i], file_of(entry, archive.read(i)))
+                        restored += 1
+                    except FileError as error:
+                        assert "\n" not in str(error)  # noqa: PT017
+    assert restored > 20
+    for key in header:
+        for value in HOSTILE:
+            (tmp_path / "b.pfz").write_bytes(forged({**header, key: value}, []))
+            try:
+                Archive(tmp_path / "b.pfz", model).close()
+            except FileError as error:
+                assert "\n" not in str(error)  # noqa: PT017
+
+
 def test_newer_versions_are_said(tmp_path, model):
     small(tmp_path / "a.pfz", model)
     data = (tmp_path / "a.pfz").read_bytes()
@@ -354,7 +435,7 @@ def test_newer_versions_are_said(tmp_path, model):
     head = bytearray(data[: START.size + length])
     head[8] = 9
     (tmp_path / "a.pfz").write_bytes(sound(bytes(head)) + data[len(head) + 4 :])
-    with pytest.raises(FileError, match="has version 9; this one reads up to 1"):
+    with pytest.raises(FileError, match="has version 9; this one reads up to 2"):
         Archive(tmp_path / "a.pfz", model)
 
 
@@ -366,11 +447,25 @@ def test_names_come_once_and_stay_in_the_folder(tmp_path, model):
     with pytest.raises(DataError, match=r"'0.png' twice"):
         compress(tmp_path / "a.pfz", twice, model)
     assert list(tmp_path.iterdir()) == []
-    assert restored_name("a/b.png") == "a/b.png"
-    assert restored_name("b.jpg") == "b.jpg.png"
-    for name in ("../x.png", "/etc/x.png", "a/../../x", "a\\..\\x", "C:x.png", "", "x\0.png"):
+    for name in (
+        "a/b.png",
+        "12:30:45.png",
+        "a\\b.png",
+        "...png",
+        "a..png",
+        "caf\udce9.png",
+        "a\nb\x1b[1m.png",
+        "x" * 300,
+    ):
+        assert safe_name(name, windows=False) == name
+    for name in ("../x.png", "/etc/x.png", "a/../../x", "a//b", "./a", "..", "", "x\0.png"):
         with pytest.raises(FileError, match="leads out of the folder"):
-            restored_name(name)
+            safe_name(name)
+    for name in ("a\\..\\x", "C:x.png", "a./b.png", "a.png ", "what?.png"):
+        with pytest.raises(FileError, match="does not allow"):
+            safe_name(name, windows=True)
+    with pytest.raises(FileError, match="does not allow"):
+        safe_name("\ud800.png")
 
 
 def test_bad_arguments(tmp_path, model):
@@ -386,7 +481,7 @@ def test_bad_arguments(tmp_path, model):
                 archive.read(which)
         with pytest.raises(DataError, match="from 0 to 0"):
             archive.picture(0, 1)
-    assert rows_for(model) == 4096
+    assert rows_for(model.space.size) == 4096
 
 
 def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):

@@ -65,7 +65,7 @@ def test_every_pixel_comes_back(capsys, model):
     assert "PNG" in out
     assert "WebP" in out
     assert "MB/s, every block decoded again" in out
-    assert "1 block stored without the model: not of the model's kind" in err
+    assert "2 blocks stored without the model: not of the model's kind" in err
     code, out, err = run(capsys, "decompress", "all.pfz", "--out", "restored")
     assert code == 0, err
     assert "restored 8 of 8 to restored" in out
@@ -74,8 +74,7 @@ def test_every_pixel_comes_back(capsys, model):
             assert np.array_equal(np.asarray(image), array), name
     for name in ("many.npy", "colour.npy"):
         assert np.array_equal(np.load(Path("restored") / name), np.load(Path("images") / name))
-    with Image.open("images/palette.gif") as before, Image.open("restored/palette.gif.png") as after:
-        assert np.array_equal(np.asarray(before.convert("RGB")), np.asarray(after))
+    assert Path("restored/palette.gif").read_bytes() == Path("images/palette.gif").read_bytes()
 
 
 def test_files_by_name_and_the_record_as_json(capsys, model):
@@ -148,8 +147,16 @@ def test_a_damaged_archive_restores_what_is_whole_and_says_what_is_lost(capsys, 
         ),
         (["compress", "photos.idf", "nothing.png", "--out", "a.pfz"], 1, "at nothing.png, got nothing"),
         (["compress", "photos.idf", "notes.txt", "--out", "a.pfz"], 1, "expected files of type .png"),
-        (["compress", "photos.idf", "bad.png", "--out", "a.pfz"], 1, "bad.png is damaged, or no picture"),
-        (["compress", "photos.idf", "bad.npy", "--out", "a.pfz"], 1, "bad.npy is damaged, or no .npy array"),
+        (
+            ["compress", "photos.idf", "bad.png", "--out", "a.pfz"],
+            1,
+            "bad.png: expected a picture, got a file that is none",
+        ),
+        (
+            ["compress", "photos.idf", "bad.npy", "--out", "a.pfz"],
+            1,
+            "bad.npy: expected an .npy array of numbers, got another",
+        ),
         (["compress", "photos.idf", "words.npy", "--out", "a.pfz"], 1, "expected an array of numbers in words.npy"),
         (["compress", "photos.idf", "ok.png", "--out", "photos.idf"], 2, "--out photos.idf is an input"),
         (["compress", "photos.idf", "ok.png", "--out", "no/a.pfz"], 1, "there is no directory no"),

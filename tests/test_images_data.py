@@ -25,6 +25,7 @@ from pushforward.data import datasets
 from pushforward.data.datasets import DATASETS, RemoteFile, load_dataset
 from pushforward.data.images import ImageSet, ImageSplit, read_images
 from pushforward.data.pictures import to_grid, write_images, write_picture
+from pushforward.data.png import png_chunks
 from pushforward.errors import DataError, FileError, FlowError
 
 RNG = np.random.default_rng(0)
@@ -208,13 +209,26 @@ def test_resizing_averages_rather_than_picks(tmp_path):
     assert abs(small.astype(int) - 127.5).max() < 3
 
 
+def late_mark(path):
+    """Move the orientation mark of a PNG file behind its pixels, where it may be too."""
+    data = path.read_bytes()
+    parts = [(name, data[begin:end]) for name, begin, end in png_chunks(io.BytesIO(data))]
+    parts.sort(key=lambda part: (part[0] == b"eXIf") + 2 * (part[0] == b"IEND"))
+    path.write_bytes(data[:8] + b"".join(part for _, part in parts))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", "-late.png", "-alpha.png", ".tif", ".webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_stand_upright(tmp_path, orientation):
+def test_pictures_stand_upright(tmp_path, orientation, suffix):
     picture = np.zeros((16, 32), np.uint8)
     picture[:8, :16] = 255
     exif = Image.Exif()
     exif[0x0112] = orientation
-    save(tmp_path / "a.jpg", picture, exif=exif, quality=100)
+    options = {".jpg": {"quality": 100}, ".webp": {"lossless": True}}.get(suffix, {})
+    full = np.stack([picture] * 3 + [np.full_like(picture, 255)], -1) if suffix == "-alpha.png" else picture
+    save(tmp_path / f"a{suffix}", full, exif=exif, **options)
+    if suffix == "-late.png":
+        late_mark(tmp_path / f"a{suffix}")
     upright = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -228,6 +242,12 @@ def test_pictures_stand_upright(tmp_path, orientation):
     got = read_images(tmp_path).train.images[0, 0]
     assert got.shape == upright.shape
     assert abs(got.astype(int) - upright).max() < 8
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\x63\0\0\0\0\0\0"])
+def test_a_damaged_orientation_mark_turns_nothing(tmp_path, exif):
+    save(tmp_path / "a.png", GREY[0], exif=exif)
+    np.testing.assert_array_equal(read_images(tmp_path / "a.png").train.images[0, 0], GREY[0])
 
 
 def test_palettes_are_converted(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pushforward.data import Schema, Split, Table, digest, infer_schema, read_table, table_from, write_table
-from pushforward.data.formats import atomic_output
+from pushforward.data.formats import SUFFIXES, atomic_output
 from pushforward.errors import DataError, FileError, FlowError
 
 COLUMNS = {
@@ -489,3 +489,13 @@ def test_extra_columns_can_be_ignored_and_rows_of_other_shapes_not():
     ):
         with pytest.raises(DataError, match="expected"):
             Schema.from_dict(bad)
+
+
+@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if s != ".tab"])
+def test_a_name_is_a_name_and_no_pattern(tmp_path, suffix):
+    names = ["a[12]", "a1", "b*", "b1", "b2", "x?", "x1", "{q,r}", "q", "~", "http:x", "caf\udce9", "a\nb"]
+    for i, name in enumerate(names):
+        write_table(Table(("v", "w"), (np.array([i + 0.5, 1.5]), np.array([i, 2]))), f"{tmp_path}/{name}{suffix}")
+    for i, name in enumerate(names):
+        table = read_table(f"{tmp_path}/{name}{suffix}")
+        assert [column.tolist() for column in table.columns] == [[i + 0.5, 1.5], [i, 2]], name

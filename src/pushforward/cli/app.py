@@ -84,7 +84,7 @@ def fit(
         return fit_images(source, output, system, columns, images, training, machine)
     if images != ImageOptions():
         raise UsageError(
-            f"--image-size, --levels, --label, --flips and --grids are for pictures, and {source} is a table"
+            f"--image-size, --tiles, --levels, --label, --flips and --grids are for pictures, and {source} is a table"
         )
     from .fitting import fit_table
 
@@ -340,14 +340,16 @@ def compress(
     json: Json = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Keep pictures and arrays of bytes in an archive, without loss: integer and discrete flows behind an entropy coder.
+    """Keep pictures and arrays in an archive, without loss: integer and discrete flows behind an entropy coder.
+
+    What the model cannot code is kept byte for byte: other channels, more bits, formats that are compressed already.
 
     Args:
         model: exact and discrete, such as idf, written by `fit`; it is needed again to decompress.
-        sources: pictures of any size, .npy arrays, or folders of them.
+        sources: Pictures of any size, .npy arrays, or folders of them.
         out: the archive, usually .pfz.
-        rows: events in a block, which is read as a whole; by default about 131,000 numbers.
-        verify: whether every block is decoded again before it is written.
+        rows: Events in a block, which is read as a whole; by default about 131,000 numbers.
+        verify: Decode the written archive and compare it with the files before it gets its name.
         baselines: whether to show what PNG and lossless WebP need.
         json: print the summary as one JSON object.
         machine: see `MachineOptions`; --threads blocks are coded at a time.

@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..codec import Archive, Item, Summary, compress, sources
+from ..codec.frames import encoded
+from ..codec.manifest import Entry
+from ..codec.names import Restored, restored_names
+from ..codec.writing import LARGER
 from ..data.formats import reason
 from ..errors import DataError, FileError
 from ..serialize import Saved, load
-from .display import aligned, duration, print_json, tell
+from ..terminal import write_output
+from .display import aligned, duration, print_json, printable, tell
 from .files import require_writable
 from .models import require_alone
 from .options import MachineOptions
 from .problems import UsageError
 
+Array = np.ndarray[Any, np.dtype[Any]]
 EVERY = 5.0
 """Seconds between two lines of progress."""
 
@@ -47,12 +52,14 @@ def compress_files(
     require_writable(out, "--out", [model, *given])
     saved = _codable(model)
     paths = sources.paths_in(given)
+    require_writable(out, "--out", [os.fspath(path) for path in paths.values()])
+    files = sum(path.stat().st_size for path in paths.values())
     tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress", quiet=machine.quiet)
     others = {"PNG": 0, "WebP": 0} if baselines else {}
     spent = [0.0]
 
     def items() -> Iterator[Item]:
-        for item in sources.items_in(paths):
+        for item in sources.items_in(paths, saved.model.space.shape):
             if others:
                 started = time.perf_counter()
                 _add_others(item, others)
@@ -66,6 +73,9 @@ def compress_files(
             last[0] = time.perf_counter()
             tell(f"{summary.items:,} read, {summary.size:,} bytes written", quiet=machine.quiet)
 
+    def compare(entry: Entry, array: Array) -> None:
+        sources.require_same(paths[entry.name], entry, array)
+
     summary = compress(
         out,
         items(),
@@ -75,16 +85,19 @@ def compress_files(
         rows=rows,
         workers=machine.threads,
         verify=verify,
+        compare=compare,
         progress=progress,
     )
     summary.seconds -= spent[0]
-    record = _record(model, out, summary, others)
+    record = _record(model, out, summary, files, others)
     if json:
         print_json(record)
     elif not machine.quiet:
-        print(_text(summary, others, verified=verify))
+        write_output(_text(summary, files, others, verified=verify))
     for why, count in summary.reasons.items():
         tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}", quiet=machine.quiet)
+    if summary.reasons[LARGER] or summary.size > max(files, 1):
+        tell(_warning(summary, files), quiet=machine.quiet)
     tell(f"wrote {out}", quiet=machine.quiet)
     return 0
 
@@ -106,40 +119,54 @@ def decompress_file(
     started = time.perf_counter()
     with Archive(path, saved.model, spec=_spec(saved), workers=machine.threads) as archive:
         if not archive.same_machine:
-            made = archive.header.get("by", "nothing known")
+            made = repr(str(archive.header.get("by", "nothing known"))[:200])
             tell(
                 f"note: this machine computes otherwise than the one that wrote {path} (with {made}); every block is checked, "
                 "and what cannot be restored here is said"
             )
         problems = archive.check()
         wanted = [_named(archive, one) for one in only] if only else range(len(archive))
-        restored, values, lost = [], 0, []
+        names = restored_names(archive.entries)
+        restored, values, lost = Restored(out), 0, []
+        unwritten: list[str] = []
         for i in wanted:
             entry = archive.entries[i]
             try:
                 array = archive.read(i)
-                restored.append(sources.restore(out, entry.name, array, entry.mode))
-                values += array.size
+                content = sources.file_of(entry, array)
             except FileError as error:
                 lost.append(entry.name)
                 tell(str(error))
+                continue
             except MemoryError:
                 lost.append(entry.name)
                 tell(f"{path}: {entry.name!r} does not fit into memory")
+                continue
+            try:
+                restored.add(names[i], content)
+            except FileError as error:
+                # A full disk is no damage of the archive.
+                unwritten.append(str(error))
+                continue
+            values += array.size
     seconds = time.perf_counter() - started
     _make_folder(out)
     for problem in problems:
         tell(f"{path}: {problem}")
     if json:
-        print_json({"archive": path, "restored": restored, "lost": lost, "damage": problems, "seconds": seconds})
+        print_json({"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds})
     elif not machine.quiet:
         speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
-        print(
-            f"restored {len(restored):,} of {len(wanted):,} to {out} in {duration(seconds)}{speed}, every one checked"
-        )
+        counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
+        write_output(f"{counts} in {duration(seconds)}{speed}, every one checked")
     if lost or problems:
         raise FileError(
             f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
+        )
+    if unwritten:
+        raise FileError(
+            f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored, and the archive is whole; make "
+            "room, or give another folder"
         )
     return 0
 
@@ -174,11 +201,15 @@ def _model_path(archive: str, given: str | None, name: str) -> str:
     if given is not None:
         return given
     safe = os.path.basename(name)
-    places = [Path(archive).resolve().parent / safe, Path(safe)] if safe else []
+    places = [os.path.join(os.path.dirname(os.path.realpath(archive)), safe), safe] if safe else []
     for place in places:
-        if place.is_file():
-            return str(place)
-    wanted = f"{safe}, which is neither beside the archive nor here" if safe else "which it does not name"
+        if os.path.isfile(place):
+            return place
+    wanted = (
+        f"{safe if safe.isprintable() else repr(safe)}, which is neither beside the archive nor here"
+        if safe
+        else "which it does not name"
+    )
     raise UsageError(f"{archive} needs the model that it was written with, {wanted}; give it with --model")
 
 
@@ -190,22 +221,37 @@ def _named(archive: Archive, name: str) -> int:
 
 def _add_others(item: Item, others: dict[str, int]) -> None:
     """What the other formats need for the same pictures, each picture a file."""
-    if item.mode == "raw":
+    if item.mode in ("raw", "file"):
         for kind in others:
             others[kind] += item.array.nbytes
         return
     for picture in item.array:
         for kind in others:
-            others[kind] += len(sources.as_file(np.ascontiguousarray(picture), kind.upper()))
+            try:
+                others[kind] += len(encoded(picture, kind.upper()))
+            except FileError:  # WebP has a largest size
+                others[kind] += picture.nbytes
 
 
-def _record(model: str, out: str, summary: Summary, others: dict[str, int]) -> dict[str, Any]:
+def _warning(summary: Summary, files: int) -> str:
+    """One sentence about a model that does not make these files smaller."""
+    if summary.size > files:
+        return (
+            f"warning: the archive has {summary.size:,} bytes and the files {files:,}; "
+            "fit the model on files like these, or keep the files"
+        )
+    blocks = f"{summary.reasons[LARGER]:,} of {summary.coded + summary.stored:,}"
+    return f"warning: the model made {blocks} blocks larger, which are stored without it; fit it on files like these"
+
+
+def _record(model: str, out: str, summary: Summary, files: int, others: dict[str, int]) -> dict[str, Any]:
     return {
         "model": model,
         "archive": out,
         "items": summary.items,
         "values": summary.values,
         "bytes": summary.raw,
+        "file_bytes": files,
         "archive_bytes": summary.size,
         "bits_per_dimension": summary.bits_per_value if summary.values else None,
         "model_bits_per_dimension": summary.bits / summary.values if summary.values and not summary.stored else None,
@@ -216,9 +262,9 @@ def _record(model: str, out: str, summary: Summary, others: dict[str, int]) -> d
     }
 
 
-def _text(summary: Summary, others: dict[str, int], *, verified: bool) -> str:
+def _text(summary: Summary, files: int, others: dict[str, int], *, verified: bool) -> str:
     rows = [("", "bytes", "bits/dim", "ratio")]
-    sizes = {"before": summary.raw, "archive": summary.size, **others}
+    sizes = {"before": summary.raw, "files": files, "archive": summary.size, **others}
     for name, size in sizes.items():
         bits = f"{8 * size / summary.values:.3f}" if summary.values else "-"
         ratio = f"{summary.raw / size:.2f}" if size and summary.raw else "-"

@@ -99,3 +99,17 @@ def print_json(value: Any) -> None:
         FileError: standard output is closed, or cannot be written.
     """
     write_data(json.dumps(finite(value), ensure_ascii=False) + "\n", is_json=True)
+
+
+def encodable(text: str) -> bool:
+    """Whether a text is without the lone surrogates that stand for bytes of names that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(name: str) -> str:
+    """Return the name of a file as it can be printed anywhere: quoted and escaped where it has to be."""
+    return name if name.isprintable() and encodable(name) else repr(name)

@@ -15,6 +15,7 @@ from torch import Tensor
 from .. import systems as _systems  # noqa: F401  (registers every system)
 from ..core import Distribution, Spec, spec_from_dict
 from ..data import ImageSet
+from ..data.crops import random_crops
 from ..errors import DataError, FileError, FlowError, SpecError, suggestion
 from ..inference import bits_per_dimension, draw
 from ..objectives import Flipped, NegativeLogLikelihood
@@ -27,10 +28,10 @@ from ..training.distributed import leave, process_rank, world_size
 from ..training.rng import isolated
 from .display import print_json, tell
 from .files import require_writable
-from .holdout import Holdout
+from .holdout import Holdout, Parts
 from .models import start
 from .options import ImageOptions, MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
-from .pictures import advised, describe, grid_columns, read_pictures, require_pillow, write_samples
+from .pictures import advised, describe, grid_columns, read_list, read_pictures, require_pillow, write_samples
 from .problems import UsageError
 from .runs import Checkpoint, keep, origin, reserved, save_interrupted, system_arguments, train_model
 from .summary import bits_text, training_text
@@ -45,6 +46,8 @@ WATCHED = 1000
 """Validation pictures that are looked at after each epoch, at most."""
 SHOWN = 64
 """Samples in a grid."""
+HELD = 5000
+"""Crops of validation pictures, and of test pictures, at most."""
 MOST_CLASSES = 1000
 """That a label may have: it is given as a vector of so many numbers with every picture."""
 
@@ -189,6 +192,8 @@ def _require_folder(grids: str | None, training: TrainOptions, files: Sequence[s
 def _prepare(source: str, images: ImageOptions, options: TableOptions, seed: int) -> _Job:
     """Read the pictures and split those that have no parts: first the test pictures are drawn, then those for validation."""
     shares = {option: part(getattr(options, option), f"--{option}") for option in ("test", "validation")}
+    if images.tiles is not None:
+        return _prepare_tiles(source, images, images.tiles, shares, seed)
     found = read_pictures(source, size=images.image_size, levels=images.levels)
     train, valid, test = found.train, found.valid, found.test
     if len(train) < 2:
@@ -211,6 +216,23 @@ def _prepare(source: str, images: ImageOptions, options: TableOptions, seed: int
     if len(parts.validation):
         valid = train.take(parts.validation)
     return _Job(train.take(parts.train), valid, test, label, classes, holdout)
+
+
+def _prepare_tiles(source: str, images: ImageOptions, size: int, shares: dict[str, int | float], seed: int) -> _Job:
+    """Split the pictures, then draw random crops from those of each part."""
+    if images.image_size is not None or images.label is not False:
+        raise UsageError("--tiles learns crops of pictures as they are; leave --image-size and --label out")
+    found = read_list(source, images.levels)
+    holdout = Holdout(len(found), shares["test"], shares["validation"], seed)
+    whole = Parts(np.arange(len(found)), np.arange(0), np.arange(0))
+    parts = holdout.parts("pictures") if any(shares.values()) else whole
+    with advised(source):
+        train = random_crops(found, parts.train, size, seed=seed)
+        valid, test = (
+            random_crops(found, rows, size, most=HELD, seed=seed) if len(rows) else None
+            for rows in (parts.validation, parts.test)
+        )
+    return _Job(train, valid, test, None, 0, holdout)
 
 
 def _label_name(pictures: ImageSet, given: str | Literal[True]) -> str:
@@ -299,6 +321,7 @@ def _data_record(source: str, images: ImageOptions, job: _Job) -> dict[str, Any]
         "name": os.path.basename(os.path.normpath(source)),
         "pictures": counts,
         "image_size": images.image_size,
+        "tiles": images.tiles,
         "label": job.label,
         "classes": list(job.train.classes) if job.label == "label" else [],
     }

@@ -95,6 +95,8 @@ class ImageOptions:
 
     Args:
         image_size: height and width that they are cropped and resized to; by default all must have one size already.
+        tiles: Height and width of random crops of the pictures, which the model learns instead of whole pictures; the
+            pictures may have any size. For models that `compress` codes pictures with.
         levels: values that a pixel can take, 0 ... levels - 1; by default those of the data set, or 256.
         label: make a model by class: of an attribute of the pictures by its NAME, without one of their label.
         flips: whether to mirror half of the pictures, left to right, while training.
@@ -102,6 +104,7 @@ class ImageOptions:
     """
 
     image_size: Positive | None = None
+    tiles: Positive | None = None
     levels: Positive | None = None
     label: Annotated[bool | str, Parameter(negative=())] = False
     flips: Annotated[bool, Parameter(negative=())] = False

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..core import Flow
 from ..data import ImageSet, ImageSplit, read_images, write_images
+from ..data.crops import PictureList, list_pictures, random_crops
 from ..data.formats import listed
 from ..data.pictures import load_pillow
 from ..errors import DataError, FlowError, suggestion
@@ -65,6 +66,16 @@ def read_pictures(source: str, *, size: int | None, levels: int | None) -> Image
         return read_images(source, size=size, levels=levels)
 
 
+def read_list(source: str, levels: int | None) -> PictureList:
+    """`list_pictures`, with the advice of its errors as flags.
+
+    Raises:
+        FlowError: as `list_pictures`.
+    """
+    with advised(source):
+        return list_pictures(source, levels)
+
+
 def describe(shape: Sequence[int]) -> str:
     """Pictures of a shape (C, H, W) in words, such as "grey pictures of 8 x 8"."""
     channels, height, width = shape
@@ -103,14 +114,19 @@ class LoadedPictures:
         return grid_columns(self.spec.classes)
 
     def read(self, source: str) -> ImageSplit:
-        """Pictures for this model, cropped and resized if those of the fit were.
+        """Pictures for this model, cropped and resized if those of the fit were; random crops if it learned tiles.
 
         Raises:
             DataError: they differ from the model's in size, channels or levels.
         """
+        tiles = self._data.get("tiles")
         with advised(source, WITHOUT_FLAGS):
-            size = self.spec.shape[1] if self._data.get("image_size") else None
-            split = read_images(source, size=size, levels=self.spec.levels)
+            if tiles is not None:
+                found = list_pictures(source, self.spec.levels)
+                split = ImageSplit(random_crops(found, range(len(found)), self.spec.shape[1]))
+            else:
+                size = self.spec.shape[1] if self._data.get("image_size") else None
+                split = read_images(source, size=size, levels=self.spec.levels)
         if split.train.shape != self.spec.shape:
             raise DataError(
                 f"{source}: expected {describe(self.spec.shape)} as {self.path} models, got {describe(split.train.shape)}"

@@ -1,13 +1,13 @@
-"""Reading archives: every item by itself, from the blocks that it lies in, all of it checked."""
+"""Reader of archives: each item is decoded from its own blocks and checked."""
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,46 +18,25 @@ from ..errors import DataError, FileError
 from . import tiles
 from .container import RAW, STORED, Block, Reader, unpacked
 from .events import model_hash
+from .limits import INFLATION, LARGEST_ITEM, accepted_rows, volume
+from .manifest import Entry, entry_of
 from .workers import Coders, pool
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LARGEST_ITEM = 1 << 40
-"""Numbers that an item may claim to have; less than that is checked against the blocks that are there."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An item of an archive.
-
-    Args:
-        name: of it.
-        mode: as in `Item`.
-        shape: of its array.
-        block: in which it begins.
-        first: number of its first event.
-        dtype: of an item stored as it is.
-    """
-
-    name: str
-    mode: str
-    shape: tuple[int, ...]
-    block: int
-    first: int
-    dtype: str = ""
 
 
 class Archive:
-    """Reads an archive; every item by itself, from the blocks that it lies in. Close it, or use it in a `with` statement.
+    """Archive open for reading; each item is decoded from its own blocks. Close it, or use it in a `with` statement.
 
     Args:
-        path: of the file.
-        model: that it was written with; None to look at what it holds.
-        spec: the model's description, as for `compress`.
-        workers: threads that decode ahead.
+        path: The archive.
+        model: Model that the archive was written with; without it only the list of items can be read.
+        spec: Description of the model, as for `compress`.
+        workers: Number of threads that decode ahead.
 
     Raises:
-        FileError: it is no archive, cannot be read at all, or was written with another model.
-        SpecError: the model cannot be coded with.
+        FileError: The file is no archive, cannot be read at all, or was written with another model.
+        SpecError: The model cannot code events.
     """
 
     def __init__(
@@ -71,7 +50,8 @@ class Archive:
         self._reader = Reader(path)
         self.header = self._reader.header
         self.same_machine = True
-        """Whether this machine computes as the one that wrote the archive did, as far as a probe can tell."""
+        """Whether this machine computes the same numbers as the writer's machine, as far as a probe can tell."""
+        self._coders: Coders | None = None
         self._pool = pool(workers)
         self._ahead, self._kept = workers, OrderedDict[int, "Future[Array]"]()
         try:
@@ -79,6 +59,7 @@ class Archive:
             if model is not None:
                 self._use(model, spec, workers)
             self.entries = list(self._listed())
+            self._numbers = {entry.name: i for i, entry in enumerate(self.entries)}
         except BaseException:
             self.close()
             raise
@@ -94,16 +75,22 @@ class Archive:
         )
         for name, kind in fields:
             if type(self.header.get(name)) is not kind:
-                raise FileError(
-                    f"{self._reader.path} is damaged, or not written by pushforward: its header has no {name}"
-                )
-        self._event: tuple[int, ...] = tuple(self.header["event"])
-        numbers = (self.header["rows"], *self._event)
-        if not all(type(n) is int and 0 < n <= 1 << 24 for n in numbers) or self.header["dtype"] not in (
-            "uint8",
-            "int64",
-        ):
-            raise FileError(f"{self._reader.path} is damaged, or not written by pushforward: its header makes no sense")
+                raise self._damaged(f"a header with {name}", "one without it")
+        event, rows = self.header["event"], self.header["rows"]
+        if not event or not all(type(n) is int and n > 0 for n in event) or math.prod(event) > 1 << 24:
+            raise self._damaged("the shape of an event", "another value")
+        if self.header["dtype"] not in ("uint8", "int64"):
+            raise self._damaged("the type uint8 or int64", repr(self.header["dtype"][:20]))
+        most = accepted_rows(math.prod(event), self._reader.places)
+        if not 0 < rows <= most:
+            raise self._damaged(f"1 to {most:,} events in a block", f"{rows:,}" if rows < 1 << 62 else "far more")
+        self._event: tuple[int, ...] = tuple(event)
+
+    def _damaged(self, expected: str, got: str) -> FileError:
+        return FileError(
+            f"{self._reader.path} is damaged, or not written by pushforward: expected {expected}, got {got}; "
+            "use another copy of the file"
+        )
 
     def _use(self, model: Distribution, spec: dict[str, Any] | None, workers: int) -> None:
         if model_hash(model, spec) != self.header["model"]:
@@ -111,9 +98,8 @@ class Archive:
             raise FileError(
                 f"{self._reader.path} was written with another model{name}; give the one that it was written with"
             )
-        size = int(np.prod(self._event))
-        if self._event != model.space.shape or self.header["rows"] * size > 1 << 28:
-            raise FileError(f"{self._reader.path} is damaged: its header does not fit the model")
+        if self._event != model.space.shape:
+            raise self._damaged(f"events of shape {model.space.shape}", f"{self._event}")
         self._coders = Coders(model, self.header["rows"], workers)
         self.same_machine = self._coders.fingerprint == self.header["fingerprint"]
 
@@ -131,41 +117,64 @@ class Archive:
         self._reader.close()
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
         return len(self.entries)
 
     @property
     def names(self) -> list[str]:
-        """Of the items."""
+        """Names of the items."""
         return [entry.name for entry in self.entries]
 
     @property
     def damage(self) -> list[str]:
-        """What was found to be wrong with the file when it was opened."""
+        """Sentences about damage found when the file was opened."""
         return self._reader.damage
 
     def check(self) -> list[str]:
-        """Sentences about damage anywhere in the file, which is read through."""
+        """Read the whole file, and return sentences about damage anywhere in it."""
         return list(self._reader.check())
 
     def _listed(self) -> Iterator[Entry]:
-        for i in range(len(self._reader)):
+        """The items of all blocks; what is senseless, or repeats a name, is noted as damage and left out."""
+        names: set[str] = set()
+        for i, (_, _, events, first) in enumerate(self._reader.places):
             for value in self._reader.items(i):
-                entry = _entry(value, i, self._reader.places[i][3])
-                if entry is None:
-                    self._reader.damage.append(f"block {i} says something senseless about what is in it")
+                entry = entry_of(value, i, first, events)
+                if entry is None or not self._fits(entry):
+                    self._note(f"block {i} says something senseless about what is in it")
+                elif entry.name in names:
+                    self._note(f"block {i} repeats the name {entry.name!r}; the first item of that name is kept")
+                elif len(names) >= self._reader.size:
+                    raise self._damaged(f"at most {self._reader.size:,} items in a file of so many bytes", "more")
                 else:
+                    names.add(entry.name)
                     yield entry
 
+    def _note(self, sentence: str) -> None:
+        if sentence not in self._reader.damage[-1:]:
+            self._reader.damage.append(sentence)
+
+    def _fits(self, entry: Entry) -> bool:
+        """Whether an item can have been made of events of this archive."""
+        if entry.dtype:
+            return True
+        if entry.mode == "events":
+            return entry.shape[1:] == self._event
+        if len(self._event) != 3:
+            return False
+        empty = 0 in entry.shape
+        fits = tiles.count(entry.shape, self._event) > 0
+        return (empty or fits) and volume(entry.shape) * volume(self._event) <= LARGEST_ITEM
+
     def read(self, which: int | str) -> Array:
-        """The array of an item, by number or name, checked against the sum that was written with it.
+        """Return the array of an item, by number or name, checked against the sum that was written with it.
 
         Raises:
-            FileError: it is lost or damaged, or this machine does not compute what the writer's did.
-            DataError: there is no such item.
+            FileError: The item is lost or damaged, or this machine does not compute the same numbers as the writer's.
+            DataError: There is no such item.
         """
         entry = self._found(which)
-        if entry.mode == "raw":
+        if entry.dtype:
             return self._raw(entry)
         if entry.mode == "events":
             return self._events(entry.name, entry.first, entry.shape[0]).reshape(entry.shape)
@@ -173,15 +182,18 @@ class Archive:
         return tiles.joined(self._events(entry.name, entry.first, count), entry.shape)
 
     def picture(self, which: int | str, i: int) -> Array:
-        """Picture i of an item that holds several, (H, W, C), from its own blocks only; or row i of an item of events.
+        """Return picture i of an item that holds several, (H, W, C), or row i of an item of events, from its own blocks.
 
         Raises:
-            FileError: it is lost or damaged.
-            DataError: there is no such item, or picture.
+            FileError: The picture is lost or damaged.
+            DataError: There is no such item or picture.
         """
         entry = self._found(which)
-        if entry.mode == "raw" or not 0 <= i < entry.shape[0]:
-            raise DataError(f"expected a number from 0 to {entry.shape[0] - 1} of {entry.name!r}, got {i}")
+        pictures = 0 if entry.mode in ("raw", "file") else entry.shape[0]
+        if not 0 <= i < pictures:
+            raise DataError(f"expected a number from 0 to {pictures - 1} of {entry.name!r}, got {i}")
+        if entry.dtype:
+            return self._raw(entry)[i]
         if entry.mode == "events":
             return self._events(entry.name, entry.first + i, 1)[0]
         one = (1, *entry.shape[1:])
@@ -193,16 +205,16 @@ class Archive:
             if not 0 <= which < len(self.entries):
                 raise DataError(f"expected the number of an item, 0 to {len(self.entries) - 1}, got {which}")
             return self.entries[which]
-        for entry in self.entries:
-            if entry.name == which:
-                return entry
+        if which in self._numbers:
+            return self.entries[self._numbers[which]]
         raise DataError(f"{self._reader.path} holds nothing named {which!r}")
 
     def _raw(self, entry: Entry) -> Array:
         block = self._reader.block(entry.block)
         dtype = np.dtype(entry.dtype)
-        size = int(np.prod(entry.shape)) * dtype.itemsize
-        data = None if block is None or block.kind != RAW else unpacked(block.payload, size)
+        size = math.prod(entry.shape) * dtype.itemsize
+        possible = block is not None and block.kind == RAW and size <= INFLATION * len(block.payload)
+        data = unpacked(block.payload, size) if block is not None and possible else None
         if block is None or data is None or len(data) != size or zlib.crc32(data) != block.crc:
             raise FileError(f"{self._reader.path}: {entry.name!r} is damaged and lost")
         return np.frombuffer(data, dtype).reshape(entry.shape).copy()
@@ -240,11 +252,13 @@ class Archive:
             raise FileError("its block is damaged")
         dtype = np.dtype(self.header["dtype"])
         if block.kind == STORED:
-            size = block.events * int(np.prod(self._event)) * dtype.itemsize
+            size = block.events * math.prod(self._event) * dtype.itemsize
             data = unpacked(block.payload, size)
             if data is None or len(data) != size:
                 raise FileError("its block is damaged")
             events = np.frombuffer(data, dtype).reshape(block.events, *self._event)
+        elif self._coders is None:
+            raise FileError(f"expected the model {self.header['model_name']!r} to decode it, got none; give the model")
         else:
             found = self._coders.run(lambda coder: coder.decode(block.payload, block.events))
             events = found.numpy().astype(dtype)
@@ -253,24 +267,3 @@ class Archive:
                 "what was decoded is not what was written; this machine computes otherwise than the writer's"
             )
         return events
-
-
-def _entry(value: Any, block: int, first: int) -> Entry | None:
-    """An item from a manifest, if it is one."""
-    if not isinstance(value, list) or len(value) != 4:
-        return None
-    name, mode, shape, last = value
-    if not isinstance(name, str) or not isinstance(mode, str) or not isinstance(shape, list) or len(shape) > 8:
-        return None
-    if not all(type(n) is int and n >= 0 for n in shape) or int(np.prod([float(n) for n in shape])) > LARGEST_ITEM:
-        return None
-    if mode == "raw":
-        try:
-            known = isinstance(last, str) and np.dtype(last).kind in "buif"
-        except TypeError:
-            known = False
-        return Entry(name, mode, tuple(shape), block, 0, last) if known else None
-    fits = len(shape) == 4 if mode != "events" else bool(shape)
-    if not fits or type(last) is not int or last < 0:
-        return None
-    return Entry(name, mode, tuple(shape), block, first + last)

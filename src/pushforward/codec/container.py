@@ -25,9 +25,11 @@ from typing import Any, BinaryIO, Self
 
 from ..data.formats import reason
 from ..errors import FileError
+from .limits import MOST_TEXT
 
 MAGIC = b"\x89PFZ\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
+"""Version 1 has no frames in its manifests; it is read too."""
 START = struct.Struct("<8sHI")
 BLOCK = struct.Struct("<4sBIQIII")
 INDEX = struct.Struct("<4sI")
@@ -35,8 +37,8 @@ TRAILER = struct.Struct("<4sQQII")
 CRC = struct.Struct("<I")
 CODED, STORED, RAW = 0, 1, 2
 """Kinds of blocks: events as coded symbols, events as deflated numbers, and an item that is no event, deflated."""
-LARGEST_TEXT = 1 << 28
-"""Bytes that a header, manifest or index may have once inflated."""
+LEAST = BLOCK.size + CRC.size
+"""Bytes of the shortest block."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ class Block:
 
     Args:
         kind: CODED, STORED or RAW.
-        events: their number; 0 in a RAW block.
-        first: number of the first of them in the archive.
-        items: what begins in it, as plain values.
-        payload: its bytes.
-        crc: of the decoded events, or of the item.
+        events: Number of events; 0 in a RAW block.
+        first: Number of the block's first event in the archive.
+        items: Items that begin in the block, as plain values.
+        payload: Bytes of the events, or of the item.
+        crc: CRC-32 of the decoded events, or of the item.
     """
 
     kind: int
@@ -61,11 +63,11 @@ class Block:
 
 
 class Writer:
-    """Writes an archive from start to end.
+    """Writer of an archive from start to end.
 
     Args:
-        file: open for writing.
-        header: plain values.
+        file: File open for writing.
+        header: Plain values of the header.
     """
 
     def __init__(self, file: BinaryIO, header: dict[str, Any]) -> None:
@@ -81,7 +83,7 @@ class Writer:
         self.size += len(data)
 
     def add(self, block: Block) -> None:
-        """A block."""
+        """Write a block."""
         manifest = deflated(block.items) if block.items else b""
         head = BLOCK.pack(b"PFZB", block.kind, block.events, block.first, len(manifest), len(block.payload), block.crc)
         data = head + manifest + block.payload
@@ -89,7 +91,7 @@ class Writer:
         self._write(data + CRC.pack(zlib.crc32(data)))
 
     def finish(self) -> None:
-        """The index and the trailer."""
+        """Write the index and the trailer."""
         place = self.size
         text = deflated({"header": self._header, "blocks": self._places})
         index = INDEX.pack(b"PFZI", len(text)) + text
@@ -99,19 +101,19 @@ class Writer:
 
 
 class Reader:
-    """Reads an archive, damaged or not; close it, or use it in a `with` statement.
+    """Reader of the blocks of an archive, damaged or not; close it, or use it in a `with` statement.
 
     Args:
-        path: of the file.
+        path: The archive.
 
     Raises:
-        FileError: it cannot be read, is no archive, or of a newer version, or neither its header nor the copy is whole.
+        FileError: The file cannot be read, is no archive, has a newer version, or has lost its header and the copy of it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.damage: list[str] = []
-        """What was found to be wrong, in words."""
+        """Sentences about damage."""
         try:
             self._size = os.path.getsize(path)
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115  (closed by `close`)
@@ -176,8 +178,9 @@ class Reader:
             return None
         data = self._bytes(place, self._size - TRAILER.size - place)
         if len(data) > INDEX.size + CRC.size and _sound(data):
-            text = inflated(data[INDEX.size : -CRC.size])
-            if isinstance(text, dict) and isinstance(text.get("header"), dict) and _places(text.get("blocks")):
+            # The text for a block is about as long as the shortest block.
+            text = inflated(data[INDEX.size : -CRC.size], MOST_TEXT + 2 * self._size)
+            if isinstance(text, dict) and isinstance(text.get("header"), dict) and _places(text.get("blocks"), place):
                 return text
         self.damage.append("the index is damaged")
         return None
@@ -209,10 +212,10 @@ class Reader:
         return len(self.places)
 
     def block(self, i: int) -> Block | None:
-        """A block; None if it is damaged."""
+        """Return a block, or None if it is damaged."""
         place, length, events, begin = self.places[i]
         data = self._bytes(place, length)
-        if len(data) != length or length < BLOCK.size + CRC.size or not _sound(data):
+        if len(data) != length or length < LEAST or not _sound(data):
             return None
         magic, kind, count, first, manifest, payload, crc = BLOCK.unpack_from(data)
         if magic != b"PFZB" or kind > RAW or (count, first) != (events, begin):
@@ -224,15 +227,20 @@ class Reader:
             return None
         return Block(kind, count, first, items, data[BLOCK.size + manifest : -CRC.size], crc)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
     def items(self, i: int) -> list[Any]:
-        """What begins in a block, without reading the rest of it; as the file says, before any check of the block."""
+        """Return the items that begin in a block, of any type, before any check of the block."""
         head = self._bytes(self.places[i][0], BLOCK.size)
         length = BLOCK.unpack(head)[4] if len(head) == BLOCK.size else 0
         found = inflated(self._bytes(self.places[i][0] + BLOCK.size, length)) if length else []
         return found if isinstance(found, list) else []
 
     def check(self) -> Iterator[str]:
-        """Sentences about damage anywhere, the trailer's sum of the whole file included."""
+        """Yield sentences about damage anywhere, which the sum of the whole file reveals."""
         yield from self.damage
         if self.damage:
             return
@@ -245,12 +253,13 @@ class Reader:
 
 
 def deflated(value: Any) -> bytes:
-    """Plain values as JSON, deflated."""
-    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), 9)
+    """Return plain values as JSON, deflated."""
+    # In ASCII: names of files that are not UTF-8 have lone surrogates, which JSON can escape and UTF-8 cannot encode.
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), 9)
 
 
-def inflated(data: bytes, most: int = LARGEST_TEXT) -> Any:
-    """The plain values of `deflated`, or None if the bytes hold none; at most so many bytes of text are made."""
+def inflated(data: bytes, most: int = MOST_TEXT) -> Any:
+    """Return the plain values of `deflated`, or None if the bytes hold none or more than `most` bytes of text."""
     text = unpacked(data, most)
     try:
         return None if text is None else json.loads(text)
@@ -259,7 +268,7 @@ def inflated(data: bytes, most: int = LARGEST_TEXT) -> Any:
 
 
 def unpacked(data: bytes, most: int) -> bytes | None:
-    """Inflated bytes, or None if they are damaged or more than so many."""
+    """Return inflated bytes, or None if they are damaged or more than `most`."""
     worker = zlib.decompressobj()
     try:
         found = worker.decompress(data, most + 1)
@@ -273,9 +282,16 @@ def _sound(data: bytes) -> bool:
     return len(data) > CRC.size and zlib.crc32(data[: -CRC.size]) == CRC.unpack(data[-CRC.size :])[0]
 
 
-def _places(value: Any) -> bool:
-    """Whether a value from a file is a list of places of blocks."""
-    return isinstance(value, list) and all(
-        isinstance(entry, list) and len(entry) == 4 and all(type(n) is int and 0 <= n < 1 << 62 for n in entry)
-        for entry in value
-    )
+def _places(value: Any, end: int) -> bool:
+    """Whether a value from a file is a list of places of blocks, one after the other and all before `end`."""
+    if not isinstance(value, list):
+        return False
+    before = 0
+    for entry in value:
+        if not isinstance(entry, list) or len(entry) != 4 or not all(type(n) is int and n >= 0 for n in entry):
+            return False
+        place, length, events, first = entry
+        if place < before or length < LEAST or place + length > end or events >= 1 << 32 or first >= 1 << 62:
+            return False
+        before = place + length
+    return True

@@ -123,7 +123,9 @@ class EventCoder:
         decoder = Decoder(data)
         try:
             x = self._made(_Archived(decoder, n))[:n]
-        except (NotCodable, RuntimeError) as error:
+        except FileError:
+            raise
+        except (NotCodable, RuntimeError, ArithmeticError, LookupError, ValueError) as error:  # of hostile data
             raise FileError(f"the coded data are damaged, or of another model ({error})") from None
         decoder.finish()
         return x

@@ -3,140 +3,164 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data.formats import atomic_output, reason
-from ..data.pictures import SUFFIXES, load_pillow
+from ..data.folders import TIFF, find_files, has_suffix, signature
+from ..data.formats import reason
+from ..data.pictures import SUFFIXES, opened
 from ..errors import DataError, FileError
-from .writing import Item
+from . import frames
+from .manifest import Entry
+from .names import is_array, restored_names, safe_name
+from .writing import Item, codes
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-"""Of pictures that are kept as they are, with their channels."""
-WIDE = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I": "<i4", "F": "<f4"}
-"""Of pictures whose numbers are stored without the model."""
+KINDS = (*SUFFIXES, ".npy")
 
 
-def paths_in(sources: Sequence[str]) -> list[tuple[str, Path]]:
-    """Names and paths of the files that are meant: files, and the pictures and arrays in folders, below which names are.
+def paths_in(sources: Sequence[str]) -> dict[str, Path]:
+    """Return the paths of the files to keep by their names: files, and the pictures and arrays in folders and below them.
 
     Raises:
-        FileError: one is missing, or of a type that is not known.
+        FileError: A source is missing, or of an unknown type.
+        DataError: Two files have the same name.
     """
-    found: list[tuple[str, Path]] = []
+    found: dict[str, Path] = {}
     for source in sources:
-        path = Path(source)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npy") and p.is_file())
-            found += [(p.relative_to(path).as_posix(), p) for p in inside]
-        elif not path.exists():
-            raise FileError(f"expected a picture, an .npy array or a folder at {source}, got nothing; check the path")
-        elif path.suffix.lower() in (*SUFFIXES, ".npy"):
-            found.append((path.name, path))
-        else:
-            raise FileError(f"expected files of type {', '.join((*SUFFIXES, '.npy'))}, got {source}")
+        for name, path in _named(Path(source)):
+            if name in found:
+                raise DataError(
+                    f"expected different names below the folders given, got {name!r} twice, from {found[name]} and {path}; "
+                    "give a folder that holds both, or rename one"
+                )
+            found[name] = path
     return found
 
 
-def items_in(paths: Sequence[tuple[str, Path]]) -> Iterator[Item]:
-    """The items of files, read one after the other.
+def _named(source: Path) -> Iterator[tuple[str, Path]]:
+    if source.is_dir():
+        try:
+            found = find_files(source, KINDS, deep=True)
+        except OSError as error:
+            raise FileError(f"{error.filename or source} cannot be read: {reason(error)}") from None
+        for path in found:
+            yield path.relative_to(source).as_posix(), path
+    elif not source.exists():
+        raise FileError(f"expected a picture, an .npy array or a folder at {source}, got nothing; check the path")
+    elif has_suffix(source, KINDS):
+        yield source.name, source
+    else:
+        raise FileError(f"expected files of type {', '.join(KINDS)}, got {source}; leave it out")
+
+
+def items_in(paths: Mapping[str, Path], event: tuple[int, ...]) -> Iterator[Item]:
+    """Yield the items of files, read one after the other.
+
+    An item has the pixels of a file where a model of such events can code them and they make the file again; otherwise it has
+    the bytes of the file.
+
+    Args:
+        paths: Files by name.
+        event: Shape of the model's events.
 
     Raises:
-        FileError: one cannot be read.
-        DataError: one is of a kind that is not kept.
+        FileError: A file cannot be read.
+        DataError: An array does not hold numbers.
     """
-    for name, path in paths:
-        yield _array_item(name, path) if path.suffix.lower() == ".npy" else _picture_item(name, path)
+    for name, path in paths.items():
+        yield (_array_item if has_suffix(path, (".npy",)) else _picture_item)(name, path, event)
 
 
-def _array_item(name: str, path: Path) -> Item:
+def _array_item(name: str, path: Path, event: tuple[int, ...]) -> Item:
     try:
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
+        array = np.load(path, allow_pickle=False, mmap_mode="r" if path.stat().st_size else None)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {reason(error)}") from None
-    except (ValueError, EOFError):
-        raise FileError(f"{path} is damaged, or no .npy array of numbers") from None
-    if array.dtype.kind not in "buif":
-        raise DataError(f"expected an array of numbers in {path}, got one of {array.dtype}")
-    if array.dtype != np.uint8 or array.ndim not in (3, 4):
-        return Item(name, np.array(array), "raw")
-    return Item(name, array[..., None] if array.ndim == 3 else array, "array" if array.ndim == 4 else "grey array")
+    except Exception:  # damaged headers lead to what they please: TokenError, SyntaxError, ...
+        raise FileError(
+            f"{path}: expected an .npy array of numbers, got another or a damaged file; replace it"
+        ) from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buifc":
+        raise DataError(f"expected an array of numbers in {path}, got one of {getattr(array, 'dtype', 'several')}")
+    pictures = array[..., None] if array.ndim == 3 else array
+    if pictures.ndim == 4 and codes(pictures, event):
+        frame = frames.split_array(path, array)
+        if frame is not None:
+            return Item(name, pictures, "array", frame)
+    return _file_item(name, _bytes(path))
 
 
-def _picture_item(name: str, path: Path) -> Item:
-    image_module = load_pillow(str(path))
-    from PIL import ImageOps, UnidentifiedImageError
-
+def _picture_item(name: str, path: Path, event: tuple[int, ...]) -> Item:
+    data = _bytes(path)
     try:
-        with image_module.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                raise DataError(f"expected one picture in {path}, got {image.n_frames} frames; save them one by one")
-            shown = ImageOps.exif_transpose(image)
-            if shown.mode == "1":
-                shown = shown.convert("L")
-            elif shown.mode in ("P", "PA"):
-                shown = shown.convert("RGBA" if "transparency" in shown.info or shown.mode == "PA" else "RGB")
-            if shown.mode in MODES:
-                return Item(name, np.asarray(shown).reshape(1, shown.height, shown.width, -1), shown.mode)
-            if shown.mode in WIDE:
-                return Item(name, np.asarray(shown).astype(WIDE[shown.mode]), "raw")
-            raise DataError(f"expected a grey or colour picture in {path}, got mode {shown.mode}; convert it to RGB")
-    except UnidentifiedImageError:
-        raise FileError(f"{path} is damaged, or no picture") from None
-    except image_module.DecompressionBombError:
-        raise FileError(f"{path} says that it is larger than pictures are allowed to be") from None
+        with opened(path, data) as image:
+            single = getattr(image, "n_frames", 1) == 1
+            image.load()
+            pixels = np.asarray(image)
+            kind, mode = str(image.format), str(image.mode)
+    except FileError:
+        # There are more kinds of TIFF than Pillow reads.
+        if signature(data) == TIFF:
+            return _file_item(name, data)
+        raise
+    channels = frames.MODES.get(mode, 0)
+    if single and channels:
+        pictures = pixels.reshape(1, *pixels.shape[:2], channels)
+        frame = frames.split(data, kind, mode, pictures[0]) if codes(pictures, event) else None
+        if frame is not None:
+            return Item(name, pictures, mode, frame)
+    return _file_item(name, data)
+
+
+def _file_item(name: str, data: bytes) -> Item:
+    return Item(name, np.frombuffer(data, np.uint8), "file")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise FileError(f"{path} cannot be read: {reason(error)}") from None
 
 
-def restored_name(name: str) -> str:
-    """Where an item goes below the folder: pictures that were no .png get that behind their name.
+def file_of(entry: Entry, array: Array) -> bytes:
+    """Return the bytes of the file that an item is restored to.
 
     Raises:
-        FileError: the name leaves the folder.
+        FileError: Pillow is missing, or cannot write the item.
     """
-    path = PurePosixPath(name)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name
-    if unsafe or not path.parts:
-        raise FileError(f"the archive holds the name {name!r}, which leads out of the folder; it is not restored")
-    return name if path.suffix.lower() in (".png", ".npy") else f"{name}.png"
+    if entry.mode == "file":
+        return array.tobytes()
+    if entry.frame is not None:
+        return frames.join(entry.frame, array)
+    if is_array(entry):
+        buffer = io.BytesIO()
+        np.save(buffer, array[..., 0] if entry.mode == "grey array" else array, allow_pickle=False)
+        return buffer.getvalue()
+    return frames.encoded(array[0] if array.ndim == 4 else array, "PNG")
 
 
-def restore(folder: str | os.PathLike[str], name: str, array: Array, mode: str) -> str:
-    """Write an item's file below a folder; its path.
+def require_same(path: Path, entry: Entry, array: Array) -> None:
+    """Refuse an item whose restored file differs in name or content from the file that it was read from.
+
+    The bytes of the two files are the same, or both are pictures of the same format, size, mode and pixels, with the same
+    properties: transparency, colour profile, resolution, orientation, text.
 
     Raises:
-        FileError: it cannot be written, or its name leaves the folder.
+        FileError: They differ, or the file that it was read from has changed.
     """
-    target = Path(folder) / restored_name(name)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{target} cannot be written: {reason(error)}") from None
-    with atomic_output(target) as temporary, open(temporary, "wb") as file:
-        if target.suffix.lower() == ".npy":
-            np.save(file, array[..., 0] if mode == "grey array" else array, allow_pickle=False)
-        else:
-            file.write(as_file(array[0] if mode != "raw" else array, "PNG"))
-    return os.fspath(target)
+    if restored_names([entry]) != [safe_name(entry.name)]:
+        raise FileError(f"{entry.name!r} would be restored under another name")
+    before, after = _bytes(path), file_of(entry, array)
+    if before != after and (entry.mode == "file" or is_array(entry) or _look(path, before) != _look(path, after)):
+        raise FileError(f"{entry.name!r} would be restored with other pixels or properties")
 
 
-def as_file(picture: Array, kind: str) -> bytes:
-    """A picture (H, W), or (H, W, C) of bytes, as a lossless "PNG" or "WEBP".
-
-    Raises:
-        FileError: Pillow is missing, or cannot write such numbers.
-    """
-    flat = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
-    options: dict[str, Any] = {"optimize": True} if kind == "PNG" else {"lossless": True, "quality": 100, "method": 4}
-    buffer = io.BytesIO()
-    try:
-        load_pillow("a picture").fromarray(flat).save(buffer, kind, **options)
-    except (TypeError, ValueError, OSError):
-        raise FileError(f"Pillow cannot write pictures of {picture.dtype} as {kind}") from None
-    return buffer.getvalue()
+def _look(path: Path, data: bytes) -> tuple[Any, ...]:
+    with opened(path, data) as image:
+        image.load()
+        return image.format, image.size, image.mode, image.tobytes(), dict(image.info)

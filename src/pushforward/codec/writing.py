@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,16 +18,21 @@ import torch
 from .. import __version__
 from ..core import Distribution, Integers
 from ..data.formats import atomic_output
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, SpecError
 from . import tiles
+from .checking import Compare, Facts, facts, verify_archive
 from .container import CODED, RAW, STORED, Block, Writer
 from .events import EventCoder, model_hash, one_thread
+from .frames import Frame
+from .limits import most_rows, rows_for
+from .manifest import DTYPE, listed
 from .workers import Coders, pool
 
 Array = np.ndarray[Any, np.dtype[Any]]
-SYMBOLS = 1 << 17
-"""In a block, about: enough for many lanes of the coder, few enough for random access."""
-MOST_ROWS = 4096
+MANIFEST = 1 << 20
+"""Bytes of frames after which a block is closed, so that its manifest stays small."""
+LARGER = "deflate makes them smaller"
+AS_FILES = "not of the model's kind"
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,17 @@ class Item:
     """Something to be kept.
 
     Args:
-        name: of it; a path below the folder that it is restored to.
-        array: pictures (N, H, W, C) of bytes; rows of events (N, *event); or anything, to be stored as it is.
-        mode: "events" for rows; for pictures what they were: a mode of Pillow, or "array"; "raw" for what is stored.
+        name: Path below the folder that the item is restored to.
+        array: Pictures (N, H, W, C) of bytes; rows of events (N, *event); or any numbers, which are stored as they are.
+        mode: "events" for rows; for pictures the mode of Pillow, or "array"; "file" for the bytes of a whole file, (N,);
+            "raw" for other numbers that are stored.
+        frame: Bytes of a picture file around its pixels, for an array of one picture.
     """
 
     name: str
     array: Array
     mode: str
+    frame: Frame | None = None
 
 
 @dataclass
@@ -49,16 +58,16 @@ class Summary:
     """What compression did.
 
     Args:
-        items: kept.
-        values: numbers in them: pixels times channels.
-        raw: bytes before.
-        size: bytes of the archive.
-        payload: bytes in it that hold events; the others are names, sums and places.
-        coded: blocks.
-        stored: blocks that the model could not code.
-        bits: information content of the coded blocks by the model.
-        seconds: it took.
-        reasons: why blocks were stored, with counts.
+        items: Number of items.
+        values: Numbers in them: pixels times channels, or bytes of files kept as they are.
+        raw: Bytes of these numbers.
+        size: Bytes of the archive.
+        payload: Bytes of the archive that hold numbers; the others are names, sums and places.
+        coded: Number of blocks coded by the model.
+        stored: Number of blocks deflated without the model.
+        bits: Information content of the coded blocks by the model.
+        seconds: Time taken.
+        reasons: Reasons for which blocks were stored, with counts.
     """
 
     items: int = 0
@@ -78,11 +87,6 @@ class Summary:
         return 8 * self.size / self.values if self.values else 0.0
 
 
-def rows_for(model: Distribution) -> int:
-    """Events in a block, by their size."""
-    return max(1, min(MOST_ROWS, SYMBOLS // max(1, model.space.size)))
-
-
 def compress(
     path: str | os.PathLike[str],
     items: Iterable[Item],
@@ -93,28 +97,35 @@ def compress(
     rows: int | None = None,
     workers: int = 1,
     verify: bool = True,
+    compare: Compare | None = None,
     progress: Callable[[Summary], None] | None = None,
 ) -> Summary:
-    """Write an archive, which appears whole or not at all.
+    """Write an archive; it appears under its name whole and verified, or not at all.
 
     Args:
-        path: of the archive.
-        items: to keep, with different names; they are taken one after the other.
-        model: exact and discrete, without a context.
-        spec: its description, part of the hash that tells models apart.
-        model_name: of its file, for who opens the archive.
-        rows: events in a block; by default as many as make about 131,000 symbols.
-        workers: threads; the bytes are the same for any number.
-        verify: whether every block is decoded again before it is written; without it only the first one is.
-        progress: called after every block.
+        path: Archive to write.
+        items: Items to keep, with different names; they are taken one after the other.
+        model: Exact and discrete model without a context.
+        spec: Description of the model, a part of the hash that tells models apart.
+        model_name: Name of the model's file, stored for the reader of the archive.
+        rows: Events in a block; by default as many as make about 131,000 symbols; at most 4096, and about a million symbols.
+        workers: Number of threads; the bytes are the same for any number.
+        verify: Whether the written file is decoded and compared before it gets its name; otherwise only the first block is.
+        compare: Further comparison of each decoded item, see `verify_archive`.
+        progress: Called after every block.
 
     Raises:
-        SpecError: the model cannot be coded with.
-        DataError: two items have one name, or one does not fit the model.
-        FileError: the archive cannot be written.
+        SpecError: The model cannot be coded with, or there are too many rows in a block.
+        DataError: Two items have one name, or one does not fit the model.
+        FileError: The archive cannot be written, or it does not give back what was written.
     """
     started = time.perf_counter()
-    rows = rows_for(model) if rows is None else rows
+    size = math.prod(model.space.shape)
+    rows = rows_for(size) if rows is None else rows
+    if rows > most_rows(size):
+        raise SpecError(
+            f"expected at most {most_rows(size):,} events of {size:,} numbers in a block, got {rows:,}; give fewer rows"
+        )
     coders = Coders(model, rows, workers)
     dtype = "uint8" if isinstance(model.space, Integers) and len(model.space.shape) == 3 else "int64"
     header = {
@@ -126,30 +137,21 @@ def compress(
         "fingerprint": coders.fingerprint,
         "by": f"pushforward {__version__}, torch {torch.__version__}, numpy {np.__version__}",
     }
-    summary = Summary()
-    with atomic_output(path) as temporary, open(temporary, "wb") as file, one_thread(), pool(workers) as threads:
-        writer = Writer(file, header)
-        waiting: list[Future[tuple[Block, float, str]]] = []
-
-        def write(most: int) -> None:
-            while len(waiting) > most:
-                block, bits, why = waiting.pop(0).result()
+    summary, expected = Summary(), dict[str, Facts]()
+    with atomic_output(path) as temporary:
+        with open(temporary, "wb") as file, one_thread(), pool(workers) as threads:
+            writer = Writer(file, header)
+            works = _works(items, model.space.shape, rows, dtype, summary, expected)
+            for block, bits, why in _in_order(works, coders, threads, 2 * workers):
                 writer.add(block)
-                summary.coded += block.kind == CODED
-                summary.stored += block.kind != CODED
-                summary.bits += bits
-                summary.payload += len(block.payload)
+                _count(summary, block, bits, why)
                 summary.size = writer.size
-                summary.reasons.update([why] if why else [])
                 if progress is not None:
                     progress(summary)
-
-        for i, work in enumerate(_works(items, model.space.shape, rows, dtype, summary)):
-            waiting.append(threads.submit(_block, coders, work, verify=verify or i == 0))
-            write(2 * workers)
-        write(0)
-        writer.finish()
-        summary.size = writer.size
+            writer.finish()
+            summary.size = writer.size
+        if verify:
+            verify_archive(temporary, expected, model, spec=spec, workers=workers, compare=compare)
     summary.seconds = time.perf_counter() - started
     return summary
 
@@ -164,36 +166,72 @@ class _Work:
     raw: bool = False
 
 
-def _works(items: Iterable[Item], event: tuple[int, ...], rows: int, dtype: str, summary: Summary) -> Iterator[_Work]:
-    """Items as blocks of `rows` events, the last one shorter."""
-    names: set[str] = set()
+_Done = tuple[Block, float, str]
+"""A block, the bits that the model gives its events, and why it was not coded; the reason is empty if it was."""
+
+
+def _in_order(works: Iterable[_Work], coders: Coders, threads: Executor, most: int) -> Iterator[_Done]:
+    """The blocks in the order of the works, with at most so many more in work."""
+    waiting: deque[Future[_Done]] = deque()
+    for i, work in enumerate(works):
+        waiting.append(threads.submit(_block, coders, work, verify=i == 0))
+        while len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _count(summary: Summary, block: Block, bits: float, why: str) -> None:
+    summary.coded += block.kind == CODED
+    summary.stored += block.kind != CODED
+    summary.bits += bits
+    summary.payload += len(block.payload)
+    summary.reasons.update([why] if why else [])
+
+
+def _works(
+    items: Iterable[Item],
+    event: tuple[int, ...],
+    rows: int,
+    dtype: str,
+    summary: Summary,
+    expected: dict[str, Facts],
+) -> Iterator[_Work]:
+    """Items as blocks of `rows` events; the last one is shorter, and so is one with many bytes of frames."""
     pending: list[Array] = []
     begun: list[list[Any]] = []
-    held, first = 0, 0
+    held, first, weight = 0, 0, 0
     for item in items:
-        if item.name in names:
+        if item.name in expected:
             raise DataError(f"expected different names, got {item.name!r} twice; rename one or leave it out")
-        names.add(item.name)
         array = item.array
+        expected[item.name] = facts(item.mode, array, item.frame)
         summary.items += 1
         summary.values += array.size
         summary.raw += array.nbytes
-        entry = [item.name, item.mode, list(array.shape)]
-        parts = None if item.mode == "raw" else _events_of(item, event, dtype)
+        parts = None if item.mode in ("raw", "file") else _events_of(item, event, dtype)
         if parts is None:
-            yield _Work(0, [[*entry, array.dtype.str]], array, raw=True)
+            yield _Work(0, [_listed_raw(item)], array, raw=True)
             continue
-        begun.append([*entry, held])
+        begun.append(listed(item.name, item.mode, array.shape, held, item.frame))
+        weight += 0 if item.frame is None else len(item.frame.before) + len(item.frame.after)
         for part in parts:
             pending.append(part)
             held += len(part)
-            while held >= rows:
+            while held >= rows or (held and weight > MANIFEST):
                 joined = np.concatenate(pending) if len(pending) > 1 else pending[0]
-                yield _Work(first, begun, joined[:rows])
-                first, begun, held = first + rows, [], held - rows
-                pending = [joined[rows:]] if held else []
+                taken = min(held, rows)
+                yield _Work(first, begun, joined[:taken])
+                first, begun, held, weight = first + taken, [], held - taken, 0
+                pending = [joined[taken:]] if held else []
     if held or begun:
         yield _Work(first, begun, np.concatenate(pending) if pending else np.empty((0, *event), dtype))
+
+
+def _listed_raw(item: Item) -> list[Any]:
+    if DTYPE.fullmatch(item.array.dtype.str) is None:
+        raise DataError(f"expected numbers in {item.name!r}, got {item.array.dtype}; convert them to numbers")
+    return listed(item.name, item.mode, item.array.shape, item.array.dtype.str, item.frame)
 
 
 def _events_of(item: Item, event: tuple[int, ...], dtype: str) -> Iterator[Array] | None:
@@ -205,20 +243,34 @@ def _events_of(item: Item, event: tuple[int, ...], dtype: str) -> Iterator[Array
         if dtype == "uint8" and (array.dtype != np.uint8):
             raise DataError(f"expected bytes in {item.name!r}, got {array.dtype}")
         return iter([array.astype(dtype, copy=False)])
-    if len(event) != 3 or array.dtype != np.uint8 or (len(array) and not tiles.count((1, *array.shape[1:]), event)):
+    if array.ndim != 4 or not codes(array, event) or dtype != "uint8":
         return None
     some = max(1, (1 << 24) // max(1, array[:1].size))
-    return (tiles.cut(array[at : at + some], event) for at in range(0, len(array), some))
+    channels, height, width = event
+    return (tiles.cut(array[at : at + some], (channels, height, width)) for at in range(0, len(array), some))
 
 
-def _block(coders: Coders, work: _Work, *, verify: bool) -> tuple[Block, float, str]:
-    """The block, the bits that the model gives its events, and why it was not coded, if so."""
+def codes(pictures: Array, event: tuple[int, ...]) -> bool:
+    """Whether a model of such events can code pictures (N, H, W, C): bytes, with a multiple of the model's channels."""
+    if len(event) != 3 or pictures.dtype != np.uint8:
+        return False
+    return not len(pictures) or tiles.count((1, *pictures.shape[1:]), event) > 0
+
+
+def smaller(coded: bytes, deflated: bytes) -> bool:
+    """Whether coded events are worth their place, and not stored as deflated numbers."""
+    return len(coded) < len(deflated)
+
+
+def _block(coders: Coders, work: _Work, *, verify: bool) -> _Done:
+    """A block: coded by the model, or deflated where that is smaller or the model cannot code the events."""
     data = np.ascontiguousarray(work.events).tobytes()
     crc = zlib.crc32(data)
+    deflated = zlib.compress(data, 9)
     if work.raw:
-        return Block(RAW, 0, 0, work.items, zlib.compress(data, 9), crc), 0.0, "not of the model's kind"
+        return Block(RAW, 0, 0, work.items, deflated, crc), 0.0, AS_FILES
     if not len(work.events):
-        return Block(STORED, 0, work.first, work.items, zlib.compress(b""), crc), 0.0, ""
+        return Block(STORED, 0, work.first, work.items, deflated, crc), 0.0, ""
 
     def code(coder: EventCoder) -> tuple[bytes | None, float, str]:
         x = torch.from_numpy(np.ascontiguousarray(work.events).astype(np.int64))
@@ -233,7 +285,6 @@ def _block(coders: Coders, work: _Work, *, verify: bool) -> tuple[Block, float, 
         return payload, coder.bits if payload is not None else 0.0, coder.reason
 
     payload, bits, why = coders.run(code)
-    if payload is None:
-        payload = zlib.compress(data, 9)
-        return Block(STORED, len(work.events), work.first, work.items, payload, crc), 0.0, why
+    if payload is None or not smaller(payload, deflated):
+        return Block(STORED, len(work.events), work.first, work.items, deflated, crc), 0.0, why or LARGER
     return Block(CODED, len(work.events), work.first, work.items, payload, crc), bits, ""

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, FlowError, suggestion
 from . import formats, pictures
+from .folders import find_files
 from .formats import listed
 
 PARTS = ("train", "valid", "test")
@@ -156,7 +157,8 @@ def read_images(source: str | os.PathLike[str], *, size: int | None = None, leve
         source: one of
 
             - the name of a dataset (`DATASETS`), which goes before a file or folder of that name (write ./name for those);
-            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names;
+            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names; other
+              files are left out with a warning;
               if only its subfolders hold pictures, these are the classes, kept as the attribute "label"; subfolders called
               train, valid (or val, validation) and test are a split, each flat or with subfolders for the classes;
             - one picture file;
@@ -319,7 +321,7 @@ def _adapted_set(part: ImageSet | None, size: int | None, levels: int | None) ->
 
 def _read_folder(folder: Path, size: int | None, levels: int | None) -> ImageSplit:
     try:
-        found = _files_in(folder)
+        found = _files_in(folder, warn=False)
         inside = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
         parts = {FOLDERS[name]: path for name, path in inside.items() if name in FOLDERS}
         if found or "train" not in parts:
@@ -354,25 +356,15 @@ def _read_tree(parts: Mapping[str, Path], size: int | None, levels: int | None) 
     return sets
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """The picture files of a folder by name; those that begin with a dot are left out."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+def _files_in(folder: Path, *, warn: bool = True) -> list[Path]:
+    """The picture files of a folder by name."""
+    return find_files(folder, pictures.SUFFIXES, warn=warn)
 
 
 def _read_files(files: Sequence[Path], source: Path, size: int | None, levels: int | None) -> ImageSet:
     """The pictures of some files: first what all of them are, then one after the other into one array."""
     headers = [pictures.read_header(path) for path in files]
-    kinds = [header.kind for header in headers]
-    grey, colour = kinds.count("grey"), kinds.count("colour")
-    if grey and colour:
-        raise DataError(
-            f"{source}: expected all pictures grey or all in colour, got {grey} grey ({files[kinds.index('grey')].name}) "
-            f"and {colour} in colour ({files[kinds.index('colour')].name}); convert them to one kind"
-        )
+    channels = pictures.require_one_kind(source, files, headers)
     sizes = [header.size for header in headers]
     different = dict.fromkeys(sizes)
     if size is None and len(different) > 1:
@@ -382,7 +374,6 @@ def _read_files(files: Sequence[Path], source: Path, size: int | None, levels: i
             f"{files[sizes.index((w, h))].name} and {v} x {g} in {files[sizes.index((v, g))].name}; "
             "give a size to crop and resize them to"
         )
-    channels = 3 if colour else 1
     width, height = sizes[0] if size is None else (size, size)
     try:
         images = np.empty((len(files), channels, height, width), dtype=np.uint8)

@@ -6,10 +6,11 @@ All else is refused by name, because Pillow would otherwise drop bits or transpa
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,15 @@ import numpy as np
 
 from ..errors import DataError, FileError, FlowError
 from . import formats
+from .png import exif_follows_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """Of the picture files that are read."""
 ARRAYS = (".npz", ".npy")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open: none that runs another program."""
-WITH_EXIF = ("JPEG", "MPO", "WEBP")
+WITH_EXIF = ("JPEG", "MPO", "WEBP", "PNG")
+"""Formats whose orientation mark is left to us. Pillow turns TIFF itself; the others have none."""
 ORIENTATION = 0x0112
 ENLARGED = 64
 """Pixels along a side up to which small pictures of a grid are enlarged."""
@@ -60,13 +63,13 @@ def load_pillow(what: str) -> Any:
 
 
 def read_header(path: Path) -> Header:
-    """The size and kind of a picture file.
+    """Return the size and kind of a picture file.
 
     Raises:
-        FileError: it is no picture, damaged, or so large that it is refused.
-        DataError: it has 16 bits, or channels other than grey or RGB.
+        FileError: The file is no picture, damaged, or so large that it is refused.
+        DataError: It has 16 bits, or channels other than grey or RGB.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _require_eight_bits(path, image)
         width, height = image.size
         if _orientation(image) >= 5:
@@ -79,24 +82,41 @@ def read_header(path: Path) -> Header:
         return Header((width, height), kind)
 
 
+def require_one_kind(source: Path, files: Sequence[Path], headers: Sequence[Header]) -> int:
+    """Return the channels of pictures that are all grey (1) or all in colour (3).
+
+    Raises:
+        DataError: Some are grey and some in colour.
+    """
+    kinds = [header.kind for header in headers]
+    grey, colour = kinds.count("grey"), kinds.count("colour")
+    if grey and colour:
+        raise DataError(
+            f"{source}: expected all pictures grey or all in colour, got {grey} grey ({files[kinds.index('grey')].name}) "
+            f"and {colour} in colour ({files[kinds.index('colour')].name}); convert them to one kind"
+        )
+    return 3 if colour else 1
+
+
 def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarray:
-    """The pixels of a picture file, upright as its orientation mark says; of an animation or of several pages the first.
+    """Return the pixels of a picture file, turned upright by its orientation mark; the first frame or page of several.
 
     Args:
-        path: of the file.
+        path: The file.
         channels: 1 for grey, 3 for RGB.
-        size: crop the centre square and resize it to size x size.
+        size: Height and width to which the centre square is resized; by default the picture keeps its size.
 
     Returns:
         (C, H, W) uint8.
 
     Raises:
-        FileError: it is no picture, damaged, or so large that it is refused.
-        DataError: it has 16 bits, channels other than grey or RGB, or transparent pixels.
+        FileError: The file is no picture, damaged, or so large that it is refused.
+        DataError: It has 16 bits, channels other than grey or RGB, or transparent pixels.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         _require_eight_bits(path, image)
         image.load()
+        orientation = _orientation(image)
         if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
             image = image.convert("RGBA")
             lowest, _ = image.getchannel("A").getextrema()
@@ -104,11 +124,7 @@ def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarr
                 raise DataError(
                     f"{path}: expected opaque pixels, got transparent ones; put the picture on a background"
                 )
-        if _orientation(image) > 1:
-            from PIL import ImageOps
-
-            image = ImageOps.exif_transpose(image)
-        image = image.convert("L" if channels == 1 else "RGB")
+        image = _upright(image.convert("L" if channels == 1 else "RGB"), orientation)
         pixels = np.asarray(image if size is None else resized(image, size))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
@@ -122,14 +138,26 @@ def resized(image: Any, size: int) -> Any:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A Pillow image; whatever Pillow raises on damaged files becomes one sentence."""
+def opened(path: Path, data: bytes | None = None) -> Iterator[Any]:
+    """Open a picture file with Pillow; whatever Pillow raises on damaged files becomes one sentence.
+
+    Args:
+        path: The file, named in messages.
+        data: Its bytes, if they were read already.
+
+    Raises:
+        FileError: It is no picture, damaged, or so large that it is refused.
+    """
     library = load_pillow("reading pictures")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", library.DecompressionBombWarning)
-            with library.open(path, formats=FORMATS) as image:
+            # Not by its path: Pillow maps some files into memory then, and does not turn TIFF that has an orientation mark.
+            with (
+                open(path, "rb") if data is None else io.BytesIO(data) as file,
+                library.open(file, formats=FORMATS) as image,
+            ):
                 yield image
     except FlowError:
         raise
@@ -155,8 +183,31 @@ def _require_eight_bits(path: Path, image: Any) -> None:
 
 
 def _orientation(image: Any) -> int:
-    """The mark of a camera, 1 to 8: 1 is upright, 5 and above swap width and height. TIFF's is Pillow's own affair."""
-    return int(image.getexif().get(ORIENTATION, 1)) if image.format in WITH_EXIF else 1
+    """The mark of a camera, 1 to 8: 1 is upright, 5 and above swap width and height. A damaged mark counts as 1."""
+    if image.format not in WITH_EXIF:
+        return 1
+    try:
+        if image.format == "PNG" and image.fp and exif_follows_pixels(image.fp):
+            image.load()
+        # The method of the base class: the one of PNG decodes the pixels wherever there is no mark before them.
+        found = load_pillow("reading pictures").Image.getexif(image).get(ORIENTATION, 1)
+    except Exception:  # a mark that is damaged in some way
+        return 1
+    return found if type(found) is int and 1 <= found <= 8 else 1
+
+
+def _upright(image: Any, orientation: int) -> Any:
+    turn = load_pillow("turning pictures").Transpose
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    return image if orientation == 1 else image.transpose(turns[orientation])
 
 
 def require_levels(levels: int) -> None:
