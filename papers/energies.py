@@ -165,7 +165,15 @@ def walked(steps: int) -> list[str]:
         guesses = [ConditionalNormal(line, 1, net=head(1, 2, (16,))) if learned else None for _ in rungs]
         layers = [hamiltonian(r, line, step=0.7, reverse=g) for r, g in zip(rungs, guesses, strict=True)]
         found = fit(
-            target, line, flow=Flow(Chain(*layers), base), steps=2 * steps, lr=1e-2, anneal=0.0, draws=20_000, chains=0
+            target,
+            line,
+            flow=Flow(Chain(*layers), base),
+            steps=2 * steps,
+            lr=1e-2,
+            anneal=0.0,
+            draws=20_000,
+            chains=0,
+            tolerance=0.0,
         )
         rows.append(f"{truth - found.elbo.value:.4f} ± {found.elbo.error:.4f} (ESS {found.ess:.3f})")
         print(rows[-1], flush=True)
@@ -247,13 +255,13 @@ def bent(name: str, options: argparse.Namespace) -> tuple[list[str], list[Tensor
     log_density, draws, cells = BENT[name], [], []
     log_z = constant(log_density)
     for (layers, fields), anchor in zip(PLANAR.items(), ANCHORS[name], strict=True):
-        wide = {"start": "wide", "anneal": 0.5, "scale": SCALES[name]}
+        wide = {"start": "wide", "anneal": 0.5, "scale": SCALES[name], "tolerance": 0.0}
         found = fit(log_density, PLANE, flow="planar", layers=layers, seed=options.seed, chains=0, **{**wide, **fields})
         cells.append(f"{log_z - found.elbo.value:.3f} ({anchor:.3f})")
         draws.append(found.sample(20_000))
         print(name, layers, cells[-1], flush=True)
     splines = NSF(features=2, structure="coupling", layers=6)
-    path = {"samples": 512, "objective": "path", "restarts": RESTARTS}
+    path = {"samples": 512, "objective": "path", "restarts": RESTARTS, "tolerance": 0.0}
     found = fit(log_density, PLANE, flow=splines, steps=options.steps, seed=options.seed, **path)
     draws.append(found.sample(20_000))
     judged = [f"{log_z - found.elbo.value:.4f}", f"{abs(found.log_z.value - log_z):.4f}", f"{found.ess:.3f}"]
@@ -290,7 +298,7 @@ def parted(name: str, options: argparse.Namespace) -> list[list[str]]:
         },
     }
     for kind, fields in runs.items():
-        found = fit(log_density, PLANE, **{"steps": options.steps, "seed": options.seed, **fields})
+        found = fit(log_density, PLANE, **{"steps": options.steps, "seed": options.seed, "tolerance": 0.0, **fields})
         got = torch.bincount(mode(found.sample(50_000)), minlength=len(truth)) / 50_000
         numbers = [
             f"{log_z:.4f}",

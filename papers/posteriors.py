@@ -30,6 +30,7 @@ def main() -> None:
     rows = []
     for name in options.only:
         posterior = load(name)
+        began = time.process_time()
         fit = pf.inference.fit(
             posterior.log_density,
             posterior.space,
@@ -39,6 +40,7 @@ def main() -> None:
             draws=10_000,
             dtype=torch.float64,
         )
+        seconds = time.process_time() - began
         draws = {k: torch.as_tensor(v).flatten(0, 1) for k, v in fit.draws.items()}
         reported = {k: v.numpy() for k, v in posterior.reported(draws).items()}
         means, deviations = [], []
@@ -55,6 +57,7 @@ def main() -> None:
                 f"{fit.ess:.3f}",
                 str(fit.elbo),
                 str(fit.log_z),
+                f"{seconds:.0f}",
                 "yes" if fit.trustworthy else fit.verdict,
             ]
         )
@@ -68,10 +71,11 @@ def main() -> None:
         "ESS",
         "bound",
         "log Z",
+        "CPU-seconds",
         "trusted",
     ]
     body = (
-        f"{options.flow}, {options.steps} steps of {options.samples} draws after a Gaussian start, float64, one seed. The worst of all "
+        f"{options.flow}, at most {options.steps} steps of {options.samples} draws after a Gaussian start, float64, one seed. The worst of all "
         "parameters and reported quantities; to be reached: .1 deviations, 10 %, k-hat .7.\n\n" + table(head, rows)
     )
     write("posteriors", "Posteriors of posteriordb", body, started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,54 +15,39 @@ from ..errors import DomainError, ShapeError, SpecError, TrainingError
 from ..networks import head
 from ..objectives.divergence import Divergence
 from ..systems.nsf import NSF
+from ..training.progress import Progress
 from ..transforms import Annealed, Cholesky, Schedule, Temperature, hamiltonian
+from .start import Frame
 from .target import Target
 from .verdict import GROWN
+from .weights import importance
 
-CHECKS = 20
-"""How often a run looks at itself."""
+CHECKS = 30
+"""Number of times that a run measures its bound."""
+WINDOW = 4
+"""Number of checks whose mean bound is compared with that of as many before."""
+COOLING = 0.3
+"""Share of all steps over which the learning rate falls once the bound has converged."""
 COLDEST = 0.01
 """The temperature that annealing starts from."""
 CLIP = 20.0
 """Largest norm of a gradient, in running means of it."""
 
 
-def gaussian(features: int, scale: float, mean: Tensor | None = None) -> Flow:
-    """A Gaussian of free mean and covariance, which starts with deviation `scale`."""
+def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
+    """Return a Gaussian of free mean and covariance that starts with deviation `scale`, in the units of the frame."""
     space = Real((features,))
     step = Cholesky(space)
     with torch.no_grad():
-        if mean is not None:
-            step.parameters_of.free[:, 0] = mean
         step.parameters_of.free[:, 1:].fill_diagonal_(math.log(scale))
-    return Flow(Inverse(step), Normal(space))
-
-
-def climb(target: Target, scale: float, dtype: torch.dtype, draws: int = 64) -> Tensor:
-    """The mean of a Gaussian of deviation `scale` at which the mean of log p is largest: (D,), by L-BFGS on fixed draws.
-
-    Steps of a stochastic optimiser are of about the learning rate, whatever the units; this one's are not, so that a posterior
-    is found wherever it lies.
-    """
-    noise = scale * torch.randn(draws, target.features, dtype=dtype)
-    mean = torch.zeros(target.features, dtype=dtype, requires_grad=True)
-    search = torch.optim.LBFGS([mean], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        total = target.unchecked(mean + noise)
-        # A trial step may go too far: what is not finite there is very bad.
-        worst = -torch.where(total.isfinite(), total, -1e10).mean()
-        if worst.requires_grad:
-            worst.backward()
-        return worst
-
-    start = float(loss().detach())
-    search.step(loss)
-    found = mean.detach()
-    if not bool(found.isfinite().all()) or not float(loss().detach()) <= start:
-        return torch.zeros_like(found)
-    return found
+    if frame is None:
+        return Flow(Inverse(step), Normal(space))
+    fixed = Cholesky(space).to(frame.factor.dtype)
+    with torch.no_grad():
+        logs = torch.diag_embed(frame.factor.diagonal().log())
+        fixed.parameters_of.free.copy_(torch.cat([frame.mean[:, None], frame.factor.tril(-1) + logs], 1))
+    fixed.requires_grad_(False)  # noqa: FBT003
+    return Flow(Chain(Inverse(fixed), Inverse(step)), Normal(space))
 
 
 def behind(flow: Flow, start: Flow) -> Flow:
@@ -136,12 +122,33 @@ def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: flo
 
 
 def train(
-    divergence: Divergence, target: Target, *, steps: int, samples: int, lr: float, anneal: float
+    divergence: Divergence,
+    target: Target,
+    *,
+    steps: int,
+    samples: int,
+    lr: float,
+    anneal: float,
+    tolerance: float = 0.0,
+    progress: Progress | None = None,
+    lost: Callable[[], bool] | None = None,
 ) -> list[dict[str, float]]:
-    """Lower a divergence by Adam with a cosine schedule.
+    """Lower a divergence by Adam; the learning rate falls along a cosine, and at once where the bound has converged.
+
+    Args:
+        divergence: The loss; it owns the model.
+        target: log p.
+        steps: Number of steps at most.
+        samples: Number of draws in each step.
+        lr: Learning rate to start with.
+        anneal: Share of the steps over which log p is tempered.
+        tolerance: Nats. Training ends when the bound is nearer to log Z than that, or has stopped to rise by as much; the last
+            `COOLING` of it with a falling rate. With 0 it takes all steps.
+        progress: Display of the steps.
+        lost: Test for whether to give up, made at every check.
 
     Returns:
-        at some steps: "step", "elbo" of the untempered target, and "width", the largest deviation of the draws.
+        The state at some steps, see `look`.
 
     Raises:
         DomainError: as `Target` does.
@@ -150,8 +157,10 @@ def train(
     theirs = {id(p) for p in target.parameters()}
     parameters = [p for p in divergence.model.parameters() if p.requires_grad and id(p) not in theirs]
     optimiser = torch.optim.Adam(parameters, lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history, mean_norm, bad = [look(divergence.model, target, samples, 0)], 0.0, 0
+    every, rate, cooling = max(1, steps // CHECKS), _Rate(lr, steps), 0
+    if tolerance and anneal == 0 and history[0]["gap"] < tolerance:
+        return history
     divergence.train()
     for step in range(1, steps + 1):
         optimiser.zero_grad()
@@ -159,6 +168,7 @@ def train(
         norm = float(nn.utils.clip_grad_norm_(parameters, CLIP * mean_norm if mean_norm else math.inf))
         if math.isfinite(norm):
             mean_norm, bad = (0.98 * mean_norm + 0.02 * min(norm, CLIP * mean_norm) if mean_norm else norm), 0
+            optimiser.param_groups[0]["lr"] = rate(step)
             optimiser.step()
         else:
             bad += 1
@@ -166,11 +176,58 @@ def train(
                 raise TrainingError(
                     "the gradient was not finite for ten steps in a row; lower lr, or look at log_density"
                 )
-        schedule.step()
-        if step % max(1, steps // CHECKS) == 0:
+        if step % every == 0:
             history.append(look(divergence.model, target, samples, step))
+            if progress is not None:
+                progress.show(step, f"bound {history[-1]['elbo']:.4f} nats")
+            if lost is not None and lost():
+                break
+            untempered = [h for h in history if h["step"] > anneal * steps]
+            if tolerance and not cooling and converged(untempered, tolerance):
+                cooling = rate.cool(step, round(COOLING * steps))
+        if cooling and step >= cooling:
+            break
     divergence.eval()
     return history
+
+
+class _Rate:
+    """Learning rate of each step: a cosine over all steps, or a straight line to zero from where it is told to cool.
+
+    Args:
+        lr: The first rate.
+        steps: Number of steps.
+    """
+
+    def __init__(self, lr: float, steps: int) -> None:
+        self.lr, self.steps = lr, steps
+        self.start = self.end = 0
+
+    def cool(self, step: int, length: int) -> int:
+        """Fall to zero over so many steps from here on, and return the last of them."""
+        self.start, self.end = step, min(self.steps, step + max(1, length))
+        return self.end
+
+    def __call__(self, step: int) -> float:
+        """Return the rate of a step, counted from one."""
+        cosine = self.lr * (1 + math.cos(math.pi * (min(step, self.start or step) - 1) / self.steps)) / 2
+        return cosine * max(0, self.end - step + 1) / (self.end - self.start + 1) if self.end else cosine
+
+
+def converged(history: list[dict[str, float]], tolerance: float) -> bool:
+    """Tell whether a bound is within so many nats of log Z, or no longer rises by as much.
+
+    The rise is that between the means of the last `WINDOW` checks and of as many before, and is believed when it is larger than
+    two standard errors.
+    """
+    if len(history) >= 2 and max(h["gap"] for h in history[-2:]) < tolerance:
+        return True
+    if len(history) < 2 * WINDOW:
+        return False
+    halves = history[-WINDOW:], history[-2 * WINDOW : -WINDOW]
+    late, early = (sum(h["elbo"] for h in half) / WINDOW for half in halves)
+    error = math.sqrt(sum(h["error"] ** 2 for h in history[-2 * WINDOW :])) / WINDOW
+    return late - early < tolerance + 2 * error
 
 
 def temperature(step: int, length: float) -> float:
@@ -180,9 +237,21 @@ def temperature(step: int, length: float) -> float:
 
 @torch.no_grad()
 def look(model: Distribution, target: Target, samples: int, step: int) -> dict[str, float]:
-    """The state of a run."""
+    """Return the state of a run.
+
+    Returns:
+        "step"; "elbo", the bound for the untempered target, and its standard "error"; "gap", how far it is below log Z as the
+        weights of the same draws estimate it; and "width", the largest deviation of the draws.
+    """
     z, log_q = model._sample(4 * samples, None)
-    return {"step": step, "elbo": float((target(z) - log_q).mean()), "width": float(z.std(0).max())}
+    found = importance(target(z) - log_q)
+    return {
+        "step": step,
+        "elbo": found.elbo.value,
+        "error": found.elbo.error,
+        "gap": found.log_z.value - found.elbo.value,
+        "width": float(z.std(0).max()),
+    }
 
 
 def require_settled(history: list[dict[str, float]]) -> float:
@@ -201,25 +270,27 @@ def require_settled(history: list[dict[str, float]]) -> float:
 
 
 @torch.no_grad()
-def require_proper(target: Target, z: Tensor) -> None:
+def require_proper(target: Target, z: Tensor, centre: Tensor | float = 0.0) -> None:
     """Refuse a density that does not fall along rays.
 
-    Along a ray to a hundred and ten thousand times a draw's distance, a density that can be integrated falls faster than the
-    inverse of the distance, in all but exceptional directions.
+    Along a ray to a hundred and up to a hundred thousand times a draw's distance, a density that can be integrated falls faster
+    than the inverse of the distance somewhere, in all but exceptional directions. Points at which the density raises an error,
+    or is not finite, count as fallen.
 
     Args:
         target: log p.
-        z: some draws (B, D).
+        z: Some draws (B, D).
+        centre: Where the rays begin, (D,).
 
     Raises:
         DomainError: it does not, along a quarter of the rays.
     """
-    far = [z * reach for reach in (1e2, 1e4)]
-    logs = [target.unchecked(points) for points in far]
-    rising = (logs[1] - logs[0] + math.log(1e2) >= 0) & logs[1].isfinite() & logs[0].isfinite()
+    far = [centre + (z - centre) * reach for reach in (1e2, 1e3, 1e4, 1e5)]
+    logs = torch.stack([target.unchecked(points) for points in far])
+    rising = (logs.diff(dim=0) + math.log(10) >= 0).all(0) & logs.isfinite().all(0)
     if float(rising.to(z).mean()) >= 0.25:
         row = int(rising.nonzero()[0])
-        place = ", ".join(f"{v:.3g}" for v in far[1][row].tolist()[:6])
+        place = ", ".join(f"{v:.3g}" for v in far[-1][row].tolist()[:6])
         raise DomainError(
             f"log_density looks improper: along {float(rising.to(z).mean()):.0%} of the directions it does not fall towards "
             f"infinity, for example at [{place}] (unconstrained), so that it has no finite integral"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -11,92 +10,25 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution as TorchDistribution
 
-from ..core import Chain, Distribution, Flow, Real, Space, Spec
+from ..core import Distribution, Exactness, Flow, Space, Spec
 from ..distributions.boundary import space_of
 from ..errors import ShapeError, SpecError, suggestion
-from ..objectives.divergence import DIVERGENCES, Divergence, PathGradient
+from ..objectives.divergence import DIVERGENCES, Divergence, ForwardKL, PathGradient
+from ..training.progress import Progress, make_progress
 from ..training.rng import isolated
-from ..transforms import Reshape
-from .coverage import Coverage, coverage
-from .optimise import climb, fits, gaussian, require_proper, require_settled, shaped, train, with_langevin
-from .target import ONLY, Target, Values
-from .verdict import verdict
-from .weights import Importance, Number, importance, resample
+from .coverage import Chains, judge, walk
+from .optimise import fits, gaussian, require_proper, require_settled, shaped, train, with_langevin
+from .proposal import NEIGHBOURS, Heavy, Kernels, Proposal, weigh
+from .result import CHAINS, Fit
+from .scores import log_likelihoods
+from .start import PIECES, Frame, Start, search
+from .target import Target
+from .verdict import Evidence, verdict
+from .weights import resample
 
 Objective = Literal["reverse-kl", "path", "iwae", "forward-kl"]
-CHAINS = 4
-"""Into so many the draws are parted, as programs that read draws expect."""
-
-
-@dataclasses.dataclass
-class Fit:
-    """A fitted approximation q of a density p, and what its importance weights and short chains say of it.
-
-    Args:
-        model: q on unconstrained vectors.
-        target: log p there, and the bijections.
-        elbo: E log p - log q, at most log Z.
-        log_z: log of the integral of p, by importance sampling.
-        ess: effective share of the draws, in (0, 1].
-        k_hat: tail shape of the weights; above .7, trust nothing that comes of the weights.
-        draws: of p, by importance resampling: arrays (chains, draws, *shape) by name, for
-            `arviz.from_dict({"posterior": draws})`, or without a group's name before its version 1.
-        log_weights: (N,) of the draws that the numbers are made of, smoothed; the weights add up to one.
-        coverage: what short chains found; None when none were run.
-        growth: how much the draws spread in the second half of training.
-        history: "step", "elbo" and "width" (the largest deviation of the draws) at some steps.
-        verdict: one sentence: whether to trust it, and why.
-    """
-
-    model: Flow
-    target: Target
-    elbo: Number
-    log_z: Number
-    ess: float
-    k_hat: float
-    draws: dict[str, Any]
-    log_weights: Tensor
-    coverage: Coverage | None
-    growth: float
-    history: list[dict[str, float]]
-    verdict: str
-
-    @property
-    def trustworthy(self) -> bool:
-        """Whether nothing speaks against it."""
-        return self.verdict.startswith("Trust it")
-
-    def sample(self, count: int) -> Tensor | Values:
-        """Draws of q itself, (count, *shape), or a dict of them: fast, and as wrong as q is."""
-        with torch.no_grad():
-            values, _ = self.target.constrain(self.model.sample(count))
-        return values if self.target.named else values[ONLY]
-
-    def log_prob(self, values: Tensor | Values) -> Tensor:
-        """log q of parameters, (B,) nats; a bound where the model has stochastic layers."""
-        z = self.target.unconstrain(values if isinstance(values, dict) else {ONLY: values})
-        return self.model.log_prob(z) - self.target.constrain(z)[1]
-
-    @property
-    def distribution(self) -> Flow:
-        """q on the space of the parameters, a flow like any other; `distribution.at()` is one of torch's distributions.
-
-        Raises:
-            SpecError: the parameters have names, and so no common space.
-        """
-        if self.target.named:
-            raise SpecError("expected parameters in one space, got named ones; use `sample` and `log_prob`, or `model`")
-        line = self.target.maps[0]
-        return Flow(
-            Chain(line, Reshape(Real(line.z_space.shape), (self.target.features,)), self.model.chain), self.model.base
-        )
-
-    def __str__(self) -> str:
-        """The numbers, one a line, and the verdict."""
-        return (
-            f"elbo   {self.elbo}\nlog Z  {self.log_z}\ness    {self.ess:.3f} of the draws\n"
-            f"k-hat  {self.k_hat:.2f}\n{self.verdict}"
-        )
+WARM = 1.0
+"""Nats. Where the Gaussian's bound is nearer to log Z, annealing has nothing to find."""
 
 
 def fit(
@@ -116,40 +48,49 @@ def fit(
     restarts: int = 1,
     draws: int = 4000,
     chains: int = 128,
+    tolerance: float = 0.005,
     seed: int = 0,
     dtype: torch.dtype | None = None,
+    progress: bool = True,
 ) -> Fit:
     """Fit a flow to an unnormalised density, and judge the result.
 
-    A search and then a Gaussian find where the mass is and how wide; then the flow, behind it, is trained with all of it.
+    Optimisers from many starts find where the mass is, in which units and in how many pieces (`pathfinder`). A Gaussian is
+    fitted there, and the flow, behind it, is trained on all of it: it minimises KL(q || p), after it has been led to all pieces
+    by the draws of the optimisers where there are several.
 
     Args:
         log_density: log p of the parameters without its constant: a batch (B, *shape) of points, or a dict of such batches
-            by name, to (B,) nats, computed by torch; or a distribution of torch's.
-        space: where the parameters live: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict
+            by name, to (B,) nats, computed by torch; or a distribution of torch's. Points at which it raises an error (a
+            failed Cholesky factorisation, say) count as points without mass.
+        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict
             of spaces by name. A distribution has its own.
-        flow: name of a system, a `Spec`, or a flow of your own on `Real((D,))`, D the number of unconstrained parameters,
+        flow: Name of a system, a `Spec`, or a flow of your own on `Real((D,))`, D the number of unconstrained parameters,
             which is then trained as it is; with restarts, copies of it are.
-        layers: of a flow given by its name.
+        layers: Number of layers of a flow given by its name.
         objective: "reverse-kl"; "path", the same with a gradient of less variance, for exact flows; "iwae", which covers
             more; "forward-kl", on importance-weighted draws; or a function of model and target that makes a `Divergence`.
-        steps: of the optimiser.
-        samples: draws of a step.
-        lr: learning rate of Adam; it falls to zero along a cosine.
-        anneal: share of the steps over which log p is multiplied by a temperature that rises from .01 to 1.
-        start: "gaussian" fits one for a quarter of the steps first; "wide" starts at a standard normal times `scale`.
-        scale: deviation of the start.
-        langevin: number of annealed Langevin layers after the flow (a stochastic normalizing flow), trained along.
-        restarts: independent runs, of which the one with the largest evidence bound is kept.
-        draws: kept in `Fit.draws`, a multiple of 4; the weights are those of four times as many.
-        chains: of the check for missed modes; 0 for none.
-        seed: of everything random; torch's random state is the same after as before.
-        dtype: of the model; torch's default by default.
+        steps: Number of steps of the optimiser at most.
+        samples: Number of draws in a step.
+        lr: Learning rate of Adam; it falls to zero along a cosine.
+        anneal: Share of the steps over which log p is multiplied by a temperature that rises from .01 to 1, where the Gaussian
+            is far from the density.
+        start: "gaussian" searches for the mass and fits a Gaussian first; "wide" starts at a standard normal times `scale`.
+        scale: Factor on the width of the region that is searched, or deviation of the wide start.
+        langevin: Number of annealed Langevin layers after the flow (a stochastic normalizing flow), trained along.
+        restarts: Number of independent runs, of which the one with the largest evidence bound is kept.
+        draws: Number of draws kept in `Fit.draws`, a multiple of 4; the weights are those of four times as many.
+        chains: Number of short chains that look for missed modes; 0 for none.
+        tolerance: Training ends early when the bound is within so many nats of log Z, or rises no more; 0 for never.
+        seed: Seed of everything random; torch's random state is the same after as before.
+        dtype: Type of the model's numbers; torch's default by default.
+        progress: Whether to show progress on stderr.
 
     Raises:
         SpecError: an option is unknown or out of range, or the flow does not fit the parameters.
         ShapeError: the log-density does not give one number for each point.
-        DomainError: it has no gradient, gives a number that is not finite (with the first such point), or is improper.
+        DomainError: it has no gradient, gives a number that is not finite (with the first such point), raises at every point of
+            a batch, or is improper.
     """
     _check(steps=steps, samples=samples, restarts=restarts, layers=1 if layers is None else layers)
     if draws < 4 * CHAINS or draws % CHAINS or langevin < 0 or chains < 0 or not 0 <= anneal <= 1 or not scale > 0:
@@ -168,52 +109,112 @@ def fit(
         raise SpecError("expected the space of the parameters, or a dict of spaces by name, got none")
     target = Target(log_density, space).to(dtype)
     make = _objective(objective)
+    if isinstance(flow, Flow):
+        fits(flow, target.features)
+    options: dict[str, Any] = {"steps": steps, "samples": samples, "lr": lr, "tolerance": tolerance}
     runs = []
     for run in range(restarts):
-        with isolated(torch.device("cpu"), seed + run):
-            require_proper(target, scale * torch.randn(64, target.features, dtype=dtype))
-            mean = climb(target, scale, dtype) if start == "gaussian" else None
-            wide = gaussian(target.features, scale, mean).to(dtype)
+        with isolated(torch.device("cpu"), seed + run), make_progress(steps, 0, noun="step", shown=progress) as shown:
+            found = search(target, scale, dtype) if start == "gaussian" else None
+            frame = None if found is None else Frame(*found.found.best)
+            wide = gaussian(target.features, 1.0 if start == "gaussian" else scale, frame).to(dtype)
+            centre = 0.0 if frame is None else frame.mean
+            require_proper(target, wide.sample(64), centre)
+            pieces, heat = None, anneal
             if isinstance(flow, Flow):
-                fits(flow, target.features)
                 model = flow if restarts == 1 else copy.deepcopy(flow)
             else:
                 first = copy.deepcopy(wide)
                 if start == "gaussian":
-                    divergence = PathGradient(first, target)
-                    train(divergence, target, steps=max(1, steps // 4), samples=samples, lr=4 * lr, anneal=anneal)
+                    heat = _warmed(first, target, anneal, **options)
+                if found is not None and flow != "gaussian" and found.lacking(target, first) > PIECES:
+                    pieces = found
+                    first = gaussian(target.features, 1.0, Frame.of(found.draws)).to(dtype)
                 model = shaped(flow, layers, first)
             if langevin:
                 model = with_langevin(model, wide, target, langevin).to(dtype)
-            history = train(make(model, target), target, steps=steps, samples=samples, lr=lr, anneal=anneal)
-            runs.append((model, history, *_weighed(model, target, 4 * draws)))
-    model, history, z, weights = max(runs, key=lambda run: run[3].elbo.value)
+            divergence = make(model, target)
+            if pieces is None or model.exactness != Exactness.EXACT:
+                history = train(divergence, target, anneal=heat, progress=shown, **options)
+            else:
+                history = covering(divergence, pieces, target, progress=shown, **options)
+            proposal, ends = _probed(model, found, target, chains)
+            runs.append((model, history, weigh(proposal, target, 4 * draws), ends, centre))
+    model, history, weighed, ends, centre = max(runs, key=lambda run: run[2].own.elbo.value)
     growth = require_settled(history)
-    require_proper(target, z[:256])
+    require_proper(target, weighed.z[: weighed.count_own][:256], centre)
     with isolated(torch.device("cpu"), seed):
-        found = coverage(model, target.unchecked, weights.log_z.value, chains=chains) if chains else None
-        kept, _ = target.constrain(z[resample(weights.log_weights, draws)])
+        # log q is averaged over draws where the flow's density is a random bound.
+        log_q = None if ends is None else log_likelihoods(model, ends.x, samples=64)
+        report = None if ends is None or log_q is None else judge(ends, log_q, weighed.all.log_z.value)
+        kept, _ = target.constrain(weighed.z[resample(weighed.all.log_weights, draws)])
+    lacking = None if weighed.proposal.alone else weighed.lacking
     return Fit(
         model=model,
         target=target,
-        elbo=weights.elbo,
-        log_z=weights.log_z,
-        ess=weights.ess,
-        k_hat=weights.k_hat,
+        elbo=weighed.own.elbo,
+        log_z=weighed.all.log_z,
+        ess=weighed.own.ess,
+        k_hat=weighed.all.k_hat,
         draws={name: v.reshape(CHAINS, -1, *v.shape[1:]).numpy() for name, v in kept.items()},
-        log_weights=weights.log_weights,
-        coverage=found,
+        log_weights=weighed.all.log_weights,
+        coverage=report,
         growth=growth,
+        lacking=lacking,
+        raised=weighed.raised,
         history=history,
-        verdict=verdict(weights.k_hat, weights.ess, found, growth),
+        verdict=verdict(Evidence(weighed.all.k_hat, weighed.own.ess, report, growth, lacking, weighed.raised)),
     )
 
 
-@torch.no_grad()
-def _weighed(model: Flow, target: Target, count: int) -> tuple[Tensor, Importance]:
-    """Draws and what their weights say."""
-    z, log_q = model._sample(count, None)
-    return z, importance(target(z) - log_q)
+def _warmed(first: Flow, target: Target, anneal: float, *, steps: int, lr: float, **options: Any) -> float:
+    """Fit a Gaussian, and return the share of the flow's steps over which log p is to be tempered."""
+    last = train(PathGradient(first, target), target, steps=max(1, steps // 4), lr=4 * lr, anneal=anneal, **options)[-1]
+    return anneal if last["gap"] > WARM else 0.0
+
+
+def _probed(model: Flow, found: Start | None, target: Target, chains: int) -> tuple[Proposal, Chains | None]:
+    """Run short chains, and return the proposal that covers what the flow, the optimisers and the chains have found."""
+    others: list[Kernels | Heavy] = [] if found is None else [Heavy(found.found)]
+    if not chains:
+        return Proposal(model, others), None
+    starts = None if found is None else found.found.sample(chains)
+    ends = walk(model, target.unchecked, starts=starts, chains=chains)
+    if int(ends.arrived.sum()) > 2 * NEIGHBOURS:
+        others.append(Kernels(ends.x[ends.arrived]))
+    return Proposal(model, others), ends
+
+
+def covering(
+    divergence: Divergence, pieces: Start, target: Target, *, steps: int, progress: Progress, **training: Any
+) -> list[dict[str, float]]:
+    """Train a flow on a density whose mass a Gaussian does not cover.
+
+    The draws of the optimisers lead the flow to all of the mass first, by a forward divergence. Then the divergence that was
+    asked for is tried. If it gives up a piece, as reverse divergences do where modes are far apart, the flow is put back and
+    trained on by the forward one, with draws of its own and wider ones.
+
+    Returns:
+        The state at some steps, see `look`.
+    """
+    model: Flow = divergence.model  # type: ignore[assignment]
+    train(ForwardKL(model, target.tolerant, pieces.found), target, steps=max(1, steps // 4), anneal=0.0, **training)
+    led = copy.deepcopy(model.state_dict())
+    bearable = pieces.lacking(target, model) + PIECES
+    history = train(
+        divergence,
+        target,
+        steps=steps,
+        anneal=0.0,
+        progress=progress,
+        lost=lambda: pieces.lacking(target, model) > bearable,
+        **training,
+    )
+    if pieces.lacking(target, model) <= bearable:
+        return history
+    model.load_state_dict(led)
+    wider = ForwardKL(model, target.tolerant, Proposal(model, [Heavy(pieces.found)]))
+    return train(wider, target, steps=steps, anneal=0.0, progress=progress, **training)
 
 
 def _objective(objective: Any) -> Callable[[Distribution, Target], Divergence]:

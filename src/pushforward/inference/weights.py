@@ -24,6 +24,8 @@ EQUAL = 0.01
 """Weights of the tail that differ by no more, in nats, have no tail: what is left may be rounding."""
 USABLE = 0.7
 """The largest k at which smoothed weights are of use."""
+GOOD = 0.5
+"""The largest k at which the weights have a variance, so that standard errors mean what they say."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Importance:
     """What a set of log-weights says.
 
     Args:
-        elbo: mean of log w.
+        elbo: Mean of log w over the weights that are not zero, plus the log of their share: the bound of the proposal
+            restricted to where p is positive.
         log_z: log of the mean of w, without smoothing.
         ess: effective share of the draws, in (0, 1].
         k_hat: shape of the tail of the weights; NaN with fewer than 25 draws, -inf when the weights are equal.
@@ -79,7 +82,10 @@ def importance(log_weights: Tensor) -> Importance:
     finite = log_w[log_w > -math.inf]
     smoothed, k = pareto_smoothed(log_w)
     return Importance(
-        elbo=Number(float(log_w.mean()), float(finite.std() / math.sqrt(n)) if len(finite) > 1 else math.nan),
+        elbo=Number(
+            float(finite.mean()) + math.log(len(finite) / n),
+            float(finite.std() / math.sqrt(n)) if len(finite) > 1 else math.nan,
+        ),
         log_z=Number(float(mean.log() + log_w.max()), float(w.std() / mean / math.sqrt(n))),
         ess=float(w.sum().square() / w.square().sum() / n),
         k_hat=k,
@@ -90,7 +96,8 @@ def importance(log_weights: Tensor) -> Importance:
 def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
     """The log-weights with the largest replaced by quantiles of the distribution fitted to them, and its shape.
 
-    The tail is the largest min(N / 5, 3 sqrt N) weights (Vehtari et al., section 3.2); no weight comes to exceed the largest.
+    The tail is the largest min(N / 5, 3 sqrt N) of N weights above zero (Vehtari et al., section 3.2); no weight comes to
+    exceed the largest.
 
     Args:
         log_weights: (N,) nats, float64.
@@ -98,7 +105,8 @@ def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
     Returns:
         (N,) nats, and k.
     """
-    n = len(log_weights)
+    # Weights of zero are no part of the tail, nor of the body that says where the tail begins.
+    n = int((log_weights > -math.inf).sum())
     count = min(n // 5, math.ceil(3 * math.sqrt(n)))
     if count < 5:
         return log_weights, math.nan
@@ -144,6 +152,8 @@ def resample(log_weights: Tensor, count: int) -> Tensor:
         log_weights: (N,) nats, of weights that add up to one.
         count: how many.
     """
+    # Draws that come from several places in turn have weights with a period, which systematic steps must not meet.
+    order = torch.randperm(len(log_weights))
     steps = (torch.arange(count, dtype=torch.float64) + torch.rand((), dtype=torch.float64)) / count
-    index = torch.searchsorted(log_weights.exp().cumsum(0), steps).clamp_max(len(log_weights) - 1)
-    return index[torch.randperm(count)]
+    index = torch.searchsorted(log_weights[order].exp().cumsum(0), steps).clamp_max(len(log_weights) - 1)
+    return order[index[torch.randperm(count)]]

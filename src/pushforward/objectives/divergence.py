@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import abc
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,13 @@ from torch.func import functional_call
 from ..core import Distribution, Exactness
 from ..errors import SpecError
 from ..functional.score import LogDensity
+
+
+class Sampler(Protocol):
+    """A distribution that draws and tells the log-density of its draws."""
+
+    def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
+        """Draw (n, D), with (n,) nats."""
 
 
 class Divergence(nn.Module, abc.ABC):
@@ -48,12 +56,18 @@ class Divergence(nn.Module, abc.ABC):
         return temperature * self.target(x, None) - log_q
 
 
+def mean_of_finite(values: Tensor) -> Tensor:
+    """Return the mean over draws whose target density is not zero; the others have no gradient to give."""
+    finite = values.isfinite()
+    return torch.where(finite, values, 0.0).sum() / finite.sum().clamp_min(1)
+
+
 class ReverseKL(Divergence):
     """Loss = -E log w: minus the evidence lower bound."""
 
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
         """The loss of so many draws, a scalar in nats."""
-        return -self._log_weights(draws, temperature).mean()
+        return -mean_of_finite(self._log_weights(draws, temperature))
 
 
 class PathGradient(Divergence):
@@ -76,7 +90,7 @@ class PathGradient(Divergence):
         x, _ = self.model._sample(draws, None)
         fixed = {name: p.detach() for name, p in self.model.named_parameters()}
         log_q = functional_call(self.model, fixed, (x,))
-        return (log_q - temperature * self.target(x, None)).mean()
+        return mean_of_finite(log_q - temperature * self.target(x, None))
 
 
 class Renyi(Divergence):
@@ -104,18 +118,30 @@ class Renyi(Divergence):
         groups = max(1, draws // samples)
         log_w = self._log_weights(groups * samples, temperature).reshape(groups, samples)
         if self.alpha == 1.0:
-            return -log_w.mean()
+            return -mean_of_finite(log_w)
         power = 1 - self.alpha
-        return -((power * log_w).logsumexp(1) - math.log(samples)).mean() / power
+        return -mean_of_finite((power * log_w).logsumexp(1) - math.log(samples)) / power
 
 
 class ForwardKL(Divergence):
-    """Loss = -sum_k v_k log q(x_k) over draws of the model itself, weighted by how much more the target likes them."""
+    """Loss = -sum_k v_k log q(x_k) over weighted draws, of the model itself or of another distribution.
+
+    Args:
+        model: The model q.
+        target: log p, without its constant.
+        proposal: Where the draws come from; the model itself by default. Its draws may cover modes that the model lacks.
+    """
+
+    def __init__(self, model: Distribution, target: LogDensity, proposal: Sampler | None = None) -> None:
+        super().__init__(model, target)
+        self.proposal = proposal
 
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
         """The loss of so many draws, a scalar in nats."""
         with torch.no_grad():
-            x, log_q = self.model._sample(draws, None)
+            x, log_q = (
+                self.model._sample(draws, None) if self.proposal is None else self.proposal.sample_and_log_prob(draws)
+            )
         shares = (temperature * self.target(x, None).detach() - log_q).softmax(0)
         return -(shares * self.model._log_prob(x, None)).sum()
 

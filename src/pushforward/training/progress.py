@@ -24,6 +24,9 @@ class Progress:
     ) -> None:
         """Stop showing."""
 
+    def show(self, number: int, text: str) -> None:
+        """Show a step or an epoch that is done, and its numbers in words."""
+
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Show a finished epoch."""
 
@@ -32,44 +35,51 @@ class Lines(Progress):
     """One line for the first epoch and for every twentieth part of the run.
 
     Args:
-        epochs: of the whole run.
-        unit: of the scores, with a blank before it.
+        total: Number of epochs, or steps, of the whole run.
+        unit: Unit of the scores, with a blank before it.
+        noun: Word for what is counted.
     """
 
-    def __init__(self, epochs: int, unit: str) -> None:
-        self.every = max(1, epochs // LINES)
-        self.epochs, self.unit = epochs, unit
+    def __init__(self, total: int, unit: str, noun: str) -> None:
+        self.every = max(1, total // LINES)
+        self.total, self.unit, self.noun = total, unit, noun
+        self.due = 1
+
+    def show(self, number: int, text: str) -> None:
+        """Print the line when it is due."""
+        if number >= self.due:
+            self.due = (number // self.every + 1) * self.every
+            write_error(f"{self.noun} {number}/{self.total}: {text}")
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Print the line when it is due."""
-        number = record["epoch"]
-        if number == 1 or number % self.every == 0:
-            write_error(f"epoch {number}/{self.epochs}: {_scores(record, best, self.unit)}")
+        self.show(record["epoch"], _scores(record, best, self.unit))
 
 
 class Bar(Progress):
     """A bar with the scores of the last epoch.
 
     Args:
-        epochs: of the whole run.
-        done: epochs done before, on resume.
-        unit: of the scores, with a blank before it.
+        total: Number of epochs, or steps, of the whole run.
+        done: Number of them that were done before, on resume.
+        unit: Unit of the scores, with a blank before it.
+        noun: Word for what is counted.
     """
 
-    def __init__(self, epochs: int, done: int, unit: str) -> None:
+    def __init__(self, total: int, done: int, unit: str, noun: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
 
         self.bar = RichProgress(
-            TextColumn("epoch"),
+            TextColumn(noun),
             MofNCompleteColumn(),
             BarColumn(bar_width=16),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
             console=Console(stderr=True),
         )
-        self.task = self.bar.add_task("", total=epochs, completed=done)
+        self.task = self.bar.add_task("", total=total, completed=done)
         self.unit = unit
 
     def __enter__(self) -> Progress:
@@ -83,6 +93,10 @@ class Bar(Progress):
         """Leave the last picture on the screen."""
         self.bar.stop()
 
+    def show(self, number: int, text: str) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=number, description=text)
+
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Move the bar."""
         # Short, so that it fits a terminal of 80 columns.
@@ -91,15 +105,15 @@ class Bar(Progress):
             text = f"validation {record['validation']:.4f}, best {best:.4f}"
         if "bits" in record:
             text = f"{record['bits']:.4f} bits/dim"
-        self.bar.update(self.task, completed=record["epoch"], description=text)
+        self.show(record["epoch"], text)
 
 
-def make_progress(epochs: int, done: int, unit: str = " nats", *, shown: bool) -> Progress:
-    """The bar, the lines or nothing."""
+def make_progress(total: int, done: int, unit: str = " nats", *, noun: str = "epoch", shown: bool) -> Progress:
+    """Return the bar, the lines or nothing."""
     if not shown:
         return Progress()
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return Bar(epochs, done, unit) if terminal else Lines(epochs, unit)
+    return Bar(total, done, unit, noun) if terminal else Lines(total, unit, noun)
 
 
 def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:
