@@ -41,10 +41,11 @@ _PICTURE_SCORES: _Shape = {
     "*": object,
 }
 _EPOCH: _Shape = {"epoch": _COUNT, "train": _NUMBER, "validation": _NUMBER, "*": object}
+_SIZES = {"image_size?": (_COUNT, None), "tiles?": (_COUNT, None)}
 SHAPES: dict[str, _Shape] = {
     "data": (
-        {"name": str, "pictures": {"*": _COUNT}, "image_size": (_COUNT, None), "label": _TEXT, "classes": [str]},
-        {"name": str, "rows": _COUNT, "dropped": [str]},
+        {"name": str, "pictures": {"*": _COUNT}, "label": _TEXT, "classes": [str], **_SIZES, "*": object},
+        {"name": str, "rows": _COUNT, "dropped": [str], "*": object},
     ),
     "split": {"rows": _COUNT, "test": (int, float), "validation": (int, float), "seed": _COUNT, "digest": str},
     "scores": (_TABLE_SCORES, _PICTURE_SCORES),
