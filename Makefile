@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test fast lint laws mutants docs conformance bench clean
+.PHONY: help demo test fast fuzz lint laws mutants docs conformance bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ test: $(VENV)/.ok ## all tests
 
 fast: $(VENV)/.ok ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+fuzz: $(VENV)/.ok ## damaged and hostile files: each gets one sentence; FUZZ_ARGS="--count 300" for fewer
+	$(BIN)/python -m fuzz $(or $(FUZZ_ARGS),--count 30000)
 
 lint: $(VENV)/.ok ## ruff and mypy
 	$(BIN)/ruff check .

@@ -251,6 +251,23 @@ CHANGES = {
     "no spec": (lambda d: d.__delitem__("spec"), ("incomplete",)),
     "format is text": (lambda d: d.update(format="1"), ("incomplete",)),
     "other tensors": (lambda d: d.update(tensors="0" * 64), ("corrupted",)),
+    "wide": (lambda d: d["spec"].update(hidden=[60_000, 60_000]), ("numbers in the file",)),
+    "rather wide": (lambda d: d["spec"].update(hidden=[9999, 9999]), ("far more numbers",)),
+    "a billion layers": (lambda d: d["spec"].update(layers=10**9), ("numbers in the file",)),
+    "thousands of layers": (lambda d: d["spec"].update(layers=9999), ("far more numbers",)),
+    "wide labels": (lambda d: d.update(label_hidden=[9999, 9999]), ("far more numbers",)),
+    "a number of a thousand digits": (lambda d: d["spec"].update(layers=10**1000), ("numbers in the file",)),
+    "layers is true": (lambda d: d["spec"].update(layers=True), ("to be int, got True",)),
+    "labels are a list": (lambda d: d.update(labels=[]), ("incomplete",)),
+    "record is text": (lambda d: d.update(training="x"), ("incomplete",)),
+    "format is true": (lambda d: d.update(format=True), ("incomplete",)),
+    "system is a list": (lambda d: d["spec"].update(system=["maf"]), ("unknown system",)),
+    "same columns": (lambda d: d["schema"].update(columns=[d["schema"]["columns"][0]] * 2), ("more than once",)),
+    "a bound is text": (lambda d: d["schema"]["columns"][0].update(low="0"), ("finite number", "'low'")),
+    "no scale": (lambda d: d["schema"]["columns"][0].update(scale=0), ("scale above 0",)),
+    "labels of numbers": (lambda d: d["schema"]["columns"][2].update(storage="int64"), ("numbers",)),
+    "a split of text": (lambda d: d["schema"].update(split={"rows": "40"}), ("split",)),
+    "columns are a number": (lambda d: d["schema"].update(columns=3), ("with columns",)),
     "not JSON": (lambda d: "{'a'", ("not JSON",)),
     "a list": (lambda d: "[]", ("not JSON",)),
     "deep": (lambda d: "[" * 100_000, ("not JSON",)),
@@ -263,6 +280,32 @@ def test_a_foreign_description_is_one_clear_sentence(tmp_path, good, case):
     path = tmp_path / "t.flow"
     rewritten(path, good[1], change)
     refused(path, *words)
+
+
+RECORDS = [
+    {"data": 3, "split": [], "scores": "x", "epochs": "three", "seconds": None, "history": 5},
+    {
+        "data": {"name": "t"},
+        "scores": {"rows": "test"},
+        "best_validation": "good",
+        "versions": {"torch": 2},
+        "config": [],
+    },
+    {"data": {"name": ["t"], "rows": 3, "dropped": 4}, "train_rows": 3, "epochs": 10**400, "created": {}},
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_records_of_another_form_are_left_out(tmp_path, good, record, capsys):
+    from pushforward.cli.main import main
+
+    path, rows = tmp_path / "t.flow", tmp_path / "rows.jsonl"
+    rewritten(path, good[1], lambda d: d.update(training=record))
+    assert load(path).training == record
+    assert main(["inspect", str(path)]) == 0
+    assert main(["sample", str(path), "-n", "3", "--out", str(rows)]) == 0
+    assert main(["score", str(path), str(rows), "-q"]) == 0
+    assert "error" not in capsys.readouterr().err
 
 
 def test_an_unsigned_change_is_noticed(tmp_path, good):

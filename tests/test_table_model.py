@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pushforward.data import TableModel, TableSpace, infer_schema, table_model
 from pushforward.data.columns import Cast, Dequantise, FillMissing, Standardise, Unbound, column_layers
 from pushforward.errors import DataError, DomainError, ShapeError, SpecError
 from pushforward.systems import MAF
+from pushforward.transforms import LU
 
 SMALL = {"system": "maf", "layers": 2, "hidden": (8,)}
 
@@ -520,3 +522,29 @@ def test_a_system_without_context_models_numbers_only(monkeypatch):
     assert table_model(infer_schema({"a": NORMAL}), "plain").numbers.base.space == Real((1,))
     with pytest.raises(SpecError, match="takes no context"):
         table_model(infer_schema({"a": NORMAL, "colour": COLOUR}), "plain")
+
+
+def test_wide_lu_layers_are_the_same_for_few_and_for_many_rows():
+    torch.manual_seed(0)
+    for rotation in (False, True):
+        layer = LU(Real((260,)), rotation=rotation).double()
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.add_(0.02 * torch.randn_like(parameter))
+        x = torch.randn(300, 260, dtype=torch.float64)
+        few, many = layer(x[:5])[0], layer(x)[0]
+        torch.testing.assert_close(few, many[:5])
+        torch.testing.assert_close(layer.inverse(few)[0], x[:5])
+
+
+def test_thousands_of_columns_are_described_and_encoded_in_time():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(20, 4000))
+    labels = rng.choice(["a", "b"], size=(20, 1000)).astype(object)
+    columns = {f"x{i}": values[:, i] for i in range(4000)} | {f"c{i}": labels[:, i] for i in range(1000)}
+    began = time.process_time()
+    schema = infer_schema(columns)
+    encoded = schema.encode(columns)
+    assert time.process_time() - began < 10
+    assert encoded.shape == (20, 5000)
+    assert schema.decode(encoded)["c7"].tolist() == labels[:, 7].tolist()

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Collection
 
+LONGEST_NAME = 200
+"""Characters of an unknown name that are compared with known ones."""
+
 
 class FlowError(ValueError):
     """Base of every error this library raises on bad input."""
@@ -44,7 +47,22 @@ class TrainingError(FlowError):
     """Training cannot go on: the loss or the gradient is not finite, or a checkpoint does not fit."""
 
 
+def brief(value: object, most: int = 100) -> str:
+    """The value as Python writes it, cut to so many characters: values from files can be of any length."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        # Whole numbers of thousands of digits, and lists in lists.
+        text = f"a {type(value).__name__}"
+    return shortened(text, most)
+
+
+def shortened(text: str, most: int = 2000) -> str:
+    """A message cut to so many characters: names and values from files can be of any length."""
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+
 def suggestion(name: str, known: Collection[str], otherwise: str) -> str:
     """The end of an error about an unknown name: the known one that is nearest, or `otherwise` and all of them."""
-    nearest = difflib.get_close_matches(name, known, 1)
+    nearest = difflib.get_close_matches(name[:LONGEST_NAME], known, 1)
     return f"did you mean {nearest[0]!r}?" if nearest else f"{otherwise} {', '.join(known)}"

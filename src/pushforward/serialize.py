@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,20 +29,18 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .core import Distribution, Spec, spec_from_dict
+from .core.budget import Budget
 from .data import Schema, TableModel
-from .data.formats import atomic_output, reason
-from .errors import DataError, FileError, SpecError
+from .description import DEEPEST, DTYPES, is_complete, is_deep, require_buildable
+from .errors import DataError, FileError, FlowError, SpecError, brief
 from .networks import MADE, MLP, Constant
+from .output import atomic_output, reason
 from .transforms import Coupling
 
 FORMAT = 2
 """Version of the layout that is written; older ones can be read, newer ones not."""
 KEY = "pushforward"
-ENTRIES = ("format", "version", "dtype", "model", "spec", "schema", "training", "tensors")
 LARGEST_HEADER = 100_000_000
-DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def save(
     Raises:
         FileError: the path cannot be written.
         SpecError: there is no spec, or it does not build this model.
-        DataError: a schema came with a model that is not one of a table, or one of other columns.
+        DataError: a schema came with a model that is not one of a table, or one of other columns, or the record is too deep.
     """
     from . import __version__
 
@@ -118,6 +117,10 @@ def save(
         tensors, _built(document).state_dict(), SpecError, "expected a spec that builds this model, got one that"
     )
     text = json.dumps(document, default=_plain)
+    if is_deep(json.loads(text)):
+        raise DataError(
+            f"expected a training record of at most {DEEPEST} levels of lists and dictionaries, got a deeper one"
+        )
     content = save_tensors(tensors, {KEY: text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
     with atomic_output(path) as temporary:
         temporary.write_bytes(content)
@@ -141,12 +144,16 @@ def load(path: str | os.PathLike[str]) -> Saved:
     if tensors_hash(tensors) != document["tensors"]:
         raise FileError(f"{name} is corrupted: its weights are not those that were saved; get it again")
     try:
-        model = _built(document)
+        numbers = sum(tensor.numel() for tensor in tensors.values())
+        require_buildable(document, numbers)
+        with Budget(numbers, len(tensors)):
+            model = _built(document)
         schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
         spec = None if document["spec"] is None else spec_from_dict(document["spec"])
-    except (SpecError, DataError) as error:
+    except FlowError as error:
         raise FileError(f"{name} holds a model that this version cannot build: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
+    # Arguments that no check foresees lead to what they please: IndexError, ZeroDivisionError, RecursionError, ...
+    except Exception as error:
         raise FileError(f"{name} holds a description of a model that makes none ({type(error).__name__})") from None
     _require_same(tensors, model.state_dict(), FileError, f"{name} does not fit the model that it describes: it")
     model.load_state_dict(tensors)
@@ -194,19 +201,17 @@ def _document(name: str) -> dict[str, Any]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or is_deep(document):
         raise FileError(f"{name} is corrupted: its description is not JSON; get it again")
     layout = document.get("format")
     if isinstance(layout, int) and layout > FORMAT:
         raise FileError(
-            f"{name} has format {layout}, written by pushforward {document.get('version', 'of unknown version')}; "
+            f"{name} has format {brief(layout, 20)}, written by pushforward {str(document.get('version', 'unknown'))[:40]}; "
             f"this version reads up to format {FORMAT}, so update pushforward"
         )
     if metadata.get("sha256") != hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest():
         raise FileError(f"{name} is corrupted: its description is not the one that was saved; get it again")
-    if not isinstance(layout, int) or not {"version", "model", "spec", "schema", "dtype", "training", "tensors"} <= set(
-        document
-    ):
+    if not isinstance(layout, int) or isinstance(layout, bool) or layout < 1 or not is_complete(document):
         raise FileError(f"{name} is not a model file of pushforward: its description is incomplete")
     document["parameters"] = sum(_count(entry) for key, entry in header.items() if key != "__metadata__")
     return document
@@ -241,7 +246,7 @@ def _header(name: str) -> dict[str, Any]:
 
 def _count(entry: Any) -> int:
     shape = entry.get("shape") if isinstance(entry, dict) else None
-    return int(np.prod(shape)) if isinstance(shape, list) and all(isinstance(s, int) for s in shape) else 0
+    return math.prod(shape) if isinstance(shape, list) and all(isinstance(s, int) for s in shape) else 0
 
 
 def _built(document: Mapping[str, Any]) -> Distribution:
@@ -260,7 +265,7 @@ def _built(document: Mapping[str, Any]) -> Distribution:
         elif document["model"] == "system" and spec is not None:
             model = spec.build()
         else:
-            raise SpecError(f"expected a model of kind 'table' or 'system', got {document['model']!r}")
+            raise SpecError("expected the description of a system, got none")
     return model.to(DTYPES[document["dtype"]])
 
 

@@ -17,6 +17,7 @@ from .options import (
     OutPath,
     OutputOptions,
     Positive,
+    ReadOptions,
     Repeated,
     SystemOptions,
     TableOptions,
@@ -57,6 +58,7 @@ def fit(
     output: OutputOptions,
     system: SystemOptions = SystemOptions(),  # noqa: B008  (frozen)
     columns: TableOptions = TableOptions(),  # noqa: B008
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
     images: ImageOptions = ImageOptions(),  # noqa: B008
     training: TrainOptions = TrainOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
@@ -69,6 +71,7 @@ def fit(
         output: see `OutputOptions`.
         system: see `SystemOptions`.
         columns: see `TableOptions`.
+        reading: see `ReadOptions`.
         images: see `ImageOptions`.
         training: see `TrainOptions`.
         machine: see `MachineOptions`.
@@ -85,7 +88,7 @@ def fit(
         )
     from .fitting import fit_table
 
-    return fit_table(source, output, system, columns, training, machine)
+    return fit_table(source, output, system, columns, reading, training, machine)
 
 
 @app.command(sort_key=2)
@@ -100,6 +103,7 @@ def score(
     drop: Repeated = (),
     exactly: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Write the log-likelihood of every row of a table, in nats and in the table's own units; of pictures, bits per dimension.
@@ -114,6 +118,7 @@ def score(
         exactly: of continuous and residual flows: with solvers, traces and series that are right to rounding, at several
             times the cost.
         json: print the summary as one JSON object.
+        reading: see `ReadOptions`.
         machine: see `MachineOptions`.
     """
     from .kinds import asks_pictures
@@ -128,7 +133,7 @@ def score(
         return score_pictures(model, table, out, top, samples, machine, json=json)
     from .scoring import score_table
 
-    return score_table(model, table, out, top, samples, drop, machine, solved=exactly, json=json)
+    return score_table(model, table, out, top, samples, drop, reading, machine, solved=exactly, json=json)
 
 
 @app.command(sort_key=3)
@@ -141,6 +146,7 @@ def sample(
     temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     label: str | None = None,
     nearest: FilePath | None = None,
+    escape_formulas: Json = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Draw new rows, or pictures: a table of the same columns and types, or a grid. The same seed gives the same bytes.
@@ -153,6 +159,7 @@ def sample(
         temperature: of pictures: what the latent codes are multiplied by.
         label: class of the pictures, by number or name; all in turn by default.
         nearest: pictures, of whose training part the nearest one is shown under each sample.
+        escape_formulas: in CSV, write a single quote before names and texts that a spreadsheet would run as formulas.
         machine: see `MachineOptions`.
     """
     from .kinds import models_pictures
@@ -160,6 +167,8 @@ def sample(
     if models_pictures(model):
         from .image_drawing import sample_pictures
 
+        if escape_formulas:
+            raise UsageError(f"--escape-formulas is for tables, and {model} is a model of pictures; leave it out")
         return sample_pictures(model, rows, out, temperature, label, nearest, machine)
     if temperature != 1 or label is not None or nearest is not None:
         raise UsageError(
@@ -167,7 +176,7 @@ def sample(
         )
     from .sampling import sample_table
 
-    return sample_table(model, 1000 if rows is None else rows, out, machine)
+    return sample_table(model, 1000 if rows is None else rows, out, machine, formulas=not escape_formulas)
 
 
 @app.command(sort_key=4)
@@ -269,6 +278,7 @@ def report(
     title: str | None = None,
     baselines: bool = True,
     json: Json = False,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Write one self-contained HTML page about a model: scores, pictures, tests, the least likely rows.
@@ -281,6 +291,7 @@ def report(
         title: of the page; by default the table's name.
         baselines: whether to fit the simple densities that the score stands beside.
         json: print the summary as one JSON object.
+        reading: see `ReadOptions`.
         machine: see `MachineOptions`.
     """
     from .kinds import refuse_pictures
@@ -288,7 +299,7 @@ def report(
     refuse_pictures(model, "report", "score, and look at samples with sample")
     from .reporting import report_table
 
-    return report_table(model, table, out, drop, title, machine, baselines=baselines, json=json)
+    return report_table(model, table, out, drop, title, reading, machine, baselines=baselines, json=json)
 
 
 @app.command(sort_key=8)

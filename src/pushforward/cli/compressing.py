@@ -18,6 +18,7 @@ from ..codec.writing import LARGER
 from ..data.formats import reason
 from ..errors import DataError, FileError
 from ..serialize import Saved, load
+from ..terminal import write_output
 from .display import aligned, duration, print_json, printable, tell
 from .files import require_writable
 from .models import require_alone
@@ -92,7 +93,7 @@ def compress_files(
     if json:
         print_json(record)
     elif not machine.quiet:
-        print(_text(summary, files, others, verified=verify))
+        write_output(_text(summary, files, others, verified=verify))
     for why, count in summary.reasons.items():
         tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}", quiet=machine.quiet)
     if summary.reasons[LARGER] or summary.size > max(files, 1):
@@ -127,18 +128,27 @@ def decompress_file(
         wanted = [_named(archive, one) for one in only] if only else range(len(archive))
         names = restored_names(archive.entries)
         restored, values, lost = Restored(out), 0, []
+        unwritten: list[str] = []
         for i in wanted:
             entry = archive.entries[i]
             try:
                 array = archive.read(i)
-                restored.add(names[i], sources.file_of(entry, array))
-                values += array.size
+                content = sources.file_of(entry, array)
             except FileError as error:
                 lost.append(entry.name)
                 tell(str(error))
+                continue
             except MemoryError:
                 lost.append(entry.name)
                 tell(f"{path}: {entry.name!r} does not fit into memory")
+                continue
+            try:
+                restored.add(names[i], content)
+            except FileError as error:
+                # A full disk is no damage of the archive.
+                unwritten.append(str(error))
+                continue
+            values += array.size
     seconds = time.perf_counter() - started
     _make_folder(out)
     for problem in problems:
@@ -148,10 +158,15 @@ def decompress_file(
     elif not machine.quiet:
         speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
         counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
-        print(f"{counts} in {duration(seconds)}{speed}, every one checked")
+        write_output(f"{counts} in {duration(seconds)}{speed}, every one checked")
     if lost or problems:
         raise FileError(
             f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
+        )
+    if unwritten:
+        raise FileError(
+            f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored, and the archive is whole; make "
+            "room, or give another folder"
         )
     return 0
 

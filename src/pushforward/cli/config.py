@@ -16,7 +16,7 @@ from cyclopts import App
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
 
-from ..errors import FileError, suggestion
+from ..errors import FileError, brief, suggestion
 from .problems import UsageError
 
 
@@ -51,24 +51,32 @@ def _read(path: str) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Whole numbers of thousands of digits are a ValueError, and so are errors of TOML and of its text.
+    except ValueError as error:
         raise UsageError(f"{path}: expected a TOML file, got other text: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: expected a TOML file with a table for each command, got lists in lists") from None
 
 
 def _refuse_unknown(path: str, given: Collection[str], known: Collection[str], what: str) -> None:
     for name in given:
         if name not in known:
-            raise UsageError(f"{path} has an unknown {what} {name!r}; {suggestion(name, known, 'it can have:')}")
+            raise UsageError(f"{path} has an unknown {what} {brief(name)}; {suggestion(name, known, 'it can have:')}")
 
 
 def _plain(value: Any) -> Any:
     """A TOML table as the list of NAME=VALUE that repeated options take."""
+    if isinstance(value, list) and any(isinstance(entry, (list, Mapping)) for entry in value):
+        raise UsageError(f"expected a list of values, got {brief(value)}")
     if isinstance(value, Mapping):
         return [f"{name}={_text(entry)}" for name, entry in value.items()]
     return value
 
 
 def _text(value: Any) -> str:
+    entries = value if isinstance(value, list) else [value]
+    if any(isinstance(entry, Mapping) or (isinstance(value, list) and isinstance(entry, list)) for entry in entries):
+        raise UsageError(f"expected a value or a list of values, got {brief(value)}")
     if isinstance(value, list):
         return ",".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data import Table, write_table
 from ..errors import DataError, FileError
+from ..terminal import write_output
 from .display import tell
 from .models import start
 from .options import MachineOptions
@@ -51,7 +52,7 @@ def run_demo(out: str, machine: MachineOptions) -> int:
         if code:
             return int(code)
         tell("", quiet=machine.quiet)
-    print(f"the report is {os.path.abspath(folder / 'report.html')}")
+    write_output(f"the report is {os.path.abspath(folder / 'report.html')}")
     return 0
 
 

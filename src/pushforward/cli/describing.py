@@ -14,7 +14,9 @@ from ..core import Spec
 from ..data import Column, Schema
 from ..serialize import inspect_file
 from ..systems.images import PictureSpec
+from ..terminal import write_output
 from .display import MEANING, aligned, print_json
+from .records import usable
 from .summary import bits_text, score_text, training_text
 
 _GIVEN = {False: ("features", "context"), True: ("shape", "levels", "classes", "condition")}
@@ -31,38 +33,41 @@ def inspect_model(path: str, *, json: bool) -> int:
     if json:
         print_json(document)
         return 0
-    spec, training = document["spec"] or document.get("labels") or {}, document["training"]
+    spec, training = document["spec"] or document.get("labels") or {}, usable(document["training"])
     schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
-    system = Spec.registry.get(spec.get("system", ""))
+    system = Spec.registry.get(str(spec.get("system", "")))
     pictures = system is not None and issubclass(system, PictureSpec)
     kind = "pictures" if pictures else "a table's rows" if schema is not None else "events"
-    print(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
-    print()
-    print(aligned(_facts(document, spec, training)))
+    write_output(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}")
+    write_output("")
+    write_output(aligned(_facts(document, spec, training)))
     if schema is not None:
-        print()
-        print(aligned([("column", "kind", "values"), *(_column_row(column) for column in schema.columns)]))
-    if training.get("scores"):
-        print()
-        print((bits_text if pictures else score_text)(spec.get("system", "labels"), training["scores"]))
+        write_output("")
+        write_output(aligned([("column", "kind", "values"), *(_column_row(column) for column in schema.columns)]))
+    scores = training.get("scores")
+    if scores and pictures == ("value" in scores):
+        write_output("")
+        write_output((bits_text if pictures else score_text)(str(spec.get("system", "labels")), scores))
     return 0
 
 
 def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, Any]) -> list[tuple[str, str]]:
-    name = spec.get("system", "")
+    name = str(spec.get("system", ""))
     known = Spec.registry.get(name)
     # An empty list is an argument that was not given.
     arguments = ", ".join(f"{k}={_short(v)}" for k, v in spec.items() if k != "system" and v not in ([], ()))
     facts = [("system", f"{name}: {known.paper}" if known else name or "labels only")]
     if document["spec"] and document.get("labels"):
-        facts.append(("labels", document["labels"]["system"]))
+        facts.append(("labels", str(document["labels"].get("system", ""))))
     facts += [("arguments", line) for line in textwrap.wrap(arguments, 100)]
     data, split = training.get("data", {}), training.get("split", {})
     if data.get("pictures"):
         counts = ", ".join(f"{count:,} to {what}" for what, count in data["pictures"].items())
         facts.append(("data", f"{data['name']}, pictures: {counts}".replace("to valid", "to validate")))
         facts += (
-            [("by", f"{data['label']}: {', '.join(data['classes']) or spec['classes']}")] if data.get("label") else []
+            [("by", f"{data['label']}: {', '.join(data['classes']) or spec.get('classes')}")]
+            if data.get("label")
+            else []
         )
     elif data:
         facts.append(("data", f"{data['name']}, {data['rows']:,} rows"))
@@ -114,7 +119,7 @@ def list_systems(name: str | None, *, json: bool) -> int:
     for system in found:
         meaning = MEANING[system["symbol"]].partition(":")[0].partition(",")[0]
         rows.append((system["name"], system["family"], f"{system['symbol']:2} {meaning}", system["paper"]))
-    print(aligned(rows, indent=0))
+    write_output(aligned(rows, indent=0))
     return 0
 
 
@@ -131,19 +136,19 @@ def _describe(name: str, *, json: bool) -> int:
     if json:
         print_json({**system, "arguments": arguments})
         return 0
-    print(f"{name}: {system['about']}")
-    print(f"{system['paper']}; family: {system['family']}; log-likelihood: {MEANING[system['symbol']]}")
-    print()
+    write_output(f"{name}: {system['about']}")
+    write_output(f"{system['paper']}; family: {system['family']}; log-likelihood: {MEANING[system['symbol']]}")
+    write_output("")
     pictures = issubclass(cls, PictureSpec)
     rows = [("argument", "type", "default", "")]
     rows += [(a["name"], a["type"], a["default"], a["about"]) for a in arguments if a["name"] not in _GIVEN[pictures]]
-    print(aligned(rows))
+    write_output(aligned(rows))
     given = [f"{a['name']} ({a['about'].rstrip('.')})" for a in arguments if a["name"] in _GIVEN[pictures]]
     where = "by the pictures" if pictures else "in a table by its columns"
-    print(f"\n  given {where}: {', '.join(given)}" if given else "")
+    write_output(f"\n  given {where}: {', '.join(given)}" if given else "")
     for preset, values in cls.presets.items():
-        print(f"  --preset {preset}: {', '.join(f'{key}={_short(value)}' for key, value in values.items())}")
-    print(
+        write_output(f"  --preset {preset}: {', '.join(f'{key}={_short(value)}' for key, value in values.items())}")
+    write_output(
         f"  pushforward fit {'pictures/' if pictures else 'table.csv'} --flow {name} --set NAME=VALUE --out model.flow"
     )
     return 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ..terminal import shown_in_line, write_data, write_error
 
 MEANING = {
     "=": "exact",
@@ -22,11 +23,11 @@ BITS_MEANING = {"=": "exact", "<=": "an upper bound", ">=": "a lower bound", "~"
 def tell(text: str, *, quiet: bool = False) -> None:
     """A line on stderr."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        write_error(text)
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: int = 2) -> str:
-    """Rows of cells as lines with columns two blanks apart.
+    """Rows of cells as lines with columns two blanks apart; control characters are shown as escapes.
 
     Args:
         rows: of equal length; the first is a heading or not, as its cells say.
@@ -35,6 +36,7 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent:
     """
     from rich.cells import cell_len
 
+    rows = [[shown_in_line(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -54,7 +56,7 @@ def estimate(mean: float | None, error: float | None, *, sign: bool = False) -> 
         return str(mean), ""
     if error is None or not math.isfinite(error):
         return f"{mean:+.2f}" if sign else f"{mean:.2f}", ""
-    digits = 2 if error == 0 else min(5, max(0, 1 - math.floor(math.log10(error))))
+    digits = 2 if error <= 0 else min(5, max(0, 1 - math.floor(math.log10(error))))
     return f"{mean:{'+' if sign else ''}.{digits}f}", f"± {error:.{digits}f}"
 
 
@@ -91,9 +93,12 @@ def finite(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object, or list, on stdout. Names of files that are not UTF-8 are escaped."""
-    text = json.dumps(finite(value), ensure_ascii=False)
-    print(text if encodable(text) else json.dumps(finite(value)))
+    """One JSON object, or list, on stdout.
+
+    Raises:
+        FileError: standard output is closed, or cannot be written.
+    """
+    write_data(json.dumps(finite(value), ensure_ascii=False) + "\n", is_json=True)
 
 
 def encodable(text: str) -> bool:

@@ -15,15 +15,16 @@ from ..data import Schema, Table, TableModel, digest, infer_schema, models_label
 from ..diagnostics import check_solver
 from ..errors import DataError
 from ..systems.images import PictureSpec
+from ..terminal import write_output
 from ..training import FitResult, TrainConfig
 from ..training.distributed import leave, process_rank
 from ..training.rng import isolated
 from .display import print_json, tell
 from .holdout import Holdout, Parts, fit_baselines, score_record
 from .models import row_scores, start, system_name, without
-from .options import MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
+from .options import MachineOptions, OutputOptions, ReadOptions, SystemOptions, TableOptions, TrainOptions
 from .problems import UsageError
-from .runs import checked_paths, find_checkpoint, keep, origin, save_interrupted, system_arguments, train_model
+from .runs import Checkpoint, keep, origin, reserved, save_interrupted, system_arguments, train_model
 from .summary import score_text, training_text
 from .values import bounds, pairs, part
 
@@ -36,6 +37,7 @@ def fit_table(
     output: OutputOptions,
     system: SystemOptions,
     columns: TableOptions,
+    reading: ReadOptions,
     training: TrainOptions,
     machine: MachineOptions,
 ) -> int:
@@ -46,17 +48,30 @@ def fit_table(
 
     Raises:
         FlowError: see the package for the exit codes.
-        Interrupted: Ctrl-C, after something was saved.
+        Interrupted: Ctrl-C or SIGTERM, after something was saved.
     """
+    with reserved(path, output) as checkpoint:
+        return _fit_table(path, output, checkpoint, system, columns, reading, training, machine)
+
+
+def _fit_table(
+    path: str,
+    output: OutputOptions,
+    checkpoint: Checkpoint,
+    system: SystemOptions,
+    columns: TableOptions,
+    reading: ReadOptions,
+    training: TrainOptions,
+    machine: MachineOptions,
+) -> int:
     first = process_rank() == 0
     if not first:
         machine = dataclasses.replace(machine, quiet=True)
     config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed, threads=machine.threads)
     arguments = system_arguments(system, table_system(system.flow))
-    checkpoint = checked_paths(path, output) if first else find_checkpoint(output)
     device = start(machine, shared=True)
     name = table_system(system.flow)
-    job = _prepare(path, columns, machine.seed, labels=models_labels(name))
+    job = _prepare(path, columns, reading, machine.seed, labels=models_labels(name))
     with isolated(torch.device("cpu"), machine.seed):
         model = table_model(job.schema, name, labels=system.labels, **arguments).to(device)
     _announce(path, job, model, machine)
@@ -93,12 +108,13 @@ class _Job:
     parts: Parts
 
 
-def _prepare(path: str, options: TableOptions, seed: int, *, labels: bool) -> _Job:
+def _prepare(path: str, options: TableOptions, reading: ReadOptions, seed: int, *, labels: bool) -> _Job:
     """Read the table, split its rows, find out what its columns are; whole numbers are labels where a system wants those."""
     kinds = pairs(options.kind, "--kind", "age=integer")
     limits = bounds(options.bounds)
     shares = {option: part(getattr(options, option), f"--{option}") for option in ("test", "validation")}
-    table = read_table(path, text=[name for name, kind in kinds.items() if kind == "categorical"])
+    text = [name for name, kind in kinds.items() if kind == "categorical"]
+    table = read_table(path, text=text, **dataclasses.asdict(reading))
     table = without(table, options.drop)
     if table.n_rows < 2:
         raise DataError(f"{path}: expected at least 2 rows to learn from, got {table.n_rows}")
@@ -195,7 +211,7 @@ def _conclude(model: TableModel, record: dict[str, Any], output: OutputOptions, 
     if machine.quiet:
         return
     if not output.json:
-        print(
+        write_output(
             f"\n{score_text(system_name(model), record['scores'])}" if record["scores"] else "\nno rows were held out"
         )
     tell(f"\ntraining: {training_text(record)}\nwrote {output.out}")

@@ -20,6 +20,7 @@ from ..errors import DataError, FileError, FlowError, SpecError, suggestion
 from ..inference import bits_per_dimension, draw
 from ..objectives import Flipped, NegativeLogLikelihood
 from ..systems.images import PictureSpec
+from ..terminal import write_output
 from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
@@ -32,7 +33,7 @@ from .models import start
 from .options import ImageOptions, MachineOptions, OutputOptions, SystemOptions, TableOptions, TrainOptions
 from .pictures import advised, describe, grid_columns, read_list, read_pictures, require_pillow, write_samples
 from .problems import UsageError
-from .runs import checked_paths, find_checkpoint, keep, origin, save_interrupted, system_arguments, train_model
+from .runs import Checkpoint, keep, origin, reserved, save_interrupted, system_arguments, train_model
 from .summary import bits_text, training_text
 from .values import part
 
@@ -84,8 +85,22 @@ def fit_images(
 
     Raises:
         FlowError: see the package for the exit codes.
-        Interrupted: Ctrl-C, after something was saved.
+        Interrupted: Ctrl-C or SIGTERM, after something was saved.
     """
+    with reserved(source, output) as checkpoint:
+        return _fit_images(source, output, checkpoint, system, columns, images, training, machine)
+
+
+def _fit_images(
+    source: str,
+    output: OutputOptions,
+    checkpoint: Checkpoint,
+    system: SystemOptions,
+    columns: TableOptions,
+    images: ImageOptions,
+    training: TrainOptions,
+    machine: MachineOptions,
+) -> int:
     first = process_rank() == 0
     if not first:
         machine = dataclasses.replace(machine, quiet=True)
@@ -95,7 +110,6 @@ def fit_images(
         raise UsageError("--labels is for the columns of tables; leave it out for pictures")
     if columns.kind or columns.bounds or columns.drop:
         raise UsageError("--kind, --bounds and --drop are for the columns of tables; leave them out for pictures")
-    checkpoint = checked_paths(source, output) if first else find_checkpoint(output)
     _require_folder(images.grids, training, [output.out, output.metrics, str(checkpoint.path)])
     device = start(machine, shared=True)
     job = _prepare(source, images, columns, machine.seed)
@@ -132,7 +146,9 @@ def fit_images(
         shown = {key: value for key, value in record.items() if key != "history"}
         print_json({"model": output.out, "system": spec.name, "spec": spec.to_dict(), **shown})
     elif not machine.quiet:
-        print(f"\n{bits_text(spec.name, record['scores'])}" if record["scores"] else "\nno pictures were held out")
+        write_output(
+            f"\n{bits_text(spec.name, record['scores'])}" if record["scores"] else "\nno pictures were held out"
+        )
     tell(f"\ntraining: {training_text(record)}\nwrote {output.out}", quiet=machine.quiet)
     return 0
 

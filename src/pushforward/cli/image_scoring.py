@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..data import ImageSet, Table, write_table
 from ..inference import Bits, bits_from, can_average, log_likelihoods
+from ..terminal import write_error, write_output
 from .display import BITS_MEANING, aligned, joined, print_json, tell
 from .models import start
 from .options import MachineOptions
@@ -44,7 +44,7 @@ def score_pictures(
         write_table(Table(("log_prob",), (log_prob,)), out)
     least = np.argsort(log_prob, kind="stable")[:top]
     if top and not json:
-        print(_least_likely_text(loaded, found, log_prob, least), file=sys.stderr if out == "-" else sys.stdout)
+        (write_error if out == "-" else write_output)(_least_likely_text(loaded, found, log_prob, least))
     which = "test pictures" if what == "test" else "pictures"
     tell(f"{source}: {bits.events:,} {which}: {_bits_text(loaded, bits, samples)}", quiet=machine.quiet)
     if json:

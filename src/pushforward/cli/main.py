@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from cyclopts import CycloptsError
 
-from ..errors import FlowError, SpecError
+from ..errors import FlowError, SpecError, shortened
+from ..signals import raise_terminated, signal_of
+from ..terminal import abandon, flush_error, flush_output, occupy_standard_streams, write_error
 from .app import app
 from .problems import Interrupted, UsageError
 
-DATA, USAGE, CTRL_C, PIPE = 1, 2, 130, 141
-"""Exit codes. 130 and 141 are what a shell reports for a program ended by SIGINT and by SIGPIPE."""
+DATA, USAGE, PIPE = 1, 2, 141
+"""Exit codes. 141 is what a shell reports for a program ended by SIGPIPE."""
+SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
 DEBUG = "--debug"
 
 
@@ -36,19 +43,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = _Warnings()
     logger = logging.getLogger("pushforward")
     logger.addHandler(handler)
+    occupy_standard_streams()
     try:
-        code = app([token for token in tokens if token != DEBUG], exit_on_error=False, print_error=False)
-        sys.stdout.flush()
-        return int(code or 0)
+        with _termination_as_interruption():
+            code = app([token for token in tokens if token != DEBUG], exit_on_error=False, print_error=False)
+            flush_output()
+            return int(code or 0)
     except (Exception, KeyboardInterrupt) as error:
         code, sentence = _verdict(error)
         if sentence and not _silent():
-            print(f"pushforward: {sentence}", file=sys.stderr)
+            write_error(f"pushforward: {sentence}")
         if debug:
             raise
         return code
     finally:
         logger.removeHandler(handler)
+        flush_error()
+
+
+@contextlib.contextmanager
+def _termination_as_interruption() -> Iterator[None]:
+    """Within, SIGTERM ends the command as Ctrl-C does; several processes have a way of their own."""
+    number, takes = signal.SIGTERM, threading.current_thread() is threading.main_thread()
+    if not takes or os.environ.get("WORLD_SIZE", "1") != "1" or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(number, raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
@@ -59,12 +83,11 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, (UsageError, SpecError)):
         return USAGE, f"error: {_one_line(error)}"
     if isinstance(error, Interrupted):
-        return CTRL_C, _one_line(error)
+        return SIGNALLED + error.number, _one_line(error)
     if isinstance(error, KeyboardInterrupt):
-        return CTRL_C, "interrupted; no file was left half written"
+        return SIGNALLED + signal_of(error), "interrupted; no file was left half written"
     if isinstance(error, BrokenPipeError):
-        # What is still in the buffer would be written, and fail again, at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon(sys.stdout)
         return PIPE, ""
     if isinstance(error, FlowError):
         return DATA, f"error: {_one_line(error)}"
@@ -86,7 +109,7 @@ def _silent() -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    return shortened(" ".join(str(error).split()).rstrip("."))
 
 
 class _Warnings(logging.Handler):
@@ -99,4 +122,4 @@ class _Warnings(logging.Handler):
         """Print one."""
         message = record.getMessage()
         if not message.startswith("training was interrupted") and not _silent():
-            print(f"pushforward: warning: {message}", file=sys.stderr)
+            write_error(f"pushforward: warning: {message}")

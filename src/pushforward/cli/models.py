@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from ..errors import DataError, SpecError, suggestion
 from ..inference import log_likelihoods
 from ..serialize import Saved, load
 from ..training.distributed import local_rank, world_size
-from .options import MachineOptions
+from .options import MachineOptions, ReadOptions
 from .problems import UsageError
+from .records import usable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FAR = 15.0
@@ -45,14 +46,15 @@ class LoadedTable:
         """Name of the system; of the labels' network where there are no numeric columns."""
         return system_name(self.model)
 
-    def read(self, path: str, drop: Sequence[str]) -> Table:
+    def read(self, path: str, drop: Sequence[str], reading: ReadOptions) -> Table:
         """A table for this model, without the columns that were dropped when it was fitted.
 
         Raises:
             FileError: it cannot be read.
             DataError: a column to drop is not there.
         """
-        table = read_table(path, text=[c.name for c in self.schema.columns if c.storage == "str"])
+        text = [c.name for c in self.schema.columns if c.storage == "str"]
+        table = read_table(path, text=text, **asdict(reading))
         before = [name for name in self.training.get("data", {}).get("dropped", ()) if name in table.names]
         return without(without(table, drop), [name for name in before if name not in drop])
 
@@ -117,7 +119,7 @@ def open_model(path: str, device: torch.device) -> LoadedTable:
             f"expected a model of a table in {path}, got another one; use it in Python with pushforward.load"
         )
     model = saved.model.to(device).eval()
-    return LoadedTable(model, saved.schema, saved.training, saved)
+    return LoadedTable(model, saved.schema, usable(saved.training), saved)
 
 
 def without(table: Table, names: Collection[str]) -> Table:

@@ -73,6 +73,21 @@ class TableOptions:
     validation: Part = 0.1
 
 
+@Parameter(name="*", group=_TABLE)
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How large a table may be.
+
+    Args:
+        max_columns: limit on the number of columns.
+        max_gigabytes: limit on what a packed table unpacks to, in GB of memory; by default half a gigabyte, or a hundred
+            times the size of the file where that is more.
+    """
+
+    max_columns: Positive = 20_000
+    max_gigabytes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None
+
+
 @Parameter(name="*", group=_IMAGES)
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
@@ -175,14 +190,14 @@ class MachineOptions:
     """What every command that computes takes.
 
     Args:
-        seed: of everything random; the same seed gives the same result on the same machine.
+        seed: number below 2^63 from which everything random starts; the same one gives the same result on the same machine.
         device: auto takes a GPU where there is one.
         threads: of the processor; more seldom helps models of tables.
         quiet: say nothing but errors.
         config: TOML file with a table for each command, such as [fit] with lr = 1e-3; flags and environment go before it.
     """
 
-    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0
+    seed: Annotated[int, Parameter(validator=Number(gte=0, lt=2**63))] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Positive = 1
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False

@@ -23,6 +23,7 @@ from ..serialize import load
 from ..systems.images import PictureSpec
 from .files import require_writable
 from .problems import UsageError
+from .records import usable
 
 WRITTEN = (".png", ".npy", ".npz")
 """Suffixes of the files that pictures are written to."""
@@ -122,9 +123,10 @@ class LoadedPictures:
         with advised(source, WITHOUT_FLAGS):
             if tiles is not None:
                 found = list_pictures(source, self.spec.levels)
-                split = ImageSplit(random_crops(found, range(len(found)), tiles))
+                split = ImageSplit(random_crops(found, range(len(found)), self.spec.shape[1]))
             else:
-                split = read_images(source, size=self._data.get("image_size"), levels=self.spec.levels)
+                size = self.spec.shape[1] if self._data.get("image_size") else None
+                split = read_images(source, size=size, levels=self.spec.levels)
         if split.train.shape != self.spec.shape:
             raise DataError(
                 f"{source}: expected {describe(self.spec.shape)} as {self.path} models, got {describe(split.train.shape)}"
@@ -222,7 +224,7 @@ def open_pictures(path: str, device: torch.device) -> LoadedPictures:
             f"expected a model of pictures alone in {path}, got one that is given pictures as context; use it in Python "
             "with pushforward.load"
         )
-    return LoadedPictures(path, saved.model.to(device).eval(), saved.spec, saved.training)
+    return LoadedPictures(path, saved.model.to(device).eval(), saved.spec, usable(saved.training))
 
 
 def grid_columns(classes: int) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from ..errors import FlowError
 
 
@@ -10,4 +12,13 @@ class UsageError(FlowError):
 
 
 class Interrupted(Exception):
-    """Ctrl-C, after something was saved; the message says what and where."""
+    """Ctrl-C or SIGTERM, after something was saved.
+
+    Args:
+        message: what was saved, and where.
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number

@@ -23,12 +23,13 @@ from ..diagnostics import (
 )
 from ..distributions import Normal
 from ..report import Paths, ReportInputs, write_report
+from ..terminal import write_output
 from ..training.rng import isolated
 from .display import print_json, tell
 from .files import require_writable
 from .holdout import Holdout, fit_baselines, score_record
 from .models import LoadedTable, open_model, row_scores, start
-from .options import MachineOptions
+from .options import MachineOptions, ReadOptions
 from .summary import score_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -44,6 +45,7 @@ def report_table(
     out: str,
     drop: Sequence[str],
     title: str | None,
+    reading: ReadOptions,
     machine: MachineOptions,
     *,
     baselines: bool,
@@ -56,7 +58,7 @@ def report_table(
     """
     require_writable(out, "--out", [model_path, table_path])
     loaded = open_model(model_path, start(machine))
-    table = loaded.read(table_path, drop)
+    table = loaded.read(table_path, drop, reading)
     rows = loaded.schema.encode(table)
     what, held, others, choice = _choose_rows(loaded, rows, table_path)
     tell(choice, quiet=machine.quiet)
@@ -96,7 +98,7 @@ def report_table(
     if json:
         print_json({"report": out, "model": model_path, "system": loaded.system, "scores": record})
     elif not machine.quiet:
-        print(score_text(loaded.system, record))
+        write_output(score_text(loaded.system, record))
     tell(f"wrote {out}", quiet=machine.quiet)
     return 0
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
 import platform
+import signal
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import torch
 from .. import __version__
 from ..core import Distribution, Spec
 from ..errors import FlowError
+from ..output import only_writer
 from ..serialize import save
+from ..signals import signal_of
 from ..training import FitResult
 from ..training import fit as train
 from ..training.distributed import LostProcess, process_rank, world_size
@@ -66,8 +70,36 @@ def find_checkpoint(output: OutputOptions) -> Checkpoint:
     return Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
 
 
-def checked_paths(source: str, output: OutputOptions) -> Checkpoint:
-    """The same, after a look at all files that the run will write.
+@contextlib.contextmanager
+def reserved(source: str, output: OutputOptions) -> Iterator[Checkpoint]:
+    """Give the place of the checkpoint, after a look at all files that the run will write, which no other run can write then.
+
+    Of several processes of one run, the first one has the files.
+
+    Raises:
+        UsageError: two are the same, or one is an input, or a checkpoint is left from an interrupted run.
+        FileError: one cannot be written, or another run is writing it.
+    """
+    found = find_checkpoint(output)
+    if process_rank() > 0:
+        yield found
+        return
+    _require_paths(source, output, str(found.path))
+    with contextlib.ExitStack() as stack:
+        for path in filter(None, (output.out, output.metrics)):
+            stack.enter_context(only_writer(path))
+        with only_writer(found.path):
+            # Training takes it for itself; a run that has it now is refused before any work.
+            pass
+        if output.checkpoint is None and output.resume is None and found.path.exists():
+            raise UsageError(
+                f"{found.path} is left from an interrupted run; {CTRL_C_HINT} {found.path}, or remove it to start anew"
+            )
+        yield found
+
+
+def _require_paths(source: str, output: OutputOptions, chosen: str) -> None:
+    """Refuse files that cannot be written, are inputs, or are the same.
 
     Raises:
         UsageError: two are the same, or one is an input.
@@ -76,9 +108,6 @@ def checked_paths(source: str, output: OutputOptions) -> Checkpoint:
     if source == "-" and world_size() > 1:
         raise UsageError("expected a table in a file, got -: several processes cannot all read standard input")
     inputs = [source, output.resume]
-    default = f"{output.out}.checkpoint"
-    found = find_checkpoint(output)
-    chosen = str(found.path)
     require_writable(output.out, "--out", inputs)
     require_writable(output.metrics, "--metrics", [*inputs, output.out])
     require_writable(chosen, "--checkpoint", [source])
@@ -87,11 +116,6 @@ def checked_paths(source: str, output: OutputOptions) -> Checkpoint:
     targets = [output.out, chosen, *([output.metrics] if output.metrics else [])]
     if len({os.path.realpath(target) for target in targets}) < len(targets):
         raise UsageError("--out, --metrics and --checkpoint are the same file; give different ones")
-    if output.checkpoint is None and output.resume is None and os.path.exists(default):
-        raise UsageError(
-            f"{default} is left from an interrupted run; {CTRL_C_HINT} {default}, or remove it to start anew"
-        )
-    return found
 
 
 def train_model(
@@ -143,7 +167,8 @@ def save_interrupted(
     if result.best_epoch and process_rank() == 0:
         save(output.out, model, spec=spec, training=finite(record))
         kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
-    raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}")
+    number = result.signal or signal.SIGINT
+    raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}", number)
 
 
 def keep(
@@ -157,7 +182,7 @@ def keep(
     """Write a trained model at once, so that nothing after that can lose it, and again with its scores, added to the record.
 
     Raises:
-        Interrupted: Ctrl-C while scoring.
+        Interrupted: Ctrl-C or SIGTERM while scoring.
         FlowError: the file cannot be written, or the scores cannot be had.
     """
     save(output.out, model, spec=spec, training=finite(record))
@@ -166,8 +191,10 @@ def keep(
     try:
         record["scores"] = score()
         save(output.out, model, spec=spec, training=finite(record))
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted while scoring; the trained model is in {output.out}, without a score") from None
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted while scoring; the trained model is in {output.out}, without a score", signal_of(error)
+        ) from None
 
 
 def origin() -> dict[str, Any]:

@@ -14,10 +14,11 @@ from ..core import exactly
 from ..data import Table, write_table
 from ..diagnostics import check_solver, mean_and_error
 from ..inference import can_average
+from ..terminal import write_error, write_output
 from .display import MEANING, aligned, joined, print_json, tell, value_text
 from .files import require_table_suffix, require_writable
 from .models import LoadedTable, open_model, row_scores, start
-from .options import MachineOptions
+from .options import MachineOptions, ReadOptions
 from .problems import UsageError
 from .summary import impossible_text
 
@@ -31,6 +32,7 @@ def score_table(
     top: int,
     samples: int,
     drop: Sequence[str],
+    reading: ReadOptions,
     machine: MachineOptions,
     *,
     solved: bool,
@@ -44,7 +46,7 @@ def score_table(
     target = "-" if out is None and top == 0 and not json else out
     require_score_options(target, top, [model_path, table_path], json=json)
     loaded = open_model(model_path, start(machine))
-    table = loaded.read(table_path, drop)
+    table = loaded.read(table_path, drop, reading)
     rows = loaded.schema.encode(table)
     if solved:
         loaded = dataclasses.replace(loaded, model=exactly(loaded.model))
@@ -54,7 +56,7 @@ def score_table(
     least = np.argsort(log_prob, kind="stable")[:top]
     if top and not json:
         text = least_likely_text(table, log_prob, least, _width())
-        print(text, file=sys.stderr if target == "-" else sys.stdout)
+        (write_error if target == "-" else write_output)(text)
     _summarise(loaded, log_prob, samples, machine)
     solver = None if machine.quiet else check_solver(loaded.model, rows)
     if solver is not None:
@@ -102,7 +104,7 @@ def least_likely_text(table: Table, log_prob: Array, rows: Array, width: int) ->
 
 def _width() -> int:
     """Of the terminal; unlimited where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else sys.maxsize
 
 
 def _summarise(loaded: LoadedTable, log_prob: Array, samples: int, machine: MachineOptions) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .display import BITS_MEANING, MEANING, aligned, duration, estimate, joined
 
-_ENDINGS = {
+ENDINGS = {
     "converged": "all epochs done",
     "patience": "validation stopped improving",
     "limit": "limit of steps or time reached",
@@ -15,8 +15,8 @@ _ENDINGS = {
     "interrupted": "interrupted",
     "nonfinite": "the loss was no longer finite",
 }
-_PICTURES = {"test": "test pictures", "validation": "validation pictures, which also chose when to stop,"}
-_ROWS = {"test": "test rows", "validation": "validation rows, which also chose when to stop", "all": "rows"}
+PICTURE_PARTS = {"test": "test pictures", "validation": "validation pictures, which also chose when to stop,"}
+ROW_PARTS = {"test": "test rows", "validation": "validation rows, which also chose when to stop", "all": "rows"}
 
 
 def score_text(system: str, scores: Mapping[str, Any]) -> str:
@@ -31,7 +31,7 @@ def score_text(system: str, scores: Mapping[str, Any]) -> str:
         rows.append([entry["name"], "", *estimate(entry["mean"], entry["standard_error"]), gain])
     rows.insert(0, ["", "", "", "nats per row", f"{system} is better by" if len(rows) > 1 else ""])
     lines = [
-        f"log-likelihood of {scores['count']:,} {_ROWS[scores['rows']]}, in the table's units ± standard error",
+        f"log-likelihood of {scores['count']:,} {ROW_PARTS[scores['rows']]}, in the table's units ± standard error",
         "",
     ]
     lines += [aligned(rows, right=(2,)), ""]
@@ -60,7 +60,7 @@ def training_text(training: Mapping[str, Any]) -> str:
     parts = [f"{training['epochs']:,} epochs in {duration(training['seconds'])}"]
     if training.get("best_epoch"):
         parts.append(f"best epoch {training['best_epoch']:,}")
-    parts.append(_ENDINGS.get(str(training.get("stopped")), str(training.get("stopped"))))
+    parts.append(ENDINGS.get(str(training.get("stopped")), str(training.get("stopped"))))
     return ", ".join(parts)
 
 
@@ -70,7 +70,7 @@ def bits_text(system: str, scores: Mapping[str, Any]) -> str:
     rows = [["", "", "bits/dim", ""], [system, scores["symbol"], value, error]]
     rows += [[entry["name"], "=", f"{entry['value']:.4f}", ""] for entry in scores["baselines"]]
     lines = [
-        f"bits per dimension of {scores['events']:,} {_PICTURES[scores['rows']]} ± standard error, lower is better",
+        f"bits per dimension of {scores['events']:,} {PICTURE_PARTS[scores['rows']]} ± standard error, lower is better",
         "",
         aligned(rows, right=(2,)),
         "",

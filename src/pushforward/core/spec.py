@@ -5,14 +5,22 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from torch import nn
 
-from ..errors import SpecError, suggestion
+from ..errors import SpecError, brief, suggestion
 from .base import Distribution
+
+LARGEST = 2**31
+"""Limit of whole numbers as arguments."""
+REPEATED = ("layers", "blocks", "scales", "steps", "first", "middle", "last", "noise_couplings")
+"""Arguments that say how many parts of a kind a model has."""
+MOST = 10_000
+"""Parts of a kind that a model may have; a mistyped number would build them for hours."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,8 @@ class Spec(abc.ABC):
         for field in dataclasses.fields(self):
             value = _coerce(getattr(self, field.name), _hints(type(self))[field.name], f"{self.name}.{field.name}")
             object.__setattr__(self, field.name, value)
+            if field.name in REPEATED and isinstance(value, int) and value > MOST:
+                raise SpecError(f"expected {self.name}.{field.name} <= {MOST}, got {value}")
         self.validate()
 
     def validate(self) -> None:
@@ -140,11 +150,13 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
 
     cls = Spec.registry.get(name)
     if cls is None:
-        raise SpecError(f"unknown system {name!r}; {suggestion(name, sorted(Spec.registry), 'known:')}")
+        raise SpecError(f"unknown system {brief(name)}; {suggestion(name, sorted(Spec.registry), 'known:')}")
     known_fields = [f.name for f in dataclasses.fields(cls)]
     for field in fields:
         if field not in known_fields:
-            raise SpecError(f"system {name!r} has no argument {field!r}; {suggestion(field, known_fields, 'it has:')}")
+            raise SpecError(
+                f"system {name!r} has no argument {brief(field)}; {suggestion(field, known_fields, 'it has:')}"
+            )
     missing = [
         f.name
         for f in dataclasses.fields(cls)
@@ -156,11 +168,19 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
 
 
 def _remembered(build: Callable[[Any], Distribution]) -> Callable[[Any], Distribution]:
-    """`build`, with the spec left on what it builds."""
+    """`build`, with the spec left on what it builds, and with one sentence for what does not fit in memory."""
 
     @functools.wraps(build)
     def remembered(self: Spec) -> Distribution:
-        model = build(self)
+        try:
+            model = build(self)
+        except (MemoryError, RuntimeError) as error:
+            # torch has no type of its own for it on the CPU.
+            if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in ("allocate", "memory")):
+                raise
+            raise SpecError(
+                f"expected arguments of {self.name} whose model fits in memory, got a larger one; lower its widths or layers"
+            ) from None
         model.spec = self
         return model
 
@@ -173,16 +193,24 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict and not isinstance(value, Mapping):
+        raise SpecError(f"expected {where} to be a dictionary, got {brief(value)}")
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_coerce(v, args[0], where) for v in value)
     if origin is typing.Literal:
         if value in args:
             return value
-        raise SpecError(f"expected {where} to be one of {', '.join(map(repr, args))}, got {value!r}")
+        raise SpecError(f"expected {where} to be one of {', '.join(map(repr, args))}, got {brief(value)}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > 2**1000:
+            raise SpecError(f"expected {where} to be float, got {brief(value)}, which is too large")
         return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) >= LARGEST:
+        raise SpecError(f"expected {where} to be a whole number below 2^31, got {brief(value)}")
+    if hint is float and isinstance(value, float) and math.isnan(value):
+        raise SpecError(f"expected {where} to be a number, got NaN")
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise SpecError(f"expected {where} to be {hint.__name__}, got {value!r}")
+        raise SpecError(f"expected {where} to be {hint.__name__}, got {brief(value)}")
     if origin is tuple:
-        raise SpecError(f"expected {where} to be a list, got {value!r}")
+        raise SpecError(f"expected {where} to be a list, got {brief(value)}")
     return value

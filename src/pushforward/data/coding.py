@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, brief
 from .formats import listed
 from .space import Column
 from .tables import Table, label_of
@@ -61,10 +61,10 @@ def to_codes(column: Column, values: np.ndarray) -> np.ndarray:
     labels = labels_of(values)
     for value, label in labels.items():
         if label not in position:
-            row = int(np.flatnonzero(values == value)[0]) + 1
+            row = values.tolist().index(value) + 1
             raise DataError(
                 f"expected one of the labels {listed(column.categories)} in column {column.name!r}, "
-                f"got {label!r} in row {row}"
+                f"got {brief(label)} in row {row}"
             )
     codes = [position[label] for label in labels.values()]
     if values.dtype.kind == "O":
@@ -84,11 +84,13 @@ def to_numbers(name: str, table: Table) -> np.ndarray:
         numbers = values.astype(np.float64)
     except ValueError:
         row, text = next((i, v) for i, v in enumerate(values) if v is not None and not is_number(v))
-        raise DataError(f"expected numbers in column {name!r}, got {text!r} in row {row + 1}") from None
+        raise DataError(f"expected numbers in column {brief(name)}, got {brief(text)} in row {row + 1}") from None
     refuse(name, np.isinf(numbers), "holds an infinite value", "which has no density; correct or remove it")
     if values.dtype.kind == "i" and len(values) and np.abs(numbers).max() > LARGEST:
         row = int(np.abs(numbers).argmax())
-        raise DataError(f"expected whole numbers up to 2^53 in column {name!r}, got {values[row]} in row {row + 1}")
+        raise DataError(
+            f"expected whole numbers up to 2^53 in column {brief(name)}, got {values[row]} in row {row + 1}"
+        )
     return numbers
 
 
@@ -118,7 +120,7 @@ def refuse(name: str, bad: np.ndarray, what: str, why: str = "", numbers: np.nda
         return
     row = int(np.flatnonzero(bad)[0])
     value = "" if numbers is None else f": {numbers[row]:g}"
-    raise DataError(f"column {name!r} {what}{value} in row {row + 1}{', ' + why if why else ''}")
+    raise DataError(f"column {brief(name)} {what}{value} in row {row + 1}{', ' + why if why else ''}")
 
 
 def is_number(text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError, suggestion
-from .formats import atomic_output, reason
+from ..output import atomic_output, reason
 from .images import PARTS, ImageSet, ImageSplit, read_arrays
 
 TIMEOUT = 30.0

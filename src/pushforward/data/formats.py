@@ -1,23 +1,32 @@
-"""File formats of tables: mappings from column names to arrays, to and from CSV, Parquet, Arrow, JSON lines and NumPy files.
+"""File formats of tables: mappings from column names to arrays, to and from CSV, Parquet, Arrow and JSON lines.
+
+NumPy files are in `arrays`.
 
 Messages do not name the file; `tables.read_table` does.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import os
-import secrets
-import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, FlowError, brief
+from ..output import atomic_output as atomic_output
+from ..output import reason as reason
+from .arrays import Columns
+from .arrays import read_numpy as read_numpy
+from .arrays import split_arrays as split_arrays
+from .arrays import write_numpy as write_numpy
+from .limits import DEFAULT, Limits
+from .names import listed as listed
+from .names import require_distinct as require_distinct
+from .packed import arrow_contents, json_contents, parquet_contents
 
 CSV = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -29,59 +38,6 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 """Texts that stand for a missing value in CSV files."""
 HEAD = 10_000
 """Rows of a CSV file on which types are found first."""
-
-Columns = Mapping[str, np.ndarray]
-
-
-@contextlib.contextmanager
-def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside `path` to write to, moved there at the end; on any error `path` stays as it was.
-
-    Raises:
-        FileError: the path cannot be written.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            raise FileError(f"{path} cannot be written: it is a directory or device; give a file name")
-        temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.tmp")
-        with open(temporary, "xb"):
-            pass
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {reason(error)}") from None
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {reason(error)}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def reason(error: OSError) -> str:
-    """The operating system's own words, for the end of a sentence."""
-    return (error.strerror or str(error)).lower()
-
-
-def listed(names: Collection[str], most: int = 8) -> str:
-    """Quoted names with commas, the first few of many."""
-    shown = [repr(name) for name in list(names)[:most]]
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def require_distinct(names: Collection[str]) -> None:
-    """Refuse repeated names.
-
-    Raises:
-        DataError: naming the repeated ones.
-    """
-    seen: set[str] = set()
-    repeated = {name: None for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
-    if repeated:
-        raise DataError(f"expected different column names, got {listed(repeated)} more than once")
 
 
 def load_polars(what: str) -> Any:
@@ -114,10 +70,23 @@ def from_polars(frame: Any) -> dict[str, np.ndarray]:
         elif kind in (polars.String, polars.Categorical, polars.Enum):
             columns[series.name] = np.array(series.cast(polars.String).to_list(), dtype=object)
         else:
-            raise DataError(
-                f"expected numbers, text or truth values in column {series.name!r}, got {kind}; convert it first"
-            )
+            _require_flat(series.name, kind)
+            raise _unusable(series.name, str(kind))
     return columns
+
+
+def _require_flat(name: str, kind: Any) -> None:
+    """Refuse a column of lists or of records.
+
+    Raises:
+        DataError: naming it.
+    """
+    if kind.is_nested():
+        raise _unusable(name, "lists or records")
+
+
+def _unusable(name: str, kind: str) -> DataError:
+    return DataError(f"expected numbers, text or truth values in column {brief(name)}, got {kind}; convert it first")
 
 
 def _from_whole(series: Any, polars: Any) -> np.ndarray:
@@ -146,18 +115,21 @@ def to_polars(columns: Columns) -> Any:
     return polars.DataFrame(series)
 
 
-def read_csv(source: str | bytes, separator: str, text: Collection[str]) -> dict[str, np.ndarray]:
+def read_csv(
+    source: str | bytes, separator: str, text: Collection[str], limits: Limits = DEFAULT
+) -> dict[str, np.ndarray]:
     """Columns of a CSV file with a header, or of its bytes.
 
     Raises:
         FileError: it is no UTF-8 text, or empty.
-        DataError: names repeat or look like data, or rows have different lengths.
+        DataError: names repeat or look like data, rows have different lengths, or there are too many columns.
     """
     polars = load_polars("reading CSV")
     errors = (polars.exceptions.PolarsError, polars.exceptions.PanicException)
     try:
         with _opened(source) as file:
             raw = next((row for row in csv.reader(file, delimiter=separator) if row), None)
+        limits.require_columns(len(raw or ()))
         names = _checked_header(raw)
         overrides = {old: polars.String for old, new in zip(raw or (), names, strict=True) if new in text}
         try:
@@ -165,6 +137,10 @@ def read_csv(source: str | bytes, separator: str, text: Collection[str]) -> dict
         except errors as error:
             _require_equal_lengths(source, separator, len(names))
             raise FileError(f"expected a CSV table, got other text ({_first_line(error)})") from None
+        if frame.width != len(names):
+            # Line ends or quotes that two readers understand differently.
+            _require_equal_lengths(source, separator, len(names))
+            raise FileError(f"expected a CSV table of {len(names)} columns, got one whose lines cannot be told apart")
         frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
         if frame.height == 0 or frame[:, -1].null_count() > 0:
             # only then can a row be too short, or blank
@@ -177,25 +153,36 @@ def read_csv(source: str | bytes, separator: str, text: Collection[str]) -> dict
     return from_polars(_tidy(frame, text))
 
 
-def read_frame(path: str, suffix: str) -> dict[str, np.ndarray]:
+def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np.ndarray]:
     """Columns of a Parquet, Arrow or JSON lines file.
 
     Raises:
-        FileError: it is damaged or of another type.
-        DataError: a column holds dates, lists or the like.
+        FileError: it is damaged, of another type, or unpacks to too much.
+        DataError: a column holds dates, lists or the like, or there are too many columns.
     """
     polars = load_polars(f"reading {suffix} files")
+    packed = os.path.getsize(path)
     try:
+        measure = parquet_contents if suffix in PARQUET else arrow_contents if suffix in ARROW else json_contents
+        contents = measure(path)
+        limits.require_columns(contents.columns)
+        limits.require_size(contents.size, packed)
         with _binary(path) as file:
             if suffix in PARQUET:
                 frame = polars.read_parquet(file)
             elif suffix in ARROW:
                 frame = polars.read_ipc(file)
             else:
-                frame = polars.read_ndjson(file, infer_schema_length=None)
+                lazy = polars.scan_ndjson(file, infer_schema_length=None)
+                # Lists in lists would take for ever to read, and are refused after that.
+                for name, kind in lazy.collect_schema().items():
+                    _require_flat(name, kind)
+                frame = lazy.collect()
+        texts = [series.str.len_bytes().sum() for series in frame.get_columns() if series.dtype == polars.String]
+        limits.require_size(sum(texts), packed)
         return from_polars(frame)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, FlowError):
             raise
         raise FileError(f"expected a {suffix} file, got one that is damaged or of another type") from None
 
@@ -220,71 +207,9 @@ def write_frame(columns: Columns, path: Path, suffix: str) -> None:
             else:
                 frame.write_ndjson(file)
     except polars.exceptions.PolarsError as error:
+        if "(os error" in str(error):
+            raise OSError(str(error)) from None
         raise FileError(f"the table cannot be written as {suffix} ({_first_line(error)})") from None
-
-
-def read_numpy(path: str) -> dict[str, np.ndarray]:
-    """Arrays of an NPY file (under the name "x") or of an NPZ file; nothing is unpickled.
-
-    Raises:
-        FileError: it is damaged, pickled or no NumPy file.
-    """
-    try:
-        with open(path, "rb") as file:
-            if file.read(6)[:2] not in (b"\x93N", b"PK"):
-                raise FileError("expected a NumPy file with plain arrays, got something else, perhaps a pickle")
-            file.seek(0)
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                loaded = {"x": loaded[:, None] if loaded.ndim == 1 else loaded}
-            arrays = {key: loaded[key] for key in loaded}
-    except FileError:
-        raise
-    except Exception as error:  # damaged headers lead to what they please: TokenError, NotImplementedError, ...
-        if "allow_pickle" in str(error):
-            raise FileError("expected plain arrays, got pickled Python objects, which are never loaded") from None
-        raise FileError("expected a NumPy file, got one that is damaged or truncated") from None
-    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise FileError("expected a NumPy file with arrays, got one without")
-    return arrays
-
-
-def write_numpy(columns: Columns, path: Path, suffix: str) -> None:
-    """Write NPY, one array of all columns, or NPZ, one array for each.
-
-    Raises:
-        DataError: text in NPY, or missing text in NPZ.
-    """
-    arrays = {name: _plain(name, values) for name, values in columns.items()}
-    if suffix == ".npy":
-        for name, values in arrays.items():
-            if values.dtype.kind not in "ifb":
-                raise DataError(f"expected numbers only in an .npy file, got text in column {name!r}; write .csv")
-        with open(path, "wb") as file:
-            np.save(file, np.stack(list(arrays.values()), axis=1), allow_pickle=False)
-        return
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, values, allow_pickle=False)
-
-
-def split_arrays(arrays: Columns) -> dict[str, np.ndarray]:
-    """Arrays (N, C) as columns numbered after their name, arrays (N,) as they are; a single one is always numbered.
-
-    Raises:
-        DataError: an array has no or more than two dimensions, or names repeat.
-    """
-    pairs: list[tuple[str, np.ndarray]] = []
-    for name, array in arrays.items():
-        if array.ndim not in (1, 2):
-            raise DataError(f"expected arrays of one or two dimensions, got shape {array.shape} in {name!r}")
-        if array.ndim == 2:
-            pairs += [(f"{name}{i}", np.ascontiguousarray(array[:, i])) for i in range(array.shape[1])]
-        else:
-            pairs.append((name, array))
-    require_distinct([name for name, _ in pairs])
-    return dict(pairs)
 
 
 def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -> Any:
@@ -372,20 +297,6 @@ def _tidy(frame: Any, text: Collection[str]) -> Any:
                 break
         frame = frame.with_columns(stripped.alias(series.name))
     return frame
-
-
-def _plain(name: str, values: np.ndarray) -> np.ndarray:
-    """A column without Python objects."""
-    if values.dtype.kind != "O":
-        return values
-    entries = values.tolist()
-    if not any(isinstance(entry, str) for entry in entries):
-        return values.astype(np.float64)
-    if None in entries:
-        raise DataError(
-            f"expected no missing text in a NumPy file, got some in column {name!r}; write .csv or .parquet"
-        )
-    return values.astype(str)
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ missingness, Lebesgue in the columns' own units for continuous ones.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +64,7 @@ class TableModel(Distribution):
         self.number_at = [i for i, column in enumerate(columns) if column.numeric]
         self.fact_at = [i for i, column in enumerate(columns) if column.classes > 1]
         self.classes = tuple(columns[i].classes for i in self.fact_at)
-        self.offsets = [sum(self.classes[:k]) for k in range(len(self.classes))]
+        self.offsets = list(itertools.accumulate(self.classes, initial=0))[:-1]
         if not self.number_at and not self.fact_at:
             raise DataError("expected a column with different values, got a table whose columns are all constant")
         _require_fit(schema, spec)
@@ -146,13 +147,14 @@ class TableModel(Distribution):
 
     def _joined(self, n: int, facts: Tensor | None, numbers: Tensor | None) -> Tensor:
         x: list[Tensor] = []
+        number_of, fact_of = ({i: k for k, i in enumerate(at)} for at in (self.number_at, self.fact_at))
         for i, column in enumerate(self.schema.columns):
             if numbers is not None and column.numeric:
-                x.append(numbers[:, self.number_at.index(i)])
+                x.append(numbers[:, number_of[i]])
                 continue
             value = torch.full((n,), column.value, dtype=torch.float64, device=self.device)
-            if facts is not None and i in self.fact_at:
-                fact = facts[:, self.fact_at.index(i)]
+            if facts is not None and i in fact_of:
+                fact = facts[:, fact_of[i]]
                 value = value if column.kind == "constant" else fact.double()
                 value = value.masked_fill(fact == column.classes - 1, math.nan) if column.missing else value
             x.append(value)

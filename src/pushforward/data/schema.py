@@ -16,6 +16,7 @@ Labels, ranges of integers and whether values can be missing come from all rows;
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -25,10 +26,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from ..errors import DataError
+from ..errors import DataError, brief
 from .coding import LARGEST, is_number, is_whole, labels_of, refuse, to_codes, to_numbers, to_values
 from .columns import unbounded
-from .formats import listed
+from .described import column_from
+from .formats import listed, require_distinct
 from .space import Column, Kind, Storage
 from .tables import Table, table_from
 
@@ -54,6 +56,20 @@ class Split:
     seed: int = 0
     digest: str = ""
 
+    @classmethod
+    def from_dict(cls, values: object) -> Split:
+        """The split that `dataclasses.asdict` described.
+
+        Raises:
+            DataError: the values describe none.
+        """
+        types = {"rows": int, "validation": (int, float), "seed": int, "digest": str}
+        if isinstance(values, Mapping) and {"rows", "validation"} <= values.keys() <= types.keys():
+            fits = all(isinstance(value, types[name]) for name, value in values.items())  # type: ignore[arg-type]
+            if fits and all(0 <= value < 2**63 for name, value in values.items() if name != "digest"):
+                return cls(**values)
+        raise DataError(f"expected the description of a split in a schema, got {brief(values)}")
+
     def indices(self) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers for training and for validation, the same as in `fit` with the same arguments.
 
@@ -78,7 +94,7 @@ class Schema:
     columns: tuple[Column, ...]
     split: Split | None = None
 
-    @property
+    @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(column.name for column in self.columns)
@@ -100,10 +116,11 @@ class Schema:
                 there were none.
         """
         table = table_from(table)
-        absent = [name for name in self.names if name not in table.names]
+        own, theirs = set(self.names), set(table.names)
+        absent = [name for name in self.names if name not in theirs]
         if absent:
             raise DataError(f"expected the columns {listed(self.names)}, got a table without {listed(absent)}")
-        unknown = [name for name in table.names if name not in self.names]
+        unknown = [name for name in table.names if name not in own]
         if unknown and extra != "ignore":
             raise DataError(
                 f"expected no columns but {listed(self.names)}, got also {listed(unknown)}; drop or ignore them"
@@ -143,15 +160,12 @@ class Schema:
         Raises:
             DataError: the values describe none.
         """
-        try:
-            columns = [Column(**{**column, "categories": tuple(column["categories"])}) for column in values["columns"]]
-            split = None if values.get("split") is None else Split(**values["split"])
-        except (TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"expected the description of a schema, got something else ({error})") from None
-        for column in columns:
-            if column.kind not in get_args(Kind) or column.storage not in get_args(Storage):
-                raise DataError(f"expected a known kind of column, got {column.kind!r} of {column.storage!r}")
-        return cls(tuple(columns), split)
+        found = values.get("columns") if isinstance(values, Mapping) else None
+        if not isinstance(found, (list, tuple)) or not found:
+            raise DataError(f"expected the description of a schema, with columns, got {brief(values)}")
+        columns = tuple(map(column_from, found))
+        require_distinct([column.name for column in columns])
+        return cls(columns, None if values.get("split") is None else Split.from_dict(values["split"]))
 
 
 def digest(rows: np.ndarray) -> str:
@@ -186,10 +200,12 @@ def infer_schema(
     for given in (kinds, bounds):
         for name in given:
             if name not in table.names:
-                raise DataError(f"expected one of the columns {listed(table.names)}, got {name!r}")
+                raise DataError(f"expected one of the columns {listed(table.names)}, got {brief(name)}")
     for name, kind in kinds.items():
         if kind not in get_args(Kind):
-            raise DataError(f"expected column {name!r} to be one of {', '.join(get_args(Kind))}, got {kind!r}")
+            raise DataError(
+                f"expected column {brief(name)} to be one of {', '.join(get_args(Kind))}, got {brief(kind)}"
+            )
     if table.n_rows < 2:
         raise DataError(f"expected at least 2 rows to learn from, got {table.n_rows}")
     if rows is None and split is not None:
@@ -198,7 +214,7 @@ def infer_schema(
     for name in table.names:
         kind = kinds.get(name) or _guess(name, table, name in bounds)
         if name in bounds and kind not in ("continuous", "integer"):
-            raise DataError(f"expected bounds for numbers only, got some for column {name!r}, which is {kind}")
+            raise DataError(f"expected bounds for numbers only, got some for column {brief(name)}, which is {kind}")
         if kind == "categorical" or (
             kind == "constant" and table[name].dtype.kind in "bO" and not is_whole(table[name])
         ):
@@ -215,12 +231,12 @@ def _guess(name: str, table: Table, bounded: bool) -> Kind:  # noqa: FBT001
     if values.dtype.kind in "bO" and not is_whole(values):
         distinct = set(values.tolist())
         if distinct == {None}:
-            raise DataError(f"column {name!r} has no values at all; remove it")
+            raise DataError(f"column {brief(name)} has no values at all; remove it")
         return "constant" if len(distinct) == 1 else "categorical"
     numbers = to_numbers(name, table)
     present = numbers[~np.isnan(numbers)]
     if len(present) == 0:
-        raise DataError(f"column {name!r} has no values at all; remove it")
+        raise DataError(f"column {brief(name)} has no values at all; remove it")
     others = present[present != present[0]]
     if len(others) == 0:
         return "constant"
@@ -240,7 +256,7 @@ def _labelled(name: str, values: np.ndarray, kind: Kind, max_categories: int) ->
     labels = sorted({label for label in lookup.values() if label is not None})
     missing = any(label is None for label in lookup.values())
     if not labels:
-        raise DataError(f"column {name!r} has no values at all; remove it")
+        raise DataError(f"column {brief(name)} has no values at all; remove it")
     storage: Storage = {"f": "float64", "i": "int64", "b": "bool"}.get(values.dtype.kind, "str")  # type: ignore[assignment]
     if values.dtype.kind == "O":
         kinds = {type(value) for value in lookup if value is not None}
@@ -249,7 +265,7 @@ def _labelled(name: str, values: np.ndarray, kind: Kind, max_categories: int) ->
         labels.sort(key=float)
     if kind == "constant":
         if len(labels) > 1 or missing:
-            raise DataError(f"expected one value in column {name!r}, declared constant, got {listed(labels)}")
+            raise DataError(f"expected one value in column {brief(name)}, declared constant, got {listed(labels)}")
         return Column(name=name, kind=kind, storage=storage, categories=tuple(labels))
     _refuse_many(name, values, labels, storage, max_categories)
     return Column(name=name, kind="categorical", storage=storage, missing=missing, categories=tuple(labels))
@@ -264,14 +280,16 @@ def _refuse_many(name: str, values: np.ndarray, labels: list[str], storage: str,
     if storage == "str" and len(labels) / 2 < sum(numbers) < len(labels):
         text = labels[numbers.index(False)]
         row = values.tolist().index(text) + 1
-        raise DataError(f"column {name!r} holds text among numbers: {text!r} in row {row}; correct or remove it")
+        raise DataError(
+            f"column {brief(name)} holds text among numbers: {brief(text)} in row {row}; correct or remove it"
+        )
     if unique:
         raise DataError(
-            f"column {name!r} has {len(labels)} different labels in {rows} rows, as identifiers and dates have; "
+            f"column {brief(name)} has {len(labels)} different labels in {rows} rows, as identifiers and dates have; "
             "remove it, or turn it into a number"
         )
     raise DataError(
-        f"expected at most {max_categories} labels in column {name!r}, got {len(labels)}; group the rare ones, "
+        f"expected at most {max_categories} labels in column {brief(name)}, got {len(labels)}; group the rare ones, "
         "declare it a number, or raise max_categories"
     )
 
@@ -281,13 +299,13 @@ def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarr
     absent = np.isnan(numbers)
     present = numbers[~absent]
     if len(present) == 0:
-        raise DataError(f"column {name!r} has no values at all; remove it")
+        raise DataError(f"column {brief(name)} has no values at all; remove it")
     storage: Storage = "int64" if is_whole(table[name]) and kind != "continuous" else "float64"
     missing, smallest, largest = bool(absent.any()), float(present.min()), float(present.max())
     if kind == "constant":
         if smallest != largest:
             raise DataError(
-                f"expected one value in column {name!r}, declared constant, got {smallest:g} and {largest:g}"
+                f"expected one value in column {brief(name)}, declared constant, got {smallest:g} and {largest:g}"
             )
         return Column(name=name, kind=kind, storage=storage, missing=missing, value=smallest)
     low, high = _checked_bounds(name, bounds)
@@ -300,10 +318,12 @@ def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarr
         )
         low, high = smallest if low is None else low, largest if high is None else high
         if not (low.is_integer() and high.is_integer() and max(-low, high) <= LARGEST):
-            raise DataError(f"expected column {name!r} to hold whole numbers up to 2^53, got {low:g} to {high:g}")
+            raise DataError(f"expected column {brief(name)} to hold whole numbers up to 2^53, got {low:g} to {high:g}")
     else:
         if smallest == largest:
-            raise DataError(f"expected different values in column {name!r}, declared continuous, got {smallest:g} only")
+            raise DataError(
+                f"expected different values in column {brief(name)}, declared continuous, got {smallest:g} only"
+            )
         distances = [np.abs(present - bound) for bound in (low, high) if bound is not None]
         edge = min((float(d[d > 0].min()) / 2 for d in distances), default=0.0)
     column = Column(name=name, kind=kind, storage=storage, missing=missing, low=low, high=high, edge=edge)
@@ -331,5 +351,5 @@ def _checked_bounds(name: str, bounds: Bounds) -> Bounds:
     if any(b is not None and math.isnan(b) for b in (low, high)) or (
         low is not None and high is not None and low >= high
     ):
-        raise DataError(f"expected a lower bound below the upper one for column {name!r}, got {low} and {high}")
+        raise DataError(f"expected a lower bound below the upper one for column {brief(name)}, got {low} and {high}")
     return low, high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Collection, Mapping
@@ -10,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, brief, shortened
+from ..output import atomic_output, reason
+from ..terminal import write_data
 from . import formats
-from .formats import atomic_output, listed, require_distinct
+from .formats import listed, require_distinct
+from .limits import COLUMNS, Limits
+from .spreadsheet import escape_formulas
 
 __all__ = ["Table", "atomic_output", "label_of", "read_table", "table_from", "write_table"]
 
@@ -51,10 +56,14 @@ class Table:
         """Number of rows."""
         return len(self.columns[0])
 
+    @functools.cached_property
+    def _by_name(self) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.columns, strict=True))
+
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.names:
-            raise DataError(f"expected one of the columns {listed(self.names)}, got {name!r}")
-        return self.columns[self.names.index(name)]
+        if name not in self._by_name:
+            raise DataError(f"expected one of the columns {listed(self.names)}, got {brief(name)}")
+        return self._by_name[name]
 
     def take(self, rows: np.ndarray) -> Table:
         """The table of some rows, by number or by a mask."""
@@ -88,7 +97,13 @@ def table_from(data: Any) -> Table:
     return Table(tuple(columns), tuple(columns.values()))
 
 
-def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> Table:
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    text: Collection[str] = (),
+    max_columns: int = COLUMNS,
+    max_gigabytes: float | None = None,
+) -> Table:
     """Read a table; the suffix says what it is: .csv .tsv .parquet .arrow .feather .ipc .jsonl .npy .npz.
 
     CSV and TSV are UTF-8 with a header; empty fields and NA, N/A, NaN, null are missing values. NPY holds one array (N, C),
@@ -97,33 +112,42 @@ def read_table(path: str | os.PathLike[str], *, text: Collection[str] = ()) -> T
     Args:
         path: of the file; "-" reads CSV from standard input.
         text: columns of a CSV file that hold text even where it looks like numbers, such as postcodes.
+        max_columns: limit on the number of columns.
+        max_gigabytes: limit on what a packed file unpacks to, in GB of memory; by default half a gigabyte, or a hundred times
+            the size of the file where that is more.
 
     Returns:
         The table, of at least one row.
 
     Raises:
-        FileError: the file is missing, empty, damaged or of unknown type.
-        DataError: it has no rows, repeated names, rows of different lengths, or columns of another kind.
+        FileError: the file is missing, empty, damaged, of unknown type, or unpacks to too much.
+        DataError: it has no rows, repeated names, rows of different lengths, too many columns, or columns of another kind.
     """
     name = os.fspath(path)
     shown = "standard input" if name == "-" else name
     suffix = ".csv" if name == "-" else _suffix(name)
     try:
-        columns = _read(name, suffix, text)
+        columns = _read(name, suffix, text, Limits(max_columns, max_gigabytes))
         table = Table(tuple(columns), tuple(columns.values()))
         if table.n_rows == 0:
             raise DataError("expected rows below the column names, got none")
     except (FileError, DataError) as error:
-        raise type(error)(f"{shown}: {error}") from None
+        raise type(error)(f"{shown}: {shortened(str(error))}") from None
     except OSError as error:
-        raise FileError(f"{shown} cannot be read: {formats.reason(error)}") from None
+        raise FileError(f"{shown} cannot be read: {reason(error)}") from None
     return table
 
 
-def write_table(table: Table, path: str | os.PathLike[str]) -> None:
+def write_table(table: Table, path: str | os.PathLike[str], *, formulas: bool = True) -> None:
     """Write a table; the suffix says how, as in `read_table`. "-" writes CSV to standard output.
 
     The file appears whole or not at all.
+
+    Args:
+        table: to write.
+        path: of the file.
+        formulas: whether names and texts that begin as formulas of spreadsheets do, with = + - @ or a tab, are written as
+            they are; otherwise with a single quote before them.
 
     Raises:
         FileError: the suffix is unknown, or the path cannot be written.
@@ -131,9 +155,10 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     """
     name = os.fspath(path)
     columns = dict(zip(table.names, table.columns, strict=True))
+    if not formulas:
+        columns = escape_formulas(columns)
     if name == "-":
-        sys.stdout.write(formats.to_polars(columns).write_csv())
-        sys.stdout.flush()
+        write_data(formats.to_polars(columns).write_csv())
         return
     suffix = _suffix(name)
     with atomic_output(name) as temporary:
@@ -156,9 +181,11 @@ def label_of(value: Any) -> str:
     return str(int(value)) if number.is_integer() else repr(number)
 
 
-def _read(name: str, suffix: str, text: Collection[str]) -> dict[str, np.ndarray]:
+def _read(name: str, suffix: str, text: Collection[str], limits: Limits) -> dict[str, np.ndarray]:
     if name == "-":
-        return formats.read_csv(sys.stdin.buffer.read(), ",", text)
+        if sys.stdin is None:
+            raise FileError("expected a table, got a standard input that is closed; give a file")
+        return formats.read_csv(sys.stdin.buffer.read(), ",", text, limits)
     if not os.path.exists(name):
         raise FileError("expected a file, got none; check the path")
     if os.path.isdir(name):
@@ -166,10 +193,10 @@ def _read(name: str, suffix: str, text: Collection[str]) -> dict[str, np.ndarray
     if os.path.getsize(name) == 0:
         raise FileError("expected a table, got an empty file")
     if suffix in formats.CSV:
-        return formats.read_csv(name, formats.CSV[suffix], text)
+        return formats.read_csv(name, formats.CSV[suffix], text, limits)
     if suffix in formats.NUMPY:
-        return formats.split_arrays(formats.read_numpy(name))
-    return formats.read_frame(name, suffix)
+        return formats.split_arrays(formats.read_numpy(name, limits))
+    return formats.read_frame(name, suffix, limits)
 
 
 def _suffix(name: str) -> str:
@@ -192,7 +219,7 @@ def _stored(name: str, values: Any) -> np.ndarray:
     """A column as float64, int64, bool or object."""
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     if array.ndim != 1:
-        raise DataError(f"expected column {name!r} to be one-dimensional, got shape {array.shape}")
+        raise DataError(f"expected column {brief(name)} to be one-dimensional, got shape {array.shape}")
     kind = array.dtype.kind
     if kind == "b":
         return array
@@ -200,13 +227,15 @@ def _stored(name: str, values: Any) -> np.ndarray:
         return array.astype(np.float64, copy=False)
     if kind in "iu":
         if kind == "u" and len(array) and int(array.max()) > np.iinfo(np.int64).max:
-            raise DataError(f"expected whole numbers below 2^63 in column {name!r}, got {array.max()}")
+            raise DataError(f"expected whole numbers below 2^63 in column {brief(name)}, got {array.max()}")
         return array.astype(np.int64, copy=False)
     if kind in "UT":
         return array.astype(object)
     if kind == "O":
         return _stored_objects(name, array)
-    raise DataError(f"expected numbers, text or truth values in column {name!r}, got {array.dtype}; convert it first")
+    raise DataError(
+        f"expected numbers, text or truth values in column {brief(name)}, got {array.dtype}; convert it first"
+    )
 
 
 def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
@@ -217,7 +246,7 @@ def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
     for kind in types:
         if not issubclass(kind, (str, bool, int, float, np.bool_, np.integer, np.floating)):
             raise DataError(
-                f"expected numbers, text or truth values in column {name!r}, got {kind.__name__}; convert it first"
+                f"expected numbers, text or truth values in column {brief(name)}, got {kind.__name__}; convert it first"
             )
     if any(issubclass(kind, str) for kind in types):
         if all(issubclass(kind, str) for kind in types):
@@ -233,4 +262,4 @@ def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
             return np.array([None if value is None else int(value) for value in values], dtype=object)
         return array.astype(np.int64 if whole else np.float64)
     except OverflowError:
-        raise DataError(f"expected whole numbers below 2^63 in column {name!r}, got a larger one") from None
+        raise DataError(f"expected whole numbers below 2^63 in column {brief(name)}, got a larger one") from None

@@ -91,7 +91,7 @@ def two_sample_score(
         l2_regularization=1.0,
         categorical_features=categorical or None,
         early_stopping=False,
-        random_state=seed,
+        random_state=seed % 2**32,  # scikit-learn takes no larger ones
     ).fit(fit_x, fit_y)
     scores = [forest.decision_function(group[half:]) for group in kinds]
     # A tie says nothing: half a hit.

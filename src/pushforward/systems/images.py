@@ -7,6 +7,7 @@ log-probability of whole pictures, with every constant inside, and bits per dime
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,9 @@ from ..distributions import Normal
 from ..errors import SpecError
 from ..networks import ConvNet
 from ..transforms import Affine, Centre, Dequantise, Elementwise, Logit, Slice, Squeeze
+
+LARGEST = 2**26
+"""Numbers in a picture, at most."""
 
 Preprocess = Literal["logit", "logit-one-sided", "centre"]
 
@@ -48,6 +52,8 @@ class PictureSpec(Spec, register=False):
             size = getattr(self, name)
             if (size or name == "shape") and (len(size) != 3 or min(size) < 1):
                 raise SpecError(f"expected {self.name}.{name} to be (channels, height, width), got {size}")
+            if math.prod(size) > LARGEST:
+                raise SpecError(f"expected {self.name}.{name} of at most {LARGEST:,} numbers, got {size}")
         self._at_least("levels", 2)
         self._at_least("classes", 0)
         self._at_least("features", 1)

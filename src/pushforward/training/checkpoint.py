@@ -1,21 +1,30 @@
-"""Checkpoints: the whole state of a run in one file, replaced in one go and read without running code from it."""
+"""Checkpoints: the whole state of a run in one file with a checksum, replaced at once and read without running its code."""
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
+import io
 import os
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import torch
 
 from ..errors import FileError, TrainingError
+from ..output import atomic_output, reason
 from .config import TrainConfig
+from .state import require_plain
 from .weights import Weights, plain_name
 
 FORMAT = "pushforward training checkpoint"
-VERSION = 2
+VERSION = 3
+MAGIC, DIGEST = b"PFCKPT3\n", hashlib.sha256().digest_size
+"""A file is MAGIC, the SHA-256 of the rest, and the rest: what torch.save writes."""
+UNSIGNED = b"PK"
+"""How files of version 2 begin, which are what torch.save writes, without a checksum."""
 PARTS = frozenset({"weights", "optimiser", "average", "best", "position", "random", "config", "data"})
 
 
@@ -26,30 +35,119 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         FileError: it cannot be written; what was at `path` is still there.
     """
     content = {"format": FORMAT, "version": VERSION, **state}
-    replace_file(path, lambda file: torch.save(content, file), "the checkpoint")
+    with atomic_output(path) as temporary, open(temporary, "wb") as file:
+        file.write(MAGIC + bytes(DIGEST))
+        signed = _Signing(file)
+        try:
+            # It needs these two methods only.
+            torch.save(content, signed)  # type: ignore[arg-type]
+        # torch.save turns a full disk into a RuntimeError.
+        except RuntimeError as error:
+            raise (signed.failure or FileError(f"{path} cannot be written: {error}")) from None
+        file.seek(len(MAGIC))
+        file.write(signed.total.digest())
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a run's state, with `weights_only=True`: nothing in the file is executed.
 
     Raises:
-        FileError: the file is missing, truncated, or no checkpoint of this version.
+        FileError: the file is missing, truncated, changed in any bit, or no checkpoint of this version.
     """
     path = Path(path)
     if not path.is_file():
         raise FileError(f"expected a training checkpoint at {path}, got no file there")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # Broken files raise half a dozen unrelated types, some of them bare RuntimeErrors.
-    except Exception:
-        raise FileError(f"expected a training checkpoint, got a truncated or foreign file in {path}") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        with open(path, "rb") as file:
+            state, version = _read(file, path)
+    except OSError as error:
+        raise FileError(f"{path}, a training checkpoint, cannot be read: {reason(error)}") from None
+    kind = state.get("format") if isinstance(state, dict) else None
+    if not isinstance(state, dict) or not isinstance(kind, str) or kind != FORMAT:
         raise FileError(f"expected a training checkpoint, got another kind of file in {path}")
-    if state.get("version") != VERSION:
-        raise FileError(f"expected a training checkpoint of version {VERSION}, got {state.get('version')} in {path}")
+    found = state.get("version")
+    if not isinstance(found, int) or found != version:
+        raise FileError(f"expected a training checkpoint of version {version}, got {str(found)[:20]!r} in {path}")
     if not state.keys() >= PARTS:
         raise FileError(f"expected a complete training checkpoint, got one without some of its parts in {path}")
+    require_plain(state, path)
     return state
+
+
+def _read(file: BufferedReader, path: Path) -> tuple[Any, int]:
+    """The content of a checkpoint, and the version that it must have; those of version 2 had no checksum.
+
+    Raises:
+        FileError: the content is not the one that was written.
+    """
+    broken = FileError(f"expected a training checkpoint, got a truncated or foreign file in {path}")
+    start = file.read(len(MAGIC) + DIGEST)
+    offset, version = len(start), VERSION
+    if start.startswith(UNSIGNED):
+        offset, version = 0, 2
+    elif not start.startswith(MAGIC):
+        raise broken
+    elif hashlib.file_digest(file, "sha256").digest() != start[len(MAGIC) :]:
+        raise FileError(f"expected a training checkpoint as it was written, got a truncated or changed one in {path}")
+    content = BufferedReader(_Rest(file, offset))
+    # Broken files raise half a dozen unrelated types, some of them bare RuntimeErrors.
+    try:
+        with zipfile.ZipFile(content) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > os.fstat(file.fileno()).st_size:
+            raise broken
+        content.seek(0)
+        return torch.load(content, map_location="cpu", weights_only=True), version
+    except Exception:
+        raise broken from None
+
+
+class _Signing:
+    """A file to write to that hashes what goes through it.
+
+    It keeps the error of a full disk, or an interruption, which torch.save turns into another error.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.total = file, hashlib.sha256()
+        self.failure: BaseException | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            count = self.file.write(data)
+        except BaseException as error:
+            self.failure = error
+            raise
+        self.total.update(data)
+        return count
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+class _Rest(io.RawIOBase):
+    """A file from an offset on, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, offset: int) -> None:
+        self.file, self.offset = file, offset
+        file.seek(offset)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(offset + (self.offset if whence == os.SEEK_SET else 0), whence) - self.offset
+
+    def tell(self) -> int:
+        return self.file.tell() - self.offset
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def require_same_run(
@@ -79,29 +177,6 @@ def require_same_run(
             f"{getattr(config, name)!r}; only its length (epochs, max_steps, max_seconds) and speed (compile, threads) may "
             "change on resume"
         )
-
-
-def replace_file(path: Path, write: Callable[[IO[bytes]], object], what: str) -> None:
-    """Write a file beside `path` and move it there, so that at any moment the old or the new content is complete.
-
-    Raises:
-        FileError: naming `what`; nothing is left behind, and what was at `path` is still there.
-    """
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with beside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        # torch.save turns a full disk into a RuntimeError.
-        if not isinstance(error, (OSError, RuntimeError)):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise FileError(f"cannot write {what} to {path}: {reason}") from None
 
 
 def _shapes(weights: Weights) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from ..core.compose import Memory
-from ..errors import SpecError, suggestion
+from ..errors import SpecError, brief, suggestion
 
 Schedule = Literal["plateau", "cosine", "constant"]
 Autocast = Literal["off", "bf16", "fp16"]
@@ -18,6 +18,8 @@ STEPS = 20_000
 """Length of a run of default length, in steps: enough for a flow on a table, and early stopping usually ends it sooner."""
 PATIENCE_STEPS = 2_000
 """Steps without a better validation score after which a run with default patience stops."""
+LARGEST = 2**63
+"""Limit of whole numbers; torch's seeds are below it."""
 LENGTH_FIELDS = frozenset({"epochs", "max_steps", "max_seconds", "checkpoint_every", "checkpoint_seconds"})
 """Fields that may differ on resume: they say when to stop and when to save, not what to learn."""
 SPEED_FIELDS = frozenset({"compile", "threads", "memory", "parallel"})
@@ -126,7 +128,9 @@ class TrainConfig:
         if value is None and optional:
             return
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise SpecError(f"expected {name} to be a whole number >= {low}, got {value!r}")
+            raise SpecError(f"expected {name} to be a whole number >= {low}, got {brief(value)}")
+        if value >= LARGEST:
+            raise SpecError(f"expected {name} to be a whole number below 2^63, got {brief(value)}")
 
     def _number(self, name: str) -> None:
         value = getattr(self, name)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: the step at hand is finished first; a second one interrupts at once. And SIGTERM, among several."""
+"""Ctrl-C and SIGTERM as requests: the step in progress is finished first; a second signal interrupts at once."""
 
 from __future__ import annotations
 
@@ -7,42 +7,55 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Any
+
+from ..signals import raise_terminated
 
 GRACE = 25.0
 """Seconds from SIGTERM to the last words; torchrun sends SIGKILL after 30."""
 
 
 class Interrupt:
-    """While entered, the first SIGINT only sets `requested`. Handlers of the application's own are left alone.
+    """While entered, the first SIGINT or SIGTERM only sets `requested`. Handlers of the application's own are left alone.
 
     Args:
-        patient: whether all later ones are requests too, as a process that leaves others behind would block them.
+        patient: whether all later SIGINTs are requests too, as a process that leaves others behind would block them, and
+            SIGTERM is left to `LastWords`.
+
+    Attributes:
+        requested: whether a signal came.
+        signal: number of the signal that came; None for none.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
         self.requested, self.patient = False, patient
-        self._installed = False
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        """Take over Python's default handler, in the main thread only."""
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
-            self._installed = True
+        """Take over the default handlers, in the main thread only."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT,) if self.patient else (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(number)
+                if before in (signal.default_int_handler, signal.SIG_DFL, raise_terminated):
+                    signal.signal(number, self._handle)
+                    self._before[number] = before
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the handler back."""
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._installed = False
+        """Give the handlers back."""
+        self._give_back()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self.requested, self.signal = True, number
         if not self.patient:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
 
 
 class LastWords:

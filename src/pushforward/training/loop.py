@@ -12,6 +12,7 @@ from torch import nn
 
 from ..core.memory import saving
 from ..objectives import default_objective
+from ..output import only_writer
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .data import placement, prepare
@@ -58,7 +59,7 @@ def fit(
         callbacks: called after each epoch with its record (see `FitResult.history`); one that returns True ends training.
         metrics: path of a JSONL file with one line an epoch; replaced when it exists, continued on resume.
         checkpoint: path of a file that holds the whole state of the run; by default that of `resume`. Ctrl-C finishes the
-            step and saves it; a second Ctrl-C does not wait for the step.
+            step and saves it, and so does SIGTERM; a second signal does not wait for the step. One run at a time can have it.
         resume: path of a checkpoint to go on from, with the same model, data and config; only how long to train,
             `compile` and `threads` may differ.
         progress: whether to show progress on stderr.
@@ -73,7 +74,7 @@ def fit(
         SpecError: an option is unknown or out of range.
         TrainingError: the loss was not finite before any epoch was finished (the starting weights are put back), no
             validation score was finite, the loss is no scalar, or the checkpoint is of another run.
-        FileError: a file cannot be read or written.
+        FileError: a file cannot be read or written, or another run has the same checkpoint.
     """
     config = (config or TrainConfig()).replace(**overrides)
     split = prepare(model, data, context, validation, config.seed)
@@ -83,6 +84,8 @@ def fit(
     device, _ = placement(model)
     with contextlib.ExitStack() as stack:
         ranks = stack.enter_context(joined(device, path))
+        if path is not None:
+            ranks.once(lambda: stack.enter_context(only_writer(path)))
         state = None if resume is None else ranks.once(lambda: load_checkpoint(resume))
         stack.enter_context(isolated(device, config.seed))
         trainer = Trainer(model, objective, split, config, path, ranks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -10,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError
-from .checkpoint import replace_file
+from ..output import atomic_output, reason
+
+logger = logging.getLogger("pushforward.training")
 
 
 class MetricsFile:
-    """Lines of a JSONL file, written and flushed as epochs end. Numbers that are not finite become null.
+    """Lines of a JSONL file, written as epochs end. Numbers that are not finite become null.
+
+    A disk that is full later does not end the run: there is one warning, and the lines that are missing are written as soon
+    as there is space again.
 
     Args:
         path: the file; what it held before is replaced by the lines of `history`.
@@ -26,14 +32,25 @@ class MetricsFile:
 
     def __init__(self, path: str | os.PathLike[str], history: Sequence[dict[str, Any]] = ()) -> None:
         self.path = Path(path)
-        text = "".join(map(_line, history))
-        replace_file(self.path, lambda file: file.write(text.encode()), "the metrics")
-        self.file = self.path.open("a", encoding="utf-8")
+        with atomic_output(path) as temporary:
+            temporary.write_bytes("".join(map(_line, history)).encode())
+        self.waiting, self.warned = b"", False
+        try:
+            # Without a buffer: what a full disk refused would be written again, and fail again, when the file is closed.
+            self.file = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise FileError(f"{path} cannot be written: {reason(error)}") from None
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one epoch."""
-        self.file.write(_line(record))
-        self.file.flush()
+        """Append one epoch, after those that could not be written before."""
+        self.waiting += _line(record).encode()
+        try:
+            while self.waiting:
+                self.waiting = self.waiting[self.file.write(self.waiting) or 0 :]
+        except OSError as error:
+            if not self.warned:
+                logger.warning("%s cannot be written: %s; training goes on without it", self.path, reason(error))
+            self.warned = True
 
     def close(self) -> None:
         """Close the file."""

@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from ..terminal import write_error
+
 LINES = 20
 """Lines for a whole run where stderr is no terminal."""
 
@@ -47,7 +49,7 @@ class Lines(Progress):
         """Print the line when it is due."""
         if number >= self.due:
             self.due = (number // self.every + 1) * self.every
-            print(f"{self.noun} {number}/{self.total}: {text}", file=sys.stderr, flush=True)
+            write_error(f"{self.noun} {number}/{self.total}: {text}")
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Print the line when it is due."""
@@ -110,7 +112,8 @@ def make_progress(total: int, done: int, unit: str = " nats", *, noun: str = "ep
     """Return the bar, the lines or nothing."""
     if not shown:
         return Progress()
-    return Bar(total, done, unit, noun) if sys.stderr.isatty() else Lines(total, unit, noun)
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return Bar(total, done, unit, noun) if terminal else Lines(total, unit, noun)
 
 
 def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:

@@ -30,6 +30,7 @@ class FitResult:
         seed: with the counts it gives the split again: `split_rows`.
         config: the options in force, as plain values; `compile` is False when it was not possible.
         likelihood: whether minus the loss is a log-likelihood in nats.
+        signal: number of the signal that interrupted the run, SIGINT (Ctrl-C) or SIGTERM; None for none.
     """
 
     best_epoch: int
@@ -45,6 +46,7 @@ class FitResult:
     seed: int
     config: dict[str, Any]
     likelihood: bool = True
+    signal: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

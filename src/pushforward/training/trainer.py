@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..core import Distribution, initialise
 from ..errors import FileError, SolverError, TrainingError
 from ..objectives import NegativeLogLikelihood
+from ..signals import signal_of
 from .batches import Batch, batches
 from .checkpoint import require_same_run, save_checkpoint
 from .config import TrainConfig, batches_in, schedule_factor
@@ -32,6 +33,7 @@ from .progress import Progress
 from .result import FitResult, Stopped
 from .rng import fresh_stream, random_state, set_random_state
 from .sharding import Replicated, Sharded
+from .state import require_sound
 from .step import Stepper
 from .threads import threads_for
 from .watch import Watch, explain, steps_between_checks
@@ -87,6 +89,7 @@ class Trainer:
         self.consistent = True
         self.metrics: MetricsFile | None = None
         self.interrupt = Interrupt(patient=self.ranks.several)
+        self.signal: int | None = None
         self.fingerprint = split.fingerprint() if checkpoint is not None or self.ranks.several else []
         self.ranks.require_same((self.fingerprint, config))
         self.began = self.saved = time.monotonic()
@@ -110,13 +113,20 @@ class Trainer:
         require_same_run(state, path, self.given, tensors(self.plain), self.fingerprint)
         restore(self.plain, state["weights"])
         self._place()
+        whole = [parameter for parameter in self.weights.whole.parameters() if parameter.requires_grad]
+        require_sound(state, path, {**self._state(), "parameters": whole}, self.batches)
         self.stepper.load(state)
         if state["best"] is not None:
             self.best = self.weights.part({k: v.to(self.device) for k, v in state["best"].items()})
         self.position = Position.from_dict(state["position"], self.device)
         streams = [state["random"], *state.get("random_others", ())]
         if self.ranks.rank < len(streams):
-            set_random_state(streams[self.ranks.rank], self.device)
+            try:
+                set_random_state(streams[self.ranks.rank], self.device)
+            except RuntimeError:
+                raise TrainingError(
+                    f"expected a training checkpoint of this run in {path}, got one with unusable random numbers; start anew"
+                ) from None
         else:
             fresh_stream(self.device, self.config.seed, self.ranks.rank, self.position.step)
 
@@ -158,8 +168,8 @@ class Trainer:
         with self.interrupt if self.ranks.several else contextlib.nullcontext():
             try:
                 self._compile()
-            except KeyboardInterrupt:
-                stopped = "interrupted"
+            except KeyboardInterrupt as error:
+                stopped, self.signal = "interrupted", signal_of(error)
             if self.ranks.several:
                 self.stepper.wrap(self._first_batch())
         with self.interrupt, progress:
@@ -169,10 +179,10 @@ class Trainer:
             except SolverError as error:
                 # As a loss that is not finite: there is no number for this step.
                 self.failure, stopped = self._unsolved(error), "nonfinite"
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 if self.ranks.several:
                     raise
-                stopped = "interrupted"
+                stopped, self.signal = "interrupted", signal_of(error)
             saved = stopped != "nonfinite" and self.consistent and self._save()
             if stopped == "limit" and self.position.batch:
                 # Saved in the middle of an epoch, recorded as if it ended here.
@@ -375,6 +385,7 @@ class Trainer:
             seed=self.config.seed,
             config=self.config.to_dict(),
             likelihood=getattr(self.objective, "likelihood", False),
+            signal=(self.signal or self.interrupt.signal) if stopped == "interrupted" else None,
         )
 
     def _unsolved(self, error: SolverError) -> str:

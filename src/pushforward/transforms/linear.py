@@ -20,6 +20,9 @@ from ..errors import ShapeError, SpecError
 from ..functional.images import squeeze, unsqueeze
 from .shape import image_shape
 
+WIDE = 256
+"""Length of an event from which the factors of an LU layer are applied one after the other to batches of fewer rows."""
+
 
 class Permutation(Transform):
     """z_i = x_order[i].
@@ -161,6 +164,10 @@ class LU(Transform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """W x + b, sum s for each position."""
         lower, upper = self._factors()
+        if x.dim() == 2 and x.shape[0] < len(self.bias) >= WIDE:
+            # Fewer rows than the matrix has: two products with them cost less than the product of the factors.
+            z = x @ upper.mT @ lower.mT
+            return (z if self.order is None else z[:, self.order]) + self.bias, self._volume(x)
         weight = lower @ upper
         if self.order is not None:
             weight = weight[self.order]

@@ -1,0 +1,90 @@
+"""The description in a model file: the types and sizes of its entries, checked before anything is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from .errors import SpecError, brief
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+}
+ENTRIES: dict[str, tuple[type, ...]] = {
+    "version": (str,),
+    "model": (str,),
+    "dtype": (str,),
+    "tensors": (str,),
+    "training": (dict,),
+    "spec": (dict, type(None)),
+    "schema": (dict, type(None)),
+}
+"""Types of the entries that every description has."""
+TABLE_ENTRIES: dict[str, tuple[type, ...]] = {"label_hidden": (list,), "labels": (dict, type(None))}
+"""Types of those that the description of a table's model has, too; `labels` can be missing."""
+SMALL = 10_000
+"""Whole numbers up to it are arguments of models of any size."""
+
+
+DEEPEST = 64
+"""Levels of lists and dictionaries in each other; descriptions have about six, and a record of training can have more."""
+
+
+def is_deep(document: object) -> bool:
+    """Whether lists and dictionaries are nested deeper than any description is; found without recursion."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        level = [entry for value in level if isinstance(value, (dict, list)) for entry in _entries(value)]
+    return bool(level)
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    return iter(value.values() if isinstance(value, dict) else value)
+
+
+def is_complete(document: Mapping[str, Any]) -> bool:
+    """Whether a description has all entries, each of its type."""
+    entries = ENTRIES | (TABLE_ENTRIES if document.get("model") == "table" else {})
+    present = {"labels": None, **document}
+    return all(name in present and isinstance(present[name], types) for name, types in entries.items())
+
+
+def require_buildable(document: Mapping[str, Any], numbers: int) -> None:
+    """Refuse a description that no model with so many numbers can have.
+
+    A width, a number of layers or of labels has at least as many parameters. What passes is built within a `Budget`.
+
+    Args:
+        document: complete; see `is_complete`.
+        numbers: how many numbers the tensors of the file hold.
+
+    Raises:
+        SpecError: naming the entry.
+    """
+    if document["model"] not in ("table", "system"):
+        raise SpecError(f"expected a model of kind 'table' or 'system', got {brief(document['model'])}")
+    if document["dtype"] not in DTYPES:
+        raise SpecError(
+            f"expected the description of one of the types {', '.join(DTYPES)}, got {brief(document['dtype'])}"
+        )
+    if document["model"] == "table" and document["schema"] is None:
+        raise SpecError("expected the description of a table's columns, got none")
+    for name in ("spec", "labels", "label_hidden"):
+        for value in _whole_numbers(document.get(name)):
+            if abs(value) > max(SMALL, numbers):
+                raise SpecError(
+                    f"expected arguments that fit the {numbers:,} numbers in the file, got {brief(value)} in {name!r}"
+                )
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """All whole numbers in nested lists and dictionaries, without recursion."""
+    waiting = [value]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, (dict, list)):
+            waiting.extend(_entries(entry))
+        elif isinstance(entry, int):
+            yield entry

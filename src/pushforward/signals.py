@@ -1,0 +1,24 @@
+"""SIGTERM as an exception, as Ctrl-C is one."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised in the main thread as Ctrl-C is."""
+
+
+def raise_terminated(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM by an exception, so that files are closed and locks are given back.
+
+    Raises:
+        Terminated: always.
+    """
+    raise Terminated
+
+
+def signal_of(error: KeyboardInterrupt) -> int:
+    """Return the number of the signal that raised an exception."""
+    return signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
