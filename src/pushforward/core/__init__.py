@@ -5,8 +5,10 @@ log p(x) = log p(z) + sum of the layers' contributions
 
 from .base import CodeSource, Distribution, Given, Node, Transform, Undo
 from .compose import Chain, Flow, Identity, Inverse, initialise, layers_of
+from .curved_space import Circle, Sphere, Torus
+from .discrete_space import Categories, Integers, OneHot
 from .exactness import Exactness
-from .space import Box, Categories, Integers, OneHot, Real, Simplex, Space, context_space
+from .space import Box, Real, Simplex, Space, context_space
 from .spec import Spec, build, spec_from_dict
 from .symbols import Symbols
 from .twins import exactly
@@ -15,6 +17,7 @@ __all__ = [
     "Box",
     "Categories",
     "Chain",
+    "Circle",
     "CodeSource",
     "Distribution",
     "Exactness",
@@ -29,7 +32,9 @@ __all__ = [
     "Simplex",
     "Space",
     "Spec",
+    "Sphere",
     "Symbols",
+    "Torus",
     "Transform",
     "Undo",
     "build",

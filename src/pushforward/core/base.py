@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import ContextError, DomainError, ShapeError, SpecError
 from ..functional.derived import eager
 from .exactness import Exactness
-from .space import Integers, Space
+from .space import Space
 from .symbols import Symbols
 
 if TYPE_CHECKING:
@@ -387,7 +387,7 @@ def _require_finite(name: str, value: Tensor | None, space: Space | None) -> Non
     if not bool(finite.all()):
         bad = (~finite).nonzero()[0].tolist()
         raise DomainError(f"expected finite values, got {value[tuple(bad)].item()} in {name} at index {tuple(bad)}")
-    if isinstance(space, Integers) and value.numel() and bool((value.abs() > 2 / torch.finfo(value.dtype).eps).any()):
+    if space.whole and value.numel() and bool((value.abs() > 2 / torch.finfo(value.dtype).eps).any()):
         largest = int(2 / torch.finfo(value.dtype).eps)
         raise DomainError(
             f"expected whole numbers up to {largest} in {name}, the last that {value.dtype} holds exactly, got larger ones; "

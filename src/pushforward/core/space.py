@@ -1,9 +1,10 @@
-"""Event spaces: the shape, kind of number, support and tangent frame of one event."""
+"""Event spaces: the shape, kind of number, support, tangent basis and quadrature of one event."""
 
 from __future__ import annotations
 
 import abc
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,11 @@ class Space(abc.ABC):
         """Whether `log_prob` is the log of a probability, rather than of a density."""
         return False
 
+    @property
+    def whole(self) -> bool:
+        """Whether entries are whole numbers carried as floats, which hold them exactly only so far."""
+        return False
+
     def event_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype of events in a model whose parameters have floating-point type `dtype`."""
         return dtype
@@ -63,7 +69,7 @@ class Space(abc.ABC):
 
     def contains(self, x: Tensor) -> Tensor:
         """Which rows of a flat batch lie in the space: (B, *shape) -> (B,) of bool."""
-        return _rows(x.isfinite())
+        return rows(x.isfinite())
 
     def nearest(self, x: Tensor) -> Tensor:
         """Some point of the space for each row, equal to the row where that lies inside."""
@@ -73,9 +79,35 @@ class Space(abc.ABC):
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Any n points of the space, for the laws and for tracing: (n, *shape)."""
 
-    def frame(self, x: Tensor) -> Tensor:
-        """An orthonormal basis of the tangent space at each point: (B, *shape) -> (B, size, dim)."""
+    def another(self, x: Tensor) -> Tensor:
+        """Return for each point a clearly different point of the same space: (B, *shape) -> (B, *shape)."""
+        return self.random(len(x), x.dtype).to(x)
+
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return a rule that integrates over the space: points (N, *shape) and weights (N,), both in float64.
+
+        On discrete spaces the weights are one. Where the space is unbounded the points cover about 70 deviations.
+
+        Args:
+            points: Number of points along an unbounded axis.
+
+        Raises:
+            SpecError: There is no rule: the space has too many dimensions or states.
+        """
+        raise SpecError(f"expected a space over which a density can be added up, got {self}")
+
+    def edges(self) -> list[float]:
+        """Return values of an entry at which maps may break: ends of the space, knots, zero; none where that means nothing."""
+        return []
+
+    def tangent(self, x: Tensor) -> Tensor:
+        """Return an orthonormal basis of the tangent space at each point: (B, *shape) -> (B, size, dim)."""
         return torch.eye(self.size, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
+
+    def frame(self, x: Tensor) -> Tensor:
+        """Return `tangent(x)`; the old name."""
+        warnings.warn("Space.frame is called Space.tangent now", DeprecationWarning, stacklevel=2)
+        return self.tangent(x)
 
 
 @dataclass(frozen=True)
@@ -85,6 +117,19 @@ class Real(Space):
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal points."""
         return torch.randn(n, *self.shape, dtype=dtype)
+
+    def edges(self) -> list[float]:
+        """Return zero, and the usual ends and knots of splines."""
+        return [0.0, 1.0, -1.0, 3.0, -3.0, 4.0, -4.0, 5.0, -5.0]
+
+    def another(self, x: Tensor) -> Tensor:
+        """Return the points moved by one along every axis."""
+        return x + 1
+
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return a rule for one or two dimensions: x = sinh t spreads the nodes over many scales."""
+        t = torch.linspace(-5, 5, points, dtype=torch.float64)
+        return product_rule(self, t.sinh(), t.cosh() * (t[1] - t[0]))
 
 
 @dataclass(frozen=True)
@@ -116,7 +161,7 @@ class Box(Space):
 
     def contains(self, x: Tensor) -> Tensor:
         """Rows with every entry in [low, high]."""
-        return _rows((x >= self.low) & (x <= self.high))
+        return rows((x >= self.low) & (x <= self.high))
 
     def nearest(self, x: Tensor) -> Tensor:
         """Entries moved to the nearest bound."""
@@ -131,158 +176,28 @@ class Box(Space):
             return self.low + x.abs() + 0.01
         return self.high - x.abs() - 0.01 if math.isfinite(self.high) else x
 
+    def edges(self) -> list[float]:
+        """Return the finite bounds."""
+        return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
 
-@dataclass(frozen=True)
-class Integers(Space):
-    """Ordered whole numbers, carried as integer-valued floats so that straight-through gradients can flow.
+    def another(self, x: Tensor) -> Tensor:
+        """Return the points moved by half of the width, round the end; by one, away from the bound, where one is infinite."""
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return self.low + (x - self.low + (self.high - self.low) / 2) % (self.high - self.low)
+        return x + 1 if self.high == math.inf else x - 1
 
-    Args:
-        shape: of one event.
-        low: smallest value, None for no bound.
-        high: largest value, None for no bound.
-    """
-
-    low: int | None = None
-    high: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse an empty range."""
-        super().__post_init__()
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise SpecError(f"expected low <= high, got low={self.low}, high={self.high}")
-
-    @property
-    def discrete(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def bounded(self) -> bool:
-        """True: fractions are outside."""
-        return True
-
-    def contains(self, x: Tensor) -> Tensor:
-        """Rows of whole numbers between the bounds."""
-        return _rows(x == self.nearest(x))
-
-    def nearest(self, x: Tensor) -> Tensor:
-        """Entries rounded and moved to the nearest bound."""
-        x = x.round()
-        return x if self.low is None and self.high is None else x.clamp(self.low, self.high)
-
-    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform points between the bounds, or within 5 of zero."""
-        low = self.low if self.low is not None else (-5 if self.high is None else self.high - 10)
-        high = self.high if self.high is not None else low + 10
-        return torch.randint(low, high + 1, (n, *self.shape)).to(dtype)
-
-
-@dataclass(frozen=True)
-class Categories(Space):
-    """Unordered labels 0 ... classes - 1, carried as int64.
-
-    Args:
-        shape: of one event.
-        classes: number of labels, at least 1; or, for events of shape (D,), one number for each coordinate.
-    """
-
-    classes: int | tuple[int, ...] = 2
-
-    def __post_init__(self) -> None:
-        """Refuse a space without labels."""
-        super().__post_init__()
-        if isinstance(self.classes, tuple) and self.shape != (len(self.classes),):
-            raise SpecError(f"expected shape ({len(self.classes)},) for classes={self.classes}, got {self.shape}")
-        if min(self.counts, default=1) < 1:
-            raise SpecError(f"expected at least one class, got classes={self.classes}")
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Number of labels of each coordinate, flat."""
-        return self.classes if isinstance(self.classes, tuple) else (self.classes,) * self.size
-
-    @property
-    def discrete(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def bounded(self) -> bool:
-        """True: other integers are outside."""
-        return True
-
-    def event_dtype(self, dtype: torch.dtype) -> torch.dtype:
-        """int64, whatever the model's."""
-        return torch.int64
-
-    def _limit(self, x: Tensor) -> Tensor:
-        return torch.tensor(self.counts, device=x.device).reshape(self.shape)
-
-    def contains(self, x: Tensor) -> Tensor:
-        """Rows of labels in range."""
-        return _rows((x >= 0) & (x < self._limit(x)))
-
-    def nearest(self, x: Tensor) -> Tensor:
-        """Labels moved into range."""
-        return torch.minimum(x.clamp_min(0), self._limit(x) - 1)
-
-    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform labels; `dtype` is ignored."""
-        limit = torch.tensor(self.counts).reshape(self.shape)
-        return (torch.rand(n, *self.shape) * limit).long()
-
-
-@dataclass(frozen=True)
-class OneHot(Space):
-    """Unordered labels as one-hot vectors of floats, so that straight-through gradients can flow.
-
-    Args:
-        shape: (D, K), K the largest number of labels.
-        classes: number of labels of every coordinate; or one number for each.
-    """
-
-    classes: int | tuple[int, ...] = 2
-
-    def __post_init__(self) -> None:
-        """Refuse numbers of labels that do not fit the shape."""
-        super().__post_init__()
-        if len(self.shape) != 2 or len(self.counts) != self.shape[0] or max(self.counts, default=0) != self.shape[1]:
-            raise SpecError(f"expected a shape (D, K), K labels at most, for classes={self.classes}, got {self.shape}")
-        if min(self.counts) < 1:
-            raise SpecError(f"expected at least one class, got classes={self.classes}")
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Number of labels of each coordinate."""
-        return self.classes if isinstance(self.classes, tuple) else (self.classes,) * self.shape[0]
-
-    @property
-    def discrete(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def bounded(self) -> bool:
-        """True: most vectors are not one-hot."""
-        return True
-
-    def _allowed(self, x: Tensor) -> Tensor:
-        return torch.arange(self.shape[1], device=x.device) < torch.tensor(self.counts, device=x.device)[:, None]
-
-    def contains(self, x: Tensor) -> Tensor:
-        """Rows of vectors with a single one, at a label that there is."""
-        return _rows((x == 0) | ((x == 1) & self._allowed(x))) & _rows(x.sum(-1) == 1)
-
-    def nearest(self, x: Tensor) -> Tensor:
-        """A one at the largest entry; the vector itself, with its gradient, where that is one-hot already."""
-        labels = x.masked_fill(~self._allowed(x), -math.inf).argmax(-1)
-        hard = torch.nn.functional.one_hot(labels, self.shape[1]).to(x.dtype)
-        return hard + (x - x.detach())
-
-    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform labels."""
-        labels = (torch.rand(n, self.shape[0]) * torch.tensor(self.counts)).long()
-        return torch.nn.functional.one_hot(labels, self.shape[1]).to(dtype)
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return a rule for one or two dimensions: equal cells between two bounds, x = e^t from a single one."""
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            cells = 600
+            width = (self.high - self.low) / cells
+            axis = self.low + (torch.arange(cells, dtype=torch.float64) + 0.5) * width
+            return product_rule(self, axis, torch.full_like(axis, width))
+        t = torch.linspace(-5, 5, points, dtype=torch.float64)
+        if not math.isfinite(self.low) and not math.isfinite(self.high):
+            return product_rule(self, t.sinh(), t.cosh() * (t[1] - t[0]))
+        end, side = (self.low, 1.0) if math.isfinite(self.low) else (self.high, -1.0)
+        return product_rule(self, end + side * t.exp(), t.exp() * (t[1] - t[0]))
 
 
 @dataclass(frozen=True)
@@ -290,7 +205,7 @@ class Simplex(Space):
     """Shares: vectors of numbers >= 0 along the last dimension that add up to one.
 
     Densities are those of all entries but the last one with respect to Lebesgue measure, as for Dirichlet distributions;
-    the frame fits that, and is not orthonormal.
+    the tangent basis fits that, and is not orthonormal.
 
     Args:
         shape: of one event, (..., K) with K at least 2.
@@ -317,7 +232,7 @@ class Simplex(Space):
 
     def contains(self, x: Tensor) -> Tensor:
         """Rows of shares >= 0 whose sums are one to rounding."""
-        return _rows(x >= 0) & _rows((x.sum(-1) - 1).abs() < 8 * self.shape[-1] * torch.finfo(x.dtype).eps)
+        return rows(x >= 0) & rows((x.sum(-1) - 1).abs() < 8 * self.shape[-1] * torch.finfo(x.dtype).eps)
 
     def nearest(self, x: Tensor) -> Tensor:
         """Negative shares set to zero, and all divided by their sum; the row itself where that lies inside."""
@@ -330,11 +245,40 @@ class Simplex(Space):
         y = -torch.rand(n, *self.shape, dtype=torch.float64).clamp_min(1e-12).log()
         return (y / y.sum(-1, keepdim=True)).to(dtype)
 
-    def frame(self, x: Tensor) -> Tensor:
-        """For each entry but the last of its vector, that entry up and the last one down."""
+    def another(self, x: Tensor) -> Tensor:
+        """Return the points half-way to the corner of the smallest share."""
+        corner = torch.nn.functional.one_hot(x.argmin(-1), self.shape[-1]).to(x.dtype)
+        return (x + corner) / 2
+
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return a rule for one vector of two or three shares: x = u, or x = (u, (1 - u) v), for u and v in (0, 1)."""
+        if len(self.shape) != 1 or self.shape[-1] > 3:
+            return super().quadrature(points)
+        cells = 600
+        u = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
+        if self.shape[-1] == 2:
+            return torch.stack([u, 1 - u], 1), torch.full_like(u, 1 / cells)
+        first, second = torch.cartesian_prod(u, u).unbind(1)
+        second = (1 - first) * second
+        return torch.stack([first, second, 1 - first - second], 1), (1 - first) / cells**2
+
+    def tangent(self, x: Tensor) -> Tensor:
+        """Return for each entry but the last of its vector the direction of that entry up and the last one down."""
         vectors, k = math.prod(self.shape[:-1]), self.shape[-1]
         one = torch.cat([torch.eye(k - 1, dtype=x.dtype), -torch.ones(1, k - 1, dtype=x.dtype)])
         return torch.block_diag(*[one] * vectors).to(x.device).expand(x.shape[0], -1, -1)
+
+
+def product_rule(space: Space, axis: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rule that has the same nodes and weights along every axis of a space.
+
+    Raises:
+        SpecError: The space has more than two dimensions.
+    """
+    if space.size > 2:
+        raise SpecError(f"expected one or two dimensions to add a density up in, got {space}")
+    x = torch.cartesian_prod(*[axis] * space.size).reshape(-1, *space.shape)
+    return x, torch.cartesian_prod(*[weight] * space.size).reshape(len(x), -1).prod(1)
 
 
 def context_space(context: int | Space) -> Space | None:
@@ -344,5 +288,6 @@ def context_space(context: int | Space) -> Space | None:
     return Real((context,)) if context else None
 
 
-def _rows(inside: Tensor) -> Tensor:
+def rows(inside: Tensor) -> Tensor:
+    """Return which rows (B,) are true everywhere, of (B, ...)."""
     return inside if inside.dim() == 1 else inside.flatten(1).all(1)

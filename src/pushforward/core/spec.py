@@ -37,6 +37,8 @@ class Spec(abc.ABC):
     family: ClassVar[str]
     paper: ClassVar[str]
     objective: ClassVar[str] = "likelihood"
+    spread: ClassVar[float] = 0.6
+    """Distance of the weights from their start under the laws, in deviations of the sums that they enter."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of arguments, such as "tiny", "small" and "paper"."""
 
@@ -98,6 +100,10 @@ class Spec(abc.ABC):
     @abc.abstractmethod
     def cases(cls) -> Iterator[Spec]:
         """Small, tame instances for the laws; the first is the smallest."""
+
+    def exemptions(self) -> Mapping[str, str]:
+        """Return the reason for each law that this instance need not keep; an exemption whose law passes is an error."""
+        return {}
 
     @classmethod
     def preset_arguments(cls, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from .factorised import Logistic, Normal, StudentT, Uniform
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
 from .symbols import Chance
+from .uniform import UniformSphere, UniformTorus
 
 __all__ = [
     "AutoregressiveCategorical",
@@ -25,5 +26,7 @@ __all__ = [
     "Normal",
     "StudentT",
     "Uniform",
+    "UniformSphere",
+    "UniformTorus",
     "pushforward",
 ]

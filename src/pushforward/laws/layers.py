@@ -279,7 +279,7 @@ def law_jacobian(case: Case) -> None:
             for t in z.flatten(1).unbind(1)
         ]
         jacobian = torch.stack(slopes, 1).flatten(2)
-        tangent = layer.z_space.frame(z.detach()).mT @ jacobian @ layer.x_space.frame(x)
+        tangent = layer.z_space.tangent(z.detach()).mT @ jacobian @ layer.x_space.tangent(x)
         expected = torch.linalg.slogdet(tangent)[1]
         require_close(dlogp, expected, 1e-6, f"{_name(layer)}: dlogp and autograd's log-determinant")
         alone = layer(x[:1], None if c is None else c[:1])[0]

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..core import (
-    Box,
     Chain,
     Distribution,
     Exactness,
@@ -21,7 +20,6 @@ from ..core import (
     Transform,
     exactly,
 )
-from ..diagnostics.mass import grid as quadrature
 from ..errors import SpecError
 from .broken import LawBroken, NotApplicable, require, require_close
 from .cases import Case, distributions_in, draw, draw_context, transforms_in
@@ -52,11 +50,11 @@ def law_contribution_varies(case: Case) -> None:
 
 
 def law_context_matters(case: Case) -> None:
-    """Another context gives another density; every coordinate of a conditional flow feels it, and so does every layer."""
+    """Another context gives another density; every coordinate that layers condition feels it, and so does every layer."""
     node, x, c = example(case)
-    if c is None:
+    if c is None or node.context is None:
         raise NotApplicable("no context")
-    other = c + 1.0
+    other = node.context.another(c)
     if isinstance(node, Distribution):
         changed = (node.log_prob(x, c) - node.log_prob(x, other)).abs().detach()
         require(float(changed.min()) > 1e-9, "log_prob does not change with the context")
@@ -64,11 +62,12 @@ def law_context_matters(case: Case) -> None:
         moved = (node(x, c)[0] - node(x, other)[0]).abs().amax(0).flatten().detach()
         require(bool((moved > 1e-9).any()), "the image does not change with the context")
     for layer, v, given in layers_with_data(case) if isinstance(node, Flow) else []:
-        if given is None or layer.exactness:
+        if given is None or layer.context is None or layer.exactness:
             continue
-        pairs = zip(layer(v, given), layer(v, given + 1.0), strict=True)
+        pairs = zip(layer(v, given), layer(v, layer.context.another(given)), strict=True)
         require(not all(torch.equal(*pair) for pair in pairs), f"{_name(layer)}: neither z nor dlogp feels the context")
-    if isinstance(node, Flow) and not node.space.discrete:
+    # Where only the base has the context, the layers carry it to all coordinates, or to few, as they like.
+    if isinstance(node, Flow) and not node.space.discrete and node.chain.context is not None:
         z = draw(node.base, "space", len(x), torch.float64)
         moved = (node.decode(z, c) - node.decode(z, other)).abs().amax(0).flatten().detach()
         if len({type(m) for m in transforms_in(node)} & {Inverse}) or case.spec is not None:
@@ -180,15 +179,10 @@ def law_boundary(case: Case) -> None:
     """On the edges of a box, on spline knots and at zero everything is finite, and so are the gradients."""
     found = False
     for layer, x, c in layers_with_data(case):
-        space = layer.x_space
-        if space.discrete or not isinstance(space, (Real, Box)):
-            continue
-        found = True
-        values = [0.0, 1.0, -1.0, 3.0, -3.0, 4.0, -4.0, 5.0, -5.0] if isinstance(space, Real) else []
-        if isinstance(space, Box):
-            values = [b for b in (space.low, space.high) if math.isfinite(b)]
+        values = layer.x_space.edges()
         if not values:
             continue
+        found = True
         v = torch.cat([torch.full_like(x, value) for value in values]).requires_grad_()
         z, dlogp = layer(v, None if c is None else c.repeat(len(values), *[1] * (c.dim() - 1)))
         for value, points, terms in zip(values, z.split(len(x)), dlogp.split(len(x)), strict=True):
@@ -202,18 +196,6 @@ def law_boundary(case: Case) -> None:
                 require(not bool(slopes.isnan().any()), f"{_name(layer)} at {value}: NaN gradient")
     if not found:
         raise NotApplicable("no continuous layer")
-
-
-def grid(space: Space, points: int) -> tuple[Tensor, Tensor]:
-    """As `diagnostics.mass.grid`.
-
-    Raises:
-        NotApplicable: the space has too many dimensions.
-    """
-    try:
-        return quadrature(space, points)
-    except SpecError as reason:
-        raise NotApplicable(str(reason)) from None
 
 
 def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -247,8 +229,8 @@ def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
             continue
         try:
             # Paths are smooth, and each of their points costs many passes.
-            x, weights = grid(dist.space, 100 if solved else 700)
-        except NotApplicable:
+            x, weights = dist.space.quadrature(100 if solved else 700)
+        except SpecError:
             continue
         found = True
         yield dist, x, weights
@@ -299,6 +281,61 @@ def law_samples_follow_density(case: Case) -> None:
         )
 
 
+@torch.no_grad()
+def law_mass_by_samples(case: Case) -> None:
+    """Where no quadrature reaches, the mean of h(x) / p(x) over samples x of p is one, for a normal h inside of p.
+
+    This holds whatever p is, as long as its samples and its log_prob belong together and it adds up to one.
+    """
+    node = case.build()
+    if not isinstance(node, Distribution) or type(node.space) is not Real or _integrable(node.space):
+        raise NotApplicable("a layer, or a quadrature says more, or not on the line")
+    node = exactly(node)
+    if node.exactness:
+        raise NotApplicable("the density is a bound or an estimate")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        c = draw_context(node, 1, torch.float64)
+        c = None if c is None else c[0]
+        first, x = (node.sample(20_000, c).flatten(1) for _ in range(2))
+        # Narrower than p, so that the ratio has light tails.
+        covariance = 0.4 * torch.cov(first.mT)
+        inside = torch.distributions.MultivariateNormal(first.mean(0), covariance)
+        log_p = node.log_prob(x.reshape(-1, *node.space.shape), c)
+        ratio = (inside.log_prob(x) - log_p).exp()
+    mean, error = float(ratio.mean()), float(ratio.std()) / math.sqrt(len(ratio))
+    if not error < 0.1:
+        raise NotApplicable(f"the samples are too far from normal: the mean ratio is known to {error:.2f} only")
+    require(
+        abs(mean - 1) < 5 * error + 1e-3, f"{_name(node)} on {node.space}: the mean ratio is {mean:.4f} +- {error:.4f}"
+    )
+
+
+def law_density_is_checked(case: Case) -> None:
+    """A continuous density has a law that knows its total mass: nothing to say must never pass for correct."""
+    node = case.build()
+    if not isinstance(node, Distribution) or node.space.discrete:
+        raise NotApplicable("a layer, or a discrete space")
+    if node.space.size <= 4 and _integrable(node.space):
+        return
+    try:
+        law_mass_by_samples(case)
+    except NotApplicable as reason:
+        raise LawBroken(
+            f"no law knows the total mass of a density on {node.space} ({reason}); give the space a quadrature, or the case "
+            "an exemption with its reason"
+        ) from None
+
+
+def _integrable(space: Space) -> bool:
+    """Tell whether a space has a quadrature."""
+    try:
+        space.quadrature(10)
+    except SpecError:
+        return False
+    return True
+
+
 def _cells(samples: Tensor, points: Tensor, mass: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Expected mass, its variance and sample counts in the product of the marginals' sixths."""
     index_points = torch.zeros(len(points), dtype=torch.long)
@@ -321,4 +358,4 @@ def _cells(samples: Tensor, points: Tensor, mass: Tensor, variance: Tensor) -> t
     return torch.bincount(index_points, mass, size), torch.bincount(index_points, variance, size), counts
 
 
-__all__ = ["LawBroken", "grid", "masses"]
+__all__ = ["LawBroken", "masses"]

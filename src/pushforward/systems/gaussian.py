@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core import Flow, Inverse, Real, Spec
@@ -37,6 +37,10 @@ class Gaussian(Spec):
             return Flow(Inverse(Cholesky(space, context=self.context, hidden=self.hidden)), Normal(space))
         step = Elementwise(Affine(), space, context=self.context, hidden=self.hidden)
         return Flow(Inverse(step), Normal(space))
+
+    def exemptions(self) -> Mapping[str, str]:
+        """Return why the contribution need not vary where there is no context."""
+        return {} if self.context else {"contribution_varies": "an affine map has the same slope everywhere"}
 
     @classmethod
     def cases(cls) -> Iterator[Gaussian]:

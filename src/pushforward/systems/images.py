@@ -114,6 +114,8 @@ class ImageSpec(PictureSpec, register=False):
         alpha: the constant a.
     """
 
+    spread = 0.2  # farther from their start, the bounds of dequantised models are too wide to be averaged
+
     preprocess: Preprocess = "logit"
     alpha: float = 0.05
 

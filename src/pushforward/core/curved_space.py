@@ -1,0 +1,162 @@
+"""Spaces that are no boxes: angles, which go round, and unit vectors on spheres."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import SpecError
+from .space import Space, product_rule, rows
+
+TURN = 2 * math.pi
+"""A full turn, in radians."""
+
+
+@dataclass(frozen=True, eq=False)
+class Torus(Space):
+    """Arrays of angles in [0, 2 pi), the end joined to the beginning; densities with respect to Lebesgue measure.
+
+    Args:
+        shape: Shape of one event; (D,) for the D-torus.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Compare shapes: a circle is the torus of one angle."""
+        return isinstance(other, Torus) and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        """Return the hash of the shape."""
+        return hash((Torus, self.shape))
+
+    @property
+    def bounded(self) -> bool:
+        """True: other numbers stand for the same angles, and are outside."""
+        return True
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Return which rows have all angles in [0, 2 pi)."""
+        return rows((x >= 0) & (x < TURN))
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the same angles in [0, 2 pi)."""
+        turned = torch.remainder(x, TURN)
+        # Just below zero, rounding gives a full turn.
+        return torch.where(turned >= TURN, torch.zeros_like(turned), turned)
+
+    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Uniform angles."""
+        return self.nearest(TURN * torch.rand(n, *self.shape, dtype=dtype))
+
+    def another(self, x: Tensor) -> Tensor:
+        """Return the opposite angles."""
+        return self.nearest(x + math.pi)
+
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return equally spaced angles in one or two dimensions, exact for trigonometric polynomials."""
+        count = min(points, 300)
+        axis = TURN * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        return product_rule(self, axis, torch.full_like(axis, TURN / count))
+
+
+@dataclass(frozen=True, eq=False)
+class Circle(Torus):
+    """One angle in [0, 2 pi)."""
+
+    shape: tuple[int, ...] = (1,)
+
+
+@dataclass(frozen=True)
+class Sphere(Space):
+    """Unit vectors of length n, the sphere S^(n-1); densities with respect to its area.
+
+    Args:
+        shape: (n,), n at least 2.
+
+    Raises:
+        SpecError: Another shape.
+    """
+
+    shape: tuple[int, ...] = (3,)
+
+    def __post_init__(self) -> None:
+        """Refuse events that are no vectors."""
+        super().__post_init__()
+        if len(self.shape) != 1 or self.shape[0] < 2:
+            raise SpecError(f"expected a sphere of vectors of length 2 or more, got shape {self.shape}")
+
+    @property
+    def dim(self) -> int:
+        """One less than the length of the vectors."""
+        return self.size - 1
+
+    @property
+    def area(self) -> float:
+        """Area of the sphere, 2 pi^(n/2) / Gamma(n/2)."""
+        return 2 * math.pi ** (self.size / 2) / math.gamma(self.size / 2)
+
+    @property
+    def bounded(self) -> bool:
+        """True: most vectors are not of length one."""
+        return True
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Return which rows have length one, up to rounding."""
+        return (x.norm(dim=1) - 1).abs() < 32 * self.size * torch.finfo(x.dtype).eps
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return the vectors divided by their lengths; the first axis where the length is zero."""
+        length = x.norm(dim=1, keepdim=True)
+        first = torch.eye(self.size, dtype=x.dtype, device=x.device)[0]
+        return torch.where(length > 0, x / torch.where(length > 0, length, 1.0), first)
+
+    def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Uniform points."""
+        return self.nearest(torch.randn(n, self.size, dtype=torch.float64)).to(dtype)
+
+    def another(self, x: Tensor) -> Tensor:
+        """Return the opposite points."""
+        return -x
+
+    def tangent(self, x: Tensor) -> Tensor:
+        """Return the last n - 1 columns of the reflection that carries x to the first axis, or to its opposite.
+
+        H = 1 - 2 v v^T / v^T v with v = x + sign(x_1) e_1 maps e_1 to -sign(x_1) x, so that its other columns are orthonormal
+        and orthogonal to x. The sign keeps v away from zero.
+        """
+        sign = torch.where(x[:, :1] < 0, -1.0, 1.0)
+        v = torch.cat([x[:, :1] + sign, x[:, 1:]], 1)
+        eye = torch.eye(self.size, dtype=x.dtype, device=x.device)
+        reflection = eye - 2 * v[:, :, None] * v[:, None] / v.square().sum(1)[:, None, None]
+        return reflection[:, :, 1:]
+
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return a rule for n = 2, 3 and 4: equal angles, and Gauss's nodes along the other coordinate.
+
+        On S^2 the area is that of the cylinder: uniform in the height and the angle. On S^3, with x of two planes of squared
+        radii u and 1 - u, it is uniform in u and in both angles, of density 1/2.
+
+        Raises:
+            SpecError: n is larger.
+        """
+        if self.size > 4:
+            return super().quadrature(points)
+        # A circle is cheap, and needs many points for cells of its two coordinates to have their share.
+        count = 20_000 if self.size == 2 else min(points, 120 if self.size == 3 else 40)
+        angle = TURN * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        circle = torch.stack([angle.cos(), angle.sin()], 1)
+        if self.size == 2:
+            return circle, torch.full_like(angle, TURN / count)
+        nodes, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(count // 2))
+        if self.size == 3:
+            height = nodes.repeat_interleave(count)[:, None]
+            x = torch.cat([(1 - height.square()).sqrt() * circle.repeat(len(nodes), 1), height], 1)
+            return x, weights.repeat_interleave(count) * TURN / count
+        u = ((nodes + 1) / 2).repeat_interleave(count**2)[:, None]
+        first = circle.repeat_interleave(count, 0).repeat(len(nodes), 1)
+        second = circle.repeat(count * len(nodes), 1)
+        x = torch.cat([u.sqrt() * first, (1 - u).sqrt() * second], 1)
+        return x, (weights / 2).repeat_interleave(count**2) * (TURN / count) ** 2 / 2
