@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="page to write, such as benchmarks/VERDICTS.md")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
-    names = [(name, seed) for name in options.only for seed in seeds]
+    names = [(name, seed) for seed in seeds for name in options.only]
     runs = []
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         for done in pool.map(run, *zip(*names, strict=True)):
@@ -279,7 +279,11 @@ def main() -> None:
     )
     print(summary)
     if options.out is not None:
-        lines = [HEAD, ["---"] * len(HEAD), *(done.row for done in runs)]
+        lines = [
+            HEAD,
+            ["---"] * len(HEAD),
+            *sorted((done.row for done in runs), key=lambda row: options.only.index(row[0])),
+        ]
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         threads = f"One thread for each run; torch {torch.__version__}, pushforward {pf.__version__}."
         options.out.write_text(

@@ -58,7 +58,7 @@ def require_buildable(document: Mapping[str, Any], numbers: int) -> None:
 
     Args:
         document: complete; see `is_complete`.
-        numbers: how many numbers the tensors of the file hold.
+        numbers: Number of numbers in the tensors of the file.
 
     Raises:
         SpecError: naming the entry.

@@ -15,8 +15,8 @@ class Interrupted(Exception):
     """Ctrl-C or SIGTERM, after something was saved.
 
     Args:
-        message: what was saved, and where.
-        number: of the signal.
+        message: Sentence about what was saved, and where.
+        number: Number of the signal.
     """
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:

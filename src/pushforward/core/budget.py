@@ -23,8 +23,8 @@ class Budget(TorchDispatchMode):
     """While entered, tensors that a model of a known size has no use for are refused before they are allocated.
 
     Args:
-        numbers: how many numbers the model keeps.
-        tensors: how many tensors they are in.
+        numbers: Number of numbers that the model keeps.
+        tensors: Number of tensors that hold them.
 
     Raises:
         SpecError: within, where more is allocated, or more calls are made, than any model of this size needs.

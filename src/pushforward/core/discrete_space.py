@@ -33,7 +33,7 @@ class Integers(Space):
     """Ordered whole numbers, carried as integer-valued floats so that straight-through gradients can flow.
 
     Args:
-        shape: of one event.
+        shape: Shape of one event.
         low: smallest value, None for no bound.
         high: largest value, None for no bound.
     """
@@ -94,7 +94,7 @@ class Categories(Space):
     """Unordered labels 0 ... classes - 1, carried as int64.
 
     Args:
-        shape: of one event.
+        shape: Shape of one event.
         classes: number of labels, at least 1; or, for events of shape (D,), one number for each coordinate.
     """
 

@@ -26,7 +26,7 @@ def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]
     """Arrays of an NPY file (under the name "x") or of an NPZ file; nothing is unpickled.
 
     Args:
-        path: of the file.
+        path: Path of the file.
         limits: for each array of a table; None for arrays of pictures, which have their own.
 
     Raises:

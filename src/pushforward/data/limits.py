@@ -43,7 +43,7 @@ class Limits:
         """Refuse a table that takes too much memory.
 
         Args:
-            size: of the table, in bytes.
+            size: Size of the table, in bytes.
             packed: size of its file, in bytes.
 
         Raises:
@@ -61,7 +61,7 @@ class Limits:
         """Refuse an array with too many columns, or too large, before it is read.
 
         Args:
-            shape: of the array, (N,) or (N, C).
+            shape: Shape of the array, (N,) or (N, C).
             itemsize: bytes of an entry.
             packed: size of its file, in bytes.
 

@@ -145,7 +145,7 @@ def write_table(table: Table, path: str | os.PathLike[str], *, formulas: bool = 
 
     Args:
         table: to write.
-        path: of the file.
+        path: Path of the file.
         formulas: whether names and texts that begin as formulas of spreadsheets do, with = + - @ or a tab, are written as
             they are; otherwise with a single quote before them.
 

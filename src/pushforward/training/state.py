@@ -29,7 +29,7 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
 
     Args:
         state: the content of the checkpoint; its weights have the names and shapes of the run's.
-        path: of the file, for the message.
+        path: Path of the file, for the message.
         fresh: the state of this run, as it would be saved now.
         batches: number of batches in an epoch.
 
