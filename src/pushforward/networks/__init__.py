@@ -2,6 +2,7 @@
 
 from .attention import GatedAttention
 from .causal import CausalNetwork
+from .conditioner import Conditioner, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .lipschitz import LipschitzConvNet, LipschitzMLP
@@ -26,6 +27,7 @@ __all__ = [
     "CausalNetwork",
     "CausalTransformer",
     "Condition",
+    "Conditioner",
     "Constant",
     "DenseNet",
     "ConvNet",
@@ -42,6 +44,8 @@ __all__ = [
     "VelocityMLP",
     "ViT",
     "activation",
+    "as_conditioner",
     "head",
     "lower_precision",
+    "make_conditioner",
 ]
