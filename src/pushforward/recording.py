@@ -38,7 +38,11 @@ class Unknown:
 
 
 class Recorded:
-    """Base of classes that remember their arguments, in `__dict__["_arguments"]`, and show them in `repr`."""
+    """Base of modules that remember their arguments, show them in `repr`, and can be saved as part of a flow.
+
+    Layers and distributions are such already. A network of your own becomes one with
+    `class MyNetwork(Recorded, nn.Module)`. The arguments are kept in `__dict__["_arguments"]`.
+    """
 
     made_by: Mapping[str, str] = {}
     """Arguments that make a module, such as a factory of networks, and the attribute that holds it."""

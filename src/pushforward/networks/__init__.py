@@ -1,5 +1,6 @@
 """Plain networks: they map tensors to tensors and know nothing of flows."""
 
+from ..recording import Recorded
 from .attention import GatedAttention
 from .causal import CausalNetwork
 from .conditioner import Conditioner, as_conditioner, make_conditioner
@@ -39,6 +40,7 @@ __all__ = [
     "Network",
     "Parameters",
     "Potential",
+    "Recorded",
     "ResNet",
     "Velocity",
     "VelocityMLP",
