@@ -83,6 +83,18 @@ class Net(Recorded, nn.Module):
         return self.net(x)
 
 
+class Scaling(Recorded, nn.Module):
+    """One with a second argument."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.inner = nn.Linear(inputs, outputs)
+        self.width = inputs
+
+    def forward(self, x, given=None):
+        return self.inner(x if given is None else torch.cat([x, given], 1))
+
+
 class Plain(nn.Module):
     """One without a record."""
 
@@ -189,6 +201,11 @@ def test_own_classes_are_given(tmp_path):
     with pytest.raises(FileError, match=r"class Doubled, .*load\(path, classes=\[Doubled\]\)"):
         pf.load(path)
     same(flow, path, classes=[Doubled, Own, Net])
+
+
+def test_networks_with_an_optional_argument_come_back(tmp_path):
+    flow = Flow(Coupling(Affine(), SPACE, half_mask(3), Scaling, context=2), Normal(SPACE)).eval()
+    same(flow, tmp_path / "own.flow", classes=[Scaling])
 
 
 def test_what_cannot_be_saved_is_named(tmp_path):

@@ -3,7 +3,7 @@
 from ..recording import Recorded
 from .attention import GatedAttention
 from .causal import CausalNetwork
-from .conditioner import Conditioner, as_conditioner, make_conditioner
+from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .lipschitz import LipschitzConvNet, LipschitzMLP
@@ -38,6 +38,7 @@ __all__ = [
     "LabelTable",
     "LabelTransformer",
     "Network",
+    "OptionalContext",
     "Parameters",
     "Potential",
     "Recorded",

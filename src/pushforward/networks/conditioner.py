@@ -36,7 +36,7 @@ class Conditioner(Recorded, nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, N, ...), (B, C, ...) or None -> (B, *shape)."""
-        made: Tensor = self.net(x if context is None else side_by_side(x, context, self.dim))
+        made = self._made(x, context)
         if tuple(made.shape) != (x.shape[0], *self.shape):
             raise ShapeError(
                 f"expected the conditioner {type(self.net).__name__} to return shape {(x.shape[0], *self.shape)} "
@@ -44,13 +44,25 @@ class Conditioner(Recorded, nn.Module):
             )
         return made
 
+    def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
+        made: Tensor = self.net(x if context is None else side_by_side(x, context, self.dim))
+        return made
 
-class Unconditional(Conditioner):
-    """A module whose second argument is not a context: it is left out where there is no context, and given otherwise."""
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, N, ...), (B, C, ...) or None -> (B, *shape)."""
-        return super().forward(x) if context is None else self.net(x, context)
+class OptionalContext(Conditioner):
+    """A module with an optional second argument: a context is given there, and nothing where there is no context.
+
+        without a context: net(x)        with one: net(x, context)
+
+    Args:
+        net: Any module from a tensor to a tensor.
+        shape: Shape of the result without the batch dimension.
+        dim: Unused.
+    """
+
+    def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
+        made: Tensor = self.net(x) if context is None else self.net(x, context)
+        return made
 
 
 def as_conditioner(net: nn.Module, shape: tuple[int, ...], dim: int = 1) -> nn.Module:
@@ -62,12 +74,15 @@ def as_conditioner(net: nn.Module, shape: tuple[int, ...], dim: int = 1) -> nn.M
         shape: Shape of its result without the batch dimension.
         dim: Dimension along which the context is concatenated.
     """
-    parameters = list(inspect.signature(net.forward).parameters.values())
+    try:
+        parameters = list(inspect.signature(net.forward).parameters.values())
+    except (TypeError, ValueError):
+        return OptionalContext(net, shape, dim)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) > 1 and (positional[1].name == "context" or positional[1].default is inspect.Parameter.empty):
         return net
     if len(positional) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return Unconditional(net, shape, dim)
+        return OptionalContext(net, shape, dim)
     return Conditioner(net, shape, dim)
 
 

@@ -41,8 +41,8 @@ class Autoregressive(Transform):
             a `MADE`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
             parameter of all numbers of a token and then the second: a `CausalNetwork`, or any with that property. For
             labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MADE` of that width. A module of one argument
-            is called without a context when there is none; with one, the context is concatenated to each coordinate's
-            last dimension.
+            is called without a context when there is none. With one, the context is concatenated along the last
+            dimension: the module gets (B, D + C), or (B, T, d + C) for tokens.
         context: length of the context, 0 for none, or its space.
         tolerance: at which the Jacobi iteration stops, relative to the largest coordinate of a row; None is 16 times the
             dtype's resolution. Unused with a `MADE`, whose inverse is exact.
