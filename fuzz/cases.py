@@ -125,7 +125,7 @@ def picture(draw: Random, seeds: Path, folder: Path) -> Act:
 
 def model(draw: Random, seeds: Path, folder: Path) -> Act:
     """A changed model file, signed or not, which is inspected, loaded, sampled from or used for scores."""
-    name = draw.choice(("table.flow", "table.flow", "system.flow", "idf.flow"))
+    name = draw.choice(("table.flow", "table.flow", "system.flow", "idf.flow", "own.flow"))
     data = (seeds / name).read_bytes()
     path = folder / name
     path.write_bytes(_described(draw, data) if draw.random() < 0.75 else m.any_bytes(draw, data))

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+from torch.distributions import Normal
 
 from pushforward.codec.sources import items_in, paths_in
 from pushforward.codec.writing import compress
-from pushforward.core import Spec
+from pushforward.core import Chain, Flow, Inverse, Real, Spec
 from pushforward.data import infer_schema, read_table, table_model, write_table
 from pushforward.data.tables import Table
+from pushforward.networks import MADE
 from pushforward.serialize import save
 from pushforward.systems import MAF
 from pushforward.training import fit
+from pushforward.transforms import LU, Affine, Autoregressive, Coupling, RationalQuadratic
 
 CSV_TEXT = "a,n,label,b\n" + "".join(f"{i / 7:.4f},{i % 5},{'xyz'[i % 3]},{i * i / 11:.3f}\n" for i in range(40))
 TOML_TEXT = """[fit]
@@ -101,3 +105,13 @@ def _pictures(folder: Path) -> None:
     )
     small = MAF(features=2, layers=1, hidden=(4,))
     save(folder / "system.flow", small.build(), spec=small)
+    save(folder / "own.flow", _own_flow())
+
+
+def _own_flow() -> Flow:
+    """A flow put together by hand, of several kinds of parts."""
+    space = Real((2,))
+    made = MADE(2, 8, hidden=(4,), order=(1, 0))
+    coupling = Coupling(Affine(), space, [True, False], nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2)))
+    chain = Chain(LU(space), coupling, Inverse(Autoregressive(RationalQuadratic(3), space, made)))
+    return Flow(chain, Normal(torch.zeros(2), torch.ones(2)))

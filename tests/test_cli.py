@@ -201,7 +201,7 @@ def test_bad_configuration(tmp_path, text, code, words):
     [
         (["fot"], ["fot", "Did you mean", "fit"]),
         (["fit"], ["SOURCE"]),
-        (["fit", "T"], ["--out"]),
+        (["fit", "-"], ["--out FILE"]),
         (["fit", "T", "--out", "M", "--eposch", "3"], ["--eposch", "Did you mean --epochs", "fit --help"]),
         (["fit", "T", "--out", "M", "--epochs", "x"], ["--epochs", "x"]),
         (["fit", "T", "--out", "M", "--epochs", "0"], ["epochs"]),

@@ -377,7 +377,6 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     flow, model = MAF(features=2, layers=1, hidden=(4,)).build(), table()
     other = infer_schema({"c": TABLE["colour"]})
     for arguments, error, words in (
-        ({"model": Flow(flow.chain, flow.base), "spec": None}, SpecError, "pass spec="),
         ({"model": flow, "spec": MAF(features=3, layers=1, hidden=(4,))}, SpecError, "of shape"),
         ({"model": flow, "spec": NSF(features=2)}, SpecError, "lacks the tensor|unknown tensor"),
         ({"model": flow, "spec": MAF(features=2, layers=1, hidden=(4,)), "schema": other}, DataError, "schema"),

@@ -514,14 +514,15 @@ def test_progress_goes_to_stderr(capsys, monkeypatch):
     fit(small(), table(), epochs=3, batch_size=32)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.count("\n") == 3
+    assert shown.err.count("\n") == 4
+    assert shown.err.startswith("minimising the negative log-likelihood, nats per row")
     assert "epoch 3/3: train" in shown.err
     fit(small(), table(), **QUICK)
     assert capsys.readouterr().err == ""
     with make_progress(1000, 0, shown=True) as lines:
         for epoch in range(1, 1001):
             lines.epoch({"epoch": epoch, "train": 0.0, "validation": None, "lr": 1e-3}, None)
-    assert capsys.readouterr().err.count("\n") <= 21
+    assert capsys.readouterr().err.count("\n") <= 22
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     fit(small(), table(), epochs=3, batch_size=32)
     assert "3/3" in capsys.readouterr().err
@@ -1091,3 +1092,14 @@ def test_a_layer_that_only_passes_missing_values_on_is_not_blamed():
     with pytest.raises(TrainingError) as error:
         fit(model, np.where([True, False], table(), np.nan), initialise=False, **QUICK)
     assert "came from chain.layers.2 (Breaks)" in sentence(error)
+
+
+def test_results_name_what_was_minimised():
+    result = fit(small(), table(), **QUICK)
+    assert result.objective == "negative log-likelihood, nats per row"
+    assert result.to_dict()["objective"] == result.objective
+    lines = repr(result).splitlines()
+    assert lines[0] == "FitResult"
+    assert lines[1].split(maxsplit=1) == ["minimised", result.objective]
+    assert any(line.split()[:2] == ["best", "epoch"] for line in lines)
+    assert len(lines) < 10

@@ -24,8 +24,14 @@ ENTRIES: dict[str, tuple[type, ...]] = {
 """Types of the entries that every description has."""
 TABLE_ENTRIES: dict[str, tuple[type, ...]] = {"label_hidden": (list,), "labels": (dict, type(None))}
 """Types of those that the description of a table's model has, too; `labels` can be missing."""
+STRUCTURE_ENTRIES: dict[str, tuple[type, ...]] = {"structure": (dict,)}
+"""Types of those that the description of a model put together by hand has, too."""
+KINDS = ("table", "system", "structure")
+"""What describes a model: a table's columns, a spec, or the classes of its parts."""
 SMALL = 10_000
 """Whole numbers up to it are arguments of models of any size."""
+SMALL_ARGUMENT = 2**16
+"""The same for arguments of single layers, such as the bounds of integers."""
 
 
 DEEPEST = 64
@@ -46,7 +52,9 @@ def _entries(value: Any) -> Iterator[Any]:
 
 def is_complete(document: Mapping[str, Any]) -> bool:
     """Whether a description has all entries, each of its type."""
-    entries = ENTRIES | (TABLE_ENTRIES if document.get("model") == "table" else {})
+    more = {"table": TABLE_ENTRIES, "structure": STRUCTURE_ENTRIES}
+    kind = document.get("model")
+    entries = ENTRIES | (more.get(kind, {}) if isinstance(kind, str) else {})
     present = {"labels": None, **document}
     return all(name in present and isinstance(present[name], types) for name, types in entries.items())
 
@@ -63,17 +71,17 @@ def require_buildable(document: Mapping[str, Any], numbers: int) -> None:
     Raises:
         SpecError: naming the entry.
     """
-    if document["model"] not in ("table", "system"):
-        raise SpecError(f"expected a model of kind 'table' or 'system', got {brief(document['model'])}")
+    if document["model"] not in KINDS:
+        raise SpecError(f"expected a model of kind 'table', 'system' or 'structure', got {brief(document['model'])}")
     if document["dtype"] not in DTYPES:
         raise SpecError(
             f"expected the description of one of the types {', '.join(DTYPES)}, got {brief(document['dtype'])}"
         )
     if document["model"] == "table" and document["schema"] is None:
         raise SpecError("expected the description of a table's columns, got none")
-    for name in ("spec", "labels", "label_hidden"):
+    for name, small in {"spec": SMALL, "labels": SMALL, "label_hidden": SMALL, "structure": SMALL_ARGUMENT}.items():
         for value in _whole_numbers(document.get(name)):
-            if abs(value) > max(SMALL, numbers):
+            if abs(value) > max(small, numbers):
                 raise SpecError(
                     f"expected arguments that fit the {numbers:,} numbers in the file, got {brief(value)} in {name!r}"
                 )

@@ -6,6 +6,9 @@
                        "sha256"       hash of the document
     the tensors
 
+The model is rebuilt from its spec, its table's schema, or, where it was put together by hand, from the structure: the
+classes of its parts and their arguments.
+
 Both hashes together cover every byte that has a meaning. Masks, orders and other buffers that are not in the state are
 rebuilt from the spec.
 """
@@ -17,9 +20,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -35,6 +38,7 @@ from .description import DEEPEST, DTYPES, is_complete, is_deep, require_buildabl
 from .errors import DataError, FileError, FlowError, SpecError, brief
 from .networks import MADE, MLP, Constant
 from .output import atomic_output, reason
+from .structure import build_structure, describe_structure
 from .transforms import Coupling
 
 FORMAT = 2
@@ -49,7 +53,7 @@ class Saved:
 
     Args:
         model: with its weights, in evaluation mode, on the CPU.
-        spec: of the system; None for a table without numeric columns.
+        spec: Spec of the system; None for a table without numeric columns and for a model put together by hand.
         schema: of the table; None when the model is not one of a table.
         training: the record that was saved with it; empty if none was.
         version: of the library that wrote the file.
@@ -62,32 +66,67 @@ class Saved:
     version: str
 
 
+Path = str | os.PathLike[str]
+
+
+@overload
 def save(
-    path: str | os.PathLike[str],
+    path: Path,
     model: Distribution,
     *,
     spec: Spec | Mapping[str, Any] | None = None,
     schema: Schema | None = None,
     training: Any = None,
+) -> None: ...
+
+
+@overload
+def save(
+    path: Distribution,
+    model: Path,
+    *,
+    spec: Spec | Mapping[str, Any] | None = None,
+    schema: Schema | None = None,
+    training: Any = None,
+) -> None: ...
+
+
+def save(
+    path: Path | Distribution,
+    model: Distribution | Path,
+    *,
+    spec: Spec | Mapping[str, Any] | None = None,
+    schema: Schema | None = None,
+    training: Any = None,
 ) -> None:
-    """Write a model to one file, which appears whole or not at all.
+    """Write a model to one file, which appears whole or not at all: `save(path, model)` or `save(model, path)`.
+
+    Of a model put together by hand the file holds the classes of its parts and their arguments. Parts are layers,
+    distributions and networks of this library, common modules of `torch.nn`, and own classes derived from `Transform`,
+    `Distribution` or `networks.Recorded`, which `load` is then given. The arguments are numbers, texts, small tensors,
+    spaces, scalar maps and such parts.
 
     Args:
-        path: of the file, usually ending in .flow.
-        model: built by `spec`, or a `TableModel`.
-        spec: of the system, or its `to_dict()`; by default the one that built the model.
+        path: File, usually ending in .flow.
+        model: Built by a spec, put together by hand, or a `TableModel`.
+        spec: Spec of the system, or its `to_dict()`; by default the one that built the model.
         schema: of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
         training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
 
     Raises:
         FileError: the path cannot be written.
-        SpecError: there is no spec, or it does not build this model.
+        SpecError: the spec does not build this model, or a part put together by hand cannot be written down.
         DataError: a schema came with a model that is not one of a table, or one of other columns, or the record is too deep.
     """
     from . import __version__
 
+    if isinstance(path, Distribution) or not isinstance(model, Distribution):
+        path, model = model, path
+    if not isinstance(model, Distribution) or isinstance(path, Distribution):
+        raise SpecError(f"expected a model and a path to save, got {type(path).__name__} and {type(model).__name__}")
     spec = spec_from_dict(spec) if isinstance(spec, Mapping) else spec or model.spec
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    own: Iterable[type] = ()
     document: dict[str, Any] = {
         "format": FORMAT,
         "version": __version__,
@@ -104,30 +143,41 @@ def save(
             "labels": labels,
             "schema": schema.to_dict(),
         }
-    elif spec is None:
-        raise SpecError("expected the spec that built the model, got none; pass spec=")
     elif schema is not None:
         raise DataError(f"expected a table's model to go with a schema, got a {type(model).__name__}")
+    elif spec is None:
+        structure, own = describe_structure(model)
+        document |= {"model": "structure", "schema": None, "structure": structure}
     else:
         document |= {"model": "system", "schema": None}
     document["spec"] = None if spec is None else spec.to_dict()
     document["training"] = _plain(training)
     document["tensors"] = tensors_hash(tensors)
-    _require_same(
-        tensors, _built(document).state_dict(), SpecError, "expected a spec that builds this model, got one that"
-    )
     text = json.dumps(document, default=_plain)
-    if is_deep(json.loads(text)):
+    read = json.loads(text)
+    if is_deep(read):
         raise DataError(
-            f"expected a training record of at most {DEEPEST} levels of lists and dictionaries, got a deeper one"
+            f"expected a structure and a training record of at most {DEEPEST} levels of lists and dictionaries, got deeper ones"
         )
+    start = "expected a spec that builds this model, got one that"
+    if spec is None and document["model"] == "structure":
+        require_buildable(read, sum(tensor.numel() for tensor in tensors.values()))
+        start = "expected a model that its parts' arguments make again, got one where the copy"
+    _require_same(tensors, _built(read, own).state_dict(), SpecError, start)
     content = save_tensors(tensors, {KEY: text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
     with atomic_output(path) as temporary:
         temporary.write_bytes(content)
 
 
-def load(path: str | os.PathLike[str]) -> Saved:
+def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved:
     """Read a model file, rebuild the model and check every tensor's name, shape, type and value.
+
+    Nothing in the file is unpickled, imported or run. A model put together by hand is rebuilt by the constructors of this
+    library's classes, and of those in `classes`.
+
+    Args:
+        path: File that `save` wrote.
+        classes: Own classes of layers, distributions, networks or scalar maps that the model has.
 
     Raises:
         FileError: the file is missing, truncated, corrupted, foreign, or written by a newer version.
@@ -147,7 +197,7 @@ def load(path: str | os.PathLike[str]) -> Saved:
         numbers = sum(tensor.numel() for tensor in tensors.values())
         require_buildable(document, numbers)
         with Budget(numbers, len(tensors)):
-            model = _built(document)
+            model = _built(document, classes)
         schema = None if document["schema"] is None else Schema.from_dict(document["schema"])
         spec = None if document["spec"] is None else spec_from_dict(document["spec"])
     except FlowError as error:
@@ -182,7 +232,8 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The document of a model file, without reading its weights.
 
     Returns:
-        format, version, model ("table" or "system"), spec, schema, dtype, training, parameters (numbers in the file).
+        format, version, model ("table", "system" or "structure"), spec, schema, dtype, training, parameters (numbers in
+        the file); structure for a model put together by hand.
 
     Raises:
         FileError: as `load`, as far as the header tells.
@@ -249,7 +300,7 @@ def _count(entry: Any) -> int:
     return math.prod(shape) if isinstance(shape, list) and all(isinstance(s, int) for s in shape) else 0
 
 
-def _built(document: Mapping[str, Any]) -> Distribution:
+def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distribution:
     """The model with fresh weights; the random state is left as it was."""
     spec = None if document["spec"] is None else spec_from_dict(document["spec"])
     with torch.random.fork_rng(devices=[]):
@@ -264,6 +315,8 @@ def _built(document: Mapping[str, Any]) -> Distribution:
             )
         elif document["model"] == "system" and spec is not None:
             model = spec.build()
+        elif document["model"] == "structure":
+            model = build_structure(document["structure"], classes)
         else:
             raise SpecError("expected the description of a system, got none")
     return model.to(DTYPES[document["dtype"]])

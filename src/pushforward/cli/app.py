@@ -55,8 +55,8 @@ def fit(
     source: FilePath,
     /,
     *,
-    output: OutputOptions,
-    system: SystemOptions = SystemOptions(),  # noqa: B008  (frozen)
+    output: OutputOptions = OutputOptions(),  # noqa: B008  (frozen)
+    system: SystemOptions = SystemOptions(),  # noqa: B008
     columns: TableOptions = TableOptions(),  # noqa: B008
     reading: ReadOptions = ReadOptions(),  # noqa: B008
     images: ImageOptions = ImageOptions(),  # noqa: B008
@@ -76,8 +76,10 @@ def fit(
         training: see `TrainOptions`.
         machine: see `MachineOptions`.
     """
+    from .files import with_model_file
     from .kinds import fits_pictures
 
+    output = with_model_file(source, output)
     if fits_pictures(source):
         from .image_fitting import fit_images
 

@@ -56,7 +56,8 @@ def _facts(document: dict[str, Any], spec: dict[str, Any], training: dict[str, A
     known = Spec.registry.get(name)
     # An empty list is an argument that was not given.
     arguments = ", ".join(f"{k}={_short(v)}" for k, v in spec.items() if k != "system" and v not in ([], ()))
-    facts = [("system", f"{name}: {known.paper}" if known else name or "labels only")]
+    without = "none: put together by hand" if document["model"] == "structure" else "labels only"
+    facts = [("system", f"{name}: {known.paper}" if known else name or without)]
     if document["spec"] and document.get("labels"):
         facts.append(("labels", str(document["labels"].get("system", ""))))
     facts += [("arguments", line) for line in textwrap.wrap(arguments, 100)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,37 @@ from pathlib import Path
 
 from ..data.formats import SUFFIXES
 from ..errors import FileError
+from .options import OutputOptions
 from .problems import UsageError
+
+MODEL = ".flow"
+"""Suffix of a model file."""
+
+
+def with_model_file(source: str, output: OutputOptions) -> OutputOptions:
+    """Return the options with a model file: without --out, the source's name with the suffix .flow, in the current folder.
+
+    A file of that name is never replaced, unless the run goes on from its own checkpoint.
+
+    Raises:
+        UsageError: the source has no name, or there is such a file.
+    """
+    if output.out is not None:
+        return output
+    name = Path(os.path.realpath(source) if Path(source).name in ("", "..") else source)
+    if source == "-" or not name.name:
+        raise UsageError(f"expected --out FILE for the model, as {source} has no name to make one from")
+    found = f"{name.name if os.path.isdir(source) else name.stem}{MODEL}"
+    if os.path.lexists(found) and output.resume != checkpoint_of(found):
+        raise UsageError(
+            f"{found} exists and is not replaced; give the model another file with --out FILE, or --out {found} to replace it"
+        )
+    return dataclasses.replace(output, out=found)
+
+
+def checkpoint_of(out: str) -> str:
+    """Return the checkpoint that a run for a model file has by default."""
+    return f"{out}.checkpoint"
 
 
 def require_writable(path: str | None, option: str, inputs: Sequence[str | None] = ()) -> None:

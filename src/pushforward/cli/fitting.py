@@ -74,7 +74,7 @@ def _fit_table(
     job = _prepare(path, columns, reading, machine.seed, labels=models_labels(name))
     with isolated(torch.device("cpu"), machine.seed):
         model = table_model(job.schema, name, labels=system.labels, **arguments).to(device)
-    _announce(path, job, model, machine)
+    _announce(path, output.model, job, model, machine)
     if config.compile:
         tell("compiling first, which takes a while", quiet=machine.quiet)
     result = train_model(
@@ -142,7 +142,7 @@ def table_system(flow: str | None) -> str:
     return flow or TABLE_FLOW
 
 
-def _announce(path: str, job: _Job, model: TableModel, machine: MachineOptions) -> None:
+def _announce(path: str, out: str, job: _Job, model: TableModel, machine: MachineOptions) -> None:
     kinds = [column.kind for column in job.schema.columns]
     count = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
     train, validation, test = (len(rows) for rows in job.parts)
@@ -154,7 +154,10 @@ def _announce(path: str, job: _Job, model: TableModel, machine: MachineOptions) 
     for sentence in _piles(job):
         tell(sentence, quiet=machine.quiet)
     numbers = sum(p.numel() for p in model.parameters())
-    tell(f"{system_name(model)}: {numbers:,} parameters, on {model.device.type}", quiet=machine.quiet)
+    tell(
+        f"{system_name(model)}: {numbers:,} parameters, on {model.device.type}; the model goes to {out}",
+        quiet=machine.quiet,
+    )
 
 
 def _piles(job: _Job) -> list[str]:
@@ -207,11 +210,11 @@ def _conclude(model: TableModel, record: dict[str, Any], output: OutputOptions, 
     if output.json:
         shown = {key: value for key, value in record.items() if key != "history"}
         spec = None if model.spec is None else model.spec.to_dict()
-        print_json({"model": output.out, "system": system_name(model), "spec": spec, **shown})
+        print_json({"model": output.model, "system": system_name(model), "spec": spec, **shown})
     if machine.quiet:
         return
     if not output.json:
         write_output(
             f"\n{score_text(system_name(model), record['scores'])}" if record["scores"] else "\nno rows were held out"
         )
-    tell(f"\ntraining: {training_text(record)}\nwrote {output.out}")
+    tell(f"\ntraining: {training_text(record)}\nwrote {output.model}")

@@ -110,14 +110,14 @@ def _fit_images(
         raise UsageError("--labels is for the columns of tables; leave it out for pictures")
     if columns.kind or columns.bounds or columns.drop:
         raise UsageError("--kind, --bounds and --drop are for the columns of tables; leave them out for pictures")
-    _require_folder(images.grids, training, [output.out, output.metrics, str(checkpoint.path)])
+    _require_folder(images.grids, training, [output.model, output.metrics, str(checkpoint.path)])
     device = start(machine, shared=True)
     job = _prepare(source, images, columns, machine.seed)
     spec = _spec(name, arguments, job)
     config = _config(training, machine, output.resume, len(job.train), math.prod(spec.shape))
     with advised(source), isolated(torch.device("cpu"), machine.seed):
         model = spec.build().to(device)
-    _announce(source, job, spec, model, machine)
+    _announce(source, output.model, job, spec, model, machine)
     result = train_model(
         model,
         job.rows(job.train),
@@ -144,12 +144,12 @@ def _fit_images(
     keep(model, spec, record, output, checkpoint, lambda: _scores(job, model, output, machine))
     if output.json:
         shown = {key: value for key, value in record.items() if key != "history"}
-        print_json({"model": output.out, "system": spec.name, "spec": spec.to_dict(), **shown})
+        print_json({"model": output.model, "system": spec.name, "spec": spec.to_dict(), **shown})
     elif not machine.quiet:
         write_output(
             f"\n{bits_text(spec.name, record['scores'])}" if record["scores"] else "\nno pictures were held out"
         )
-    tell(f"\ntraining: {training_text(record)}\nwrote {output.out}", quiet=machine.quiet)
+    tell(f"\ntraining: {training_text(record)}\nwrote {output.model}", quiet=machine.quiet)
     return 0
 
 
@@ -284,14 +284,16 @@ def _watched(job: _Job, seed: int) -> tuple[Tensor, Tensor | None] | None:
     return job.rows(valid), job.context(valid)
 
 
-def _announce(source: str, job: _Job, spec: PictureSpec, model: Distribution, machine: MachineOptions) -> None:
+def _announce(
+    source: str, out: str, job: _Job, spec: PictureSpec, model: Distribution, machine: MachineOptions
+) -> None:
     counts = f"{len(job.train):,} to train"
     counts += f", {len(job.valid):,} to validate" if job.valid is not None else ""
     counts += f", {len(job.test):,} to test" if job.test is not None else ""
     given = f", by {job.label} ({job.classes} classes)" if job.label is not None else ""
     tell(f"{source}: {describe(spec.shape)}, {spec.levels} levels ({counts}){given}", quiet=machine.quiet)
     numbers = sum(p.numel() for p in model.parameters())
-    tell(f"{spec.name}: {numbers:,} parameters, on {model.device.type}", quiet=machine.quiet)
+    tell(f"{spec.name}: {numbers:,} parameters, on {model.device.type}; the model goes to {out}", quiet=machine.quiet)
 
 
 def _grids(model: Distribution, job: _Job, folder: str, machine: MachineOptions) -> Callable[[dict[str, Any]], None]:

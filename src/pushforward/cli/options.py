@@ -21,7 +21,9 @@ Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 def _no_flag(hint: object, path: str) -> None:
-    """Refuse a flag where a path was to come; a single hyphen is a path."""
+    """Refuse a flag, or nothing, where a path was to come; a single hyphen is a path."""
+    if path == "":
+        raise ValueError("expected a path, got an empty one; give a file name")
     if isinstance(path, str) and path.startswith("-") and path != "-":
         raise ValueError(f"expected a path, got {path}; a path that begins with a hyphen is written ./{path}")
 
@@ -117,7 +119,7 @@ class OutputOptions:
     """What `fit` writes.
 
     Args:
-        out: the model file.
+        out: Model file; by default the name of the table or data set with the suffix .flow, in the current folder.
         metrics: JSONL file with one line an epoch.
         checkpoint: file for the state of the run; by default OUT.checkpoint, which is removed at the end.
         resume: checkpoint of an interrupted run to go on from, with the same options.
@@ -125,12 +127,17 @@ class OutputOptions:
         json: print the record of the run as one JSON object instead of the table.
     """
 
-    out: OutPath
+    out: OutPath | None = None
     metrics: str | None = None
     checkpoint: str | None = None
     resume: str | None = None
     baselines: bool = True
     json: Annotated[bool, Parameter(negative=())] = False
+
+    @property
+    def model(self) -> str:
+        """The model file; `with_model_file` names one where the command line does not."""
+        return self.out or ""
 
 
 @Parameter(name="*", group=_TRAINING)

@@ -26,7 +26,7 @@ from ..training import FitResult
 from ..training import fit as train
 from ..training.distributed import LostProcess, process_rank, world_size
 from .display import finite
-from .files import require_writable
+from .files import checkpoint_of, require_writable
 from .options import MachineOptions, OutputOptions, SystemOptions
 from .problems import Interrupted, UsageError
 from .values import pairs, typed
@@ -65,7 +65,7 @@ def system_arguments(options: SystemOptions, name: str) -> dict[str, Any]:
 
 def find_checkpoint(output: OutputOptions) -> Checkpoint:
     """Where the options say that the state goes."""
-    default = f"{output.out}.checkpoint"
+    default = checkpoint_of(output.model)
     chosen = output.checkpoint or output.resume or default
     return Checkpoint(Path(chosen), temporary=output.checkpoint is None and chosen == default)
 
@@ -86,7 +86,7 @@ def reserved(source: str, output: OutputOptions) -> Iterator[Checkpoint]:
         return
     _require_paths(source, output, str(found.path))
     with contextlib.ExitStack() as stack:
-        for path in filter(None, (output.out, output.metrics)):
+        for path in filter(None, (output.model, output.metrics)):
             stack.enter_context(only_writer(path))
         with only_writer(found.path):
             # Training takes it for itself; a run that has it now is refused before any work.
@@ -108,12 +108,12 @@ def _require_paths(source: str, output: OutputOptions, chosen: str) -> None:
     if source == "-" and world_size() > 1:
         raise UsageError("expected a table in a file, got -: several processes cannot all read standard input")
     inputs = [source, output.resume]
-    require_writable(output.out, "--out", inputs)
-    require_writable(output.metrics, "--metrics", [*inputs, output.out])
+    require_writable(output.model, "--out", inputs)
+    require_writable(output.metrics, "--metrics", [*inputs, output.model])
     require_writable(chosen, "--checkpoint", [source])
-    if output.out == "-":
+    if output.model == "-":
         raise UsageError("expected --out to be a file, got -: a model is not text")
-    targets = [output.out, chosen, *([output.metrics] if output.metrics else [])]
+    targets = [output.model, chosen, *([output.metrics] if output.metrics else [])]
     if len({os.path.realpath(target) for target in targets}) < len(targets):
         raise UsageError("--out, --metrics and --checkpoint are the same file; give different ones")
 
@@ -165,8 +165,8 @@ def save_interrupted(
     """
     kept = "no epoch was finished"
     if result.best_epoch and process_rank() == 0:
-        save(output.out, model, spec=spec, training=finite(record))
-        kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.out}"
+        save(output.model, model, spec=spec, training=finite(record))
+        kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.model}"
     number = result.signal or signal.SIGINT
     raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {checkpoint.path}", number)
 
@@ -185,15 +185,15 @@ def keep(
         Interrupted: Ctrl-C or SIGTERM while scoring.
         FlowError: the file cannot be written, or the scores cannot be had.
     """
-    save(output.out, model, spec=spec, training=finite(record))
+    save(output.model, model, spec=spec, training=finite(record))
     if checkpoint.temporary:
         checkpoint.path.unlink(missing_ok=True)
     try:
         record["scores"] = score()
-        save(output.out, model, spec=spec, training=finite(record))
+        save(output.model, model, spec=spec, training=finite(record))
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"interrupted while scoring; the trained model is in {output.out}, without a score", signal_of(error)
+            f"interrupted while scoring; the trained model is in {output.model}, without a score", signal_of(error)
         ) from None
 
 

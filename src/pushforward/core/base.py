@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ContextError, DomainError, ShapeError, SpecError
 from ..functional.derived import eager
+from ..recording import Recorded
 from .exactness import Exactness
 from .space import Space
 from .symbols import Symbols
@@ -38,7 +39,7 @@ class Undo(Flag):
     BOTH = FORWARD | INVERSE
 
 
-class Node(nn.Module, abc.ABC):
+class Node(Recorded, nn.Module, abc.ABC):
     """What a layer and a distribution share: the context they need, their exactness, their dtype and device."""
 
     own: Exactness = Exactness.EXACT
@@ -75,8 +76,7 @@ class Node(nn.Module, abc.ABC):
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the parameters; the default type when there are none."""
-        anchor = self._anchor
-        return torch.get_default_dtype() if anchor is None else anchor.dtype
+        return torch.get_default_dtype() if (anchor := self._anchor) is None else anchor.dtype
 
     @property
     def device(self) -> torch.device:

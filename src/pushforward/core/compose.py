@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from .exactness import Exactness
 from .space import Space
 
 if TYPE_CHECKING:
+    from torch.distributions import Distribution as TorchDistribution
+
     from ..distributions.boundary import Conditioned
 
 
@@ -47,6 +49,9 @@ class Identity(Transform):
 class Chain(Transform):
     """Layers one after the other, in data-to-latent order; dlogp is the sum of theirs.
 
+    A chain is a sequence of layers: `len(chain)`, `chain[0]`, `for layer in chain`. A slice, `chain[1:3]`, is a `Chain`
+    that shares its layers.
+
     Args:
         layers: at least one; each starts in the space where the one before it ends.
 
@@ -71,6 +76,33 @@ class Chain(Transform):
         self.layers: Sequence[Transform] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.x_space, self.z_space = layers[0].x_space, layers[-1].z_space
         self.context = common_context(layers)
+
+    def __len__(self) -> int:
+        """Number of layers."""
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Transform]:
+        """The layers, first to last."""
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Transform: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Chain: ...
+
+    def __getitem__(self, index: int | slice) -> Transform | Chain:
+        """A layer by its place, or a chain of some, which shares their parameters: `chain[0]`, `chain[:2]`.
+
+        Raises:
+            IndexError: there is no layer at that place.
+            ShapeError: the slice is empty, or its layers do not fit each other.
+        """
+        if not isinstance(index, slice):
+            return self.layers[index]
+        part = Chain(*list(self.layers)[index])
+        part.memory = self.memory
+        return part.train(self.training)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Through every layer, first to last."""
@@ -174,21 +206,33 @@ class Inverse(Transform):
 class Flow(Distribution):
     """A chain and a base: log p(x) = log p(z) + dlogp. It is a Distribution, so flows nest.
 
+    A flow is no sequence: its layers are at `flow.chain[i]`, its base at `flow.base`.
+
     Args:
         chain: from the data side to the base's space.
-        base: distribution of z.
+        base: Distribution of z, from this library or from `torch.distributions`. Batch dimensions of torch's count as part
+            of the event; its tensors become buffers of the flow, and an `nn.Parameter` is trained.
         embed: network applied to the context before every layer sees it; its output fits the chain's and base's context.
         context: the space of the raw context; required with `embed`, otherwise taken from the chain and the base.
 
     Raises:
         ShapeError: the chain does not end in the base's space.
+        SpecError: the support of a distribution of torch is no space of this library.
         ContextError: chain and base want different contexts, or `embed` comes without `context`.
     """
 
     def __init__(
-        self, chain: Transform, base: Distribution, embed: nn.Module | None = None, context: Space | None = None
+        self,
+        chain: Transform,
+        base: Distribution | TorchDistribution,
+        embed: nn.Module | None = None,
+        context: Space | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(base, Distribution):
+            from ..distributions.boundary import as_base
+
+            base = as_base(base, chain.z_space)
         if chain.z_space != base.space:
             raise ShapeError(f"the chain ends in {chain.z_space}, the base lives in {base.space}")
         if (embed is None) != (context is None):

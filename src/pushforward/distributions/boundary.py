@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution as TorchDistribution
 from torch.distributions import constraints
 
 from ..core import Box, Categories, Distribution, Integers, Real, Simplex, Space
-from ..errors import ShapeError, SpecError
+from ..errors import ContextError, DomainError, ShapeError, SpecError
+from ..recording import describe
+from .rebuild import Recipe, take_apart
 
 
 class Conditioned(TorchDistribution):
@@ -34,6 +36,14 @@ class Conditioned(TorchDistribution):
         batch = batch if context is None else given
         self.model, self.context = model, context
         super().__init__(torch.Size(batch), torch.Size(model.space.shape), validate_args=False)
+
+    def __repr__(self) -> str:
+        """The model's class and space, the context's shape, and the shapes that torch's distributions have."""
+        given = "no context" if self.context is None else f"a context of shape {tuple(self.context.shape)}"
+        return (
+            f"Conditioned({type(self.model).__name__} on {describe(self.model.space)} given {given}; "
+            f"batch_shape {tuple(self.batch_shape)}, event_shape {tuple(self.event_shape)})"
+        )
 
     def _draws(self, sample_shape: Any) -> tuple[int, ...]:
         """What to ask the model for: a context brings its own batch."""
@@ -75,12 +85,13 @@ class Conditioned(TorchDistribution):
 
 
 class FromTorch(Distribution):
-    """A `torch.distributions` distribution as one of ours; its tensor arguments become buffers.
+    """A `torch.distributions` distribution as one of ours; its tensor arguments become buffers, or parameters.
 
     Args:
         make: called with the arguments, for example `torch.distributions.Gumbel`.
         space: of one event; batch dimensions of `make(...)` count as part of the event.
-        arguments: by name; tensors, or numbers, of shapes that broadcast to the event's.
+        arguments: Arguments of `make` by name: tensors or numbers whose shapes broadcast to the event's. An
+            `nn.Parameter` is trained with the model.
 
     Raises:
         ShapeError: the batch and event shape together are not the space's.
@@ -90,13 +101,21 @@ class FromTorch(Distribution):
         super().__init__()
         self.make, self.space, self.names = make, space, tuple(arguments)
         for name, value in arguments.items():
-            self.register_buffer(f"argument_{name}", torch.as_tensor(value))
+            if isinstance(value, nn.Parameter):
+                self.register_parameter(f"argument_{name}", value)
+            else:
+                self.register_buffer(f"argument_{name}", torch.as_tensor(value))
         made = self._made()
         self.differentiable_draws = bool(made.has_rsample)
         if tuple(made.batch_shape + made.event_shape) != space.shape:
             raise ShapeError(
                 f"expected a distribution of shape {space.shape}, got {made.batch_shape + made.event_shape}"
             )
+
+    def extra_repr(self) -> str:
+        """The class of torch's distribution, and the space."""
+        make = self.make if isinstance(self.make, Recipe) else getattr(self.make, "__name__", type(self.make).__name__)
+        return f"{make}, {describe(self.space)}"
 
     def _made(self) -> TorchDistribution:
         return self.make(**{name: getattr(self, f"argument_{name}") for name in self.names})
@@ -111,13 +130,47 @@ class FromTorch(Distribution):
         return x, self._log_prob(x, context)
 
 
+def as_base(base: object, space: Space) -> Distribution:
+    """Return a distribution of this library for what was given as the base of a flow.
+
+    Args:
+        base: A distribution of this library, or one of `torch.distributions` without a context, whose batch dimensions
+            count as part of the event.
+        space: Space that the chain ends in.
+
+    Raises:
+        ShapeError: a distribution of torch has another shape than the space.
+        ContextError: the base is a distribution at a context, from `model.at(context)`.
+        SpecError: its support is no space of this library, or it cannot be made again from its arguments.
+        DomainError: it is no distribution.
+    """
+    if isinstance(base, Distribution):
+        return base
+    if isinstance(base, Conditioned):
+        if base.context is None and not base.batch_shape:
+            return base.model
+        raise ContextError("expected a base without a context of its own, got model.at(context); give the model itself")
+    if not isinstance(base, TorchDistribution):
+        raise DomainError(
+            f"expected a base from pushforward.distributions or torch.distributions, got {type(base).__name__}"
+        )
+    shape = tuple(base.batch_shape + base.event_shape)
+    if shape != space.shape:
+        raise ShapeError(
+            f"expected a base of shape {space.shape}, where the chain ends, got a {type(base).__name__} of shape {shape}; "
+            f"expand it, as in torch.distributions.Normal(0.0, 1.0).expand({space.shape})"
+        )
+    recipe, tensors = take_apart(base)
+    return FromTorch(recipe, space_of(base.support or constraints.real, shape), **tensors)
+
+
 def space_of(support: constraints.Constraint, shape: tuple[int, ...]) -> Space:
     """The space of events of a shape that a constraint describes.
 
     Raises:
         SpecError: there is none for it.
     """
-    while isinstance(support, constraints.independent):
+    while hasattr(support, "base_constraint"):
         support = support.base_constraint
     low, high = float(getattr(support, "lower_bound", -math.inf)), float(getattr(support, "upper_bound", math.inf))
     if support is constraints.simplex:
@@ -126,7 +179,7 @@ def space_of(support: constraints.Constraint, shape: tuple[int, ...]) -> Space:
         return Real(shape)
     if not support.is_discrete and support.event_dim == 0 and (math.isfinite(low) or math.isfinite(high)):
         return Box(shape, low, high)
-    raise SpecError(f"expected a support that is real, bounded or a simplex, got {support}")
+    raise SpecError(f"expected a support that is real, bounded or a simplex, got {support}; give FromTorch the space")
 
 
 def constraint_of(space: Space) -> constraints.Constraint:

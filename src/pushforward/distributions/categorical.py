@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..core import Categories, Distribution, OneHot, Space, Symbols, context_space
 from ..errors import SpecError
-from ..networks import MADE, CausalNetwork
+from ..networks import MADE, CausalNetwork, as_conditioner
 from .symbols import Chance
 
 
@@ -116,7 +116,7 @@ class AutoregressiveCategorical(Labels):
                 dropout=dropout,
                 order=order,
             )
-        self.net = net
+        self.net = as_conditioner(net, (len(classes.counts), self.most), dim=-1)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """A fresh MADE starts at the labels' frequencies in the batch, one added to each count."""

@@ -36,6 +36,8 @@ class DiscretisedLogistic(Distribution):
         SpecError: no components, a context without a network, or the other way round.
     """
 
+    made_by = {"network": "net"}
+
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -1,7 +1,9 @@
 """Plain networks: they map tensors to tensors and know nothing of flows."""
 
+from ..recording import Recorded
 from .attention import GatedAttention
 from .causal import CausalNetwork
+from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .lipschitz import LipschitzConvNet, LipschitzMLP
@@ -26,6 +28,7 @@ __all__ = [
     "CausalNetwork",
     "CausalTransformer",
     "Condition",
+    "Conditioner",
     "Constant",
     "DenseNet",
     "ConvNet",
@@ -35,13 +38,17 @@ __all__ = [
     "LabelTable",
     "LabelTransformer",
     "Network",
+    "OptionalContext",
     "Parameters",
     "Potential",
+    "Recorded",
     "ResNet",
     "Velocity",
     "VelocityMLP",
     "ViT",
     "activation",
+    "as_conditioner",
     "head",
     "lower_precision",
+    "make_conditioner",
 ]

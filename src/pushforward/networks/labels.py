@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpecError
+from ..recording import Recorded
 from .mlp import MLP
 from .precision import Network
 from .transformer import ViT
@@ -21,7 +22,7 @@ from .transformer import ViT
 MOST_ROWS = 1 << 20
 
 
-class LabelTable(nn.Module):
+class LabelTable(Recorded, nn.Module):
     """A row of parameters for each combination of labels: an embedding. No network of the same labels can express more.
 
     Args:
@@ -58,7 +59,7 @@ class LabelTable(nn.Module):
         return joint @ self.rows
 
 
-class AutoregressiveTable(nn.Module):
+class AutoregressiveTable(Recorded, nn.Module):
     """For label i a row of parameters for each combination of the labels before it.
 
     Args:

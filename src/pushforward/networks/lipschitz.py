@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpecError
+from ..recording import Recorded
 
 SQUARINGS = 12
 """k: the bound of a layer of 64 units is at most 0.05 % above its norm."""
@@ -186,7 +187,7 @@ class SpectralConv(Spectral):
         return bias[..., None, None]
 
 
-class Contraction(nn.Module):
+class Contraction(Recorded, nn.Module):
     """g(x, c): spectral layers with LipSwish between, of Lipschitz constant at most `coefficient` in x.
 
     Each layer gets the same share of it, coefficient^(1 / layers).

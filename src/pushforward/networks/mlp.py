@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpecError
+from ..recording import Recorded
 from .precision import Network
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -35,7 +36,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 activation_named = activation
 
 
-class Activation(nn.Module):
+class Activation(Recorded, nn.Module):
     """The activation of that name, as a layer.
 
     Args:
@@ -54,7 +55,7 @@ class Activation(nn.Module):
         return self.function(x)
 
 
-class Constant(nn.Module):
+class Constant(Recorded, nn.Module):
     """A network without inputs: a learned vector, repeated for every row.
 
     Args:

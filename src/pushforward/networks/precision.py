@@ -14,8 +14,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ..recording import Recorded
 
-class Network(nn.Module, abc.ABC):
+
+class Network(Recorded, nn.Module, abc.ABC):
     """A network of (x) or (x, context) that can compute in a lower precision; subclasses write `compute`."""
 
     precision: torch.dtype | None = None

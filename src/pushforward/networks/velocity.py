@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SpecError
+from ..recording import Recorded
 
 TimeLayer = Literal["concat", "squash", "hyper"]
 Linear = Callable[[Tensor], Tensor]
@@ -100,7 +101,7 @@ Rates = tuple[Tensor, Tensor, dict[str, Tensor]]
 """A velocity (B, *E), its divergence (B,), and by name what penalties add up along the path, each (B,)."""
 
 
-class Velocity(nn.Module):
+class Velocity(Recorded, nn.Module):
     """A velocity of your own: subclasses write `forward`; derivatives come from torch's forward mode.
 
     Events may have any shape; here and below, E stands for it.

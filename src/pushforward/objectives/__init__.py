@@ -4,6 +4,7 @@ from .bound import EvidenceBound, bound_terms
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .matching import FlowMatching
+from .naming import objective_name
 
 __all__ = [
     "Binarised",
@@ -19,4 +20,5 @@ __all__ = [
     "ReverseKL",
     "bound_terms",
     "default_objective",
+    "objective_name",
 ]

@@ -87,6 +87,16 @@ class EvidenceBound(nn.Module):
         self.samples, self.together = samples, together
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
+    @property
+    def minimises(self) -> str:
+        """Name and unit of the loss, and the settings that change it in training."""
+        name = (
+            "negative evidence bound" if self.samples == 1 else f"importance-weighted bound of {self.samples} samples"
+        )
+        settings = [f"warm-up over {self.warmup} steps"] * bool(self.warmup)
+        settings += [f"{self.free_bits:g} free nats"] * bool(self.free_bits)
+        return ", ".join([f"{name}, nats per row", *settings])
+
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Batch (x,) or (x, context), B rows each -> scalar, nats per event."""
         x, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)

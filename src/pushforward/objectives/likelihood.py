@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..core import Distribution
 from ..errors import SpecError
+from .naming import likelihood_name, objective_name
 
 
 class NegativeLogLikelihood(nn.Module):
@@ -24,6 +25,11 @@ class NegativeLogLikelihood(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+
+    @property
+    def minimises(self) -> str:
+        """Name and unit of the loss."""
+        return likelihood_name(self.model)
 
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Batch (x,) or (x, context), B rows each -> scalar, mean nats per event."""
@@ -48,6 +54,12 @@ class PenalisedLikelihood(nn.Module):
     def __init__(self, model: Distribution, weights: Mapping[str, float]) -> None:
         super().__init__()
         self.model, self.weights = model, {name: float(w) for name, w in weights.items() if w}
+
+    @property
+    def minimises(self) -> str:
+        """Name and unit of the loss, and the weighted penalties."""
+        penalties = " + ".join(f"{w:g} {name}" for name, w in self.weights.items())
+        return likelihood_name(self.model) + (f", with the penalties {penalties}" if penalties else "")
 
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Batch (x,) or (x, context), B rows each -> scalar, nats per event and the penalties."""
@@ -78,6 +90,11 @@ class _Seeing(nn.Module):
         super().__init__()
         self.objective = objective
         self.likelihood = getattr(objective, "likelihood", False)
+
+    @property
+    def minimises(self) -> str:
+        """Name and unit of the objective's loss."""
+        return objective_name(self.objective)
 
     def _seen(self, x: Tensor) -> Tensor:
         raise NotImplementedError

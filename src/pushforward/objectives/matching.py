@@ -133,6 +133,7 @@ class FlowMatching(nn.Module):
     """
 
     likelihood = False
+    minimises = "squared error of the velocity (flow matching), squared units per row"
 
     def __init__(self, model: Distribution, bridge: Bridge) -> None:
         super().__init__()

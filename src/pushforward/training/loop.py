@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from ..core.memory import saving
-from ..objectives import default_objective
+from ..objectives import default_objective, objective_name
 from ..output import only_writer
+from ..terminal import write_error
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .data import placement, prepare
@@ -62,7 +63,7 @@ def fit(
             step and saves it, and so does SIGTERM; a second signal does not wait for the step. One run at a time can have it.
         resume: path of a checkpoint to go on from, with the same model, data and config; only how long to train,
             `compile` and `threads` may differ.
-        progress: whether to show progress on stderr.
+        progress: whether to show progress on stderr; its first line says what is minimised.
         **overrides: fields of `config` to replace, such as `epochs=10`.
 
     Returns:
@@ -98,6 +99,8 @@ def fit(
             trainer.load(state, resume)
         trainer.prepare_files(None if metrics is None else Path(metrics), stack)
         unit = " nats" if getattr(objective, "likelihood", False) else " (minus the loss)"
+        if progress and ranks.main:
+            write_error(f"minimising the {objective_name(objective)}; scores are minus that, so higher is better")
         shown = make_progress(
             trainer.config.epochs or 0, trainer.position.epoch - 1, unit, shown=progress and ranks.main
         )

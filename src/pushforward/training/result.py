@@ -8,7 +8,7 @@ from typing import Any, Literal
 Stopped = Literal["converged", "patience", "limit", "callback", "interrupted", "nonfinite"]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class FitResult:
     """The record of a training run.
 
@@ -30,6 +30,7 @@ class FitResult:
         seed: with the counts it gives the split again: `split_rows`.
         config: the options in force, as plain values; `compile` is False when it was not possible.
         likelihood: whether minus the loss is a log-likelihood in nats.
+        objective: Name and unit of what was minimised, such as "negative log-likelihood, nats per row".
         signal: number of the signal that interrupted the run, SIGINT (Ctrl-C) or SIGTERM; None for none.
     """
 
@@ -47,7 +48,28 @@ class FitResult:
     config: dict[str, Any]
     likelihood: bool = True
     signal: int | None = None
+    objective: str = ""
+
+    def __repr__(self) -> str:
+        """A short table: what was minimised, how far training came, how it ended."""
+        facts = {
+            "minimised": self.objective or "not recorded",
+            "validation": _score(self.best_validation, likelihood=self.likelihood),
+            "best epoch": f"{self.best_epoch} of {self.epochs}",
+            "steps": f"{self.steps:,} in {self.seconds:.1f} s",
+            "rows": f"{self.train_rows:,} to train, {self.validation_rows:,} to validate",
+            "stopped": self.stopped,
+            "message": self.message,
+        }
+        return "\n".join(["FitResult", *(f"  {name:<12}{value}" for name, value in facts.items() if value)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return dataclasses.asdict(self)
+
+
+def _score(best: float | None, *, likelihood: bool) -> str:
+    """The best validation score in words."""
+    if best is None:
+        return "no rows"
+    return f"{best:.4f} ({'log-likelihood, nats per row' if likelihood else 'minus the loss'})"

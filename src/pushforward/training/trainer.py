@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..core import Distribution, initialise
 from ..errors import FileError, SolverError, TrainingError
-from ..objectives import NegativeLogLikelihood
+from ..objectives import NegativeLogLikelihood, objective_name
 from ..signals import signal_of
 from .batches import Batch, batches
 from .checkpoint import require_same_run, save_checkpoint
@@ -385,6 +385,7 @@ class Trainer:
             seed=self.config.seed,
             config=self.config.to_dict(),
             likelihood=getattr(self.objective, "likelihood", False),
+            objective=objective_name(self.objective),
             signal=(self.signal or self.interrupt.signal) if stopped == "interrupted" else None,
         )
 
@@ -403,9 +404,7 @@ class Trainer:
         message = f"training was interrupted in epoch {epoch}, after {done} of {self.batches} steps"
         if saved:
             return f"{message}; its state was saved, go on with resume={str(self.checkpoint)!r}"
-        if self.checkpoint is not None:
-            return f"{message}; the last checkpoint is in {self.checkpoint}"
-        return message
+        return message if self.checkpoint is None else f"{message}; the last checkpoint is in {self.checkpoint}"
 
     def _no_score(self) -> str:
         message = "the validation score was not finite in any epoch"

@@ -27,7 +27,7 @@ from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..functional.derived import ordinary, second_gradient
 from ..functional.fixed_point import jacobi
-from ..networks import MADE, CausalNetwork, Network
+from ..networks import MADE, CausalNetwork, Network, as_conditioner
 from .scalar import Scalar
 
 
@@ -40,7 +40,9 @@ class Autoregressive(Transform):
         net: from (B, D) and the context to (B, D, scalar.n), where output i depends on no x_j from i on, in some order:
             a `MADE`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
             parameter of all numbers of a token and then the second: a `CausalNetwork`, or any with that property. For
-            labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MADE` of that width.
+            labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MADE` of that width. A module of one argument
+            is called without a context when there is none. With one, the context is concatenated along the last
+            dimension: the module gets (B, D + C), or (B, T, d + C) for tokens.
         context: length of the context, 0 for none, or its space.
         tolerance: at which the Jacobi iteration stops, relative to the largest coordinate of a row; None is 16 times the
             dtype's resolution. Unused with a `MADE`, whose inverse is exact.
@@ -75,8 +77,10 @@ class Autoregressive(Transform):
                 f"expected a MADE of {features} features of width {width} with {scalar.n} parameters each, "
                 f"got {net.features} of width {net.width} with {net.n}"
             )
-        self.scalar, self.net, self.tolerance, self.block = scalar, net, tolerance, block
         self.tokens = len(space.shape) == 2 and not labels
+        shape = (space.shape[0], scalar.n * space.shape[1]) if self.tokens else (features, scalar.n)
+        self.net = as_conditioner(net, shape, dim=-1)
+        self.scalar, self.tolerance, self.block = scalar, tolerance, block
         self.x_space = self.z_space = space
         self.context = context_space(context)
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from ..core import Space, Transform, Undo, context_space
 from ..errors import SpecError
 from ..functional.bounds import sum_events
-from ..networks import MLP, Constant
+from ..networks import MLP, Constant, make_conditioner
 from .masks import Mask, parts_of
 from .scalar import Scalar
 
 Network = Callable[..., nn.Module]
-"""Called with (inputs, outputs, context=length); its module maps (B, inputs), context to (B, outputs)."""
+"""Called with (inputs, outputs, context=length); its module maps (B, inputs), context to (B, outputs). See `Coupling`."""
 
 
 class Coupling(Transform):
@@ -35,16 +35,28 @@ class Coupling(Transform):
         mask: True passes unchanged. One boolean for each entry of the first dimension: coordinates, or whole channels; or, for
             images, rows of booleans for the positions, such as `checkerboard_mask`. Not all True; all False only for
             vectors, when D is 1 or there is a context.
-        network: makes the conditioner from (inputs, outputs, context=); an `MLP` by default. For images it maps channels
-            to channels; with a mask of positions it sees all channels, zero where they are mapped, and the mask.
+        network: The conditioner, or a function that makes it from (inputs, outputs, context=length); an `MLP` by
+            default. Any `nn.Module` that maps (B, inputs) to (B, outputs) will do, such as an `nn.Sequential`: it is
+            called without a context when there is none. With a context of length C, a module whose `forward` has a
+            second argument gets the context there; another one gets it concatenated, (B, inputs + C), and a function
+            without an argument `context` is called with (inputs + C, outputs). For images the network maps channels to
+            channels; with a mask of positions it sees all channels, zero where they are mapped, and the mask.
         context: length of the context, 0 for none; or its space.
 
     Raises:
         SpecError: the mask does not fit, or the map does not fit the space.
     """
 
+    made_by = {"network": "net"}
+
     def __init__(
-        self, scalar: Scalar, space: Space, mask: Mask, network: Network = MLP, *, context: int | Space = 0
+        self,
+        scalar: Scalar,
+        space: Space,
+        mask: Mask,
+        network: Network | nn.Module = MLP,
+        *,
+        context: int | Space = 0,
     ) -> None:
         super().__init__()
         scalar.check(space)
@@ -59,7 +71,10 @@ class Coupling(Transform):
         self.scalar = scalar.part(self.halves.mapped.tolist())
         self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         outputs = self.halves.outputs * scalar.n
-        self.net = network(self.halves.inputs, outputs, context=length) if passed or length else Constant(outputs)
+        shape = (outputs, *space.shape[1:])
+        self.net = (
+            make_conditioner(network, self.halves.inputs, shape, length) if passed or length else Constant(outputs)
+        )
 
     def _parameters_of(self, seen: Tensor, context: Tensor | None) -> Tensor:
         return self.halves.parameters_from(self.net(seen, context), self.scalar.n)

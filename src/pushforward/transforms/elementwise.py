@@ -32,6 +32,8 @@ class Elementwise(Transform):
         SpecError: the map does not map `space` onto itself.
     """
 
+    made_by = {"network": "net"}
+
     def __init__(
         self,
         scalar: Scalar,
