@@ -268,7 +268,10 @@ def main() -> None:
     names = [(name, seed) for seed in seeds for name in options.only]
     runs = []
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        for done in pool.map(run, *zip(*names, strict=True)):
+        results = (
+            map(run, *zip(*names, strict=True)) if options.workers == 1 else pool.map(run, *zip(*names, strict=True))
+        )
+        for done in results:
             runs.append(done)
             print(done.row, flush=True)
     trusted = [done for done in runs if done.trusted]
