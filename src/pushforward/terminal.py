@@ -11,6 +11,8 @@ import contextlib
 import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TextIO
 
 from .errors import FileError
@@ -21,6 +23,7 @@ _CONTROL = re.compile(
 _BREAKS = re.compile("[\t\n]")
 _BEYOND_ASCII = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]")
 OUTPUT = "standard output"
+_QUIET = threading.Lock()
 
 
 def shown(text: str) -> str:
@@ -97,7 +100,34 @@ def flush_error() -> None:
 def abandon(stream: TextIO | None) -> None:
     """Send what is left in the buffer of a stream that failed to nowhere; Python would try to write it again at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+        _send_to_nowhere(stream.fileno())  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def quiet_standard_error() -> Iterator[None]:
+    """Within, nothing is written to standard error, not even by libraries in C, which write to its number and ask nobody.
+
+    One thread at a time is within: two that overlap could restore the stream of each other.
+    """
+    with _QUIET:
+        flush_error()
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed, and nobody reads it
+            yield
+            return
+        try:
+            _send_to_nowhere(2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _send_to_nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def occupy_standard_streams() -> None:
