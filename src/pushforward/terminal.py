@@ -8,6 +8,8 @@ escapes, and which knows what to do with a stream that is closed or full.
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import re
 import sys
@@ -143,14 +145,33 @@ def occupy_standard_streams() -> None:
 
 def _write(stream: TextIO, text: str) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        if isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+            _write_unbuffered(stream, text.replace("\n", os.linesep).encode(encoding))
+        else:
+            stream.write(text)
         stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         abandon(stream)
         raise FileError(f"{OUTPUT} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def _write_unbuffered(stream: TextIO, data: bytes) -> None:
+    """Write all of the data where Python has no buffer (PYTHONUNBUFFERED, python -u).
+
+    One write takes a part only if a disk becomes full or the reader of a pipe goes. Python then drops the rest without an
+    error; the write of that rest raises it.
+    """
+    stream.flush()
+    rest = memoryview(data)
+    while rest:
+        written = stream.buffer.write(rest)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        rest = rest[written:]
 
 
 def _escape(found: re.Match[str]) -> str:
