@@ -72,7 +72,7 @@ def write_data(text: str, *, is_json: bool = False) -> None:
         FileError: standard output is closed, or cannot be written.
     """
     if sys.stdout is None:
-        raise FileError(f"{OUTPUT} cannot be written: it is closed; give a file with --out, or leave it open")
+        raise FileError(f"{OUTPUT} cannot be written: it is closed; leave it open, or redirect it to a file")
     if is_json:
         text = json_shown(text)
     elif sys.stdout.isatty():
