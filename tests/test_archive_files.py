@@ -211,6 +211,17 @@ def test_two_files_of_one_name_are_refused(capsys, models):
     assert not Path("a.pfz").exists()
 
 
+def test_an_empty_name_is_not_the_current_folder(capsys, models):
+    Image.fromarray(noise(3, 3)).save("x.png")
+    code, _, err = run(capsys, "compress", models[1], "", "--out", "a.pfz")
+    assert (code, "got an empty name; give . for this folder" in err) == (1, True)
+    assert run(capsys, "compress", models[1], ".", "--out", "a.pfz")[0] == 0
+    Path("x.png").unlink()
+    code, _, err = run(capsys, "decompress", "a.pfz", "--model", models[1], "--out", "")
+    assert (code, "got an empty name; give . for this folder" in err) == (2, True)
+    assert [path.name for path in Path().iterdir()] == ["a.pfz"]
+
+
 def test_an_archive_replaces_no_file_of_the_folder(capsys, models):
     Path("in").mkdir()
     Image.fromarray(noise(3, 3)).save("in/x.png")

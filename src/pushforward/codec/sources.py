@@ -31,6 +31,9 @@ def paths_in(sources: Sequence[str]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for source in sources:
+        if not source:
+            # Path("") is the current folder.
+            raise FileError("expected a picture, an .npy array or a folder, got an empty name; give . for this folder")
         for name, path in _named(Path(source)):
             if name in found:
                 raise DataError(
