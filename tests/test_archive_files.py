@@ -17,6 +17,7 @@ from benchmarks import archives
 from benchmarks.archives import look, make_model, png_chunk, same, saved
 
 from pushforward.cli import main
+from pushforward.cli.compressing import _damage
 from pushforward.codec import Archive, Item, compress, frames, writing
 from pushforward.codec.events import EventCoder
 from pushforward.data.folders import find_files
@@ -220,6 +221,13 @@ def test_an_empty_name_is_not_the_current_folder(capsys, models):
     code, _, err = run(capsys, "decompress", "a.pfz", "--model", models[1], "--out", "")
     assert (code, "got an empty name; give . for this folder" in err) == (2, True)
     assert [path.name for path in Path().iterdir()] == ["a.pfz"]
+
+
+def test_what_is_left_of_a_damaged_archive_is_said():
+    assert _damage("a", 3, 0, 3).endswith("none of the 3 items found in it is lost, and 3 were restored")
+    assert _damage("a", 3, 1, 2).endswith("1 of 3 items are lost, the others were restored and checked")
+    assert _damage("a", 3, 1, 1).endswith("1 of 3 items are lost, 1 were restored")
+    assert _damage("a", 3, 3, 0).endswith("3 of 3 items are lost, nothing was restored")
 
 
 def test_an_archive_replaces_no_file_of_the_folder(capsys, models):

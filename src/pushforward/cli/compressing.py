@@ -147,7 +147,6 @@ def decompress_file(
             try:
                 restored.add(names[i], content)
             except FileError as error:
-                # A full disk is no damage of the archive.
                 unwritten.append(str(error))
                 continue
             values += array.size
@@ -161,16 +160,23 @@ def decompress_file(
         speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
         counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
         write_output(f"{counts} in {duration(seconds)}{speed}, every one checked")
-    if lost or problems:
-        raise FileError(
-            f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
-        )
     if unwritten:
-        raise FileError(
-            f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored, and the archive is whole; make "
-            "room, or give another folder"
-        )
+        # A full disk is no damage of the archive, and is named beside it.
+        left = f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored"
+        if not (lost or problems):
+            raise FileError(f"{left}, and the archive is whole; make room, or give another folder")
+        tell(f"{path}: {left}; make room, or give another folder")
+    if lost or problems:
+        raise FileError(_damage(path, len(wanted), len(lost), len(restored.paths)))
     return 0
+
+
+def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
+    """One sentence about an archive that is damaged somewhere."""
+    if not lost:
+        return f"{path} is damaged; none of the {wanted:,} items found in it is lost, and {restored:,} were restored"
+    others = "the others were restored and checked" if lost + restored == wanted else f"{restored:,} were restored"
+    return f"{path} is damaged: {lost:,} of {wanted:,} items are lost, {others if restored else 'nothing was restored'}"
 
 
 def _start(machine: MachineOptions) -> None:
