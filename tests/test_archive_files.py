@@ -224,6 +224,7 @@ def test_an_empty_name_is_not_the_current_folder(capsys, models):
 
 
 def test_what_is_left_of_a_damaged_archive_is_said():
+    assert _damage("a", 0, 0, 0).endswith("no item was found in it, and nothing was restored")
     assert _damage("a", 3, 0, 3).endswith("none of the 3 items found in it is lost, and 3 were restored")
     assert _damage("a", 3, 1, 2).endswith("1 of 3 items are lost, the others were restored and checked")
     assert _damage("a", 3, 1, 1).endswith("1 of 3 items are lost, 1 were restored")

@@ -173,6 +173,8 @@ def decompress_file(
 
 def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
     """One sentence about an archive that is damaged somewhere."""
+    if not wanted:
+        return f"{path} is damaged: no item was found in it, and nothing was restored"
     if not lost:
         return f"{path} is damaged; none of the {wanted:,} items found in it is lost, and {restored:,} were restored"
     others = "the others were restored and checked" if lost + restored == wanted else f"{restored:,} were restored"
