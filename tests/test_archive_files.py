@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from benchmarks import archives
 from benchmarks.archives import look, make_model, png_chunk, same, saved
 
 from pushforward.cli import main
-from pushforward.cli.compressing import _damage
+from pushforward.cli.compressing import _damage, _workers
+from pushforward.cli.options import MachineOptions
 from pushforward.codec import Archive, Item, compress, frames, writing
 from pushforward.codec.events import EventCoder
 from pushforward.data.folders import find_files
@@ -221,6 +223,11 @@ def test_an_empty_name_is_not_the_current_folder(capsys, models):
     code, _, err = run(capsys, "decompress", "a.pfz", "--model", models[1], "--out", "")
     assert (code, "got an empty name; give . for this folder" in err) == (2, True)
     assert [path.name for path in Path().iterdir()] == ["a.pfz"]
+
+
+def test_no_more_coders_are_made_than_there_are_processors():
+    assert _workers(MachineOptions(threads=1)) == 1
+    assert _workers(MachineOptions(threads=10**6)) <= (os.cpu_count() or 1)
 
 
 def test_what_is_left_of_a_damaged_archive_is_said():

@@ -83,7 +83,7 @@ def compress_files(
         spec=_spec(saved),
         model_name=os.path.basename(model),
         rows=rows,
-        workers=machine.threads,
+        workers=_workers(machine),
         verify=verify,
         compare=compare,
         progress=progress,
@@ -119,7 +119,7 @@ def decompress_file(
         name = looked.header["model_name"]
     saved = _codable(_model_path(path, model, name))
     started = time.perf_counter()
-    with Archive(path, saved.model, spec=_spec(saved), workers=machine.threads) as archive:
+    with Archive(path, saved.model, spec=_spec(saved), workers=_workers(machine)) as archive:
         if not archive.same_machine:
             made = repr(str(archive.header.get("by", "nothing known"))[:200])
             tell(
@@ -186,6 +186,11 @@ def _start(machine: MachineOptions) -> None:
     if machine.device == "cuda":
         raise UsageError("compression computes on the processor, so that it can be repeated; leave --device out")
     torch.set_num_threads(1)
+
+
+def _workers(machine: MachineOptions) -> int:
+    """Return the number of threads: each has a coder of its own, so that more than there are processors only take memory."""
+    return min(machine.threads, os.cpu_count() or 1)
 
 
 def _make_folder(out: str) -> None:
