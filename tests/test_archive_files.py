@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from benchmarks import archives
 from benchmarks.archives import look, make_model, png_chunk, same, saved
 
 from pushforward.cli import main
+from pushforward.cli.compressing import _damage, _workers
+from pushforward.cli.options import MachineOptions
 from pushforward.codec import Archive, Item, compress, frames, writing
 from pushforward.codec.events import EventCoder
 from pushforward.data.folders import find_files
@@ -209,6 +212,30 @@ def test_two_files_of_one_name_are_refused(capsys, models):
     assert code == 1
     assert "got 'x.png' twice, from a/x.png and b/x.png; give a folder that holds both" in err
     assert not Path("a.pfz").exists()
+
+
+def test_an_empty_name_is_not_the_current_folder(capsys, models):
+    Image.fromarray(noise(3, 3)).save("x.png")
+    code, _, err = run(capsys, "compress", models[1], "", "--out", "a.pfz")
+    assert (code, "got an empty name; give . for this folder" in err) == (1, True)
+    assert run(capsys, "compress", models[1], ".", "--out", "a.pfz")[0] == 0
+    Path("x.png").unlink()
+    code, _, err = run(capsys, "decompress", "a.pfz", "--model", models[1], "--out", "")
+    assert (code, "got an empty name; give . for this folder" in err) == (2, True)
+    assert [path.name for path in Path().iterdir()] == ["a.pfz"]
+
+
+def test_no_more_coders_are_made_than_there_are_processors():
+    assert _workers(MachineOptions(threads=1)) == 1
+    assert _workers(MachineOptions(threads=10**6)) <= (os.cpu_count() or 1)
+
+
+def test_what_is_left_of_a_damaged_archive_is_said():
+    assert _damage("a", 0, 0, 0).endswith("no item was found in it, and nothing was restored")
+    assert _damage("a", 3, 0, 3).endswith("none of the 3 items found in it is lost, and 3 were restored")
+    assert _damage("a", 3, 1, 2).endswith("1 of 3 items are lost, the others were restored and checked")
+    assert _damage("a", 3, 1, 1).endswith("1 of 3 items are lost, 1 were restored")
+    assert _damage("a", 3, 3, 0).endswith("3 of 3 items are lost, nothing was restored")
 
 
 def test_an_archive_replaces_no_file_of_the_folder(capsys, models):

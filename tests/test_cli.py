@@ -184,6 +184,7 @@ def test_lists_of_the_system_from_the_file(tmp_path):
         ("fit = 3\n", 2, ["[fit]", "single value"]),
         ("[fit\n", 2, ["TOML"]),
         ("[fit]\nlr = 'fast'\n", 2, ["lr", "fast", "c.toml"]),
+        ("fit." + "a." * 30_000 + "b = 1\n", 2, ["c.toml", "tables in each other"]),
         (None, 1, ["c.toml", "no such file"]),
     ],
 )

@@ -1,5 +1,8 @@
 """Runs that are damaged, doubled, ended from outside, or short of disk: one clear sentence, and nothing is lost."""
 
+import contextlib
+import errno
+import io
 import os
 import random
 import resource
@@ -209,6 +212,32 @@ def test_closed_and_full_streams(tmp_path, shell, code, words):
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1 if words else 0), done.stderr
     assert words in done.stderr
+
+
+class Narrow(io.RawIOBase):
+    """A file that takes ten bytes in one write, and `room` bytes in all: what Python has for a stream without a buffer."""
+
+    def __init__(self, room):
+        self.taken, self.room = b"", room
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        part = bytes(data[: min(10, self.room - len(self.taken))])
+        if not part:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.taken += part
+        return len(part)
+
+
+@pytest.mark.parametrize("room", [1000, 95])
+def test_streams_without_a_buffer_get_all_or_an_error(monkeypatch, room):
+    raw = Narrow(room)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "utf-8", write_through=True))
+    with pytest.raises(FileError, match="no space left") if room < 100 else contextlib.nullcontext():
+        write_data("0123456789" * 10)
+    assert raw.taken.decode() == ("0123456789" * 10)[:room]
 
 
 def test_a_full_disk_is_named_and_the_metrics_do_not_end_the_run(tmp_path, caplog):

@@ -27,6 +27,7 @@ from pushforward.data.images import ImageSet, ImageSplit, read_images
 from pushforward.data.pictures import to_grid, write_images, write_picture
 from pushforward.data.png import png_chunks
 from pushforward.errors import DataError, FileError, FlowError
+from pushforward.terminal import quiet_standard_error
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 6, 4), dtype=np.uint8)
@@ -215,6 +216,32 @@ def late_mark(path):
     parts = [(name, data[begin:end]) for name, begin, end in png_chunks(io.BytesIO(data))]
     parts.sort(key=lambda part: (part[0] == b"eXIf") + 2 * (part[0] == b"IEND"))
     path.write_bytes(data[:8] + b"".join(part for _, part in parts))
+
+
+def test_a_damaged_tiff_file_is_one_sentence_and_nothing_else(tmp_path, capfd):
+    path = save(tmp_path / "a.tif", np.add.outer(np.arange(40), np.arange(40)).astype(np.uint8), compression="tiff_lzw")
+    data = bytearray(path.read_bytes())
+    data[8:40] = bytes(32)
+    path.write_bytes(data)
+    refused(FileError, path, "damaged")
+    # libtiff writes to the number of the stream, past sys.stderr.
+    assert capfd.readouterr().err == ""
+    print("after", file=sys.stderr)
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_nothing_is_restored_wrongly_by_threads_that_are_quiet_together(capfd):
+    def quiet():
+        with quiet_standard_error():
+            os.write(2, b"hidden")
+
+    threads = [threading.Thread(target=quiet) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(2, b"seen")
+    assert capfd.readouterr().err == "seen"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", "-late.png", "-alpha.png", ".tif", ".webp"])

@@ -269,6 +269,13 @@ CHANGES = {
     "a split of text": (lambda d: d["schema"].update(split={"rows": "40"}), ("split",)),
     "columns are a number": (lambda d: d["schema"].update(columns=3), ("with columns",)),
     "not JSON": (lambda d: "{'a'", ("not JSON",)),
+    "a spline without end": (
+        lambda d: d.update(
+            spec={"system": "nsf", "hidden": 4, "bound": math.inf}
+            | {name: d["spec"][name] for name in ("features", "context", "layers")}
+        ),
+        ("finite bound > 0, got inf",),
+    ),
     "a list": (lambda d: "[]", ("not JSON",)),
     "deep": (lambda d: "[" * 100_000, ("not JSON",)),
 }

@@ -8,9 +8,13 @@ escapes, and which knows what to do with a stream that is closed or full.
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TextIO
 
 from .errors import FileError
@@ -21,6 +25,7 @@ _CONTROL = re.compile(
 _BREAKS = re.compile("[\t\n]")
 _BEYOND_ASCII = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]")
 OUTPUT = "standard output"
+_QUIET = threading.Lock()
 
 
 def shown(text: str) -> str:
@@ -67,7 +72,7 @@ def write_data(text: str, *, is_json: bool = False) -> None:
         FileError: standard output is closed, or cannot be written.
     """
     if sys.stdout is None:
-        raise FileError(f"{OUTPUT} cannot be written: it is closed; give a file with --out, or leave it open")
+        raise FileError(f"{OUTPUT} cannot be written: it is closed; leave it open, or redirect it to a file")
     if is_json:
         text = json_shown(text)
     elif sys.stdout.isatty():
@@ -97,7 +102,34 @@ def flush_error() -> None:
 def abandon(stream: TextIO | None) -> None:
     """Send what is left in the buffer of a stream that failed to nowhere; Python would try to write it again at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+        _send_to_nowhere(stream.fileno())  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def quiet_standard_error() -> Iterator[None]:
+    """Within, nothing is written to standard error, not even by libraries in C, which write to its number and ask nobody.
+
+    One thread at a time is within: two that overlap could restore the stream of each other.
+    """
+    with _QUIET:
+        flush_error()
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed, and nobody reads it
+            yield
+            return
+        try:
+            _send_to_nowhere(2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _send_to_nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def occupy_standard_streams() -> None:
@@ -113,14 +145,33 @@ def occupy_standard_streams() -> None:
 
 def _write(stream: TextIO, text: str) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        if isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+            _write_unbuffered(stream, text.replace("\n", os.linesep).encode(encoding))
+        else:
+            stream.write(text)
         stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         abandon(stream)
         raise FileError(f"{OUTPUT} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def _write_unbuffered(stream: TextIO, data: bytes) -> None:
+    """Write all of the data where Python has no buffer (PYTHONUNBUFFERED, python -u).
+
+    One write takes a part only if a disk becomes full or the reader of a pipe goes. Python then drops the rest without an
+    error; the write of that rest raises it.
+    """
+    stream.flush()
+    rest = memoryview(data)
+    while rest:
+        written = stream.buffer.write(rest)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        rest = rest[written:]
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -83,7 +83,7 @@ def compress_files(
         spec=_spec(saved),
         model_name=os.path.basename(model),
         rows=rows,
-        workers=machine.threads,
+        workers=_workers(machine),
         verify=verify,
         compare=compare,
         progress=progress,
@@ -111,13 +111,15 @@ def decompress_file(
         FlowError: see the package for the exit codes.
     """
     _start(machine)
+    if not out:
+        raise UsageError("expected --out to be a folder, got an empty name; give . for this folder")
     if os.path.exists(out) and not os.path.isdir(out):
         raise FileError(f"{out} cannot be used for --out: it is a file; give a folder")
     with Archive(path) as looked:
         name = looked.header["model_name"]
     saved = _codable(_model_path(path, model, name))
     started = time.perf_counter()
-    with Archive(path, saved.model, spec=_spec(saved), workers=machine.threads) as archive:
+    with Archive(path, saved.model, spec=_spec(saved), workers=_workers(machine)) as archive:
         if not archive.same_machine:
             made = repr(str(archive.header.get("by", "nothing known"))[:200])
             tell(
@@ -145,7 +147,6 @@ def decompress_file(
             try:
                 restored.add(names[i], content)
             except FileError as error:
-                # A full disk is no damage of the archive.
                 unwritten.append(str(error))
                 continue
             values += array.size
@@ -159,16 +160,25 @@ def decompress_file(
         speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
         counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
         write_output(f"{counts} in {duration(seconds)}{speed}, every one checked")
-    if lost or problems:
-        raise FileError(
-            f"{path} is damaged: {len(lost):,} of {len(wanted):,} items are lost, the others were restored and checked"
-        )
     if unwritten:
-        raise FileError(
-            f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored, and the archive is whole; make "
-            "room, or give another folder"
-        )
+        # A full disk is no damage of the archive, and is named beside it.
+        left = f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored"
+        if not (lost or problems):
+            raise FileError(f"{left}, and the archive is whole; make room, or give another folder")
+        tell(f"{path}: {left}; make room, or give another folder")
+    if lost or problems:
+        raise FileError(_damage(path, len(wanted), len(lost), len(restored.paths)))
     return 0
+
+
+def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
+    """One sentence about an archive that is damaged somewhere."""
+    if not wanted:
+        return f"{path} is damaged: no item was found in it, and nothing was restored"
+    if not lost:
+        return f"{path} is damaged; none of the {wanted:,} items found in it is lost, and {restored:,} were restored"
+    others = "the others were restored and checked" if lost + restored == wanted else f"{restored:,} were restored"
+    return f"{path} is damaged: {lost:,} of {wanted:,} items are lost, {others if restored else 'nothing was restored'}"
 
 
 def _start(machine: MachineOptions) -> None:
@@ -176,6 +186,11 @@ def _start(machine: MachineOptions) -> None:
     if machine.device == "cuda":
         raise UsageError("compression computes on the processor, so that it can be repeated; leave --device out")
     torch.set_num_threads(1)
+
+
+def _workers(machine: MachineOptions) -> int:
+    """Return the number of threads: each has a coder of its own, so that more than there are processors only take memory."""
+    return min(machine.threads, os.cpu_count() or 1)
 
 
 def _make_folder(out: str) -> None:

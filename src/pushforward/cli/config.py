@@ -8,6 +8,7 @@ set = {layers = 5, hidden = [128, 128]}
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,6 +19,9 @@ from cyclopts.config import Dict
 
 from ..errors import FileError, brief, suggestion
 from .problems import UsageError
+
+DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){64}""")
+"""A key of so many parts, which no option has; the time to parse it grows with the square of their number, or faster."""
 
 
 def options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -48,14 +52,19 @@ def options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCo
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            text = file.read().decode()
+        if DEEP.search(text):
+            raise RecursionError
+        return tomllib.loads(text)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     # Whole numbers of thousands of digits are a ValueError, and so are errors of TOML and of its text.
     except ValueError as error:
         raise UsageError(f"{path}: expected a TOML file, got other text: {error}") from None
     except RecursionError:
-        raise UsageError(f"{path}: expected a TOML file with a table for each command, got lists in lists") from None
+        raise UsageError(
+            f"{path}: expected a TOML file with a table for each command, got lists or tables in each other"
+        ) from None
 
 
 def _refuse_unknown(path: str, given: Collection[str], known: Collection[str], what: str) -> None:

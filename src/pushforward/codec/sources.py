@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.folders import TIFF, find_files, has_suffix, signature
 from ..data.formats import reason
-from ..data.pictures import SUFFIXES, opened
+from ..data.pictures import SUFFIXES, load_pixels, opened
 from ..errors import DataError, FileError
 from . import frames
 from .manifest import Entry
@@ -31,6 +31,9 @@ def paths_in(sources: Sequence[str]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for source in sources:
+        if not source:
+            # Path("") is the current folder.
+            raise FileError("expected a picture, an .npy array or a folder, got an empty name; give . for this folder")
         for name, path in _named(Path(source)):
             if name in found:
                 raise DataError(
@@ -99,7 +102,7 @@ def _picture_item(name: str, path: Path, event: tuple[int, ...]) -> Item:
     try:
         with opened(path, data) as image:
             single = getattr(image, "n_frames", 1) == 1
-            image.load()
+            load_pixels(image)
             pixels = np.asarray(image)
             kind, mode = str(image.format), str(image.mode)
     except FileError:
@@ -162,5 +165,5 @@ def require_same(path: Path, entry: Entry, array: Array) -> None:
 
 def _look(path: Path, data: bytes) -> tuple[Any, ...]:
     with opened(path, data) as image:
-        image.load()
+        load_pixels(image)
         return image.format, image.size, image.mode, image.tobytes(), dict(image.info)

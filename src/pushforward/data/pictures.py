@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError, FlowError
+from ..terminal import quiet_standard_error
 from . import formats
 from .png import exif_follows_pixels
 
@@ -115,7 +116,7 @@ def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarr
     """
     with opened(path) as image:
         _require_eight_bits(path, image)
-        image.load()
+        load_pixels(image)
         orientation = _orientation(image)
         if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
             image = image.convert("RGBA")
@@ -170,6 +171,12 @@ def opened(path: Path, data: bytes | None = None) -> Iterator[Any]:
         if isinstance(error, OSError) and error.errno is not None:
             raise FileError(f"{path} cannot be read: {formats.reason(error)}") from None
         raise FileError(f"{path}: expected a whole picture, got one that is damaged or truncated; replace it") from None
+
+
+def load_pixels(image: Any) -> None:
+    """Decode the pixels of an open picture, without the lines that libtiff writes to standard error for damaged files."""
+    with quiet_standard_error() if image.format == "TIFF" else nullcontext():
+        image.load()
 
 
 def _require_eight_bits(path: Path, image: Any) -> None:

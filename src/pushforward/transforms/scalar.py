@@ -233,8 +233,8 @@ class RationalQuadratic(ScalarMap):
         """Refuse what cannot be a spline."""
         if not 2 <= self.bins <= 500:
             raise SpecError(f"expected 2 to 500 bins, got {self.bins}")
-        if self.bound <= 0:
-            raise SpecError(f"expected a bound > 0, got {self.bound}")
+        if not 0 < self.bound < math.inf:
+            raise SpecError(f"expected a finite bound > 0, got {self.bound}")
         if (self.low is None) != (self.high is None) or (
             self.low is not None and self.high is not None and self.low >= self.high
         ):
