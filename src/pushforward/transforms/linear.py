@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..core import Real, Space, Transform, Undo
 from ..errors import ShapeError, SpecError
+from ..functional.derived import eager
 from ..functional.images import squeeze, unsqueeze
 from .shape import image_shape
 
@@ -164,7 +165,8 @@ class LU(Transform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """W x + b, sum s for each position."""
         lower, upper = self._factors()
-        if x.dim() == 2 and x.shape[0] < len(self.bias) >= WIDE:
+        # Graphs must not depend on the number of rows.
+        if len(self.bias) >= WIDE and eager(x) and x.dim() == 2 and x.shape[0] < len(self.bias):
             # Fewer rows than the matrix has: two products with them cost less than the product of the factors.
             z = x @ upper.mT @ lower.mT
             return (z if self.order is None else z[:, self.order]) + self.bias, self._volume(x)
