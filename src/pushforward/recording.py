@@ -92,7 +92,7 @@ def _kept(value: Any) -> Any:
         return Module()
     if isinstance(value, PLAIN) or _is_value(value):
         return value
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return tuple(_kept(entry) for entry in value)
     if isinstance(value, Tensor) and value.numel() <= LARGEST_TENSOR and not value.is_meta:
         return value.detach().clone()
