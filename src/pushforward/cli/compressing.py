@@ -111,8 +111,6 @@ def decompress_file(
         FlowError: see the package for the exit codes.
     """
     _start(machine)
-    if not out:
-        raise UsageError("expected --out to be a folder, got an empty name; give . for this folder")
     if os.path.exists(out) and not os.path.isdir(out):
         raise FileError(f"{out} cannot be used for --out: it is a file; give a folder")
     with Archive(path) as looked:

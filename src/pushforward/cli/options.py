@@ -23,7 +23,7 @@ Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 def _no_flag(hint: object, path: str) -> None:
     """Refuse a flag, or nothing, where a path was to come; a single hyphen is a path."""
     if path == "":
-        raise ValueError("expected a path, got an empty one; give a file name")
+        raise ValueError("expected a path, got an empty one; give a file name, or . for this folder")
     if isinstance(path, str) and path.startswith("-") and path != "-":
         raise ValueError(f"expected a path, got {path}; a path that begins with a hyphen is written ./{path}")
 
