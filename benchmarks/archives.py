@@ -28,7 +28,7 @@ from PIL import Image
 
 import pushforward as pf
 from pushforward.cli import main
-from pushforward.codec import writing
+from pushforward.compression import writing
 from pushforward.systems import IDF
 
 Random = np.random.Generator

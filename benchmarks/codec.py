@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pushforward.codec.rans import Decoder, encode
-from pushforward.codec.tables import LogisticTable
+from pushforward.compression.frequencies import LogisticTable
+from pushforward.compression.rans import Decoder, encode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

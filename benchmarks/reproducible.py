@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pushforward.codec import EventCoder
+from pushforward.compression import EventCoder
 from pushforward.core import Flow
 from pushforward.errors import FileError
 from pushforward.systems import IDF

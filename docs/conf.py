@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pushforward
-from pushforward.core import Spec
+from pushforward.systems.spec import Spec
 
 project = "Pushforward"
 author = "The Pushforward developers"

@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 
 import pushforward as pf
-from pushforward.data.toy import eight_gaussians
-from pushforward.diagnostics import follow, straightness
+from pushforward.distributions.toy import eight_gaussians
+from pushforward.evaluation import follow, straightness
 
 DATA, NOISE, LINE = "#0072B2", "#D55E00", "#8a8f98"
 SMALL = {"system": "flow-matching", "hidden": (64, 64, 64)}

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 import pushforward as pf
-from pushforward.data.toy import Checkerboard, eight_gaussians
+from pushforward.distributions.toy import Checkerboard, eight_gaussians
 
 
 def main() -> None:

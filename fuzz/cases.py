@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from pushforward.cli.main import main
-from pushforward.data import infer_schema, read_images, read_table
 from pushforward.errors import FileError, FlowError
+from pushforward.pictures import read_images
 from pushforward.serialize import load
+from pushforward.tables import infer_schema, read_table
 from pushforward.training import fit
 from pushforward.training.checkpoint import load_checkpoint, save_checkpoint
 

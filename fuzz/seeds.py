@@ -10,14 +10,15 @@ import torch
 from torch import nn
 from torch.distributions import Normal
 
-from pushforward.codec.sources import items_in, paths_in
-from pushforward.codec.writing import compress
-from pushforward.core import Chain, Flow, Inverse, Real, Spec
-from pushforward.data import infer_schema, read_table, table_model, write_table
-from pushforward.data.tables import Table
-from pushforward.networks import MADE
+from pushforward.compression.sources import items_in, paths_in
+from pushforward.compression.writing import compress
+from pushforward.core import Chain, Flow, Inverse, Real
+from pushforward.networks import MaskedMLP
 from pushforward.serialize import save
 from pushforward.systems import MAF
+from pushforward.systems.spec import Spec
+from pushforward.tables import infer_schema, read_table, table_model, write_table
+from pushforward.tables.table import Table
 from pushforward.training import fit
 from pushforward.transforms import LU, Affine, Autoregressive, Coupling, RationalQuadratic
 
@@ -111,7 +112,7 @@ def _pictures(folder: Path) -> None:
 def _own_flow() -> Flow:
     """A flow put together by hand, of several kinds of parts."""
     space = Real((2,))
-    made = MADE(2, 8, hidden=(4,), order=(1, 0))
+    made = MaskedMLP(2, 8, hidden=(4,), order=(1, 0))
     coupling = Coupling(Affine(), space, [True, False], nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2)))
     chain = Chain(LU(space), coupling, Inverse(Autoregressive(RationalQuadratic(3), space, made)))
     return Flow(chain, Normal(torch.zeros(2), torch.ones(2)))

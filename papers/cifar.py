@@ -15,7 +15,7 @@ import torch
 from common import data, table, write
 
 import pushforward as pf
-from pushforward.inference import bits_per_dimension
+from pushforward.evaluation import bits_per_dimension
 from pushforward.objectives import Flipped, NegativeLogLikelihood
 from pushforward.systems import Glow, ImageRealNVP
 

@@ -29,8 +29,8 @@ from common import data, keep, known, table, write
 from pictures import digits as digit_parts
 
 import pushforward as pf
-from pushforward.codec import Archive, Item, compress
-from pushforward.codec.writing import LARGER
+from pushforward.compression import Archive, Item, compress
+from pushforward.compression.writing import LARGER
 from pushforward.core import Distribution, Flow, Integers
 from pushforward.distributions import DiscretisedLogistic
 from pushforward.systems import IDF, Discrete

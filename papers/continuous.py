@@ -16,8 +16,8 @@ import torch
 from common import data, keep, known, table, write
 
 import pushforward as pf
-from pushforward.data.toy import eight_gaussians
-from pushforward.diagnostics import check_solver, straightness
+from pushforward.distributions.toy import eight_gaussians
+from pushforward.evaluation import check_solver, straightness
 from pushforward.functional.ode import Fixed
 from pushforward.training import evaluate
 

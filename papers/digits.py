@@ -16,7 +16,7 @@ from common import keep, known, mean_and_spread, table, write
 from pictures import LEVELS, digits, round_trip_error, score, train
 
 from pushforward import systems
-from pushforward.core import Spec
+from pushforward.systems.spec import Spec
 
 SHAPE = {"shape": (1, 8, 8), "levels": LEVELS}
 ONE_SIDED = {"preprocess": "logit-one-sided"}

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from pushforward.core import Chain, Flow, Real, Transform
 from pushforward.distributions import ConditionalNormal, Normal
-from pushforward.inference import fit
-from pushforward.inference.optimise import gaussian
-from pushforward.inference.target import Target
 from pushforward.networks import head
+from pushforward.posteriors import fit
+from pushforward.posteriors.optimise import gaussian
+from pushforward.posteriors.target import Target
 from pushforward.systems import NSF, RealNVP
 from pushforward.transforms import Annealed, Metropolis, Schedule, Temperature, hamiltonian
 

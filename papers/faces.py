@@ -17,8 +17,8 @@ from common import data, table, write
 from sklearn.linear_model import LogisticRegression
 
 import pushforward as pf
-from pushforward.data import write_images
-from pushforward.inference import attribute, bits_per_dimension, decode, encode, shift
+from pushforward.evaluation import attribute, bits_per_dimension, decode, encode, shift
+from pushforward.pictures import write_images
 from pushforward.systems import Glow
 
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)

@@ -14,8 +14,8 @@ import torch
 from common import HERE, mean_and_spread, table, write
 from pictures import LEVELS, classifier, digits, levels_of, one_hot, score, train
 
-from pushforward.data import write_images
-from pushforward.inference import draw, log_likelihoods
+from pushforward.evaluation import draw, log_likelihoods
+from pushforward.pictures import write_images
 from pushforward.systems import ImageRealNVP
 
 TEMPERATURES = (1.0, 0.8, 0.6)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import pushforward as pf
 from pushforward.core import Chain, Distribution, Flow
-from pushforward.data import ImageSet, load_dataset
-from pushforward.inference import Bits, bits_per_dimension, decode, encode
+from pushforward.evaluation import Bits, bits_per_dimension, decode, encode
+from pushforward.pictures import ImageSet, load_dataset
 
 LEVELS, PIXELS = 17, 64
 

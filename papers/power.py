@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import pushforward as pf
 from pushforward.core import Chain, Flow, Real
 from pushforward.distributions import Normal
-from pushforward.networks import MADE
+from pushforward.networks import MaskedMLP
 from pushforward.transforms import Autoregressive, RationalQuadratic
 
 D, LAYERS, HIDDEN, BINS, BOUND = 6, 3, 64, 8, 5.0
@@ -32,7 +32,9 @@ def ours(hidden: tuple[int, ...], *, residual: bool) -> tuple[nn.Module, Density
     scalar, space = RationalQuadratic(BINS, BOUND), Real((D,))
     layers = [
         Autoregressive(
-            scalar, space, MADE(D, scalar.n, hidden=hidden, residual=residual, order=range(D)[:: -1 if i % 2 else 1])
+            scalar,
+            space,
+            MaskedMLP(D, scalar.n, hidden=hidden, residual=residual, order=range(D)[:: -1 if i % 2 else 1]),
         )
         for i in range(LAYERS)
     ]

@@ -15,7 +15,7 @@ import torch
 from common import mean_and_spread, table, write
 
 import pushforward as pf
-from pushforward.data.toy import eight_gaussians
+from pushforward.distributions.toy import eight_gaussians
 from pushforward.functional.fixed_point import contracted
 from pushforward.transforms import Residual
 

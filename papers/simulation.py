@@ -24,8 +24,8 @@ from torch import Tensor
 
 import pushforward as pf
 from pushforward.core import Box, Real
-from pushforward.diagnostics.calibration import sbc_ranks, tarp
-from pushforward.inference.simulators import amortised
+from pushforward.evaluation.calibration import sbc_ranks, tarp
+from pushforward.posteriors.simulators import amortised
 
 warnings.filterwarnings("ignore")
 OBSERVATIONS = range(1, 6)

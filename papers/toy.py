@@ -14,7 +14,7 @@ import torch
 from common import mean_and_spread, table, write
 
 import pushforward as pf
-from pushforward.data.toy import Checkerboard, GaussianModes, eight_gaussians, four_gaussians
+from pushforward.distributions.toy import CheckerboardDensity, GaussianModes, eight_gaussians, four_gaussians
 from pushforward.systems.mlp_density import unnormalised_loss
 
 SYSTEMS = {
@@ -24,7 +24,7 @@ SYSTEMS = {
 }
 
 
-def score(density: GaussianModes | Checkerboard, make: object, seed: int, steps: int) -> tuple[float, float]:
+def score(density: GaussianModes | CheckerboardDensity, make: object, seed: int, steps: int) -> tuple[float, float]:
     """Held-out NLL in nats and the share of far samples (NaN where there are no modes)."""
     torch.manual_seed(seed)
     model = make()  # type: ignore[operator]
@@ -46,10 +46,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
-    densities: dict[str, GaussianModes | Checkerboard] = {
+    densities: dict[str, GaussianModes | CheckerboardDensity] = {
         **{f"{k} of four Gaussians": four_gaussians(k) for k in (1, 2, 3, 4)},
         "8 Gaussians": eight_gaussians(),
-        "checkerboard": Checkerboard(),
+        "checkerboard": CheckerboardDensity(),
     }
     rows = []
     for name, density in densities.items():

@@ -17,7 +17,7 @@ from common import data, keep, known, table, write
 from sklearn.datasets import load_digits
 
 import pushforward as pf
-from pushforward.inference import log_likelihoods
+from pushforward.evaluation import log_likelihoods
 from pushforward.objectives import Binarised, default_objective
 from pushforward.systems import VAE
 

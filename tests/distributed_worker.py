@@ -23,7 +23,8 @@ from pushforward.core import Chain, Flow, Inverse, Real
 from pushforward.distributions import Normal
 from pushforward.errors import FlowError
 from pushforward.objectives import NegativeLogLikelihood
-from pushforward.training import distributed, fit, step, trainer
+from pushforward.training import fit, step, trainer
+from pushforward.training.parallel import processes as distributed
 from pushforward.training.weights import snapshot
 from pushforward.transforms import LU, ActNorm, Affine, Coupling, half_mask
 

@@ -9,9 +9,9 @@ import torch
 
 import pushforward as pf
 from pushforward.core import Box, Integers, Real
-from pushforward.diagnostics.calibration import sbc_ranks, tarp
 from pushforward.errors import ContextError, DataError, DomainError, ShapeError, SpecError
-from pushforward.inference.simulators import Amortised, amortised, prepared
+from pushforward.evaluation.calibration import sbc_ranks, tarp
+from pushforward.posteriors.simulators import Amortised, amortised, prepared
 
 MIX = torch.tensor([[1.0, 0.5], [0.0, 1.0], [1.0, -1.0]])
 NOISE = 0.7
@@ -278,7 +278,7 @@ def test_flows_serve_the_package_sbi(tmp_path, monkeypatch):
         from sbi.inference import NPE
         from sbi.utils import BoxUniform
 
-        from pushforward.inference.sbi import sbi_builder
+        from pushforward.posteriors.sbi import sbi_builder
 
         torch.manual_seed(0)
         prior = BoxUniform(-torch.ones(2), torch.ones(2))

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from pushforward.codec import Archive, Item, compress, tiles, writing
-from pushforward.codec.container import BLOCK, START, TRAILER, Reader, deflated, inflated, unpacked
-from pushforward.codec.limits import accepted_rows, rows_for
-from pushforward.codec.names import Restored, restored_names, safe_name
-from pushforward.codec.sources import file_of
+from pushforward.compression import Archive, Item, compress, tiles, writing
+from pushforward.compression.allocation import accepted_rows, rows_for
+from pushforward.compression.container import BLOCK, START, TRAILER, Reader, deflated, inflated, unpacked
+from pushforward.compression.file_names import Restored, restored_names, safe_name
+from pushforward.compression.sources import file_of
 from pushforward.errors import DataError, FileError, SpecError
 from pushforward.systems import IDF, Discrete
 
@@ -176,7 +176,7 @@ def test_what_the_model_cannot_code_is_stored(tmp_path):
 
 
 def test_a_block_that_does_not_decode_to_itself_is_stored(tmp_path, model, monkeypatch):
-    from pushforward.codec.events import EventCoder
+    from pushforward.compression.events import EventCoder
 
     real = EventCoder.decode
     monkeypatch.setattr(EventCoder, "decode", lambda self, data, n: real(self, data, n) + 1)
@@ -193,7 +193,7 @@ def test_a_block_that_does_not_decode_to_itself_is_stored(tmp_path, model, monke
 @pytest.fixture
 def one_coder(model, monkeypatch):
     """The same coder for every archive that is opened."""
-    from pushforward.codec import archive
+    from pushforward.compression import archive
 
     coders = archive.Coders(model, 2, 1)
     monkeypatch.setattr(archive, "Coders", lambda *_: coders)
@@ -273,8 +273,8 @@ def test_another_model_is_refused(tmp_path, model):
 
 
 def test_a_machine_that_computes_otherwise_is_noticed_and_nothing_is_wrong(tmp_path, model, monkeypatch):
-    from pushforward.codec.events import EventCoder
-    from pushforward.codec.tables import LogisticTable
+    from pushforward.compression.events import EventCoder
+    from pushforward.compression.frequencies import LogisticTable
 
     items = small(tmp_path / "a.pfz", model)
     real = LogisticTable.__init__
@@ -487,7 +487,7 @@ def test_bad_arguments(tmp_path, model):
 def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     code = f"""
 import time, numpy as np, torch
-from pushforward.codec import Item, compress
+from pushforward.compression import Item, compress
 from pushforward.systems import IDF
 model = IDF(shape=(1, 4, 4), scales=1, steps=1, hidden=4, depth=1).build()
 def items():

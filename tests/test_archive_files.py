@@ -20,10 +20,10 @@ from benchmarks.archives import look, make_model, png_chunk, same, saved
 from pushforward.cli import main
 from pushforward.cli.compressing import _damage, _workers
 from pushforward.cli.options import MachineOptions
-from pushforward.codec import Archive, Item, compress, frames, writing
-from pushforward.codec.events import EventCoder
-from pushforward.data.folders import find_files
+from pushforward.compression import Archive, Item, compress, frames, writing
+from pushforward.compression.events import EventCoder
 from pushforward.errors import FileError
+from pushforward.pictures.folders import find_files
 from pushforward.systems import IDF
 
 OLD = (
@@ -366,8 +366,8 @@ def test_an_archive_of_version_1_is_read(capsys):
         # The writer of version 1 kept this picture, and the reader of version 1 could not read it.
         assert np.array_equal(archive.read("grey.png"), x[..., :1])
         assert np.array_equal(archive.picture("grey.png", 0), x[0, ..., :1])
-        from pushforward.codec.names import Restored, restored_names
-        from pushforward.codec.sources import file_of
+        from pushforward.compression.file_names import Restored, restored_names
+        from pushforward.compression.sources import file_of
 
         names = restored_names(archive.entries)
         out = Restored("out")
@@ -383,7 +383,7 @@ def test_an_archive_of_version_1_is_read(capsys):
 
 
 def test_a_restored_file_replaces_no_other_one_and_leaves_no_folder_through_a_link(tmp_path):
-    from pushforward.codec.names import Restored
+    from pushforward.compression.file_names import Restored
 
     out = Restored("out")
     out.add("a.png", b"1")

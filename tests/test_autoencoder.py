@@ -13,7 +13,7 @@ import pushforward as pf
 from pushforward.core import Chain, Flow, Inverse, Real
 from pushforward.distributions import ConditionalLogistic, ConditionalNormal, Normal
 from pushforward.errors import SpecError
-from pushforward.inference import bits_per_dimension, log_likelihoods
+from pushforward.evaluation import bits_per_dimension, log_likelihoods
 from pushforward.objectives import Binarised, EvidenceBound, bound_terms, default_objective
 from pushforward.systems import NSF, VAE, vae
 from pushforward.transforms import Affine, Cholesky, Elementwise, Stochastic

@@ -12,9 +12,9 @@ from test_cli import refused, run
 import pushforward as pf
 from pushforward.cli import image_fitting, kinds
 from pushforward.cli.options import MachineOptions, TrainOptions
-from pushforward.data import read_images
 from pushforward.errors import FileError
-from pushforward.inference import bits_per_dimension
+from pushforward.evaluation import bits_per_dimension
+from pushforward.pictures import read_images
 from pushforward.training import split_rows
 
 SMALL = ["--preset", "tiny", "--set", "steps=1", "--set", "hidden=8", "--set", "scales=1", "--epochs", 1]

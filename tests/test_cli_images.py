@@ -10,7 +10,7 @@ from test_cli import process, refused, run
 
 import pushforward as pf
 from pushforward.cli import image_drawing, pictures
-from pushforward.data import datasets, read_images
+from pushforward.pictures import datasets, read_images
 
 SMALLEST = ["--preset", "tiny", "--set", "steps=1", "--set", "hidden=8", "--set", "scales=1"]
 ONE = [*SMALLEST, "--epochs", 1]

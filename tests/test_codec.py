@@ -12,9 +12,9 @@ import pytest
 import torch
 from scipy.stats import logistic
 
-from pushforward.codec import EventCoder, model_hash, one_thread
-from pushforward.codec.rans import TOTAL, Decoder, encode
-from pushforward.codec.tables import WINDOW, CategoricalTable, LogisticTable, NotCodable, digits
+from pushforward.compression import EventCoder, model_hash, one_thread
+from pushforward.compression.frequencies import WINDOW, CategoricalTable, LogisticTable, NotCodable, digits
+from pushforward.compression.rans import TOTAL, Decoder, encode
 from pushforward.core import Chain, Flow, Integers, Real
 from pushforward.distributions import AutoregressiveCategorical, DiscretisedLogistic, Normal
 from pushforward.errors import FileError, ShapeError, SpecError

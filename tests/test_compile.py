@@ -27,11 +27,11 @@ from test_training import (
 
 import pushforward as pf
 from pushforward.core import Flow
-from pushforward.data import infer_schema, table_from, table_model
 from pushforward.errors import SpecError, TrainingError
 from pushforward.laws import all_cases
-from pushforward.laws.structure import example
+from pushforward.laws.interface import example
 from pushforward.objectives import NegativeLogLikelihood
+from pushforward.tables import infer_schema, table_from, table_model
 from pushforward.training import TrainConfig, compiling, evaluate, fit, split_rows
 from pushforward.training.checkpoint import load_checkpoint
 from pushforward.training.weights import snapshot

@@ -10,10 +10,9 @@ import torch
 
 import pushforward as pf
 from pushforward.core import Chain, Exactness, Flow, Real, exactly
-from pushforward.data import Schema, infer_schema, table_model
-from pushforward.diagnostics import check_solver, follow, step_errors, straightness, total_mass
 from pushforward.distributions import Normal
 from pushforward.errors import SolverError, SpecError, TrainingError
+from pushforward.evaluation import check_solver, follow, step_errors, straightness, total_mass
 from pushforward.functional import jacobians
 from pushforward.functional.ode import Adaptive, Fixed
 from pushforward.networks import Potential, Velocity, VelocityMLP
@@ -27,6 +26,7 @@ from pushforward.objectives.matching import (
 )
 from pushforward.objectives.transport import assignment, costs, entropic_pairs
 from pushforward.systems import FFJORD, Matching, OTFlow
+from pushforward.tables import Schema, infer_schema, table_model
 from pushforward.transforms import Continuous
 
 DOUBLE = torch.float64

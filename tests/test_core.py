@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 import pushforward as pf
-from pushforward.core import Box, Categories, Chain, Flow, Identity, Integers, Inverse, Real, Spec, initialise
+from pushforward.core import Box, Categories, Chain, Flow, Identity, Integers, Inverse, Real, initialise
 from pushforward.distributions import FromTorch, Normal, Uniform
 from pushforward.errors import ContextError, DomainError, ShapeError, SpecError
+from pushforward.systems.spec import Spec
 from pushforward.transforms import LU, ActNorm, Affine, BatchNorm, Coupling, Elementwise, Logit, Slice, Standardise
 
 

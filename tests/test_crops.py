@@ -11,8 +11,8 @@ from PIL import Image
 from test_cli import refused, run
 
 import pushforward as pf
-from pushforward.data.crops import LEAST, list_pictures, random_crops
 from pushforward.errors import DataError, FileError
+from pushforward.pictures.crops import LEAST, list_pictures, random_crops
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import torch
 
 from pushforward.core import Chain, Flow, Real
 from pushforward.distributions import Normal
-from pushforward.functional import derived as module
+from pushforward.functional import hand_gradients as module
 from pushforward.functional.affine import affine, gated
-from pushforward.functional.derived import Rule, derived
+from pushforward.functional.hand_gradients import Rule, derived
 from pushforward.functional.logistic import logistic_mixture
 from pushforward.functional.splines import rational_quadratic_box, rational_quadratic_tails
-from pushforward.networks import MADE, MLP
+from pushforward.networks import MLP, MaskedMLP
 from pushforward.transforms import Affine, Autoregressive, GatedAffine, LogisticMixture, RationalQuadratic
 
 DOUBLE = torch.float64
@@ -228,7 +228,7 @@ def layer(scalar, *, features=11, residual=True, context=2, other=False):
     if other:
         net = _Triangular(features, scalar.n)
     else:
-        net = MADE(features, scalar.n, hidden=(14,) * 3, residual=residual, context=context, activation="silu")
+        net = MaskedMLP(features, scalar.n, hidden=(14,) * 3, residual=residual, context=context, activation="silu")
     made = Autoregressive(scalar, Real((features,)), net, context=context).to(DOUBLE)
     for p in made.parameters():
         p.data.add_(0.3 * torch.randn_like(p))
@@ -236,7 +236,7 @@ def layer(scalar, *, features=11, residual=True, context=2, other=False):
 
 
 class _Triangular(torch.nn.Module):
-    """A network with the autoregressive property that is no MADE."""
+    """A network with the autoregressive property that is no MaskedMLP."""
 
     def __init__(self, features, n):
         super().__init__()
@@ -312,7 +312,7 @@ def test_training_through_the_inverse_learns_what_recorded_steps_learn():
     losses = []
     for implicit in (True, False):
         torch.manual_seed(0)
-        net = MADE(3, 2, hidden=(16, 16))
+        net = MaskedMLP(3, 2, hidden=(16, 16))
         step = Autoregressive(Affine(), Real((3,)), net)
         if not implicit:
             step.inverse = step.solve

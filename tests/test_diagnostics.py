@@ -10,7 +10,8 @@ import torch
 from scipy import stats
 from sklearn.datasets import load_iris
 
-from pushforward.diagnostics import (
+from pushforward.errors import DataError
+from pushforward.evaluation import (
     NumericView,
     baselines,
     encode_pair,
@@ -21,9 +22,8 @@ from pushforward.diagnostics import (
     table_views,
     two_sample_score,
 )
-from pushforward.diagnostics.gaussian import fit_gaussian
-from pushforward.diagnostics.normality import anderson_p
-from pushforward.errors import DataError
+from pushforward.evaluation.gaussian_baseline import fit_gaussian
+from pushforward.evaluation.normality import anderson_p
 
 
 def correlated(n, d, seed):

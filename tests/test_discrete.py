@@ -18,9 +18,8 @@ from pushforward.distributions import AutoregressiveCategorical, Categorical, Di
 from pushforward.errors import DomainError, SpecError
 from pushforward.functional.bounds import one_hot_through
 from pushforward.functional.logistic import discretised_logistic
-from pushforward.functional.modular import inverse_modulo, inverses
+from pushforward.functional.modular_arithmetic import inverse_modulo, inverses
 from pushforward.networks import (
-    MADE,
     AutoregressiveTable,
     BidirectionalLSTM,
     CausalLSTM,
@@ -30,6 +29,7 @@ from pushforward.networks import (
     LabelSequence,
     LabelTable,
     LabelTransformer,
+    MaskedMLP,
 )
 from pushforward.systems import IDF, Discrete
 from pushforward.transforms import (
@@ -158,7 +158,7 @@ def test_flows_of_labels_are_bijections_with_mass_one(counts, kind):
         layers = [Coupling(scalar, codes, alternating_mask(features, flip=f), network) for f in (False, True)]
     elif kind == "made":
         order = list(range(features))[::-1]
-        layers = [Autoregressive(scalar, codes, MADE(features, scalar.n, width=width, hidden=(8,), order=order))]
+        layers = [Autoregressive(scalar, codes, MaskedMLP(features, scalar.n, width=width, hidden=(8,), order=order))]
     else:
         layers = [Autoregressive(scalar, codes, CausalLSTM(width, scalar.n, hidden=4))]
     flow = shaken(Flow(Chain(front, *layers), AutoregressiveCategorical(codes, hidden=(8,)))).double()

@@ -19,9 +19,10 @@ import torch
 import pushforward as pf
 from pushforward.cli import main
 from pushforward.errors import TrainingError
-from pushforward.training import distributed, fit, interrupt
+from pushforward.training import fit, interrupt
 from pushforward.training.checkpoint import load_checkpoint
-from pushforward.training.distributed import Ranks
+from pushforward.training.parallel import processes as distributed
+from pushforward.training.parallel.processes import ProcessRanks
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +164,7 @@ def test_each_process_draws_its_own_random_numbers(shared):
 
 
 def test_two_processes_on_one_gpu_are_refused(monkeypatch):
-    ranks = Ranks(0, 2)
+    ranks = ProcessRanks(0, 2)
     for other, device in ((1, "cuda:0"), (0, "cpu")):
         places = [("here", 0), ("here", other)]
         monkeypatch.setattr(ranks, "gathered", lambda place, places=places: places)
@@ -175,14 +176,14 @@ def test_two_processes_on_one_gpu_are_refused(monkeypatch):
 
 def test_shares_of_a_batch():
     rows = torch.arange(7.0)
-    parts = [Ranks(rank, 3).share((rows, -rows)) for rank in range(3)]
+    parts = [ProcessRanks(rank, 3).share((rows, -rows)) for rank in range(3)]
     assert torch.equal(torch.cat([part[0] for part, _ in parts]), rows)
     assert torch.equal(torch.cat([part[1] for part, _ in parts]), -rows)
     assert [weight for _, weight in parts] == pytest.approx([2 / 7, 2 / 7, 3 / 7])
-    few = [Ranks(rank, 4).share((rows[:2],)) for rank in range(4)]
+    few = [ProcessRanks(rank, 4).share((rows[:2],)) for rank in range(4)]
     assert [len(part[0]) for part, _ in few] == [1, 1, 1, 1]
     assert [weight for _, weight in few] == [0.0, 0.5, 0.0, 0.5]
-    alone = Ranks()
+    alone = ProcessRanks()
     assert alone.share((rows,)) == ((rows,), 1.0)
     assert alone.agree(True, False) == (True, False)
     assert alone.gathered(3) == [3]

@@ -14,7 +14,7 @@ SYBIL = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name not in {"design.md", "systems.md"}], ids=lambda p: p.name)
 def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     import pushforward.systems  # noqa: F401 (fills the registry before it is copied)
-    from pushforward.core import Spec
+    from pushforward.systems.spec import Spec
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Spec, "registry", dict(Spec.registry))

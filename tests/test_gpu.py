@@ -5,7 +5,7 @@ import torch
 
 from pushforward.core import Distribution, Exactness
 from pushforward.laws import all_cases
-from pushforward.laws.structure import example
+from pushforward.laws.interface import example
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 

@@ -11,7 +11,7 @@ from torch import nn
 from pushforward.core import Categories, Chain, Flow, Real, Transform
 from pushforward.distributions import AutoregressiveCategorical, Conditioned, FromTorch, Normal
 from pushforward.errors import ContextError, DomainError, ShapeError, SpecError
-from pushforward.networks import MADE, MLP, Conditioner
+from pushforward.networks import MLP, Conditioner, MaskedMLP
 from pushforward.systems import NSF, Glow
 from pushforward.transforms import LU, Affine, Autoregressive, Coupling, Permutation, RationalQuadratic, half_mask
 
@@ -219,7 +219,7 @@ def test_chains_are_sequences():
 
 
 def test_repr_shows_maps_orders_and_the_base():
-    made = MADE(3, 23, hidden=(8,), order=(2, 0, 1))
+    made = MaskedMLP(3, 23, hidden=(8,), order=(2, 0, 1))
     chain = Chain(
         Permutation(SPACE, [1, 2, 0]),
         Coupling(RationalQuadratic(8, 4.0), SPACE, half_mask(3), layers),

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from pushforward.cli.main import main
-from pushforward.data import Table, infer_schema, read_table, table_model, write_table
-from pushforward.data.packed import arrow_contents, parquet_contents
-from pushforward.data.spreadsheet import escape_formulas
 from pushforward.errors import DataError, FileError
 from pushforward.serialize import save
+from pushforward.tables import Table, infer_schema, read_table, table_model, write_table
+from pushforward.tables.formulas import escape_formulas
+from pushforward.tables.unpacked_size import arrow_contents, parquet_contents
 
 N = 300_000
 

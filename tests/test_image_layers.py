@@ -11,7 +11,7 @@ from pushforward import systems
 from pushforward.core import Box, Chain, Distribution, Flow, Integers, Inverse, Real, initialise
 from pushforward.distributions import Normal, Uniform
 from pushforward.errors import ShapeError, SpecError
-from pushforward.inference import log_likelihoods
+from pushforward.evaluation import log_likelihoods
 from pushforward.networks import ConvNet
 from pushforward.training import fit
 from pushforward.transforms import (

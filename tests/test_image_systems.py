@@ -9,10 +9,10 @@ from torch import nn
 from pushforward import systems
 from pushforward.core import Chain, Exactness, Flow, Inverse, Real
 from pushforward.core.memory import memory_plan, set_memory
-from pushforward.data.datasets import load_dataset
 from pushforward.errors import ContextError, SpecError
-from pushforward.inference import bits_per_dimension, decode, encode
+from pushforward.evaluation import bits_per_dimension, decode, encode
 from pushforward.networks import CausalTransformer
+from pushforward.pictures.datasets import load_dataset
 from pushforward.serialize import load, save
 from pushforward.training import fit
 from pushforward.transforms import ActNorm, Affine, Autoregressive, Coupling, Elementwise, Logit, Slice

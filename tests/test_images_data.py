@@ -21,12 +21,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pushforward.data import datasets
-from pushforward.data.datasets import DATASETS, RemoteFile, load_dataset
-from pushforward.data.images import ImageSet, ImageSplit, read_images
-from pushforward.data.pictures import to_grid, write_images, write_picture
-from pushforward.data.png import png_chunks
 from pushforward.errors import DataError, FileError, FlowError
+from pushforward.pictures import datasets
+from pushforward.pictures.datasets import DATASETS, RemoteFile, load_dataset
+from pushforward.pictures.picture_files import to_grid, write_images, write_picture
+from pushforward.pictures.picture_sets import ImageSet, ImageSplit
+from pushforward.pictures.png import png_chunks
+from pushforward.pictures.reading import read_images
 from pushforward.terminal import quiet_standard_error
 
 RNG = np.random.default_rng(0)
@@ -583,7 +584,7 @@ def test_hostile_numpy_files(tmp_path):
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path, monkeypatch):
-    from pushforward.data import images
+    from pushforward.pictures import picture_sets as images
 
     monkeypatch.setattr(images, "UNPACKED", 10**6)
     with zipfile.ZipFile(tmp_path / "z.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as file:
@@ -917,7 +918,7 @@ def test_every_published_file_has_a_digest_and_a_place():
 
 def test_importing_loads_no_extra():
     code = (
-        "import sys, pushforward.data.images, pushforward.data.datasets, pushforward.data.pictures\n"
+        "import sys, pushforward.pictures.picture_sets, pushforward.pictures.datasets, pushforward.pictures.picture_files\n"
         "print([m for m in ('PIL', 'sklearn', 'tarfile', 'urllib.request', 'http.client') if m in sys.modules])"
     )
     bare = subprocess.run(

@@ -11,7 +11,7 @@ from pushforward import systems
 from pushforward.core import Box, Categories, Chain, Distribution, Flow, Integers, Inverse, Real, Transform
 from pushforward.distributions import AutoregressiveCategorical, Normal, Uniform
 from pushforward.errors import ContextError, DataError, ShapeError, SpecError
-from pushforward.inference import (
+from pushforward.evaluation import (
     attribute,
     bits_per_dimension,
     decode,

@@ -12,16 +12,16 @@ from torch import nn
 
 import pushforward as pf
 from pushforward.core import Box, Chain, Flow, Integers, Inverse, Real, Simplex
+from pushforward.core.torch_boundary import space_of
 from pushforward.distributions import Normal
-from pushforward.distributions.boundary import constraint_of, space_of
 from pushforward.errors import DataError, DomainError, ShapeError, SpecError
-from pushforward.inference import fit
-from pushforward.inference.coverage import Coverage, coverage
-from pushforward.inference.optimise import temperature
-from pushforward.inference.target import Target
-from pushforward.inference.verdict import Evidence, verdict
-from pushforward.inference.weights import fit_pareto, importance, resample
 from pushforward.objectives import ForwardKL, PathGradient, Renyi, ReverseKL
+from pushforward.posteriors import fit
+from pushforward.posteriors.coverage import Coverage, coverage
+from pushforward.posteriors.importance_weights import fit_pareto, importance, resample
+from pushforward.posteriors.optimise import temperature
+from pushforward.posteriors.target import Target
+from pushforward.posteriors.verdict import Evidence, verdict
 from pushforward.systems import NSF, RealNVP
 from pushforward.transforms import Affine, AsTorchTransform, Elementwise, FromTorchTransform, Metropolis
 
@@ -425,7 +425,7 @@ def test_torch_transforms_both_ways():
 
 def test_spaces_and_constraints_are_the_same():
     for space in (Real((2,)), Box((2,), 0.0, math.inf), Box((3,), -1.0, 2.0), Simplex((3,))):
-        assert space_of(constraint_of(space), space.shape) == space
+        assert space_of(space.constraint, space.shape) == space
     with pytest.raises(SpecError, match="real, bounded or a simplex"):
         space_of(torch.distributions.constraints.lower_cholesky, (2, 2))
 
@@ -447,7 +447,7 @@ def pyro():
 
 
 def test_a_pyro_guide_finds_a_posterior_that_is_known(pyro):
-    from pushforward.inference.pyro import FlowGuide
+    from pushforward.posteriors.pyro import FlowGuide
 
     pyro.clear_param_store()
     pyro.set_rng_seed(0)
@@ -479,7 +479,7 @@ def test_arviz_takes_the_draws():
 
 
 def test_chain_of_flows_behind_a_start_is_one_chain():
-    from pushforward.inference.optimise import behind, built, gaussian
+    from pushforward.posteriors.optimise import behind, built, gaussian
 
     model = behind(built("nsf", 1, 2), gaussian(2, 1.0))
     assert isinstance(model.chain, Chain)

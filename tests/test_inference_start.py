@@ -10,15 +10,15 @@ import torch
 
 from pushforward.core import Box, Chain, Flow, Inverse, Real
 from pushforward.distributions import Normal
-from pushforward.inference import fit
-from pushforward.inference.optimise import converged, gaussian, train
-from pushforward.inference.pathfinder import Gaussians, pathfinder, units, weighed
-from pushforward.inference.proposal import Heavy, Kernels, Proposal, weigh
-from pushforward.inference.start import Frame
-from pushforward.inference.summary import Summary
-from pushforward.inference.target import Target
-from pushforward.inference.weights import importance
 from pushforward.objectives import ForwardKL
+from pushforward.posteriors import fit
+from pushforward.posteriors.importance_weights import importance
+from pushforward.posteriors.optimise import converged, gaussian, train
+from pushforward.posteriors.pathfinder import Gaussians, pathfinder, units, weighed
+from pushforward.posteriors.proposal import Heavy, Kernels, Proposal, weigh
+from pushforward.posteriors.start import Frame
+from pushforward.posteriors.summary_table import Summary
+from pushforward.posteriors.target import Target
 from pushforward.transforms import Affine, Elementwise
 
 

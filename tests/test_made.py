@@ -1,4 +1,4 @@
-"""MADE: masks, and unrolling in one pass against D passes."""
+"""MaskedMLP: masks, and unrolling in one pass against D passes."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import torch
 
 from pushforward.core import Real
 from pushforward.errors import SpecError
-from pushforward.networks import MADE, MLP
+from pushforward.networks import MLP, MaskedMLP
 from pushforward.transforms import (
     Additive,
     Affine,
@@ -56,7 +56,9 @@ CONFIGURATIONS = [
 def test_unrolled_inverse_is_the_inverse_of_many_passes(features, hidden, residual, context, gradients):
     scalar = Affine()
     order = torch.randperm(features, generator=torch.Generator().manual_seed(features)).tolist()
-    net = MADE(features, scalar.n, hidden=hidden, residual=residual, context=context, order=order, activation="silu")
+    net = MaskedMLP(
+        features, scalar.n, hidden=hidden, residual=residual, context=context, order=order, activation="silu"
+    )
     layer = shaken(Autoregressive(scalar, Real((features,)), net, context=context))
     z = torch.randn(5, features, dtype=DOUBLE)
     c = torch.randn(5, context, dtype=DOUBLE) if context else None
@@ -73,7 +75,7 @@ def test_unrolled_inverse_is_the_inverse_of_many_passes(features, hidden, residu
     ids=lambda s: type(s).__name__,
 )
 def test_unrolled_gradients_are_those_of_many_passes(scalar):
-    net = MADE(10, scalar.n, hidden=(12, 12, 12), residual=True, context=2, activation="tanh")
+    net = MaskedMLP(10, scalar.n, hidden=(12, 12, 12), residual=True, context=2, activation="tanh")
     layer = shaken(Autoregressive(scalar, Real((10,)), net, context=2))
     z = torch.randn(4, 10, dtype=DOUBLE, requires_grad=True)
     c = torch.randn(4, 2, dtype=DOUBLE, requires_grad=True)
@@ -91,7 +93,7 @@ def test_unrolled_gradients_are_those_of_many_passes(scalar):
 
 def test_output_of_rank_r_sees_only_inputs_before_it():
     order = [2, 0, 3, 1]
-    net = shaken(MADE(4, 3, hidden=(20, 20), order=order))
+    net = shaken(MaskedMLP(4, 3, hidden=(20, 20), order=order))
     jacobian = torch.autograd.functional.jacobian(lambda x: net(x[None])[0], torch.randn(4, dtype=DOUBLE))
     for i, j in itertools.product(range(4), range(4)):
         connected = bool((jacobian[i, :, j] != 0).any())
@@ -99,7 +101,7 @@ def test_output_of_rank_r_sees_only_inputs_before_it():
 
 
 def test_every_output_sees_the_context_the_first_one_too():
-    net = shaken(MADE(5, 2, hidden=(25,), context=3))
+    net = shaken(MaskedMLP(5, 2, hidden=(25,), context=3))
     x, c = torch.randn(1, 5, dtype=DOUBLE), torch.randn(1, 3, dtype=DOUBLE)
     jacobian = torch.autograd.functional.jacobian(lambda c: net(x, c)[0], c)
     assert (jacobian.abs().amax(dim=(1, 2, 3)) > 0).all()
@@ -109,7 +111,7 @@ def test_the_unrolled_inverse_computes_each_unit_once():
     """Work is counted, not timed: multiplications in the unrolled inverse against one masked pass."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    net = MADE(64, 2, hidden=(256, 256))
+    net = MaskedMLP(64, 2, hidden=(256, 256))
     layer = Autoregressive(Affine(), Real((64,)), net).eval()
     z = torch.randn(128, 64)
     counts = []
@@ -132,14 +134,14 @@ def test_masks_cover_every_coordinate():
 
 def test_bad_arguments():
     with pytest.raises(SpecError, match=r"permutation of 0 \.\.\. 2"):
-        MADE(3, 1, order=(0, 0, 1))
+        MaskedMLP(3, 1, order=(0, 0, 1))
     with pytest.raises(SpecError, match="odd number of equal hidden widths"):
-        MADE(3, 1, hidden=(8, 8), residual=True)
+        MaskedMLP(3, 1, hidden=(8, 8), residual=True)
     with pytest.raises(SpecError, match="hidden widths >= 1"):
         MLP(3, 1, hidden=())
     with pytest.raises(SpecError, match="unknown activation 'relo'"):
         MLP(3, 1, activation="relo")
     with pytest.raises(SpecError, match="both True and False"):
         Coupling(Affine(), Real((3,)), [True, True, True])
-    with pytest.raises(SpecError, match="MADE of 3 features"):
-        Autoregressive(Affine(), Real((3,)), MADE(4, 2))
+    with pytest.raises(SpecError, match="MaskedMLP of 3 features"):
+        Autoregressive(Affine(), Real((3,)), MaskedMLP(4, 2))

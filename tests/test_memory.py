@@ -16,7 +16,7 @@ from pushforward.core.memory import memory_plan, reconstruction_drift, saving, s
 from pushforward.distributions import Normal
 from pushforward.errors import InversionError, SpecError, TrainingError
 from pushforward.laws import all_cases
-from pushforward.laws.structure import example
+from pushforward.laws.interface import example
 from pushforward.networks import MLP
 from pushforward.transforms import (
     LU,

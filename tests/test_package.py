@@ -1,5 +1,7 @@
 """The package as a whole: layering, light imports, a torch left as it was."""
 
+import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+ALIKE: list[str] = []
 
 
 def run(code):
@@ -22,6 +25,53 @@ def test_imports_go_down_only():
     run(
         f"from importlinter.cli import lint_imports; raise SystemExit(lint_imports(config_filename={config!r}, no_cache=True))"
     )
+
+
+def imports():
+    """Return (file, file that it imports, whether the statement is inside a function) for the package's own imports."""
+    source = ROOT / "src"
+    files = {".".join(p.relative_to(source).with_suffix("").parts): p for p in (source / "pushforward").rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    for name, path in modules.items():
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        tree = ast.parse(path.read_text())
+        only_types = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or id(node) in only_types:
+                continue
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            target = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                found = f"{target}.{alias.name}" if f"{target}.{alias.name}" in modules else target
+                if found in modules and found != name:
+                    yield name, found, node not in tree.body
+
+
+def test_no_circle_of_imports():
+    graph = {}
+    for name, found, _ in imports():
+        graph.setdefault(name, set()).add(found)
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_no_two_files_with_one_name():
+    names = [path.name for path in (ROOT / "src").rglob("*.py") if not path.name.startswith("__")]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == ALIKE
+
+
+def test_no_two_public_classes_with_one_name():
+    found = [
+        node.name
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert [name for name in sorted(set(found)) if found.count(name) > 1] == []
 
 
 def test_import_loads_no_extra():

@@ -13,13 +13,13 @@ import pushforward as pf
 from pushforward.core import Chain, Flow, Real
 from pushforward.distributions import Normal
 from pushforward.errors import SpecError, TrainingError
-from pushforward.networks import MADE, MLP, lower_precision
+from pushforward.networks import MLP, MaskedMLP, lower_precision
 from pushforward.objectives import NegativeLogLikelihood
 from pushforward.training import TrainConfig, compiling, evaluate, fit, split_rows
-from pushforward.training import precision as precision_module
+from pushforward.training import mixed_precision as precision_module
 from pushforward.training import step as step_module
 from pushforward.training.evaluate import evaluating
-from pushforward.training.precision import LossScale
+from pushforward.training.mixed_precision import LossScale
 from pushforward.training.weights import snapshot
 from pushforward.transforms import LU, Affine, Coupling
 
@@ -37,7 +37,7 @@ def one_thread():
 def networks():
     torch.manual_seed(0)
     mlp = MLP(3, 4, hidden=(16, 16, 16), residual=True, context=2, zero=False)
-    made = MADE(3, 2, hidden=(16, 16), context=2, order=(2, 0, 1), zero=False)
+    made = MaskedMLP(3, 2, hidden=(16, 16), context=2, order=(2, 0, 1), zero=False)
     return {"mlp": mlp, "made": made}
 
 

@@ -11,10 +11,11 @@ from torch.distributions import constraints
 
 import pushforward as pf
 from pushforward.core import Real
-from pushforward.distributions.pushforward import (
+from pushforward.errors import DomainError, FlowError, ShapeError, SpecError
+from pushforward.random_variables.push_forward import (
     Branch,
+    DiscreteTable,
     PushForward,
-    Table,
     branches,
     discrete,
     expectation,
@@ -23,7 +24,6 @@ from pushforward.distributions.pushforward import (
     sum_of,
     tabulate,
 )
-from pushforward.errors import DomainError, FlowError, ShapeError, SpecError
 
 INF = math.inf
 N = 100_000
@@ -346,7 +346,7 @@ def test_sum_of_finite_tables_is_exact():
     y = sum_of(die, die, die)
     assert y.exactness == pf.Exactness.EXACT
     torch.testing.assert_close(y.log_prob(number([3.0, 10.0, 18.0, 19.0])).exp(), number([1, 27, 1, 0]) / 216)
-    half = Table(number([0.0, 0.5]), number([0.25, 0.75]))
+    half = DiscreteTable(number([0.0, 0.5]), number([0.25, 0.75]))
     torch.testing.assert_close(sum_of(half, die).log_prob(number(1.5)).exp(), number(0.75 / 6))
     y = sum_of(td.Bernoulli(number(0.3)), td.Binomial(4, number(0.3)))
     np.testing.assert_allclose(y.probabilities, stats.binom(5, 0.3).pmf(range(6)))
@@ -478,8 +478,8 @@ UNIT = td.Uniform(0.0, 1.0)
         (lambda: sum_of(UNIT, td.Normal(torch.zeros(2), 1.0)), ShapeError, "distribution of one number"),
         (lambda: sum_of(UNIT, td.Cauchy(0.0, 1.0)), DomainError, "pass a larger tolerance"),
         (lambda: expectation(gaussian(2)[0], torch.exp), ShapeError, "distribution of numbers"),
-        (lambda: Table(torch.arange(2.0), torch.tensor([0.5, 0.6])), DomainError, "add up to 1"),
-        (lambda: Table(torch.arange(2.0), torch.ones(3)), ShapeError, "as many values"),
+        (lambda: DiscreteTable(torch.arange(2.0), torch.tensor([0.5, 0.6])), DomainError, "add up to 1"),
+        (lambda: DiscreteTable(torch.arange(2.0), torch.ones(3)), ShapeError, "as many values"),
         (lambda: sum_of(pf.distributions.Normal(Real((2,))), UNIT), ShapeError, "event shape \\(2,\\)"),
     ],
 )

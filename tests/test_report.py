@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pushforward.diagnostics import BaselineScore, baselines, mean_and_error, two_sample_score
 from pushforward.errors import DataError, FileError
+from pushforward.evaluation import BaselineScore, baselines, mean_and_error, two_sample_score
 from pushforward.report import ReportInputs, build_report, sections, write_report
-from pushforward.report.columns import _most_dependent
+from pushforward.report.marginals import _most_dependent
 from pushforward.report.plots import PairColumn, shorten, spearman
 from pushforward.report.words import cell, duration, estimate, number, p_value
 
@@ -330,7 +330,7 @@ def test_written_wholly_or_not_at_all(tmp_path, monkeypatch):
 
 def test_importing_needs_no_extra():
     code = (
-        "import sys, pushforward.report, pushforward.diagnostics\n"
+        "import sys, pushforward.report, pushforward.evaluation\n"
         "print(sorted({'matplotlib', 'jinja2', 'latex2mathml', 'sklearn', 'scipy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -347,7 +347,7 @@ def test_numbers_as_text():
     assert number(-math.inf, 2) == "−∞"
     assert number(math.nan, 2) == "–"
     assert number(-2.5e7, 2) == "−2.5e+07"
-    from pushforward.diagnostics import Estimate
+    from pushforward.evaluation import Estimate
 
     assert estimate(Estimate(-3.14159, 0.0213)) == "−3.142\u00a0±\u00a00.021"
     assert estimate(Estimate(312.4, 23.0)) == "312\u00a0±\u00a023"

@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import save_file
 
 import pushforward
-from pushforward.core import Flow, Spec
-from pushforward.data import Split, Table, infer_schema, table_model
+from pushforward.core import Flow
 from pushforward.errors import DataError, FileError, SpecError
 from pushforward.serialize import FORMAT, inspect_file, load, save
 from pushforward.systems import MAF, NSF
+from pushforward.systems.spec import Spec
+from pushforward.tables import Split, Table, infer_schema, table_model
 
 N = 40
 rng = np.random.default_rng(0)

@@ -27,10 +27,10 @@ from pushforward.core import (
     Torus,
     Transform,
 )
-from pushforward.data.space import Column, TableSpace
 from pushforward.distributions import GaussianMixture, Normal, UniformSphere, UniformTorus
 from pushforward.errors import DomainError, SpecError
-from pushforward.laws.broken import LawBroken
+from pushforward.laws.violations import LawBroken
+from pushforward.tables.row_space import Column, TableSpace
 from pushforward.transforms import Affine, Elementwise, RationalQuadratic
 
 SPACES = [

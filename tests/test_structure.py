@@ -18,7 +18,7 @@ from pushforward.distributions import ConditionalNormal, FromTorch, Normal, Stud
 from pushforward.errors import FileError, SpecError
 from pushforward.functional.ode import Fixed
 from pushforward.laws.cases import draw, draw_context, layer_cases
-from pushforward.networks import MADE, Recorded, VelocityMLP
+from pushforward.networks import MaskedMLP, Recorded, VelocityMLP
 from pushforward.serialize import inspect_file
 from pushforward.structure import TORCH, build_structure, describe_structure, known_classes
 from pushforward.systems import NSF
@@ -46,7 +46,7 @@ def layers(inputs, outputs):
 
 
 def own_flow(base=None):
-    made = MADE(3, 23, hidden=(8,), order=(2, 0, 1), zero=False)
+    made = MaskedMLP(3, 23, hidden=(8,), order=(2, 0, 1), zero=False)
     chain = Chain(
         LU(SPACE, rotation=True),
         Permutation(SPACE, [1, 2, 0]),

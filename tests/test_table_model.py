@@ -8,11 +8,19 @@ import pytest
 import torch
 from scipy import stats
 
-from pushforward.core import Distribution, Exactness, Real, Spec, initialise
-from pushforward.data import TableModel, TableSpace, infer_schema, table_model
-from pushforward.data.columns import Cast, Dequantise, FillMissing, Standardise, Unbound, column_layers
+from pushforward.core import Distribution, Exactness, Real, initialise
 from pushforward.errors import DataError, DomainError, ShapeError, SpecError
 from pushforward.systems import MAF
+from pushforward.systems.spec import Spec
+from pushforward.tables import TableModel, TableSpace, infer_schema, table_model
+from pushforward.tables.column_layers import (
+    Cast,
+    DequantiseColumns,
+    FillMissing,
+    StandardiseColumns,
+    Unbound,
+    column_layers,
+)
 from pushforward.transforms import LU
 
 SMALL = {"system": "maf", "layers": 2, "hidden": (8,)}
@@ -286,9 +294,9 @@ CONTINUOUS = infer_schema(
 ).columns
 
 
-@pytest.mark.parametrize("make", [Unbound, Standardise])
+@pytest.mark.parametrize("make", [Unbound, StandardiseColumns])
 def test_layers_invert_and_their_contribution_is_the_log_determinant(make):
-    layer = make(CONTINUOUS) if make is Unbound else Standardise(Unbound(CONTINUOUS).z_space.columns)
+    layer = make(CONTINUOUS) if make is Unbound else StandardiseColumns(Unbound(CONTINUOUS).z_space.columns)
     torch.manual_seed(0)
     x = layer.x_space.random(50)
     z, dlogp = layer(x)
@@ -307,7 +315,7 @@ def test_layers_invert_and_their_contribution_is_the_log_determinant(make):
 def test_dequantise_and_fill_are_undone():
     columns = infer_schema({"n": COUNT, "h": HOLES}).columns
     torch.manual_seed(0)
-    layer = Dequantise(columns)
+    layer = DequantiseColumns(columns)
     x = layer.x_space.random(500)
     y, dlogp = layer(x)
     assert (dlogp == 0).all()
@@ -334,10 +342,10 @@ def test_only_the_layers_that_are_needed_are_there():
     def kinds(table, **options):
         return [type(layer) for layer in column_layers(infer_schema(table, **options).columns, 2, [1])]
 
-    assert kinds({"a": NORMAL}) == [Standardise, Cast]
-    assert kinds({"a": GAMMA}, bounds={"a": (0, None)}) == [Unbound, Standardise, Cast]
-    assert kinds({"a": HOLES}) == [Standardise, FillMissing, Cast]
-    assert kinds({"a": COUNT}) == [Dequantise, Unbound, Standardise, Cast]
+    assert kinds({"a": NORMAL}) == [StandardiseColumns, Cast]
+    assert kinds({"a": GAMMA}, bounds={"a": (0, None)}) == [Unbound, StandardiseColumns, Cast]
+    assert kinds({"a": HOLES}) == [StandardiseColumns, FillMissing, Cast]
+    assert kinds({"a": COUNT}) == [DequantiseColumns, Unbound, StandardiseColumns, Cast]
     with pytest.raises(DataError, match="'c', which is categorical"):
         column_layers(infer_schema({"c": COLOUR}).columns)
 

@@ -24,9 +24,9 @@ from pushforward.objectives import NegativeLogLikelihood
 from pushforward.training import FitResult, TrainConfig, evaluate, fit, split_rows
 from pushforward.training import batches as batches_module
 from pushforward.training import checkpoint as checkpoint_module
+from pushforward.training import nonfinite as watch_module
 from pushforward.training import step as step_module
 from pushforward.training import trainer as trainer_module
-from pushforward.training import watch as watch_module
 from pushforward.training.batches import batches
 from pushforward.training.checkpoint import load_checkpoint
 from pushforward.training.config import batches_in, schedule_factor

@@ -18,8 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pushforward as pf
 from pushforward.functional import splines
-from pushforward.functional.derived import derived
-from pushforward.functional.splines import doors, gpu
+from pushforward.functional.hand_gradients import derived
+from pushforward.functional.splines import dispatch as doors
+from pushforward.functional.splines import gpu
 from pushforward.functional.splines.eager import EagerSpline
 from pushforward.functional.splines.gpu import MAX_BINS, GpuSpline
 from pushforward.functional.splines.terms import Shape

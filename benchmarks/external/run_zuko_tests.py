@@ -24,7 +24,7 @@ import pushforward as pf
 from pushforward.conformance.faces import LazyFlow, LazyTransform
 from pushforward.core import Real
 from pushforward.distributions import Normal
-from pushforward.networks import MADE, MLP
+from pushforward.networks import MLP, MaskedMLP
 from pushforward.transforms import Affine, Autoregressive, Coupling, Elementwise, alternating_mask
 
 SLOTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -117,7 +117,7 @@ def masked_autoregressive(
         return general_coupling(features, context)
     if adjacency is None:
         ranks = None if order is None else order.tolist()
-        return triangular(features, context, MADE(features, 2, context=context, order=ranks))
+        return triangular(features, context, MaskedMLP(features, 2, context=context, order=ranks))
     _check_graph(adjacency, features, context)
     if adjacency.shape[1] == features and context:
         adjacency = torch.cat([adjacency, torch.ones(features, context, dtype=torch.bool)], 1)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import errors, moved
 
 if TYPE_CHECKING:
     from . import core, distributions, systems, transforms
-    from .core import Chain, Distribution, Exactness, Flow, Inverse, Spec, Transform, build, exactly, initialise
+    from .core import Chain, Distribution, Exactness, Flow, Inverse, Transform, exactly, initialise
     from .estimator import FlowDensity
     from .serialize import load, save
+    from .systems.spec import Spec, build
     from .training import fit
 
 __version__ = "0.1.0"
@@ -48,28 +49,31 @@ __all__ = [
 
 _MODULES = frozenset(
     (
-        "codec",
-        "conformance",
+        "compression",
         "core",
-        "data",
-        "diagnostics",
         "distributions",
+        "evaluation",
         "functional",
-        "inference",
         "laws",
         "networks",
         "objectives",
+        "pictures",
+        "posteriors",
+        "random_variables",
         "report",
         "serialize",
         "systems",
+        "tables",
         "training",
         "transforms",
     )
 )
-_CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Spec", "Transform", "build", "exactly", "initialise")
+_CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Transform", "exactly", "initialise")
 _HOMES = {
     **dict.fromkeys(_CORE, "core"),
     "FlowDensity": "estimator",
+    "Spec": "systems.spec",
+    "build": "systems.spec",
     "fit": "training",
     "load": "serialize",
     "save": "serialize",
@@ -79,7 +83,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a part when it is first asked for (PEP 562)."""
-    if name in _MODULES:
+    if name in _MODULES or name in moved.PACKAGES:
         return importlib.import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -91,3 +95,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """The public names and parts, imported or not."""
     return sorted({*globals(), *__all__, *_MODULES})
+
+
+moved.install()

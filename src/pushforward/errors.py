@@ -66,3 +66,9 @@ def suggestion(name: str, known: Collection[str], otherwise: str) -> str:
     """The end of an error about an unknown name: the known one that is nearest, or `otherwise` and all of them."""
     nearest = difflib.get_close_matches(name[:LONGEST_NAME], known, 1)
     return f"did you mean {nearest[0]!r}?" if nearest else f"{otherwise} {', '.join(known)}"
+
+
+def listed(names: Collection[str], most: int = 8) -> str:
+    """Quoted names with commas, the first few of many."""
+    shown = [brief(name) for name in list(names)[:most]]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")

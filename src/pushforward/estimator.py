@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import Distribution, Flow, build
+from .core import Distribution, Flow
 from .errors import DataError, SpecError
+from .systems.spec import build
 from .training import fit
 
 try:

@@ -31,14 +31,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from .core import Distribution, Spec, spec_from_dict
+from .core import Distribution
 from .core.budget import Budget
-from .data import Schema, TableModel
 from .description import DEEPEST, DTYPES, is_complete, is_deep, require_buildable
 from .errors import DataError, FileError, FlowError, SpecError, brief
-from .networks import MADE, MLP, Constant
+from .networks import MLP, Constant, MaskedMLP
 from .output import atomic_output, reason
 from .structure import build_structure, describe_structure
+from .systems.spec import Spec, spec_from_dict
+from .tables import Schema, TableModel
 from .transforms import Coupling
 
 FORMAT = 2
@@ -216,7 +217,7 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
 def _from_format_1(model: Distribution) -> None:
     """Conditioners gave all parameters of one coordinate, then those of the next; now it is the other way round."""
     for module in model.modules():
-        if isinstance(module, MADE):
+        if isinstance(module, MaskedMLP):
             last, n = [module.out.weight, module.out.bias], module.n
         elif isinstance(module, Coupling) and isinstance(module.net, MLP):
             last, n = [module.net.out.weight, module.net.out.bias], module.scalar.n

@@ -26,12 +26,14 @@ from torch.distributions import Distribution as TorchDistribution
 
 from . import core, distributions, networks, transforms
 from .admission import admits, hints_of
-from .core import Distribution, spec_from_dict
+from .core import Distribution
+from .core.torch_recipe import Recipe
 from .distributions import FromTorch
-from .distributions.rebuild import Recipe
 from .errors import SpecError, brief
 from .functional import ode
+from .moved import CLASSES
 from .recording import PLAIN, Module, Recorded, Unknown, arguments_of
+from .systems.spec import spec_from_dict
 
 MOST_PARTS = 10_000
 """Entries of a description, at most; a hostile one could take hours to build."""
@@ -62,6 +64,7 @@ def known_classes() -> dict[str, type]:
             cls = getattr(package, name)
             if isinstance(cls, type) and (issubclass(cls, nn.Module) or dataclasses.is_dataclass(cls)):
                 found[name] = cls
+    found |= {old: found[new] for old, new in CLASSES.items()}
     return {**found, "Fixed": ode.Fixed, "Adaptive": ode.Adaptive}
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..codec import Archive, Item, Summary, compress, sources
-from ..codec.frames import encoded
-from ..codec.manifest import Entry
-from ..codec.names import Restored, restored_names
-from ..codec.writing import LARGER
-from ..data.formats import reason
+from ..compression import Archive, ArchiveSummary, Item, compress, sources
+from ..compression.file_names import Restored, restored_names
+from ..compression.frames import encoded
+from ..compression.manifest import Entry
+from ..compression.writing import LARGER
 from ..errors import DataError, FileError
+from ..output import reason
 from ..serialize import Saved, load
 from ..terminal import write_output
 from .display import aligned, duration, print_json, printable, tell
@@ -68,7 +68,7 @@ def compress_files(
 
     last = [time.perf_counter()]
 
-    def progress(summary: Summary) -> None:
+    def progress(summary: ArchiveSummary) -> None:
         if time.perf_counter() - last[0] >= EVERY:
             last[0] = time.perf_counter()
             tell(f"{summary.items:,} read, {summary.size:,} bytes written", quiet=machine.quiet)
@@ -246,7 +246,7 @@ def _add_others(item: Item, others: dict[str, int]) -> None:
                 others[kind] += picture.nbytes
 
 
-def _warning(summary: Summary, files: int) -> str:
+def _warning(summary: ArchiveSummary, files: int) -> str:
     """One sentence about a model that does not make these files smaller."""
     if summary.size > files:
         return (
@@ -257,7 +257,7 @@ def _warning(summary: Summary, files: int) -> str:
     return f"warning: the model made {blocks} blocks larger, which are stored without it; fit it on files like these"
 
 
-def _record(model: str, out: str, summary: Summary, files: int, others: dict[str, int]) -> dict[str, Any]:
+def _record(model: str, out: str, summary: ArchiveSummary, files: int, others: dict[str, int]) -> dict[str, Any]:
     return {
         "model": model,
         "archive": out,
@@ -275,7 +275,7 @@ def _record(model: str, out: str, summary: Summary, files: int, others: dict[str
     }
 
 
-def _text(summary: Summary, files: int, others: dict[str, int], *, verified: bool) -> str:
+def _text(summary: ArchiveSummary, files: int, others: dict[str, int], *, verified: bool) -> str:
     rows = [("", "bytes", "bits/dim", "ratio")]
     sizes = {"before": summary.raw, "files": files, "archive": summary.size, **others}
     for name, size in sizes.items():

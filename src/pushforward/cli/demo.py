@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import Table, write_table
 from ..errors import DataError, FileError
+from ..tables import Table, write_table
 from ..terminal import write_output
 from .display import tell
 from .models import start

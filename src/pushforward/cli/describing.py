@@ -10,10 +10,10 @@ import typing
 from typing import Any
 
 from .. import systems as _systems  # noqa: F401  (registers every system)
-from ..core import Spec
-from ..data import Column, Schema
 from ..serialize import inspect_file
-from ..systems.images import PictureSpec
+from ..systems.picture_spec import PictureSpec
+from ..systems.spec import Spec
+from ..tables import Column, Schema
 from ..terminal import write_output
 from .display import MEANING, aligned, print_json
 from .records import usable
@@ -127,7 +127,7 @@ def list_systems(name: str | None, *, json: bool) -> int:
 def _describe(name: str, *, json: bool) -> int:
     cls = Spec.registry.get(name)
     if cls is None:
-        from ..core import build
+        from ..systems.spec import build
 
         # It raises the library's own sentence, with a hint.
         build(name)

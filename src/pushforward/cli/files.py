@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.formats import SUFFIXES
 from ..errors import FileError
+from ..tables.formats import SUFFIXES
 from .options import OutputOptions
 from .problems import UsageError
 

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from .. import systems as _systems  # noqa: F401  (registers every system)
-from ..core import Spec
-from ..data import Schema, Table, TableModel, digest, infer_schema, models_labels, read_table, table_model
-from ..diagnostics import check_solver
 from ..errors import DataError
-from ..systems.images import PictureSpec
+from ..evaluation import check_solver
+from ..systems.picture_spec import PictureSpec
+from ..systems.spec import Spec
+from ..tables import Schema, Table, TableModel, digest, infer_schema, models_labels, read_table, table_model
 from ..terminal import write_output
 from ..training import FitResult, TrainConfig
-from ..training.distributed import leave, process_rank
+from ..training.parallel.processes import leave, process_rank
 from ..training.rng import isolated
 from .display import print_json, tell
 from .holdout import Holdout, Parts, fit_baselines, score_record

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import Schema, Table
-from ..diagnostics import BaselineScore, SolverCheck, baselines, mean_and_error, paired_difference, table_views
 from ..errors import DataError
+from ..evaluation import BaselineScore, SolverCheck, baselines, mean_and_error, paired_difference, table_views
+from ..tables import Schema, Table
 from ..training import split_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import ImageSet
 from ..errors import DataError
-from ..inference import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
+from ..evaluation import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
+from ..pictures import ImageSet
 from ..training.rng import isolated
 from .display import tell
 from .models import start

@@ -13,18 +13,19 @@ import torch
 from torch import Tensor
 
 from .. import systems as _systems  # noqa: F401  (registers every system)
-from ..core import Distribution, Spec, spec_from_dict
-from ..data import ImageSet
-from ..data.crops import random_crops
+from ..core import Distribution
 from ..errors import DataError, FileError, FlowError, SpecError, suggestion
-from ..inference import bits_per_dimension, draw
+from ..evaluation import bits_per_dimension, draw
 from ..objectives import Flipped, NegativeLogLikelihood
-from ..systems.images import PictureSpec
+from ..pictures import ImageSet
+from ..pictures.crops import random_crops
+from ..systems.picture_spec import PictureSpec
+from ..systems.spec import Spec, spec_from_dict
 from ..terminal import write_output
 from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
-from ..training.distributed import leave, process_rank, world_size
+from ..training.parallel.processes import leave, process_rank, world_size
 from ..training.rng import isolated
 from .display import print_json, tell
 from .files import require_writable

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data import ImageSet, Table, write_table
-from ..inference import Bits, bits_from, can_average, log_likelihoods
+from ..evaluation import Bits, bits_from, can_average, log_likelihoods
+from ..pictures import ImageSet
+from ..tables import Table, write_table
 from ..terminal import write_error, write_output
 from .display import BITS_MEANING, aligned, joined, print_json, tell
 from .models import start

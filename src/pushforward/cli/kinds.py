@@ -14,8 +14,8 @@ from ..errors import DataError
 
 def pictures_in(source: str) -> bool:
     """Whether a source holds pictures: a named data set, a folder, a picture, or an array of at least three dimensions."""
-    from ..data import DATASETS
-    from ..data.pictures import SUFFIXES as PICTURES
+    from ..pictures import DATASETS
+    from ..pictures.picture_files import SUFFIXES as PICTURES
 
     suffix = Path(source).suffix.lower()
     if source in DATASETS or os.path.isdir(source) or suffix in PICTURES:
@@ -34,7 +34,7 @@ def pictures_in(source: str) -> bool:
 
 def fits_pictures(source: str) -> bool:
     """Whether `fit` is about pictures; a name of no file and unlike a table's is taken for a misspelt data set's."""
-    from ..data.formats import SUFFIXES
+    from ..tables.formats import SUFFIXES
 
     unknown = source != "-" and Path(source).suffix.lower() not in SUFFIXES and not os.path.exists(source)
     return unknown or pictures_in(source)
@@ -59,9 +59,9 @@ def models_pictures(path: str) -> bool:
         UsageError: torchrun started several processes; no command that asks this can be shared.
     """
     from .. import systems  # noqa: F401  (registers every system)
-    from ..core import Spec
     from ..serialize import inspect_file
-    from ..systems.images import PictureSpec
+    from ..systems.picture_spec import PictureSpec
+    from ..systems.spec import Spec
     from .models import require_alone
 
     require_alone()

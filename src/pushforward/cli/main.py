@@ -103,7 +103,7 @@ def _silent() -> bool:
     """Whether another process of torchrun's speaks for all."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return False
-    from ..training.distributed import silent
+    from ..training.parallel.processes import silent
 
     return silent()
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ..core import Exactness
-from ..data import Schema, Table, TableModel, read_table
 from ..errors import DataError, SpecError, suggestion
-from ..inference import log_likelihoods
+from ..evaluation import log_likelihoods
 from ..serialize import Saved, load
-from ..training.distributed import local_rank, world_size
+from ..tables import Schema, Table, TableModel, read_table
+from ..training.parallel.processes import local_rank, world_size
 from .options import MachineOptions, ReadOptions
 from .problems import UsageError
 from .records import usable

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from ..core import Flow
-from ..data import ImageSet, ImageSplit, read_images, write_images
-from ..data.crops import PictureList, list_pictures, random_crops
-from ..data.formats import listed
-from ..data.pictures import load_pillow
-from ..errors import DataError, FlowError, suggestion
+from ..errors import DataError, FlowError, listed, suggestion
+from ..pictures import ImageSet, ImageSplit, read_images, write_images
+from ..pictures.crops import PictureList, list_pictures, random_crops
+from ..pictures.picture_files import load_pillow
 from ..serialize import load
-from ..systems.images import PictureSpec
+from ..systems.picture_spec import PictureSpec
 from .files import require_writable
 from .problems import UsageError
 from .records import usable

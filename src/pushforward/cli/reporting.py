@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data import Table, digest
-from ..diagnostics import (
+from ..distributions import Normal
+from ..evaluation import (
     BaselineScore,
     SolverCheck,
     TwoSampleScore,
@@ -21,8 +21,8 @@ from ..diagnostics import (
     straightness,
     two_sample_score,
 )
-from ..distributions import Normal
 from ..report import Paths, ReportInputs, write_report
+from ..tables import Table, digest
 from ..terminal import write_output
 from ..training.rng import isolated
 from .display import print_json, tell

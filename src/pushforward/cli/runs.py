@@ -17,14 +17,15 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..core import Distribution, Spec
+from ..core import Distribution
 from ..errors import FlowError
 from ..output import only_writer
 from ..serialize import save
 from ..signals import signal_of
+from ..systems.spec import Spec
 from ..training import FitResult
 from ..training import fit as train
-from ..training.distributed import LostProcess, process_rank, world_size
+from ..training.parallel.processes import LostProcess, process_rank, world_size
 from .display import finite
 from .files import checkpoint_of, require_writable
 from .options import MachineOptions, OutputOptions, SystemOptions

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ..data import write_table
-from ..data.formats import CSV
+from ..tables import write_table
+from ..tables.formats import CSV
 from ..training.rng import isolated
 from .display import tell
 from .files import require_table_suffix, require_writable

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core import exactly
-from ..data import Table, write_table
-from ..diagnostics import check_solver, mean_and_error
-from ..inference import can_average
+from ..evaluation import can_average, check_solver, mean_and_error
+from ..tables import Table, write_table
 from ..terminal import write_error, write_output
 from .display import MEANING, aligned, joined, print_json, tell, value_text
 from .files import require_table_suffix, require_writable

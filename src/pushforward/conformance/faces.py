@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Flow
-from ..distributions.boundary import Conditioned
+from ..core.torch_boundary import Conditioned
 from ..errors import SpecError
 
 

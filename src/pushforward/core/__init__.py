@@ -1,16 +1,21 @@
-"""The core: Space, Exactness, Transform, Distribution, Chain, Inverse, Flow, Spec. Read this package first.
+"""The core: Space, Exactness, Transform, Distribution, Chain, Inverse, Flow. Read this package first.
 
 log p(x) = log p(z) + sum of the layers' contributions
 """
 
-from .base import CodeSource, Distribution, Given, Node, Transform, Undo
-from .compose import Chain, Flow, Identity, Inverse, initialise, layers_of
+from ..moved import old_names
+from .chain import Chain, Identity, Inverse, layers_of
+from .conditioned import Conditioned
 from .curved_space import Circle, Sphere, Torus
 from .discrete_space import Categories, Integers, OneHot
+from .distribution import Distribution
 from .exactness import Exactness
+from .flow import Flow, initialise
+from .node import Node
 from .space import Box, Real, Simplex, Space, context_space
-from .spec import Spec, build, spec_from_dict
 from .symbols import Symbols
+from .torch_boundary import FromTorch
+from .transform import CodeSource, Given, Transform, Undo
 from .twins import exactly
 
 __all__ = [
@@ -19,9 +24,11 @@ __all__ = [
     "Chain",
     "Circle",
     "CodeSource",
+    "Conditioned",
     "Distribution",
     "Exactness",
     "Flow",
+    "FromTorch",
     "Given",
     "Identity",
     "Integers",
@@ -31,16 +38,15 @@ __all__ = [
     "Real",
     "Simplex",
     "Space",
-    "Spec",
     "Sphere",
     "Symbols",
     "Torus",
     "Transform",
     "Undo",
-    "build",
     "context_space",
     "exactly",
     "initialise",
     "layers_of",
-    "spec_from_dict",
 ]
+
+__getattr__ = old_names("core")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
 
 from ..errors import SpecError
 from .space import Space, rows
@@ -62,6 +64,23 @@ class Integers(Space):
         """True."""
         return True
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The two bounds, infinite where there is none."""
+        return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """Number of whole numbers between the bounds, for every entry; None without both bounds."""
+        return None if self.low is None or self.high is None else (self.high - self.low + 1,) * self.size
+
+    @property
+    def constraint(self) -> Constraint:
+        """An interval of whole numbers, or the line without both bounds."""
+        if self.low is None or self.high is None:
+            return super().constraint
+        return constraints.independent(constraints.integer_interval(self.low, self.high), len(self.shape))
+
     def contains(self, x: Tensor) -> Tensor:
         """Rows of whole numbers between the bounds."""
         return rows(x == self.nearest(x))
@@ -112,6 +131,16 @@ class Categories(Space):
     def counts(self) -> tuple[int, ...]:
         """Number of labels of each coordinate, flat."""
         return self.classes if isinstance(self.classes, tuple) else (self.classes,) * self.size
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Zero and the largest label of any coordinate."""
+        return 0, max(self.counts, default=1) - 1
+
+    @property
+    def constraint(self) -> Constraint:
+        """Whole numbers up to the largest label."""
+        return constraints.independent(constraints.integer_interval(0, int(self.interval[1])), len(self.shape))
 
     @property
     def discrete(self) -> bool:
@@ -166,6 +195,8 @@ class OneHot(Space):
     def __post_init__(self) -> None:
         """Refuse numbers of labels that do not fit the shape."""
         super().__post_init__()
+        if isinstance(self.classes, tuple) and len(set(self.classes)) == 1 and len(self.classes) == self.shape[0]:
+            object.__setattr__(self, "classes", self.classes[0])
         if len(self.shape) != 2 or len(self.counts) != self.shape[0] or max(self.counts, default=0) != self.shape[1]:
             raise SpecError(f"expected a shape (D, K), K labels at most, for classes={self.classes}, got {self.shape}")
         if min(self.counts) < 1:
@@ -175,6 +206,11 @@ class OneHot(Space):
     def counts(self) -> tuple[int, ...]:
         """Number of labels of each coordinate."""
         return self.classes if isinstance(self.classes, tuple) else (self.classes,) * self.shape[0]
+
+    @property
+    def one_hot(self) -> bool:
+        """True."""
+        return True
 
     @property
     def discrete(self) -> bool:

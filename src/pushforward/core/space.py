@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
 
 from ..errors import SpecError
 
@@ -96,6 +98,30 @@ class Space(abc.ABC):
         """
         raise SpecError(f"expected a space over which a density can be added up, got {self}")
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The least and the largest value of an entry, where entries are free of each other; None where they are not."""
+        return None
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """Number of values of each entry, flat; None where a value is not one of a finite number."""
+        return None
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether events are labels carried as one-hot vectors."""
+        return False
+
+    @property
+    def constraint(self) -> Constraint:
+        """The constraint of torch's distributions that describes the space, as far as there is one."""
+        return constraints.independent(constraints.real, len(self.shape))
+
+    def on_edge(self, x: Tensor) -> Tensor:
+        """Return which rows lie on the edge of the space: (B, *shape) -> (B,) of bool."""
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+
     def edges(self) -> list[float]:
         """Return values of an entry at which maps may break: ends of the space, knots, zero; none where that means nothing."""
         return []
@@ -113,6 +139,11 @@ class Space(abc.ABC):
 @dataclass(frozen=True)
 class Real(Space):
     """All real arrays of a shape; densities with respect to Lebesgue measure."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The whole line."""
+        return -math.inf, math.inf
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal points."""
@@ -158,6 +189,27 @@ class Box(Space):
     def bounded(self) -> bool:
         """True: a box has an outside."""
         return True
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The two bounds."""
+        return self.low, self.high
+
+    @property
+    def constraint(self) -> Constraint:
+        """An interval, a half-line or the line, for every entry."""
+        inner: Constraint
+        if math.isinf(self.high):
+            inner = constraints.real if math.isinf(self.low) else constraints.greater_than_eq(self.low)
+        else:
+            inner = (
+                constraints.less_than(self.high) if math.isinf(self.low) else constraints.interval(self.low, self.high)
+            )
+        return constraints.independent(inner, len(self.shape))
+
+    def on_edge(self, x: Tensor) -> Tensor:
+        """Return which rows have an entry at a bound."""
+        return ((x <= self.low) | (x >= self.high)).flatten(1).any(1)
 
     def contains(self, x: Tensor) -> Tensor:
         """Rows with every entry in [low, high]."""
@@ -224,6 +276,15 @@ class Simplex(Space):
     def dim(self) -> int:
         """One less than `size` for each vector."""
         return self.size - math.prod(self.shape[:-1])
+
+    @property
+    def constraint(self) -> Constraint:
+        """A simplex along the last dimension."""
+        return constraints.independent(constraints.simplex, len(self.shape) - 1)
+
+    def on_edge(self, x: Tensor) -> Tensor:
+        """Return which rows have a share of zero."""
+        return (x <= 0).flatten(1).any(1)
 
     @property
     def bounded(self) -> bool:

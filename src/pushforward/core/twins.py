@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from .base import Transform
+from .transform import Transform
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -1,13 +1,13 @@
 """Bases, conditionals, elementary discrete distributions, and the boundary to `torch.distributions`."""
 
-from . import pushforward
-from .boundary import Conditioned, FromTorch
+from ..core.torch_boundary import Conditioned, FromTorch
+from ..moved import old_names
 from .categorical import AutoregressiveCategorical, Categorical
+from .chance import Chance
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
-from .symbols import Chance
 from .uniform import UniformSphere, UniformTorus
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "Uniform",
     "UniformSphere",
     "UniformTorus",
-    "pushforward",
 ]
+
+__getattr__ = old_names("distributions")

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from ..core import Categories, Distribution, OneHot, Space, Symbols, context_space
 from ..errors import SpecError
-from ..networks import MADE, CausalNetwork, as_conditioner
-from .symbols import Chance
+from ..networks import CausalNetwork, MaskedMLP, as_conditioner
+from .chance import Chance
 
 
 class Labels(Distribution):
@@ -30,11 +30,11 @@ class Labels(Distribution):
 
     def _codes(self, x: Tensor) -> Tensor:
         """Events as one-hot vectors (B, D, K)."""
-        return x if isinstance(self.space, OneHot) else F.one_hot(x, self.most).to(self.dtype)
+        return x if self.space.one_hot else F.one_hot(x, self.most).to(self.dtype)
 
     def _events(self, labels: Tensor) -> Tensor:
         """Labels (B, D) as events."""
-        return F.one_hot(labels, self.most).to(self.dtype) if isinstance(self.space, OneHot) else labels
+        return F.one_hot(labels, self.most).to(self.dtype) if self.space.one_hot else labels
 
     def _normalised(self, logits: Tensor) -> Tensor:
         """Log-probabilities of logits (..., D, K), -inf for labels that there are not."""
@@ -74,14 +74,14 @@ class Categorical(Labels):
 class AutoregressiveCategorical(Labels):
     """Labels one after the other; columns may have different numbers of classes.
 
-    With a MADE, each label's one-hot code enters as `max(classes)` inputs of the same rank, so masks stay those of labels.
+    With a MaskedMLP, each label's one-hot code enters as `max(classes)` inputs of the same rank, so masks stay those of labels.
 
     Args:
         classes: number of labels of each coordinate; at least one coordinate, each with at least one label. Or the space.
         context: length of the context, 0 for none; or its space.
-        hidden: widths of the hidden layers of the MADE.
+        hidden: widths of the hidden layers of the MaskedMLP.
         dropout: of its hidden units while training.
-        order: of the MADE.
+        order: of the MaskedMLP.
         net: another network, from codes (B, D, K) and the context to logits (B, D, K), those of label i from the labels before
             it: a `CausalNetwork`, or any with that property, which draws with a pass for each label.
 
@@ -107,7 +107,7 @@ class AutoregressiveCategorical(Labels):
         self.context = context_space(context)
         if net is None:
             length = self.context.shape[0] if self.context is not None else 0
-            net = MADE(
+            net = MaskedMLP(
                 len(classes.counts),
                 self.most,
                 hidden=hidden,
@@ -119,14 +119,14 @@ class AutoregressiveCategorical(Labels):
         self.net = as_conditioner(net, (len(classes.counts), self.most), dim=-1)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """A fresh MADE starts at the labels' frequencies in the batch, one added to each count."""
-        if not isinstance(self.net, MADE) or bool(self.net.out.weight.any()):
+        """A fresh MaskedMLP starts at the labels' frequencies in the batch, one added to each count."""
+        if not isinstance(self.net, MaskedMLP) or bool(self.net.out.weight.any()):
             return
         counts = self._codes(x).sum(0) + 1
         self.net.out.bias.data.copy_(counts.to(self.dtype).log().masked_fill(~self.allowed, 0.0).mT.flatten())
 
     def _logits(self, codes: Tensor, context: Tensor | None) -> Tensor:
-        return self.net(codes.flatten(1) if isinstance(self.net, MADE) else codes, context)
+        return self.net(codes.flatten(1) if isinstance(self.net, MaskedMLP) else codes, context)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         codes = self._codes(x)
@@ -142,7 +142,7 @@ class AutoregressiveCategorical(Labels):
             return F.one_hot(found[i], self.most).to(logits.dtype)
 
         width = len(self.space.counts)
-        if isinstance(self.net, MADE):
+        if isinstance(self.net, MaskedMLP):
             self.net.unroll(step, rows, context)
         elif isinstance(self.net, CausalNetwork):
             self.net.unroll(step, rows, width, context)

@@ -12,7 +12,7 @@ from ..core import Distribution, Integers, Real
 from ..functional.bounds import soft_clip, sum_events
 from ..functional.logistic import discretised_logistic
 from ..networks import MLP
-from .symbols import Chance
+from .chance import Chance
 
 
 class ConditionalNormal(Distribution):

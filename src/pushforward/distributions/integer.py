@@ -12,7 +12,7 @@ from ..core import Distribution, Integers, Space, Symbols, context_space
 from ..errors import SpecError
 from ..functional.bounds import soft_clip, sum_events
 from ..functional.logistic import discretised_logistic
-from .symbols import Chance
+from .chance import Chance
 
 
 class DiscretisedLogistic(Distribution):

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .bounds import soft_clip, soft_clip_root
-from .derived import Pair, derived, same_batch
+from .hand_gradients import Pair, derived, same_batch
 
 
 def affine(v: Tensor, p: Tensor, bound: float, *, inverse: bool = False) -> Pair:

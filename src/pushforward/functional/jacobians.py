@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .derived import ordinary, second_gradient
+from .hand_gradients import ordinary, second_gradient
 
 PIECE = 1 << 20
 """Numbers in a Jacobian of a piece of the batch, about."""

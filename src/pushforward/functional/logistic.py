@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .bounds import soft_clip, soft_clip_root
-from .derived import Pair, derived, same_batch
+from .hand_gradients import Pair, derived, same_batch
 from .roots import newton_bisect
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SolverError, SpecError
-from .derived import eager
+from .hand_gradients import eager
 
 State = tuple[Tensor, ...]
 Field = Callable[[Tensor, State], State]

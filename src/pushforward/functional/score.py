@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .derived import eager
+from .hand_gradients import eager
 
 LogDensity = Callable[[Tensor, Tensor | None], Tensor]
 """(B, *event) and a context, (B, *context) or None, to (B,) nats; its constant may be missing."""

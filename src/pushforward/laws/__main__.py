@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-from ..core import Spec
+from ..systems.spec import Spec
 from .cases import all_cases
 from .suite import LAWS, run
 

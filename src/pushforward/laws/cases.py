@@ -25,14 +25,12 @@ from ..core import (
     OneHot,
     Real,
     Simplex,
-    Spec,
     Sphere,
     Torus,
     Transform,
 )
 from ..functional.ode import Fixed
 from ..networks import (
-    MADE,
     MLP,
     AutoregressiveTable,
     CausalTransformer,
@@ -40,10 +38,12 @@ from ..networks import (
     LabelMLP,
     LipschitzConvNet,
     LipschitzMLP,
+    MaskedMLP,
     Potential,
     Velocity,
     VelocityMLP,
 )
+from ..systems.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,6 @@ def distributions_in(node: Node) -> Iterator[Distribution]:
 
 def system_cases() -> list[Case]:
     """All cases of all registered systems."""
-    from .. import systems  # noqa: F401  (registers them)
-
     return [
         case_of(spec, f"{name}-{i}")
         for name, cls in sorted(Spec.registry.items())
@@ -145,7 +143,7 @@ class Wells(nn.Module):
 
 
 class Triangular(nn.Module):
-    """A conditioner that is autoregressive without being a MADE: parameters linear in tanh of the inputs before."""
+    """A conditioner that is autoregressive without being a MaskedMLP: parameters linear in tanh of the inputs before."""
 
     def __init__(self, features: int, n: int) -> None:
         super().__init__()
@@ -169,7 +167,7 @@ def layer_cases() -> list[Case]:
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
-        return t.Autoregressive(scalar, r3, MADE(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
+        return t.Autoregressive(scalar, r3, MaskedMLP(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
 
     def integer_flow() -> Flow:
         space = Integers((2,))
@@ -263,7 +261,7 @@ def layer_cases() -> list[Case]:
         "coupling-random": lambda: t.Coupling(t.RationalQuadratic(3), Real((5,)), t.random_mask(5, 0), net),
         "autoregressive-affine": lambda: autoregressive(t.Affine(), order=(1, 2, 0)),
         "autoregressive-residual": lambda: t.Autoregressive(
-            t.Affine(), Real((11,)), MADE(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
+            t.Affine(), Real((11,)), MaskedMLP(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
         ),
         "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
         "continuous": lambda: continuous(solver=Fixed(8), learned=True),
@@ -365,7 +363,7 @@ def layer_cases() -> list[Case]:
             t.Modular((4, 2, 5), scale=True), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels
         ),
         "modular-autoregressive": lambda: t.Autoregressive(
-            t.Modular(6, scale=True), OneHot((3, 6), 6), MADE(3, 12, width=6, hidden=(8,), order=(2, 0, 1))
+            t.Modular(6, scale=True), OneHot((3, 6), 6), MaskedMLP(3, 12, width=6, hidden=(8,), order=(2, 0, 1))
         ),
         "modular-tables": lambda: t.Autoregressive(
             t.Modular(3), OneHot((3, 3), 3), AutoregressiveTable(3, 3, classes=3)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Distribution, Exactness, Flow
-from .broken import NotApplicable, require, require_close
+from ..serialize import load, save
 from .cases import Case, draw_context
-from .structure import example, seeded
+from .interface import example, seeded
+from .violations import NotApplicable, require, require_close
 
 
 def _model(case: Case) -> tuple[Distribution, Tensor, Tensor | None]:
@@ -71,8 +72,6 @@ def law_score(case: Case) -> None:
 
 def law_one_file(case: Case) -> None:
     """A system saved to one file and loaded gives the same numbers, bit for bit."""
-    from ..serialize import load, save
-
     if case.spec is None:
         raise NotApplicable("not a system")
     node, x, c = _model(case)

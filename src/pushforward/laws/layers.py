@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ..core import Chain, Exactness, Real, Transform
 from ..transforms import Stochastic
-from .broken import NotApplicable, require, require_close
 from .cases import Case, draw, draw_context, transforms_in
-from .structure import _name
+from .interface import _name
+from .violations import NotApplicable, require, require_close
 
 ROWS = 8
 STEP = 1e-7

@@ -21,10 +21,10 @@ from ..core import (
     exactly,
 )
 from ..errors import SpecError
-from .broken import LawBroken, NotApplicable, require, require_close
 from .cases import Case, distributions_in, draw, draw_context, transforms_in
+from .interface import _name, example
 from .layers import layers_with_data
-from .structure import _name, example
+from .violations import LawBroken, NotApplicable, require, require_close
 
 
 def law_noise_is_declared(case: Case) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ..core import Node, Spec
-from . import engineering, layers, probability, structure
-from .broken import LawBroken, NotApplicable
+from ..core import Node
+from ..systems.spec import Spec
+from . import engineering, layers, probability
+from . import interface as structure
 from .cases import Case, case_of
+from .violations import LawBroken, NotApplicable
 
 LAWS: dict[str, Callable[[Case], None]] = {
     name.removeprefix("law_"): law

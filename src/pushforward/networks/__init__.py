@@ -1,24 +1,25 @@
 """Plain networks: they map tensors to tensors and know nothing of flows."""
 
+from ..moved import old_names
 from ..recording import Recorded
 from .attention import GatedAttention
-from .causal import CausalNetwork
 from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
-from .labels import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
+from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
 from .lipschitz import LipschitzConvNet, LipschitzMLP
-from .made import MADE
+from .masked import MaskedMLP
 from .mlp import MLP, Activation, Constant, Parameters, activation, head
+from .network import Network, lower_precision
 from .potential import Potential
-from .precision import Network, lower_precision
 from .recurrent import BidirectionalLSTM, CausalLSTM
+from .sequence import CausalNetwork
 from .transformer import Cache, CausalTransformer, ViT
 from .velocity import Velocity, VelocityMLP
 
 __all__ = [
     "LipschitzConvNet",
     "LipschitzMLP",
-    "MADE",
+    "MaskedMLP",
     "MLP",
     "Activation",
     "AutoregressiveTable",
@@ -52,3 +53,5 @@ __all__ = [
     "lower_precision",
     "make_conditioner",
 ]
+
+__getattr__ = old_names("networks")

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ShapeError, SpecError
-from ..functional.derived import eager
+from ..functional.hand_gradients import eager
 from .conv import Condition, check_counts, dropout_layer, last
-from .precision import Network
+from .network import Network
 
 KeyValue = tuple[Tensor, Tensor]
 """Keys and values of some positions, (B, heads, positions, hidden / heads) each."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ContextError, SpecError
-from ..functional.images import at_positions
-from .precision import Network
+from ..functional.squeezing import at_positions
+from .network import Network
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..errors import SpecError
 from ..recording import Recorded
-from .precision import Network
+from .network import Network
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .causal import CausalNetwork, before
 from .conv import check_counts, last
-from .precision import Network
+from .network import Network
+from .sequence import CausalNetwork, before
 
 State = tuple[Tensor, Tensor]
 

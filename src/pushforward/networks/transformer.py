@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from ..errors import ContextError, ShapeError
 from .attention import KeyValue, attend, check_heads, check_size, positions
-from .causal import CausalNetwork, before
 from .conv import Condition, check_counts, dropout_layer, last
-from .precision import Network
+from .network import Network
+from .sequence import CausalNetwork, before
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """A pre-normalised transformer block: attention, then an MLP of two layers, each added to what it got.
 
     Args:
@@ -69,7 +69,9 @@ class _Transformer(Network):
         self.embed = nn.Linear(inputs, hidden)
         self.positions = positions(tokens, hidden)
         self.condition = Condition(context, hidden) if context else None
-        self.blocks = nn.ModuleList(Block(hidden, heads, causal=causal, dropout=dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(hidden, heads, causal=causal, dropout=dropout) for _ in range(blocks)
+        )
         self.norm = nn.LayerNorm(hidden)
         self.out = last(nn.Linear(hidden, outputs), zero=zero)
 

@@ -1,6 +1,6 @@
 """One self-contained HTML page about a fitted density."""
 
 from .page import ReportInputs, build_report, write_report
-from .paths import Paths
+from .path_plot import Paths
 
 __all__ = ["Paths", "ReportInputs", "build_report", "write_report"]

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data.tables import atomic_output
-from ..diagnostics import BaselineScore, TwoSampleScore
 from ..errors import DataError
-from . import columns, sections
-from .paths import Paths, path_plot
+from ..evaluation import BaselineScore, TwoSampleScore
+from ..tables.table import atomic_output
+from . import marginals as columns
+from . import sections
+from .path_plot import Paths, path_plot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

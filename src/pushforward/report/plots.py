@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnostics import LatentNormality
 from ..errors import DataError
+from ..evaluation import LatentNormality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..diagnostics import (
+from ..errors import DataError
+from ..evaluation import (
     BaselineScore,
     Estimate,
     LatentNormality,
@@ -18,7 +19,6 @@ from ..diagnostics import (
     mean_and_error,
     paired_difference,
 )
-from ..errors import DataError
 from . import plots
 from .plots import Picture
 from .words import between, duration, estimate, number, p_value, plain

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..diagnostics import Estimate
+from ..evaluation import Estimate
 from .plots import shorten
 
 

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from importlib.metadata import entry_points
 
-from ..core import Spec
+from .spec import Spec
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

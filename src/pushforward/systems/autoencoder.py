@@ -21,8 +21,8 @@ from ..networks import MLP, Activation
 from ..objectives.bound import EvidenceBound
 from ..transforms import Affine, Augment, Cholesky, Elementwise, Leapfrog, Slice, Stochastic, Tempering
 from .iaf import IAF
-from .images import PictureSpec, Scaled
 from .nsf import NSF
+from .picture_spec import PictureSpec, Scaled
 from .planar import PlanarFlow
 from .radial import RadialFlow
 from .sylvester import SylvesterFlow

@@ -13,7 +13,6 @@ from ..core import Chain, Distribution, Flow, OneHot, Transform
 from ..distributions import AutoregressiveCategorical, Categorical
 from ..errors import SpecError
 from ..networks import (
-    MADE,
     AutoregressiveTable,
     BidirectionalLSTM,
     CausalLSTM,
@@ -22,9 +21,10 @@ from ..networks import (
     LabelSequence,
     LabelTable,
     LabelTransformer,
+    MaskedMLP,
 )
 from ..transforms import Autoregressive, Coupling, Modular, Permutation, ToOneHot, alternating_mask
-from .labels import LabelSpec
+from .label_spec import LabelSpec
 
 Base = Literal["factorised", "autoregressive"]
 NetworkName = Literal["mlp", "table", "lstm", "transformer"]
@@ -44,8 +44,8 @@ class Discrete(LabelSpec):
         base: labels that are independent, or autoregressive against the order of the last layer.
         scale: whether there is an s, coprime with K.
         temperature: of the softmax that gradients come from.
-        network: "mlp" (a MADE where it is autoregressive); "table", with a row for each combination of labels, for few of them;
-            "lstm" or "transformer" for sequences of labels from one alphabet.
+        network: "mlp" (a MaskedMLP where it is autoregressive); "table", with a row for each combination of labels, for few of
+            them; "lstm" or "transformer" for sequences of labels from one alphabet.
         hidden: widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
         heads: of a transformer.
         dropout: in an autoregressive "mlp", while training.
@@ -112,7 +112,7 @@ class Discrete(LabelSpec):
         features, classes = codes.shape
         width, depth = self.hidden[0], len(self.hidden)
         if self.network == "mlp":
-            return MADE(features, outputs, width=classes, hidden=self.hidden, order=order, dropout=self.dropout)
+            return MaskedMLP(features, outputs, width=classes, hidden=self.hidden, order=order, dropout=self.dropout)
         if self.network == "table":
             return AutoregressiveTable(features, outputs, classes=classes)
         if self.network == "lstm":

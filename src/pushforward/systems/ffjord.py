@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real, Spec
+from ..core import Chain, Distribution, Flow, Real
 from ..distributions import Normal
 from ..functional.ode import Adaptive, Fixed, Gradient, Solver
 from ..networks import VelocityMLP
@@ -16,6 +16,7 @@ from ..networks.velocity import TimeLayer
 from ..objectives import PenalisedLikelihood
 from ..transforms import Continuous
 from ..transforms.continuous import Noise, Trace
+from .spec import Spec
 
 FEW = 3
 """Features up to which an exact trace costs about as much as an estimated one."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real, Spec
+from ..core import Chain, Distribution, Flow, Real
 from ..distributions import Normal
 from ..errors import SpecError
 from ..functional.ode import Fixed
@@ -24,6 +24,7 @@ from ..objectives.matching import (
     VariancePreserving,
 )
 from ..transforms import Continuous
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from ..transforms import (
     half_mask,
 )
 from ..transforms.shape import image_shape
-from .images import ImageSpec, Scaled, law_cases
+from .picture_spec import ImageSpec, Scaled, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)

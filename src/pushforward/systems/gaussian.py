@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core import Flow, Inverse, Real, Spec
+from ..core import Flow, Inverse, Real
 from ..distributions import Normal
 from ..transforms import Affine, Cholesky, Elementwise
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

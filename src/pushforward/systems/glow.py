@@ -22,7 +22,7 @@ from ..transforms import (
     half_mask,
     random_order,
 )
-from .images import ImageSpec, law_cases
+from .picture_spec import ImageSpec, law_cases
 
 Mixing = Literal["full", "lu", "orthogonal", "shuffle", "reverse"]
 

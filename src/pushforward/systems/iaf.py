@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..core import Real
-from ..networks import MADE
+from ..networks import MaskedMLP
 from ..transforms import Autoregressive, GatedAffine
 from .posterior import Posterior
 
@@ -25,7 +25,7 @@ class IAF(Posterior):
         features: D.
         context: length of the context, 0 for none; it enters every step.
         layers: autoregressive steps after the diagonal one.
-        hidden: widths of each MADE's hidden layers.
+        hidden: widths of each MaskedMLP's hidden layers.
         activation: of the networks.
     """
 
@@ -38,9 +38,9 @@ class IAF(Posterior):
     activation: str = "elu"
 
     def step(self, index: int, space: Real) -> Autoregressive:
-        """One MADE, in the order opposite to the one before."""
+        """One MaskedMLP, in the order opposite to the one before."""
         scalar = GatedAffine()
-        network = MADE(
+        network = MaskedMLP(
             self.features,
             scalar.n,
             hidden=self.hidden,

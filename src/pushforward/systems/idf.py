@@ -13,7 +13,7 @@ from ..core import Chain, Flow, Integers, Real, Space, Transform
 from ..distributions import DiscretisedLogistic
 from ..networks import DenseNet
 from ..transforms import Coupling, Permutation, RoundedShift, Slice, Squeeze, random_order
-from .images import PictureSpec
+from .picture_spec import PictureSpec
 
 
 @dataclass(frozen=True, kw_only=True)

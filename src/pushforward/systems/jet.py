@@ -11,7 +11,7 @@ from ..core import Flow, Real
 from ..networks import ViT
 from ..transforms import Coupling, Sigmoidal, Squeeze, checkerboard_mask, random_mask
 from ..transforms.masks import Mask
-from .images import ImageSpec, law_cases
+from .picture_spec import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)

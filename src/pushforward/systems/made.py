@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..core import Flow, Real, Spec
+from ..core import Flow, Real
 from ..distributions import Normal
-from ..networks import MADE as Network
+from ..networks import MaskedMLP
 from ..transforms import Affine, Autoregressive
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class MADE(Spec):
     def build(self) -> Flow:
         """The flow, starting as the identity."""
         space, scalar = Real((self.features,)), Affine()
-        network = Network(
+        network = MaskedMLP(
             self.features,
             scalar.n,
             hidden=self.hidden,

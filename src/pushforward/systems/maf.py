@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..core import Chain, Flow, Real, Spec, Transform
+from ..core import Chain, Flow, Real, Transform
 from ..distributions import Normal
-from ..networks import MADE
+from ..networks import MaskedMLP
 from ..transforms import Affine, Autoregressive, BatchNorm
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
 class MAF(Spec):
-    """Masked autoregressive flow: z_i = x_i exp(s(x_<i)) + t(x_<i), with a MADE for s and t.
+    """Masked autoregressive flow: z_i = x_i exp(s(x_<i)) + t(x_<i), with a MaskedMLP for s and t.
 
     Density and sampling both cost about one pass of the networks.
 
@@ -21,7 +22,7 @@ class MAF(Spec):
         features: D.
         context: length of the context, 0 for none.
         layers: autoregressive layers.
-        hidden: widths of each MADE's hidden layers.
+        hidden: widths of each MaskedMLP's hidden layers.
         batch_norm: whether a running batch normalisation follows each layer but the last.
         activation: of the networks.
         dropout: in the networks, while training.
@@ -45,7 +46,7 @@ class MAF(Spec):
         scalar = Affine()
         layers: list[Transform] = []
         for i in range(self.layers):
-            made = MADE(
+            made = MaskedMLP(
                 self.features,
                 scalar.n,
                 hidden=self.hidden,

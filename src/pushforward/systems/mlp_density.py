@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..core import Box, Distribution, Exactness, Spec
+from ..core import Box, Distribution, Exactness
 from ..errors import SpecError
 from ..networks import MLP
+from .spec import Spec
 
 
 class GridEnergy(Distribution):

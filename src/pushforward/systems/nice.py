@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..core import Chain, Flow, Real, Spec
+from ..core import Chain, Flow, Real
 from ..distributions import Logistic
 from ..networks import MLP
 from ..transforms import Additive, Coupling, Diagonal, Reshape, alternating_mask
-from .images import ImageSpec, law_cases
+from .picture_spec import ImageSpec, law_cases
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

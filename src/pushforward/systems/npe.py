@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..core import Box, Chain, Distribution, Flow, Real, Space, Spec, Transform, spec_from_dict
+from ..core import Box, Chain, Distribution, Flow, Real, Space, Transform
 from ..errors import ContextError, SpecError
 from ..transforms import Standardise, to_line
+from .spec import Spec, spec_from_dict
 
 
 class StandardisedContext(nn.Module):
@@ -39,11 +40,9 @@ def bounds(space: Space) -> tuple[float, float]:
     Raises:
         SpecError: they live elsewhere.
     """
-    if isinstance(space, Box):
-        return space.low, space.high
-    if type(space) is not Real:
+    if space.interval is None or space.discrete:
         raise SpecError(f"expected parameters in a Real or Box space, got {space}")
-    return -math.inf, math.inf
+    return space.interval
 
 
 def conditional(inner: Distribution, space: Space, context: Real | None, network: nn.Module | None = None) -> Flow:
@@ -63,7 +62,7 @@ def conditional(inner: Distribution, space: Space, context: Real | None, network
     if context is not None and (inner.context is None or (network is None and inner.context != context)):
         raise ContextError(f"expected a flow with a context in {context}, got one in {inner.context}")
     space = space if any(math.isfinite(bound) for bound in bounds(space)) else Real(space.shape)
-    front: list[Transform] = [to_line(space)] if isinstance(space, Box) else []
+    front: list[Transform] = [to_line(space)] if space.bounded else []
     front.append(Standardise(Real(space.shape)))
     embed = None if context is None else StandardisedContext(context, network)
     if isinstance(inner, Flow) and inner.embed is None:

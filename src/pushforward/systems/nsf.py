@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from ..core import Chain, Flow, Real, Spec, Transform
+from ..core import Chain, Flow, Real, Transform
 from ..distributions import Normal
 from ..errors import SpecError
-from ..networks import MADE, MLP, ResNet
+from ..networks import MLP, MaskedMLP, ResNet
 from ..transforms import LU, ActNorm, Autoregressive, Coupling, RationalQuadratic, half_mask
-from .images import ImageSpec, law_cases
+from .picture_spec import ImageSpec, law_cases
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class NSF(Spec):
                 layers.append(Coupling(scalar, space, mask, partial(MLP, **network), context=self.context))
             else:
                 order = range(self.features)[:: -1 if i % 2 else 1]
-                made = MADE(self.features, scalar.n, context=self.context, order=order, **network)
+                made = MaskedMLP(self.features, scalar.n, context=self.context, order=order, **network)
                 layers.append(Autoregressive(scalar, space, made, context=self.context))
         return Flow(Chain(*layers), Normal(space))
 

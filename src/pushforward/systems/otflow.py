@@ -8,13 +8,14 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real, Spec
+from ..core import Chain, Distribution, Flow, Real
 from ..distributions import Normal
 from ..errors import SpecError
 from ..functional.ode import Fixed
 from ..networks import Potential
 from ..objectives import PenalisedLikelihood
 from ..transforms import Continuous
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

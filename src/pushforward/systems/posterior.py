@@ -5,9 +5,10 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 
-from ..core import Chain, Flow, Inverse, Real, Spec, Transform
+from ..core import Chain, Flow, Inverse, Real, Transform
 from ..distributions import Normal
 from ..transforms import Affine, Elementwise
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ..core import Chain, Flow, Real, Space, Spec, Transform
+from ..core import Chain, Flow, Real, Space, Transform
 from ..distributions import Normal
 from ..networks import MLP, ResNet
 from ..transforms import (
@@ -22,7 +22,8 @@ from ..transforms import (
     random_mask,
 )
 from ..transforms.masks import Mask
-from .images import ImageSpec, Preprocess, factor_out, law_cases
+from .picture_spec import ImageSpec, Preprocess, factor_out, law_cases
+from .spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core import Chain, Flow, Real, Spec, Transform
+from ..core import Chain, Flow, Real, Transform
 from ..distributions import Normal
 from ..errors import SpecError
 from ..networks.lipschitz import LipschitzMLP
 from ..transforms import ActNorm, Residual
+from .spec import Spec
 
 FEW = 3
 """Features up to which a whole Jacobian costs less than a series."""

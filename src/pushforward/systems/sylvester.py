@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..core import Real
 from ..transforms import Sylvester
-from ..transforms.sylvester import Directions
+from ..transforms.householder import Directions
 from .posterior import Posterior
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..core import Flow, Real
 from ..networks import CausalTransformer
 from ..transforms import Affine, Autoregressive, Permutation, Squeeze, Tokens
-from .images import ImageSpec, law_cases
+from .picture_spec import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from .config import TrainConfig
 from .data import split_rows
 from .evaluate import evaluate
-from .loop import fit
+from .fit import fit
 from .result import FitResult
 
 __all__ = ["FitResult", "TrainConfig", "evaluate", "fit", "split_rows"]

@@ -15,8 +15,8 @@ import torch
 
 from ..errors import FileError, TrainingError
 from ..output import atomic_output, reason
+from .checkpoint_checks import require_plain
 from .config import TrainConfig
-from .state import require_plain
 from .weights import Weights, plain_name
 
 FORMAT = "pushforward training checkpoint"

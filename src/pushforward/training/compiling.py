@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .rehearsal import rehearsal
+from .trial_step import rehearsal
 
 Loss = Callable[[tuple[Tensor, ...]], Tensor]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from ..core.compose import Memory
+from ..core.recompute import Memory
 from ..errors import SpecError, brief, suggestion
 
 Schedule = Literal["plateau", "cosine", "constant"]

@@ -45,7 +45,7 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
+class RowSplit:
     """Training and validation rows.
 
     Args:
@@ -97,7 +97,7 @@ def split_rows(rows: int, validation: float, seed: int) -> tuple[Tensor, Tensor]
     return order[count:].sort().values, order[:count].sort().values
 
 
-def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: int) -> Split:
+def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: int) -> RowSplit:
     """Check, cast and split what the user gave.
 
     Args:
@@ -118,7 +118,7 @@ def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: in
     if isinstance(validation, numbers.Real) and not isinstance(validation, bool):
         part = float(validation)
         train, valid = split_rows(len(rows), int(part) if part.is_integer() else part, seed)
-        split = Split(rows, train.to(device), rows if len(valid) else None, valid.to(device))
+        split = RowSplit(rows, train.to(device), rows if len(valid) else None, valid.to(device))
     else:
         pair = validation if isinstance(validation, tuple) else (validation,)
         if len(pair) not in (1, 2):
@@ -127,7 +127,7 @@ def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: in
         if len(held) == 0:
             raise DataError("expected at least one validation row, got none; pass validation=None for no validation")
         train, _ = split_rows(len(rows), 0, seed)
-        split = Split(rows, train.to(device), held, torch.arange(len(held), device=device))
+        split = RowSplit(rows, train.to(device), held, torch.arange(len(held), device=device))
     if isinstance(model, Distribution) and model.space.bounded:
         _require_inside(model.space, split.train.x, "the data")
         if split.valid is not None and split.valid is not split.train:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..core import Distribution
 from .data import Rows, as_rows, chunks
-from .distributed import Ranks
+from .parallel.processes import ProcessRanks
 from .rng import isolated
 
 SCORE_SEED = 20_240_229
@@ -43,7 +43,9 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
     return torch.cat(scores) if scores else torch.zeros(0, dtype=model.dtype, device=model.device)
 
 
-def mean_score(objective: nn.Module, rows: Rows, index: Tensor, batch_size: int, ranks: Ranks | None = None) -> float:
+def mean_score(
+    objective: nn.Module, rows: Rows, index: Tensor, batch_size: int, ranks: ProcessRanks | None = None
+) -> float:
     """Minus the mean loss of some rows: for the likelihood objective, mean nats per event.
 
     Args:
@@ -53,7 +55,7 @@ def mean_score(objective: nn.Module, rows: Rows, index: Tensor, batch_size: int,
         batch_size: rows in a chunk.
         ranks: the processes that share each chunk; all get the result.
     """
-    ranks = ranks or Ranks()
+    ranks = ranks or ProcessRanks()
     losses = []
     with evaluating(objective), isolated(rows.x.device, SCORE_SEED + ranks.rank):
         for piece in chunks(index, batch_size):

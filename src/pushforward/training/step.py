@@ -13,9 +13,9 @@ from ..errors import TrainingError
 from ..networks import lower_precision
 from .compiling import compiled, no_recompilation
 from .config import TrainConfig
+from .mixed_precision import LossScale, autocast_dtype
 from .optimiser import make_optimiser, set_rate
-from .precision import LossScale, autocast_dtype
-from .sharding import Replicated
+from .parallel.strategies import Replicated
 from .weights import MovingAverage, tensors
 
 

@@ -22,21 +22,21 @@ from ..objectives import NegativeLogLikelihood, objective_name
 from ..signals import signal_of
 from .batches import Batch, batches
 from .checkpoint import require_same_run, save_checkpoint
+from .checkpoint_checks import require_sound
 from .config import TrainConfig, batches_in, schedule_factor
-from .data import Split
-from .distributed import Ranks
+from .data import RowSplit
 from .evaluate import first_unscored, mean_score
 from .interrupt import Interrupt
 from .metrics import MetricsFile
-from .position import Position
+from .nonfinite import Watch, explain, steps_between_checks
+from .parallel.processes import ProcessRanks
+from .parallel.strategies import Replicated, Sharded
 from .progress import Progress
+from .progress_state import Position
 from .result import FitResult, Stopped
 from .rng import fresh_stream, random_state, set_random_state
-from .sharding import Replicated, Sharded
-from .state import require_sound
 from .step import Stepper
 from .threads import threads_for
-from .watch import Watch, explain, steps_between_checks
 from .weights import Weights, bundle, restore, snapshot, tensors
 
 Callback = Callable[[dict[str, Any]], "bool | None"]
@@ -64,13 +64,13 @@ class Trainer:
         self,
         model: nn.Module,
         objective: nn.Module,
-        split: Split,
+        split: RowSplit,
         config: TrainConfig,
         checkpoint: Path | None,
-        ranks: Ranks | None = None,
+        ranks: ProcessRanks | None = None,
     ) -> None:
         self.model, self.objective, self.split, self.checkpoint = model, objective, split, checkpoint
-        self.ranks = ranks or Ranks()
+        self.ranks = ranks or ProcessRanks()
         self.given = config
         self.config = config.resolve(len(split.train_index))
         self.batch_size, self.epochs = self.config.batch_size or 1, self.config.epochs or 1

@@ -1,20 +1,20 @@
 """Layers. `scalar` holds the scalar maps; `elementwise`, `coupling` and `autoregressive` give them their parameters."""
 
 from .autoregressive import Autoregressive
-from .boundary import AsTorchTransform, FromTorchTransform
 from .bounded import Centre, Log, Logit, LogRatio, to_line
 from .cholesky import Cholesky
 from .continuous import Continuous
+from .contractive import Residual
 from .coupling import Coupling
 from .elementwise import Elementwise
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
+from .householder import Sylvester
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
-from .planar import Planar, Radial
-from .residual import Residual
+from .planar_layers import Planar, Radial
 from .scalar import (
     Additive,
     Affine,
@@ -29,7 +29,7 @@ from .scalar import (
 from .shape import Checkerboard, Reshape, Squeeze, Tokens
 from .stochastic import Augment, Dequantise, Stochastic
 from .surjective import Slice
-from .sylvester import Sylvester
+from .torch_transforms import AsTorchTransform, FromTorchTransform
 
 __all__ = [
     "LU",

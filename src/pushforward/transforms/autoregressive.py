@@ -3,7 +3,7 @@
     z_i = f(x_i; net_i(x_<i, context)),    dlogp = sum_i log f'(x_i)
 
 The Jacobian is triangular (Papamakarios et al. 2017, arXiv:1705.07057, section 3). Forward is one pass. The inverse solves
-for one coordinate after the other; with a `MADE` that costs about one pass too, because each hidden unit is computed once,
+for one coordinate after the other; with a `MaskedMLP` that costs about one pass too, because each hidden unit is computed once,
 as soon as the last coordinate that it sees is known. With any other network it is a Jacobi iteration: sweeps of one pass
 each, stopped when they no longer change anything, and exact after D of them.
 
@@ -22,12 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import OneHot, Space, Transform, Undo, context_space
+from ..core import Space, Transform, Undo, context_space
 from ..errors import SpecError
 from ..functional.bounds import sum_events
-from ..functional.derived import ordinary, second_gradient
 from ..functional.fixed_point import jacobi
-from ..networks import MADE, CausalNetwork, Network, as_conditioner
+from ..functional.hand_gradients import ordinary, second_gradient
+from ..networks import CausalNetwork, MaskedMLP, Network, as_conditioner
 from .scalar import Scalar
 
 
@@ -38,14 +38,14 @@ class Autoregressive(Transform):
         scalar: the map.
         space: of x and z, of shape (D,), or (T, d) for T tokens, or `OneHot` labels (D, K).
         net: from (B, D) and the context to (B, D, scalar.n), where output i depends on no x_j from i on, in some order:
-            a `MADE`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
+            a `MaskedMLP`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
             parameter of all numbers of a token and then the second: a `CausalNetwork`, or any with that property. For
-            labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MADE` of that width. A module of one argument
+            labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MaskedMLP` of that width. A module of one argument
             is called without a context when there is none. With one, the context is concatenated along the last
             dimension: the module gets (B, D + C), or (B, T, d + C) for tokens.
         context: length of the context, 0 for none, or its space.
         tolerance: at which the Jacobi iteration stops, relative to the largest coordinate of a row; None is 16 times the
-            dtype's resolution. Unused with a `MADE`, whose inverse is exact.
+            dtype's resolution. Unused with a `MaskedMLP`, whose inverse is exact.
         block: tokens that the inverse of a `CausalNetwork` solves for together; 1 is strictly sequential.
 
     Raises:
@@ -70,11 +70,11 @@ class Autoregressive(Transform):
             raise SpecError(f"expected a space of vectors or tokens, got {space}")
         if block < 1:
             raise SpecError(f"expected blocks of at least one token, got {block}")
-        labels = isinstance(space, OneHot)
-        features, width = space.shape if isinstance(space, OneHot) else (space.size, 1)
-        if isinstance(net, MADE) and (net.features, net.n, net.width) != (features, scalar.n, width):
+        labels = space.one_hot
+        features, width = space.shape if labels else (space.size, 1)
+        if isinstance(net, MaskedMLP) and (net.features, net.n, net.width) != (features, scalar.n, width):
             raise SpecError(
-                f"expected a MADE of {features} features of width {width} with {scalar.n} parameters each, "
+                f"expected a MaskedMLP of {features} features of width {width} with {scalar.n} parameters each, "
                 f"got {net.features} of width {net.width} with {net.n}"
             )
         self.tokens = len(space.shape) == 2 and not labels
@@ -90,7 +90,7 @@ class Autoregressive(Transform):
         return z, sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Coordinate by coordinate: about one pass with a MADE, a few with another network."""
+        """Coordinate by coordinate: about one pass with a MaskedMLP, a few with another network."""
         if torch.is_grad_enabled() and not self._random and not self.x_space.discrete:
             parameters = list(self.net.parameters())
             tensors = (z, *parameters) if context is None else (z, context, *parameters)
@@ -106,7 +106,7 @@ class Autoregressive(Transform):
         """The inverse, every step recorded where gradients are enabled."""
         if isinstance(self.net, CausalNetwork) and not self._random:
             return self._solve_tokens(self.net, z, context)
-        if not isinstance(self.net, MADE) or self._random:
+        if not isinstance(self.net, MaskedMLP) or self._random:
             x = jacobi(
                 lambda x: self.scalar.inverse(z, self._made(x, context))[0],
                 torch.zeros_like(z),
@@ -183,7 +183,7 @@ class Autoregressive(Transform):
                 materialize_grads=True,
             )
         right = g_x - l_x
-        if not isinstance(self.net, MADE):
+        if not isinstance(self.net, MaskedMLP):
 
             def sweep(u: Tensor) -> Tensor:
                 (sent,) = torch.autograd.grad(made, x, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
@@ -208,8 +208,8 @@ class Autoregressive(Transform):
         return made.unflatten(2, (self.scalar.n, -1)).movedim(2, -1) if self.tokens else made
 
     def _flat(self, x: Tensor) -> Tensor:
-        """Labels side by side, as a MADE takes them."""
-        return x.flatten(1) if isinstance(self.net, MADE) else x
+        """Labels side by side, as a MaskedMLP takes them."""
+        return x.flatten(1) if isinstance(self.net, MaskedMLP) else x
 
     def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
         """The parameters in full precision."""

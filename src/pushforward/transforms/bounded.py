@@ -9,6 +9,7 @@ half-line, z is the inverse softplus of the distance y to its end: z = y + log(1
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -147,22 +148,34 @@ class Centre(Transform):
         return z * self.radius + self.middle, -self._volume(z)
 
 
+@functools.singledispatch
 def to_line(space: Space) -> Transform:
-    """The bijection from a space to real arrays: logarithms for half-lines, logits for boxes, log-ratios for shares.
+    """Return the bijection from a space to real arrays: logarithms for half-lines, logits for boxes, log-ratios for shares.
+
+    A new space registers its bijection: `@to_line.register` above a function from the space to the layer.
 
     Raises:
-        SpecError: there is none.
+        SpecError: There is no bijection.
     """
-    if type(space) is Real:
-        return Identity(space)
-    if isinstance(space, Simplex):
-        return LogRatio(space)
-    if isinstance(space, Box):
-        bounds = math.isfinite(space.low) + math.isfinite(space.high)
-        return Logit(space) if bounds == 2 else Log(space) if bounds == 1 else _Unbounded(space)
     raise SpecError(
         f"expected parameters in a Real, Box or Simplex space, got {space}: a density needs a continuous one"
     )
+
+
+@to_line.register
+def _(space: Real) -> Transform:
+    return Identity(space)
+
+
+@to_line.register
+def _(space: Simplex) -> Transform:
+    return LogRatio(space)
+
+
+@to_line.register
+def _(space: Box) -> Transform:
+    bounds = math.isfinite(space.low) + math.isfinite(space.high)
+    return Logit(space) if bounds == 2 else Log(space) if bounds == 1 else _Unbounded(space)
 
 
 class _Unbounded(Identity):

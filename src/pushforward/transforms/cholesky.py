@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..core import Real, Transform, context_space
 from ..networks import Parameters
-from .planar import vectors
+from .planar_layers import vectors
 
 
 class Cholesky(Transform):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..core import Exactness, Real, Space, Transform, context_space
 from ..errors import SolverError, SpecError
-from ..functional.derived import eager
+from ..functional.hand_gradients import eager
 from ..functional.ode import Fixed, Solver, State
 from ..functional.probes import signs
 from ..networks.velocity import Velocity

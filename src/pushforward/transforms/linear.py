@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ..core import Real, Space, Transform, Undo
 from ..errors import ShapeError, SpecError
-from ..functional.derived import eager
-from ..functional.images import squeeze, unsqueeze
+from ..functional.hand_gradients import eager
+from ..functional.squeezing import squeeze, unsqueeze
 from .shape import image_shape
 
 WIDE = 256

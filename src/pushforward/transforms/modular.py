@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..core import OneHot, Space
+from ..core import Space
 from ..errors import SpecError
 from ..functional.bounds import one_hot_through
-from ..functional.modular import inverses
+from ..functional.modular_arithmetic import inverses
 from .scalar import ScalarMap
 
 
@@ -65,7 +65,8 @@ class Modular(ScalarMap):
         Raises:
             SpecError: naming the space.
         """
-        if not isinstance(space, OneHot) or space.shape[1] != self.width or space.classes != self.classes:
+        counts = self.classes if isinstance(self.classes, tuple) else (self.classes,) * space.shape[0]
+        if not space.one_hot or space.shape[1] != self.width or space.counts != counts:
             raise SpecError(f"Modular({self.classes}) maps one-hot labels of those numbers of classes, got {space}")
 
     def part(self, which: int | Sequence[int]) -> Modular:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Categories, Integers, OneHot, Space, Transform, Undo
+from ..core import OneHot, Space, Transform, Undo
 from ..errors import SpecError
 
 
@@ -25,14 +25,10 @@ class ToOneHot(Transform):
 
     def __init__(self, space: Space) -> None:
         super().__init__()
-        if isinstance(space, Categories):
-            classes, self.low = space.classes, 0
-        elif isinstance(space, Integers) and space.low is not None and space.high is not None:
-            classes, self.low = space.high - space.low + 1, space.low
-        else:
+        if space.interval is None or not space.counts:
             raise SpecError(f"expected Categories, or Integers with both bounds, got {space}")
-        most = max(classes) if isinstance(classes, tuple) else classes
-        self.codes = OneHot((space.size, most), classes)
+        counts, self.low = space.counts, int(space.interval[0])
+        self.codes = OneHot((space.size, max(counts)), counts)
         self.x_space, self.z_space = space, self.codes
         self.register_buffer("anchor", torch.zeros(1), persistent=False)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Box, Integers, Real, Space
+from ..core import Real, Space
 from ..errors import SpecError
 from ..functional.affine import affine, gated
 from ..functional.bounds import round_through, soft_clip
@@ -253,7 +253,7 @@ class RationalQuadratic(ScalarMap):
         """
         if self.low is None:
             _OnTheLine.check(self, space)  # type: ignore[arg-type]
-        elif not isinstance(space, Box) or (space.low, space.high) != (self.low, self.high):
+        elif space.discrete or space.interval != (self.low, self.high):
             raise SpecError(f"this spline maps [{self.low}, {self.high}], got {space}")
 
     def _map(self, v: Tensor, p: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
@@ -318,7 +318,7 @@ class RoundedShift(ScalarMap):
         Raises:
             SpecError: naming the space.
         """
-        if not isinstance(space, Integers) or space.low is not None or space.high is not None:
+        if not space.whole or space.interval != (-math.inf, math.inf):
             raise SpecError(f"RoundedShift maps all the integers, expected Integers{space.shape}, got {space}")
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core import Space, Transform, Undo
 from ..errors import ShapeError
-from ..functional.images import squeeze, unsqueeze
+from ..functional.squeezing import squeeze, unsqueeze
 
 
 class Reshape(Transform):

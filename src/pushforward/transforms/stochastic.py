@@ -15,7 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..core import Box, Categories, Distribution, Exactness, Integers, Space, Transform
+from ..core import Box, Distribution, Exactness, Space, Transform
+from ..distributions import Uniform
 from ..errors import ShapeError, SpecError
 
 
@@ -114,16 +115,12 @@ class Dequantise(Transform):
 
     def __init__(self, space: Space, noise: Distribution | None = None) -> None:
         super().__init__()
-        from ..distributions import Uniform
-
-        if isinstance(space, Categories) and isinstance(space.classes, int):
-            self.low, self.levels = 0, space.classes
-        elif isinstance(space, Integers) and space.low is not None and space.high is not None:
-            self.low, self.levels = space.low, space.high - space.low + 1
-        else:
+        levels = set(space.counts or ())
+        if space.interval is None or len(levels) != 1:
             raise SpecError(
                 f"expected Integers with both bounds, or Categories with one number of classes, got {space}"
             )
+        self.low, self.levels = int(space.interval[0]), levels.pop()
         box = Box(space.shape, 0.0, 1.0)
         noise = Uniform(box) if noise is None else noise
         if noise.space != box:
@@ -150,6 +147,5 @@ class Dequantise(Transform):
         y = z * self.levels
         level = y.floor().clamp(0, self.levels - 1)
         x = level + self.low
-        if isinstance(self.x_space, Categories):
-            x = x.long()
+        x = x.to(self.x_space.event_dtype(z.dtype))
         return x, self.noise._log_prob(y - level, self._given(x)) + self._volume()

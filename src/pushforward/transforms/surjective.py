@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..core import CodeSource, Distribution, Space, Transform, context_space
 from ..errors import ShapeError, SpecError
-from ..functional.images import at_positions
+from ..functional.squeezing import at_positions
 
 
 class Slice(Transform):

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...core import Flow, build
+from ...core import Flow
+from ...systems.spec import build
 from ..adapter import Adapter, Case, Library
 
 

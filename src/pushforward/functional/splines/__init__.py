@@ -1,6 +1,6 @@
 """Monotone rational-quadratic splines: the formula, and the same in the forms that eager code, compilers and GPUs run fast."""
 
-from .doors import rational_quadratic_box, rational_quadratic_tails
+from .dispatch import rational_quadratic_box, rational_quadratic_tails
 from .plain import rational_quadratic
 from .terms import MIN_SIZE, MIN_SLOPE
 

@@ -15,7 +15,7 @@ import functools
 import torch
 from torch import Tensor
 
-from ..derived import Pair
+from ..hand_gradients import Pair
 from .plain import SplineRule
 from .terms import Terms, gradient_in_bin, image_in_bin, slopes_of, slopes_rate, terms_in_bin
 

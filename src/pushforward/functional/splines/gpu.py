@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from ..derived import Pair
+from ..hand_gradients import Pair
 from .eager import EagerSpline
 from .terms import Shape
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..bounds import positive
-from ..derived import Pair
+from ..hand_gradients import Pair
 from .terms import MIN_SIZE, MIN_SLOPE, Shape
 
 

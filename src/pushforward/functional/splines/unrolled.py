@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..derived import Pair
+from ..hand_gradients import Pair
 from .plain import SplineRule
 from .terms import Terms, gradient_in_bin, image_in_bin, slopes_of, slopes_rate, terms_in_bin
 

@@ -1,0 +1,302 @@
+"""Events of an exact discrete model to bytes and back, a batch at a time.
+
+Decoding puts events together from codes, as sampling does, and takes the symbols of every base from the coded data. Encoding
+takes the events apart and then walks the very way of the decoder, with symbols that are known: so both compute the same numbers
+in the same order on arrays of the same shapes, and an event that the model does not give back exactly is noticed before
+anything is written. What both walks compute is made as repeatable as it can be: in float64, on the processor, with one thread,
+on batches of one size, of which the last one is filled up.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import Distribution, Exactness
+from ..errors import FileError, ShapeError, SpecError
+from ..functional.logistic import discretised_logistic
+from ..serialize import tensors_hash
+from .frequencies import DIGIT, DIGITS, OFFSET, CategoricalTable, FrequencyTable, LogisticTable, NotCodable, digits
+from .rans import TOTAL, Decoder, encode
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Segments = list[tuple[Array, Array]]
+PROBE_SEED = 20190519
+"""Of the random bits that a fingerprint is decoded from."""
+
+
+class EventCoder:
+    """Codes batches of at most `rows` events with a model.
+
+    Args:
+        model: exact and discrete, without a context, of which every base can make events of symbols.
+        rows: events in every batch that the networks see.
+        dtype: what the networks compute in; float64 leaves most room before the rounding of another machine matters.
+
+    Raises:
+        SpecError: the model is none of these, with the reason.
+    """
+
+    def __init__(self, model: Distribution, rows: int = 256, *, dtype: torch.dtype = torch.float64) -> None:
+        if rows < 1:
+            raise SpecError(f"expected at least one event in a batch, got rows={rows}")
+        if not model.space.discrete:
+            raise SpecError(
+                f"expected a model of discrete events, got one on {model.space}; densities give no code lengths"
+            )
+        if model.exactness != Exactness.EXACT:
+            raise SpecError(
+                "expected an exact model, got one whose log-likelihood is a bound or random; use a discrete or integer flow, "
+                "or an autoregressive model of labels"
+            )
+        if model.context is not None:
+            raise SpecError(f"expected a model without a context, got one that needs a context in {model.context}")
+        self.model = copy.deepcopy(model).cpu().to(dtype).eval()
+        self.rows = rows
+        self.reason = ""
+        """Why the last batch could not be coded."""
+        self.bits = 0.0
+        """Information content of the last batch, by the model itself."""
+        self.fingerprint = self._fingerprint()
+        """A hash of what this machine computes when it decodes a batch from fixed random bits.
+
+        Another machine, or another version of the numeric libraries, whose results differ in the last place will
+        usually give another one, and may not be able to decode what this one encodes.
+        """
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> bytes | None:
+        """Events (n, *event), 1 <= n <= rows, as bytes; None if they cannot be coded, and then `reason` says why.
+
+        Raises:
+            ShapeError: they are too many, none, or of another shape.
+        """
+        n = len(x)
+        if not 1 <= n <= self.rows or tuple(x.shape[1:]) != self.model.space.shape:
+            raise ShapeError(
+                f"expected 1 to {self.rows} events of shape {self.model.space.shape}, got an array of shape {tuple(x.shape)}"
+            )
+        x = x.to(self.model.space.event_dtype(self.model.dtype))
+        self.reason, self.bits = "", 0.0
+        inside = bool(self.model.space.contains(x).all())
+        if not inside:
+            self.reason = f"some events lie outside {self.model.space}"
+            return None
+        padded = torch.cat([x, x[-1:].expand(self.rows - n, *x.shape[1:])])
+        recorder = _Recorder(n)
+        try:
+            with one_thread():
+                codes = self.model._take_apart(padded, None)
+
+                def known(base: Distribution, context: Tensor | None) -> Tensor:
+                    recorder.known = _symbols_of(base, codes.pop())
+                    return base._generate(recorder, self.rows, context)
+
+                again = self.model._put_together(known, None)
+        except (NotCodable, FloatingPointError) as error:
+            self.reason = str(error)
+            return None
+        self.bits = -recorder.nats / math.log(2)
+        if not torch.equal(again[:n], x):
+            self.reason = "the model does not give these events back exactly"
+            return None
+        return encode(recorder.segments)
+
+    @torch.no_grad()
+    def decode(self, data: bytes, n: int) -> Tensor:
+        """The n events that `encode` made bytes of: (n, *event), whole numbers in float64, or labels in int64.
+
+        Raises:
+            FileError: the data are damaged, or of another model; or, without a promise, of another machine.
+        """
+        if not 1 <= n <= self.rows:
+            raise FileError(f"expected 1 to {self.rows} events in a block, got {n}")
+        decoder = Decoder(data)
+        try:
+            x = self._made(_Archived(decoder, n))[:n]
+        except FileError:
+            raise
+        except (NotCodable, RuntimeError, ArithmeticError, LookupError, ValueError) as error:  # of hostile data
+            raise FileError(f"the coded data are damaged, or of another model ({error})") from None
+        decoder.finish()
+        return x
+
+    @torch.no_grad()
+    def _fingerprint(self) -> str:
+        probe = _Probe(self.rows)
+        try:
+            probe.total.update(self._made(probe).double().numpy().tobytes())
+        except NotCodable as error:
+            # Some models leave all bounds on events that nobody asked for; what they did up to there is hashed.
+            probe.total.update(str(error).encode())
+        return probe.total.hexdigest()[:16]
+
+    def _made(self, symbols: _Symbols) -> Tensor:
+        with one_thread():
+            return self.model._put_together(lambda base, context: base._generate(symbols, self.rows, context), None)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, torch computes with one thread: how sums are parted among threads changes their last places."""
+    before = torch.get_num_threads()
+    if before != 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before != 1:
+            torch.set_num_threads(before)
+
+
+def model_hash(model: Distribution, spec: Mapping[str, Any] | None = None) -> str:
+    """Half of the SHA-256 of a model: of its description, and of every tensor's name, type, shape and value.
+
+    Args:
+        model: in the precision that it was saved in.
+        spec: its description, as `Spec.to_dict` gives it.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    text = json.dumps([spec, tensors_hash(tensors)], sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Symbols:
+    """What the sources share: tables for the first n rows; the others, which fill the batch up, get a fixed choice.
+
+    Args:
+        n: rows that count.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
+        """See `core.Symbols`."""
+        logp = logits.log_softmax(-1)
+        mine = logp[: self.n]
+        found = self._take(CategoricalTable(mine.reshape(-1, logp.shape[-1]).double().numpy()), at).astype(np.int64)
+        return torch.cat([torch.from_numpy(found).reshape(mine.shape[:-1]), logp[self.n :].argmax(-1)])
+
+    def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
+        """See `core.Symbols`."""
+        mine = means[: self.n]
+        parts = (t[: self.n].reshape(-1, means.shape[-1]).double().numpy() for t in (log_weights, means, log_scales))
+        found = torch.from_numpy(self._take(LogisticTable(*parts), at)).reshape(mine.shape[:-1]).to(means.dtype)
+        heaviest = log_weights[self.n :].argmax(-1, keepdim=True)
+        rest = means[self.n :].gather(-1, heaviest).squeeze(-1).round().nan_to_num().clamp(-OFFSET, OFFSET)
+        return torch.cat([found, rest])
+
+    def _take(self, table: FrequencyTable, at: int | None) -> Array:
+        """The values of the table's symbols."""
+        raise NotImplementedError
+
+
+class _Recorder(_Symbols):
+    """Known symbols, the intervals that they will be coded with, and their log-probability by the model itself."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.segments: Segments = []
+        self.known = torch.empty(0)
+        self.nats = 0.0
+
+    def _part(self, at: int | None) -> Tensor:
+        return self.known[: self.n] if at is None else self.known[: self.n, at]
+
+    def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
+        """The known ones."""
+        found = super().labels(logits, at)
+        logp = logits[: self.n].log_softmax(-1).gather(-1, self._part(at).unsqueeze(-1))
+        self.nats += float(logp.sum())
+        return found
+
+    def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
+        """The known ones."""
+        found = super().integers(log_weights, means, log_scales, at)
+        parts = (t[: self.n] for t in (log_weights, means, log_scales))
+        self.nats += float(discretised_logistic(self._part(at), *parts).sum())
+        return found
+
+    def _take(self, table: FrequencyTable, at: int | None) -> Array:
+        values = self._part(at)
+        flat = values.reshape(-1).numpy().astype(np.int64 if values.dtype == torch.int64 else np.float64)
+        self.segments.append(table.intervals(flat))
+        escaped = flat[table.outside(flat)]
+        if len(escaped):
+            self.segments += digits(escaped)
+        return flat
+
+
+class _Found(_Symbols):
+    """Symbols found in their tables from slots."""
+
+    def _pop(self, count: int, find: Callable[[int, Array], tuple[Array, Array]]) -> None:
+        raise NotImplementedError
+
+    def _take(self, table: FrequencyTable, at: int | None) -> Array:
+        count = len(table)
+        values = np.empty(count)
+
+        def find(first: int, slots: Array) -> tuple[Array, Array]:
+            start, freq, value = table.find(first, slots)
+            values[first : first + len(slots)] = value
+            return start.astype(np.uint64), freq.astype(np.uint64)
+
+        self._pop(count, find)
+        escaped = np.isnan(values) if table.escape else np.zeros(count, dtype=bool)
+        if escaped.any():
+            values[escaped] = self._digits(int(escaped.sum()))
+        return values
+
+    def _digits(self, count: int) -> Array:
+        total = np.zeros(count, dtype=np.int64)
+        shift = 24 - DIGIT
+        for _ in range(DIGITS):
+            part = np.empty(count, dtype=np.int64)
+
+            def find(first: int, slots: Array, part: Array = part) -> tuple[Array, Array]:
+                digit = slots >> np.uint64(shift)
+                part[first : first + len(slots)] = digit
+                return digit << np.uint64(shift), np.full(len(slots), 1 << shift, dtype=np.uint64)
+
+            self._pop(count, find)
+            total = (total << DIGIT) | part
+        return (total - OFFSET).astype(np.float64)
+
+
+class _Archived(_Found):
+    """Symbols from coded data."""
+
+    def __init__(self, decoder: Decoder, n: int) -> None:
+        super().__init__(n)
+        self._pop = decoder.pop  # type: ignore[method-assign]
+
+
+class _Probe(_Found):
+    """Symbols of fixed random slots, and a hash of all that was found for them."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self._random = np.random.RandomState(PROBE_SEED)
+        self.total = hashlib.sha256()
+
+    def _pop(self, count: int, find: Callable[[int, Array], tuple[Array, Array]]) -> None:
+        # Not from the ends of the distributions: far values would say more of overflows than of the machine.
+        slots = self._random.randint(TOTAL // 16, TOTAL - TOTAL // 16, count).astype(np.uint64)
+        for found in find(0, slots):
+            self.total.update(found.tobytes())
+
+
+def _symbols_of(base: Distribution, code: Tensor) -> Tensor:
+    """The labels, or whole numbers, of a base's events."""
+    return code.argmax(-1) if base.space.one_hot else code

@@ -1,0 +1,56 @@
+"""Evaluation of trained models: scores, bits per dimension, latent codes, baselines and tests. It draws no plots."""
+
+from .baselines import (
+    BaselineScore,
+    Estimate,
+    NumericView,
+    baselines,
+    mean_and_error,
+    paired_difference,
+    table_views,
+)
+from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
+from .mass import total_mass
+from .normality import LatentNormality, TestResult, holm, latent_normality
+from .scores import Bits, bits_from, bits_per_dimension, can_average, log_likelihoods
+from .solver_checks import SolverCheck, StepError, Straightness, check_solver, follow, step_errors, straightness
+from .two_sample import TwoSampleScore, encode_pair, two_sample_score
+
+__all__ = [
+    "BaselineScore",
+    "Bits",
+    "Codes",
+    "Estimate",
+    "LatentNormality",
+    "NumericView",
+    "SolverCheck",
+    "StepError",
+    "Straightness",
+    "TestResult",
+    "TwoSampleScore",
+    "attribute",
+    "baselines",
+    "bits_from",
+    "bits_per_dimension",
+    "can_average",
+    "check_solver",
+    "decode",
+    "draw",
+    "encode",
+    "encode_pair",
+    "follow",
+    "holm",
+    "interpolate",
+    "latent_normality",
+    "log_likelihoods",
+    "mean_and_error",
+    "nearest",
+    "paired_difference",
+    "resample",
+    "shift",
+    "step_errors",
+    "straightness",
+    "table_views",
+    "total_mass",
+    "two_sample_score",
+]

@@ -1,0 +1,338 @@
+"""Simple densities to stand beside a flow: a Gaussian, a Gaussian mixture, a kernel density. Held-out nats per row."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..errors import DataError
+from .gaussian_baseline import LOG_2PI, GaussianBaseline, fit_gaussian, folds, subsample
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
+_MIXTURE_RIDGES = (1e-6, 1e-2, 1e-1)
+_BANDWIDTHS = tuple(np.geomspace(0.01, 2.0, 25))
+_CHOOSING_ROWS = 3000
+_MIXTURE_ROWS = 10_000
+_KERNELS = 5000
+_KERNEL_QUERIES = 500
+
+
+class Estimate(NamedTuple):
+    """A mean and its standard error."""
+
+    mean: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class NumericView:
+    """A table as numbers, with what its discrete columns cost kept apart.
+
+    Args:
+        values: (N, D) float64 in raw units, NaN where missing; integer columns already dequantised.
+        log_prob_discrete: (N,) nats of the labels and of the pattern of missing values, added to every baseline;
+            None when there are none.
+    """
+
+    values: Array
+    log_prob_discrete: Array | None = None
+
+
+@dataclass(frozen=True)
+class BaselineScore:
+    """Held-out log-likelihood of one baseline, in nats per row and raw units.
+
+    Args:
+        name: what it is.
+        mean: over the held-out rows; NaN when it was skipped.
+        standard_error: of that mean.
+        per_row: (N,), empty when it was skipped.
+        note: what was chosen for it, or why it was skipped.
+    """
+
+    name: str
+    mean: float
+    standard_error: float
+    per_row: Array
+    note: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it could not be computed; `note` says why."""
+        return len(self.per_row) == 0
+
+
+def mean_and_error(values: Array) -> Estimate:
+    """Mean and standard error sd / sqrt(N), with N - 1 in the sd.
+
+    The error is NaN for fewer than two values, and where a value is not finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.size == 0:
+        return Estimate(math.nan, math.nan)
+    if values.size == 1 or not np.isfinite(values).all():
+        with np.errstate(invalid="ignore"):
+            return Estimate(float(values.mean()), math.nan)
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size)))
+
+
+def paired_difference(first: Array, second: Array) -> Estimate:
+    """Mean of first - second over the same rows, and its standard error.
+
+    Much of the spread of log-likelihoods is common to all models of the same rows and cancels here, so this
+    decides which is better where the separate standard errors overlap.
+
+    Raises:
+        DataError: the two do not have one value for each of the same rows.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise DataError(f"expected two scores for each row, got shapes {first.shape} and {second.shape}")
+    with np.errstate(invalid="ignore"):
+        return mean_and_error(first - second)
+
+
+def table_views(
+    train: Mapping[str, Array], test: Mapping[str, Array], kinds: Mapping[str, str], *, seed: int = 0
+) -> tuple[NumericView, NumericView]:
+    """A training and a held-out table as numbers that the baselines can score.
+
+    - continuous columns stay as they are;
+    - integer columns get uniform noise on [0, 1): the density of the noisy value is, on average over the noise, a
+      lower bound on the log-probability of the integer (Theis, van den Oord, Bethge 2016, arXiv:1511.01844);
+    - every other column is a label with the smoothed frequencies (count + 1) / (N + K) of the training rows, K the
+      number of different labels in both tables, independent of all other columns; a missing label is a label;
+    - a numeric column with missing values adds the smoothed probability of being missing or not, independent too;
+    - numeric columns with one value in the training rows are known: they cost nothing.
+
+    Args:
+        train: name -> (N,) column.
+        test: the same names.
+        kinds: name -> "continuous", "integer", or anything else for labels.
+        seed: of the noise.
+
+    Returns:
+        The views of `train` and `test`.
+
+    Raises:
+        DataError: a column is missing in one of the tables.
+    """
+    for name in kinds:
+        if name not in train or name not in test:
+            raise DataError(f"expected a column {name!r} in both tables; it is missing in one of them")
+    rng = np.random.default_rng(seed)
+    tables = (train, test)
+    rows = [len(next(iter(table.values()))) if table else 0 for table in tables]
+    discrete = [np.zeros(n) for n in rows]
+    any_discrete = False
+    numeric: list[list[Array]] = [[], []]
+    for name, kind in kinds.items():
+        if kind in {"continuous", "integer"}:
+            columns = [np.asarray(table[name]).astype(np.float64) for table in tables]
+            missing = [np.isnan(column) for column in columns]
+            if missing[0].any() or missing[1].any():
+                costs = _cell_costs(missing[0].astype(str), missing[1].astype(str))
+                discrete = [total + cost for total, cost in zip(discrete, costs, strict=True)]
+                any_discrete = True
+            if kind == "integer" and not _one_value(columns[0]):
+                columns = [column + rng.random(len(column)) for column in columns]
+            for part, column in zip(numeric, columns, strict=True):
+                part.append(column)
+        else:
+            costs = _cell_costs(labels_as_text(train[name]), labels_as_text(test[name]))
+            discrete = [total + cost for total, cost in zip(discrete, costs, strict=True)]
+            any_discrete = True
+    views = []
+    for part, n, cost in zip(numeric, rows, discrete, strict=True):
+        values = np.stack(part, axis=1) if part else np.zeros((n, 0))
+        views.append(NumericView(values, cost if any_discrete else None))
+    return views[0], views[1]
+
+
+def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: int = 0) -> list[BaselineScore]:
+    """Held-out log-likelihood of a Gaussian, a Gaussian mixture and a kernel density, in nats per row.
+
+    All choices (the Gaussian's shrinkage, the mixture's components, the kernel's width and shape) are made on the
+    training rows alone, by held-out likelihood. Columns that are constant in the training rows are dropped: a row
+    that differs there has log-likelihood -inf. With missing values the Gaussian is fitted by expectation
+    maximisation and scores the observed columns of each row by its marginal; the others are skipped.
+
+    Args:
+        train: (N, D) array, or a `NumericView`.
+        test: held-out rows, (M, D) or a `NumericView`.
+        seed: of the folds, subsamples and starts.
+
+    Returns:
+        One score for each baseline; a skipped one says why in its `note`.
+
+    Raises:
+        DataError: the shapes do not fit, there are fewer than two rows to fit, or a value is infinite.
+    """
+    train, test = _as_view(train, "train"), _as_view(test, "test")
+    if train.values.shape[1] != test.values.shape[1]:
+        raise DataError(
+            f"expected train and test with the same columns, got {train.values.shape[1]} and {test.values.shape[1]}"
+        )
+    if len(train.values) < 2 or len(test.values) < 1:
+        raise DataError(
+            f"expected at least 2 training rows and 1 held-out row, got {len(train.values)} and {len(test.values)}"
+        )
+    prefix = "" if test.log_prob_discrete is None else "independent labels + "
+    base = np.zeros(len(test.values)) if test.log_prob_discrete is None else test.log_prob_discrete
+    x, y, base = _standardise(train.values, test.values, base)
+    if x.shape[1] == 0:
+        name = "independent labels" if prefix else "constant columns"
+        return [_score(name, base, "no numeric column varies")]
+    rng = np.random.default_rng(seed)
+    with torch.no_grad(), np.errstate(under="ignore"):
+        gaussian = fit_gaussian(x, rng)
+        log_prob, note = gaussian.log_prob(y), gaussian.note
+        scores = [_score(f"{prefix}Gaussian", base + log_prob, note)]
+        others = (("Gaussian mixture", _mixture), ("kernel density", _kernel_density))
+        for name, method in others:
+            if np.isnan(x).any() or np.isnan(y).any():
+                reason = "skipped: some rows have missing values, which it has no closed form for"
+                scores.append(BaselineScore(f"{prefix}{name}", math.nan, math.nan, np.zeros(0), reason))
+                continue
+            log_prob, note = method(x, y, gaussian, rng)
+            scores.append(_score(f"{prefix}{name}", base + log_prob, note))
+    return scores
+
+
+def _mixture(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Generator) -> tuple[Array, str]:
+    """Gaussian mixture with full covariances by scikit-learn; components and ridge by held-out likelihood."""
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+    except ImportError:
+        raise DataError("the mixture baseline needs scikit-learn: pip install 'pushforward[sklearn]'") from None
+
+    def fitted(rows: Array, components: int, ridge: float, seed: int) -> GaussianMixture:
+        with warnings.catch_warnings():
+            # A mixture that has not converged is still a density, and is scored as what it is.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return GaussianMixture(components, reg_covar=ridge, max_iter=100, random_state=seed).fit(rows)
+
+    seed = int(rng.integers(2**31))
+    rows = subsample(x, _CHOOSING_ROWS, rng)
+    splits = folds(len(rows), 5, rng)
+    splits = splits if len(rows) <= 1000 else splits[:1]
+    best, chosen = -math.inf, (1, _MIXTURE_RIDGES[0])
+    for ridge in _MIXTURE_RIDGES:
+        worse, before = 0, -math.inf
+        for components in _COMPONENTS:
+            if components > max(1, len(splits[0][0]) // 2) or worse == 2:
+                break
+            total = sum(float(fitted(rows[fit], components, ridge, seed).score(rows[check])) for fit, check in splits)
+            worse, before = (0, total) if total > before else (worse + 1, before)
+            if total > best:
+                best, chosen = total, (components, ridge)
+    model = fitted(subsample(x, _MIXTURE_ROWS, rng), *chosen, seed)
+    plural = "s" if chosen[0] > 1 else ""
+    return model.score_samples(y), f"{chosen[0]} component{plural}, full covariances, chosen on the training rows"
+
+
+def _kernel_density(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Generator) -> tuple[Array, str]:
+    """Gaussian kernels with the columns' variances or the data's covariance as shape, width by leave-one-out.
+
+    Exact copies of a point are left out with it: else ties would ask for kernels of no width.
+    """
+    dimensions = x.shape[1]
+    centres = subsample(x, _KERNELS, rng)
+    factor = np.linalg.cholesky(gaussian.covariance)
+    shapes: dict[str, Callable[[Array], Array]] = {"the columns' variances": lambda v: v}
+    if dimensions > 1:
+        shapes["the data's covariance"] = lambda v: np.linalg.solve(factor, v.T).T
+    best: tuple[float, str, float] = (-math.inf, "the columns' variances", 1.0)
+    for name, shape in shapes.items():
+        log_det = 0.0 if name == "the columns' variances" else float(np.log(np.diag(factor)).sum())
+        points = torch.from_numpy(shape(centres))
+        squared = _squared_distances(points[:_KERNEL_QUERIES], points)
+        copies = squared < 1e-20
+        left = (~copies).sum(1)
+        if not bool((left > 0).all()):
+            continue
+        for width in _BANDWIDTHS:
+            terms = (-squared / (2 * width**2)).masked_fill(copies, -math.inf)
+            log_prob = torch.logsumexp(terms, 1) - left.log() - dimensions * math.log(width) - log_det
+            if float(log_prob.mean()) > best[0]:
+                best = float(log_prob.mean()), name, float(width)
+    _, name, width = best
+    log_det = 0.0 if name == "the columns' variances" else float(np.log(np.diag(factor)).sum())
+    points, queries = torch.from_numpy(shapes[name](centres)), torch.from_numpy(shapes[name](y))
+    parts = [
+        torch.logsumexp(-_squared_distances(part, points) / (2 * width**2), 1) for part in torch.split(queries, 1000)
+    ]
+    constant = math.log(len(centres)) + dimensions * (math.log(width) + 0.5 * LOG_2PI) + log_det
+    capped = f" on {len(centres)} of {len(x)} rows" if len(centres) < len(x) else ""
+    note = f"width {width:.2g} times {name}{capped}, by leave-one-out on the training rows"
+    return (torch.cat(parts) - constant).numpy(), note
+
+
+def _squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+
+
+def _standardise(train: Array, test: Array, base: Array) -> tuple[Array, Array, Array]:
+    """Both in units of the training rows' sd; the log-determinant, and -inf where a constant differs, join `base`."""
+    kept, base = [], base.copy()
+    for i in range(train.shape[1]):
+        if not _one_value(train[:, i]):
+            kept.append(i)
+            continue
+        known = train[~np.isnan(train[:, i]), i]
+        same = np.isnan(test[:, i]) | (test[:, i] == known[0] if len(known) else False)
+        base[~same] = -math.inf
+    train, test = train[:, kept], test[:, kept]
+    if not kept:
+        return train, test, base
+    centre, scale = np.nanmean(train, 0), np.nanstd(train, 0)
+    base -= np.where(np.isnan(test), 0.0, np.log(scale)).sum(1)
+    return (train - centre) / scale, (test - centre) / scale, base
+
+
+def _one_value(column: Array) -> bool:
+    known = column[~np.isnan(column)]
+    return len(known) == 0 or bool(known.min() == known.max())
+
+
+def _score(name: str, per_row: Array, note: str) -> BaselineScore:
+    return BaselineScore(name, *mean_and_error(per_row), per_row, note)
+
+
+def _as_view(values: NumericView | Array, name: str) -> NumericView:
+    view = values if isinstance(values, NumericView) else NumericView(np.asarray(values))
+    array = np.asarray(view.values, dtype=np.float64)
+    if array.ndim != 2:
+        raise DataError(f"expected {name} to be an array (rows, columns), got shape {array.shape}")
+    if np.isinf(array).any():
+        raise DataError(f"expected finite values in {name}, got an infinity; remove those rows first")
+    discrete = view.log_prob_discrete
+    if discrete is not None and discrete.shape != (len(array),):
+        raise DataError(f"expected log_prob_discrete of {name} for {len(array)} rows, got shape {discrete.shape}")
+    return NumericView(array, discrete)
+
+
+def labels_as_text(column: Array) -> Array:
+    """Labels as strings that agree between integer and float storage; missing ones are empty."""
+    column = np.asarray(column)
+    if column.dtype.kind in "iuf":
+        column = column.astype(np.float64)
+        return np.where(np.isnan(column), "", column.astype(str))
+    return np.array(["" if value is None or value != value else str(value) for value in column], dtype=np.str_)
+
+
+def _cell_costs(train: Array, test: Array) -> tuple[Array, Array]:
+    """Log of the smoothed frequencies of the training labels, for each row of both."""
+    cells, codes = np.unique(np.concatenate([train, test]), return_inverse=True)
+    counts = np.bincount(codes[: len(train)], minlength=len(cells))
+    log_prob = np.log((counts + 1) / (len(train) + len(cells)))
+    return log_prob[codes[: len(train)]], log_prob[codes[len(train) :]]

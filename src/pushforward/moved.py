@@ -1,0 +1,191 @@
+"""Names of the version before: they work for one more version, with a warning that says the new name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+ROOT = __name__.rpartition(".")[0]
+PACKAGES = {
+    "codec": ("compression",),
+    "data": ("tables", "pictures"),
+    "diagnostics": ("evaluation",),
+    "inference": ("posteriors", "evaluation"),
+}
+"""Packages that have become others; a name is looked for in each of those."""
+MODULES = {
+    "codec.archive": "compression.archive",
+    "codec.checking": "compression.checking",
+    "codec.container": "compression.container",
+    "codec.events": "compression.events",
+    "codec.frames": "compression.frames",
+    "codec.limits": "compression.allocation",
+    "codec.manifest": "compression.manifest",
+    "codec.names": "compression.file_names",
+    "codec.rans": "compression.rans",
+    "codec.sources": "compression.sources",
+    "codec.tables": "compression.frequencies",
+    "codec.tiles": "compression.tiles",
+    "codec.workers": "compression.workers",
+    "codec.writing": "compression.writing",
+    "core.base": "core",
+    "core.compose": "core",
+    "core.spec": "systems.spec",
+    "data.arrays": "tables.numpy_files",
+    "data.coding": "tables.coding",
+    "data.columns": "tables.column_layers",
+    "data.crops": "pictures.crops",
+    "data.datasets": "pictures.datasets",
+    "data.described": "tables.column_json",
+    "data.folders": "pictures.folders",
+    "data.formats": "tables.formats",
+    "data.images": "pictures.picture_sets",
+    "data.limits": "tables.limits",
+    "data.model": "tables.table_model",
+    "data.names": "tables.column_names",
+    "data.packed": "tables.unpacked_size",
+    "data.pictures": "pictures.picture_files",
+    "data.png": "pictures.png",
+    "data.schema": "tables.schema",
+    "data.space": "tables.row_space",
+    "data.spreadsheet": "tables.formulas",
+    "data.tables": "tables.table",
+    "data.toy": "distributions.toy",
+    "diagnostics.baselines": "evaluation.baselines",
+    "diagnostics.calibration": "evaluation.calibration",
+    "diagnostics.gaussian": "evaluation.gaussian_baseline",
+    "diagnostics.mass": "evaluation.mass",
+    "diagnostics.normality": "evaluation.normality",
+    "diagnostics.paths": "evaluation.solver_checks",
+    "diagnostics.two_sample": "evaluation.two_sample",
+    "distributions.boundary": "core.torch_boundary",
+    "distributions.piecewise": "random_variables.piecewise",
+    "distributions.pushforward": "random_variables.push_forward",
+    "distributions.quadrature": "random_variables.expectations",
+    "distributions.rebuild": "core.torch_recipe",
+    "distributions.sums": "random_variables.sums",
+    "distributions.symbols": "distributions.chance",
+    "distributions.table": "random_variables.tabulated",
+    "functional.derived": "functional.hand_gradients",
+    "functional.images": "functional.squeezing",
+    "functional.modular": "functional.modular_arithmetic",
+    "inference.coverage": "posteriors.coverage",
+    "inference.latent": "evaluation.latent",
+    "inference.optimise": "posteriors.optimise",
+    "inference.pathfinder": "posteriors.pathfinder",
+    "inference.proposal": "posteriors.proposal",
+    "inference.pyro": "posteriors.pyro",
+    "inference.result": "posteriors.approximation",
+    "inference.sbi": "posteriors.sbi",
+    "inference.scores": "evaluation.scores",
+    "inference.simulators": "posteriors.simulators",
+    "inference.start": "posteriors.start",
+    "inference.summary": "posteriors.summary_table",
+    "inference.target": "posteriors.target",
+    "inference.variational": "posteriors.variational",
+    "inference.verdict": "posteriors.verdict",
+    "inference.weights": "posteriors.importance_weights",
+    "networks.causal": "networks.sequence",
+    "networks.labels": "networks.label_networks",
+    "networks.made": "networks.masked",
+    "networks.precision": "networks.network",
+    "systems.images": "systems.picture_spec",
+    "systems.labels": "systems.label_spec",
+    "training.diagnose": "training.nonfinite_origin",
+    "training.distributed": "training.parallel.processes",
+    "training.loop": "training.fit",
+    "training.moments": "training.parallel.batch_norm",
+    "training.position": "training.progress_state",
+    "training.precision": "training.mixed_precision",
+    "training.rehearsal": "training.trial_step",
+    "training.sharding": "training.parallel.strategies",
+    "training.state": "training.checkpoint_checks",
+    "training.watch": "training.nonfinite",
+    "transforms.boundary": "transforms.torch_transforms",
+    "transforms.planar": "transforms.planar_layers",
+    "transforms.residual": "transforms.contractive",
+    "transforms.sylvester": "transforms.householder",
+}
+"""Modules by their old and their new names."""
+NAMES = {
+    ("core", "Spec"): "systems.spec.Spec",
+    ("core", "build"): "systems.spec.build",
+    ("core", "spec_from_dict"): "systems.spec.spec_from_dict",
+    ("networks", "MADE"): "networks.MaskedMLP",
+    ("random_variables.push_forward", "Estimate"): "random_variables.Integral",
+    ("random_variables.push_forward", "Linear"): "random_variables.LinearCombination",
+    ("random_variables.push_forward", "Table"): "random_variables.DiscreteTable",
+}
+"""Modules and names that they no longer have, with the new names."""
+CLASSES = {"MADE": "MaskedMLP"}
+"""Classes that model files may name, by their old and their new names."""
+
+
+class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finder and loader of modules by their old names."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module that has another name now."""
+        root, _, name = fullname.partition(".")
+        if root != ROOT or (name not in MODULES and name not in PACKAGES):
+            return None
+        return importlib.util.spec_from_loader(fullname, self, is_package=name in PACKAGES)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the module with the new name in the place of the old one."""
+        name = module.__name__.partition(".")[2]
+        if name in MODULES:
+            _warn(module.__name__, f"{ROOT}.{MODULES[name]}")
+            sys.modules[module.__name__] = importlib.import_module(f"{ROOT}.{MODULES[name]}")
+            return
+        _warn(module.__name__, " and ".join(f"{ROOT}.{new}" for new in PACKAGES[name]))
+        module.__getattr__ = _found_in(PACKAGES[name])  # type: ignore[method-assign]
+
+
+def _found_in(packages: Sequence[str]) -> Callable[[str], Any]:
+    def found(name: str) -> Any:
+        for package in packages:
+            module = importlib.import_module(f"{ROOT}.{package}")
+            if name in module.__all__:
+                return getattr(module, name)
+        raise AttributeError(name)
+
+    return found
+
+
+def old_names(package: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module that had other names in the version before.
+
+    Args:
+        package: Name of the module, below the root.
+    """
+
+    def find(name: str) -> Any:
+        if f"{package}.{name}" in MODULES:
+            return importlib.import_module(f"{ROOT}.{package}.{name}")
+        if (package, name) not in NAMES:
+            raise AttributeError(f"module '{ROOT}.{package}' has no attribute {name!r}")
+        home, _, new = NAMES[package, name].rpartition(".")
+        _warn(f"{ROOT}.{package}.{name}", f"{ROOT}.{home}.{new}")
+        return getattr(importlib.import_module(f"{ROOT}.{home}"), new)
+
+    return find
+
+
+def install() -> None:
+    """Let old names of modules be imported."""
+    if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
+        sys.meta_path.append(_OldNames())
+
+
+def _warn(old: str, new: str) -> None:
+    warnings.warn(f"{old} is {new} now; the old name goes in the next version", DeprecationWarning, stacklevel=3)

@@ -1,0 +1,85 @@
+"""Files of known types in folders, and the files there that are left out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import listed
+
+logger = logging.getLogger("pushforward.data")
+
+TIFF = "tiff"
+SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"GIF8": "gif",
+    b"BM": "bmp",
+    b"II*\0": TIFF,
+    b"MM\0*": TIFF,
+    b"II+\0": TIFF,
+    b"MM\0+": TIFF,
+    b"RIFF": "webp",
+    b"\x93NUMPY": "npy",
+}
+"""First bytes of files by type."""
+
+
+def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
+    """Whether the name of a file ends in one of the suffixes, in small or capital letters, and perhaps in dots after them."""
+    return path.name.rstrip(". ").lower().endswith(tuple(suffixes))
+
+
+def signature(data: bytes) -> str | None:
+    """Return the type of file that some first bytes belong to, or None if it is not known."""
+    return next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
+
+
+def find_files(folder: Path, suffixes: Sequence[str], *, deep: bool = False, warn: bool = True) -> list[Path]:
+    """Return the files of a folder that have one of the suffixes, sorted by path.
+
+    A hidden file, whose name begins with a dot, must also begin as such files do: systems write files like `._a.png` beside
+    `a.png` that are no pictures. All other files are left out, with a warning that names them, and so are links to folders.
+
+    Args:
+        folder: The folder.
+        suffixes: Suffixes in small letters, with their dots.
+        deep: Whether folders below it are searched too.
+        warn: Whether to warn of files that are left out.
+
+    Raises:
+        OSError: The folder, or one below it, cannot be read.
+    """
+    found, others = list[Path](), list[Path]()
+    for path in sorted(_paths_in(folder, deep=deep)):
+        known = has_suffix(path, suffixes) and path.is_file() and (not path.name.startswith(".") or _begins(path))
+        (found if known else others).append(path)
+    if warn and others:
+        logger.warning(
+            "%s: %d file%s left out, not of a type that is read here: %s",
+            os.fspath(folder),
+            len(others),
+            "s" * (len(others) != 1),
+            listed([path.relative_to(folder).as_posix() for path in others], 3),
+        )
+    return found
+
+
+def _paths_in(folder: Path, *, deep: bool) -> Iterator[Path]:
+    """All that is in a folder and is no folder itself."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))] if deep else []
+        yield from (Path(place, name) for name in (*files, *links))
+        if not deep:
+            return
+
+
+def _begins(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return signature(file.read(16)) is not None

@@ -1,0 +1,62 @@
+"""`read_images`: pictures from a named data set, a folder, one picture file, or a NumPy file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import DataError, FileError, suggestion
+from . import picture_files
+from .datasets import DATASETS, load_dataset
+from .picture_sets import ImageSplit, adapted, read_arrays, read_files, read_folder
+
+
+def read_images(source: str | os.PathLike[str], *, size: int | None = None, levels: int | None = None) -> ImageSplit:
+    """Read picture_files.
+
+    Args:
+        source: one of
+
+            - the name of a dataset (`DATASETS`), which goes before a file or folder of that name (write ./name for those);
+            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names; other
+              files are left out with a warning;
+              if only its subfolders hold pictures, these are the classes, kept as the attribute "label"; subfolders called
+              train, valid (or val, validation) and test are a split, each flat or with subfolders for the classes;
+            - one picture file;
+            - an .npy file with whole numbers (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1 or 3; if both of the
+              last would do, the one whose pictures are square is meant, or else (N, H, W, C);
+            - an .npz file with one such array, called x, images or data or the only one of three or four dimensions;
+              whole numbers (N,) beside it are attributes, `y` being "label"; names that begin with `train_`, `valid_`
+              and `test_` give a split.
+        size: crop the centre square of each picture and resize it (Lanczos) to size x size; without it all must have one
+            size.
+        levels: number of values that a pixel can take; by default the dataset's own, 2 for truth values, else 256.
+
+    Returns:
+        The split; a source without one gives `train` only.
+
+    Raises:
+        FileError: there is no such source, or a file is damaged or cannot be read.
+        DataError: the pictures cannot be used together or as they are; the message names the file.
+    """
+    if size is not None and size < 1:
+        raise DataError(f"expected a size of 1 pixel or more, got {size}")
+    if levels is not None:
+        picture_files.require_levels(levels)
+    if isinstance(source, str) and source in DATASETS:
+        return adapted(load_dataset(source), size, levels)
+    path = Path(source)
+    suffix = path.suffix.lower()
+    if not os.fspath(source) or not os.path.exists(path):
+        kinds = "a dataset, a folder, a picture or a NumPy file"
+        raise FileError(
+            f"{source}: expected {kinds}, got no such name; {suggestion(str(source), DATASETS, 'datasets:')}"
+        )
+    if path.is_dir():
+        return read_folder(path, size, levels)
+    if suffix in picture_files.ARRAYS:
+        return read_arrays(path, size=size, levels=levels)
+    if suffix in picture_files.SUFFIXES:
+        return ImageSplit(read_files([path], path, size, levels))
+    known = ", ".join((*picture_files.SUFFIXES, *picture_files.ARRAYS))
+    raise FileError(f"{path}: expected a folder or a file of type {known}; convert or rename it")

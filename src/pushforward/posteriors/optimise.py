@@ -1,0 +1,300 @@
+"""What `fit` puts together and trains: a Gaussian start, the flow behind it, stochastic layers after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core import Chain, Distribution, Flow, Inverse, Real, layers_of
+from ..distributions import ConditionalNormal, Normal
+from ..errors import DomainError, ShapeError, SpecError, TrainingError
+from ..networks import head
+from ..objectives.divergence import Divergence
+from ..systems.nsf import NSF
+from ..systems.spec import Spec, spec_from_dict
+from ..training.progress import Progress
+from ..transforms import Annealed, Cholesky, Schedule, Temperature, hamiltonian
+from .importance_weights import importance
+from .start import Frame
+from .target import Target
+from .verdict import GROWN
+
+CHECKS = 30
+"""Number of times that a run measures its bound."""
+WINDOW = 4
+"""Number of checks whose mean bound is compared with that of as many before."""
+COOLING = 0.3
+"""Share of all steps over which the learning rate falls once the bound has converged."""
+COLDEST = 0.01
+"""The temperature that annealing starts from."""
+CLIP = 20.0
+"""Largest norm of a gradient, in running means of it."""
+
+
+def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
+    """Return a Gaussian of free mean and covariance that starts with deviation `scale`, in the units of the frame."""
+    space = Real((features,))
+    step = Cholesky(space)
+    with torch.no_grad():
+        step.parameters_of.free[:, 1:].fill_diagonal_(math.log(scale))
+    if frame is None:
+        return Flow(Inverse(step), Normal(space))
+    fixed = Cholesky(space).to(frame.factor.dtype)
+    with torch.no_grad():
+        logs = torch.diag_embed(frame.factor.diagonal().log())
+        fixed.parameters_of.free.copy_(torch.cat([frame.mean[:, None], frame.factor.tril(-1) + logs], 1))
+    fixed.requires_grad_(False)  # noqa: FBT003
+    return Flow(Chain(Inverse(fixed), Inverse(step)), Normal(space))
+
+
+def behind(flow: Flow, start: Flow) -> Flow:
+    """The flow carried on by the start's map: where the start has found the mass, the flow finds its shape."""
+    return Flow(Chain(start.chain, *layers_of(flow.chain)), flow.base)
+
+
+def shaped(flow: str | Spec, layers: int | None, start: Flow) -> Flow:
+    """The flow that a name or a spec stands for, behind the start; the start alone where the name is "gaussian"."""
+    if flow == "gaussian":
+        return start
+    weight = next(start.parameters())
+    return behind(built(flow, layers, start.space.size).to(weight.dtype), start)
+
+
+def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
+    """The flow that a name or a spec stands for.
+
+    Raises:
+        SpecError: there is none, or it cannot be the approximation of so many parameters.
+        ShapeError: its events are not vectors of that length.
+    """
+    if isinstance(flow, str):
+        fields: dict[str, Any] = {"system": flow, "features": features}
+        if layers is not None:
+            fields["layers"] = layers
+        if flow == NSF.name and features > 1:
+            fields["structure"] = "coupling"
+        try:
+            flow = spec_from_dict(fields)
+        except SpecError as error:
+            raise SpecError(f"expected a system of vectors, got {flow!r}: {error}") from None
+    model = flow.build()
+    fits(model, features)
+    return model  # type: ignore[return-value]
+
+
+def fits(model: Distribution, features: int) -> None:
+    """Refuse a model that is not of unconstrained vectors.
+
+    Raises:
+        SpecError: it takes a context, or is no flow.
+        ShapeError: its events are others.
+    """
+    if model.space != Real((features,)):
+        raise ShapeError(
+            f"expected a flow on {Real((features,))}, the unconstrained parameters, got one on {model.space}"
+        )
+    if not isinstance(model, Flow) or model.context is not None:
+        raise SpecError("expected a flow without a context")
+
+
+def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: float = 0.1) -> Flow:
+    """The flow, then Langevin layers, annealed from a start to the target (Wu, Koehler, Noe 2020, arXiv:2002.06707).
+
+    The guess of the momenta on the way back is learned (Doucet et al. 2022, arXiv:2208.07698), a standard normal at first.
+
+    Args:
+        flow: whose draws they move.
+        start: where annealing starts, wide and exact.
+        target: log p.
+        count: of layers.
+        step: of each, to start with, in the units of the unconstrained parameters.
+    """
+    gaps = Schedule(count)
+
+    rungs = [Annealed(start._log_prob, target, Temperature(gaps, i)) for i in reversed(range(count))]
+    space = Real((target.features,))
+    guesses = [ConditionalNormal(space, space.size, net=head(space.size, 2 * space.size, (32,))) for _ in rungs]
+    steps = [hamiltonian(rung, space, step=step, reverse=guess) for rung, guess in zip(rungs, guesses, strict=True)]
+    return Flow(Chain(*steps, *layers_of(flow.chain)), flow.base)
+
+
+def train(
+    divergence: Divergence,
+    target: Target,
+    *,
+    steps: int,
+    samples: int,
+    lr: float,
+    anneal: float,
+    tolerance: float = 0.0,
+    progress: Progress | None = None,
+    lost: Callable[[], bool] | None = None,
+    skip: bool = False,
+) -> list[dict[str, float]]:
+    """Lower a divergence by Adam; the learning rate falls along a cosine, and at once where the bound has converged.
+
+    Args:
+        divergence: The loss; it owns the model.
+        target: log p.
+        steps: Number of steps at most.
+        samples: Number of draws in each step.
+        lr: Learning rate to start with.
+        anneal: Share of the steps over which log p is tempered.
+        tolerance: Nats. Training ends when the bound is nearer to log Z than that, or has stopped to rise by as much; the last
+            `COOLING` of it with a falling rate. With 0 it takes all steps.
+        progress: Display of the steps.
+        lost: Test for whether to give up, made at every check.
+        skip: Whether to take no step at all where the bound is within the tolerance from the start.
+
+    Returns:
+        The state at some steps, see `look`.
+
+    Raises:
+        DomainError: as `Target` does.
+        TrainingError: the gradient was not finite for ten steps in a row.
+    """
+    theirs = {id(p) for p in target.parameters()}
+    parameters = [p for p in divergence.model.parameters() if p.requires_grad and id(p) not in theirs]
+    optimiser = torch.optim.Adam(parameters, lr=lr)
+    history, mean_norm, bad = [look(divergence.model, target, samples, 0)], 0.0, 0
+    every, rate, cooling = max(1, steps // CHECKS), _Rate(lr, steps), 0
+    if skip and history[0]["gap"] < tolerance:
+        return history
+    divergence.train()
+    for step in range(1, steps + 1):
+        optimiser.zero_grad()
+        divergence(samples, temperature(step, anneal * steps)).backward()
+        norm = float(nn.utils.clip_grad_norm_(parameters, CLIP * mean_norm if mean_norm else math.inf))
+        if math.isfinite(norm):
+            mean_norm, bad = (0.98 * mean_norm + 0.02 * min(norm, CLIP * mean_norm) if mean_norm else norm), 0
+            optimiser.param_groups[0]["lr"] = rate(step)
+            optimiser.step()
+        else:
+            bad += 1
+            if bad == 10:
+                raise TrainingError(
+                    "the gradient was not finite for ten steps in a row; lower lr, or look at log_density"
+                )
+        if step % every == 0:
+            history.append(look(divergence.model, target, samples, step))
+            if progress is not None:
+                progress.show(step, f"bound {history[-1]['elbo']:.4f} nats")
+            if lost is not None and lost():
+                break
+            untempered = [h for h in history if h["step"] > anneal * steps]
+            if tolerance and not cooling and converged(untempered, tolerance):
+                cooling = rate.cool(step, round(COOLING * steps))
+        if cooling and step >= cooling:
+            break
+    divergence.eval()
+    return history
+
+
+class _Rate:
+    """Learning rate of each step: a cosine over all steps, or a straight line to zero from where it is told to cool.
+
+    Args:
+        lr: The first rate.
+        steps: Number of steps.
+    """
+
+    def __init__(self, lr: float, steps: int) -> None:
+        self.lr, self.steps = lr, steps
+        self.start = self.end = 0
+
+    def cool(self, step: int, length: int) -> int:
+        """Fall to zero over so many steps from here on, and return the last of them."""
+        self.start, self.end = step, min(self.steps, step + max(1, length))
+        return self.end
+
+    def __call__(self, step: int) -> float:
+        """Return the rate of a step, counted from one."""
+        cosine = self.lr * (1 + math.cos(math.pi * (min(step, self.start or step) - 1) / self.steps)) / 2
+        return cosine * max(0, self.end - step + 1) / (self.end - self.start + 1) if self.end else cosine
+
+
+def converged(history: list[dict[str, float]], tolerance: float) -> bool:
+    """Tell whether a bound is within so many nats of log Z, or no longer rises by as much.
+
+    The rise is that between the means of the last `WINDOW` checks and of as many before, and is believed when it is larger than
+    two standard errors.
+    """
+    if len(history) >= 2 and max(h["gap"] for h in history[-2:]) < tolerance:
+        return True
+    if len(history) < 2 * WINDOW:
+        return False
+    halves = history[-WINDOW:], history[-2 * WINDOW : -WINDOW]
+    late, early = (sum(h["elbo"] for h in half) / WINDOW for half in halves)
+    error = math.sqrt(sum(h["error"] ** 2 for h in history[-2 * WINDOW :])) / WINDOW
+    return late - early < tolerance + 2 * error
+
+
+def temperature(step: int, length: float) -> float:
+    """From `COLDEST` to 1 over so many steps, and 1 after."""
+    return min(1.0, COLDEST + (1 - COLDEST) * step / length) if length >= 1 else 1.0
+
+
+@torch.no_grad()
+def look(model: Distribution, target: Target, samples: int, step: int) -> dict[str, float]:
+    """Return the state of a run.
+
+    Returns:
+        "step"; "elbo", the bound for the untempered target, and its standard "error"; "gap", how far it is below log Z as the
+        weights of the same draws estimate it; and "width", the largest deviation of the draws.
+    """
+    z, log_q = model._sample(4 * samples, None)
+    found = importance(target(z) - log_q)
+    return {
+        "step": step,
+        "elbo": found.elbo.value,
+        "error": found.elbo.error,
+        "gap": found.log_z.value - found.elbo.value,
+        "width": float(z.std(0).max()),
+    }
+
+
+def require_settled(history: list[dict[str, float]]) -> float:
+    """How much the draws spread in the second half of a run.
+
+    Raises:
+        DomainError: they spread all the time, a hundred times and more in all.
+    """
+    first, middle, last = (history[i]["width"] for i in (0, len(history) // 2, -1))
+    if last > 100 * first and last > GROWN * middle:
+        raise DomainError(
+            f"log_density looks improper: in training the deviation of the draws grew from {first:.3g} to {last:.3g} and had "
+            "not settled; if it has a finite integral, start with a larger scale"
+        )
+    return last / middle
+
+
+@torch.no_grad()
+def require_proper(target: Target, z: Tensor, centre: Tensor | float = 0.0) -> None:
+    """Refuse a density that does not fall along rays.
+
+    Along a ray to a hundred and up to a hundred thousand times a draw's distance, a density that can be integrated falls faster
+    than the inverse of the distance somewhere, in all but exceptional directions. Points at which the density raises an error,
+    or is not finite, count as fallen.
+
+    Args:
+        target: log p.
+        z: Some draws (B, D).
+        centre: Where the rays begin, (D,).
+
+    Raises:
+        DomainError: it does not, along a quarter of the rays.
+    """
+    far = [centre + (z - centre) * reach for reach in (1e2, 1e3, 1e4, 1e5)]
+    logs = torch.stack([target.unchecked(points) for points in far])
+    rising = (logs.diff(dim=0) + math.log(10) >= 0).all(0) & logs.isfinite().all(0)
+    if float(rising.to(z).mean()) >= 0.25:
+        row = int(rising.nonzero()[0])
+        place = ", ".join(f"{v:.3g}" for v in far[-1][row].tolist()[:6])
+        raise DomainError(
+            f"log_density looks improper: along {float(rising.to(z).mean()):.0%} of the directions it does not fall towards "
+            f"infinity, for example at [{place}] (unconstrained), so that it has no finite integral"
+        )

@@ -1,0 +1,243 @@
+"""Pathfinder: Gaussians along the paths of several optimisers, to find where a density has its mass, and in which units.
+
+From each start BFGS climbs log p. At every point of a path the inverse Hessian H that BFGS has estimated gives a Gaussian,
+N(x + H grad log p(x), H), and the one with the largest evidence bound is kept for the path (Zhang, Carpenter, Gelman, Vehtari
+2022, arXiv:2108.03782, algorithms 1 to 3; dense matrices take the place of their limited memory, because the parameters of a
+posterior are few). The bound, not the height, chooses: where a density has a spike of no mass, as hierarchical models do, the
+path ends in the spike and its best Gaussian does not.
+
+All paths move together, so that one call of the log-density serves every path and every trial step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..functional.score import value_and_score
+from .importance_weights import Importance, importance, resample
+
+Function = Callable[[Tensor], Tensor]
+"""log p of points (B, D), (B,) nats, whatever the values."""
+
+WIDEST = 50.0
+"""The widest normal that a path starts from, in the units that `units` finds."""
+TRIALS = (1 / 1024, 1 / 256, 1 / 64, 1 / 16, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
+"""Lengths of the trial steps along a direction, of which the best is taken."""
+ITERATIONS = 100
+"""Steps of a path at most."""
+BOUND_DRAWS = 32
+"""Draws that estimate the evidence bound of one Gaussian."""
+CONVERGED = 1e-4
+"""A path ends when a step gains less, in nats."""
+CHUNK = 2048
+"""Points that are evaluated together at most."""
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """A mixture of Gaussians with equal weights.
+
+    Args:
+        mean: Centres (K, D).
+        factor: Lower triangular factors (K, D, D) of the covariances.
+        bound: Evidence bound (K,) of each Gaussian, in nats.
+    """
+
+    mean: Tensor
+    factor: Tensor
+    bound: Tensor
+
+    def sample(self, n: int) -> Tensor:
+        """Draw (n, D), in turn from each Gaussian."""
+        which = torch.arange(n) % len(self.mean)
+        noise = torch.randn(n, self.mean.shape[1], dtype=self.mean.dtype)
+        return self.mean[which] + torch.einsum("nij,nj->ni", self.factor[which], noise)
+
+    def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
+        """Draw (n, D), with the log-densities (n,) in nats."""
+        x = self.sample(n)
+        return x, self.log_prob(x)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return the log-density of the mixture at (B, D), (B,) nats."""
+        away = (x[:, None] - self.mean).unsqueeze(-1)
+        noise = torch.linalg.solve_triangular(self.factor, away, upper=False).squeeze(-1)
+        return (_normal(noise) - _log_det(self.factor)).logsumexp(1) - math.log(len(self.mean))
+
+    @property
+    def best(self) -> tuple[Tensor, Tensor]:
+        """Centre (D,) and factor (D, D) of the Gaussian with the largest bound."""
+        k = int(self.bound.argmax())
+        return self.mean[k], self.factor[k]
+
+
+@torch.no_grad()
+def units(log_p: Function, at: Tensor) -> Tensor:
+    """Find for each coordinate how far to go from a point until log p changes by one nat or ends.
+
+    Args:
+        log_p: The log-density.
+        at: A point (D,) where it is finite.
+
+    Returns:
+        (D,) positive numbers, on a grid of powers of four; 1 where log p never changes so much.
+    """
+    reach = 4.0 ** torch.arange(-17.0, 18.0, dtype=at.dtype)
+    moves = torch.cat([reach, -reach])
+    points = at + moves[:, None, None] * torch.eye(len(at), dtype=at.dtype)
+    change = (_in_chunks(log_p, points.flatten(0, 1)) - log_p(at[None])).abs().reshape(2, len(reach), len(at))
+    # What is not finite lies outside of the density's reach: farther than one nat. A comparison with NaN is false.
+    far = (~(change < 1)).any(0)
+    first = far.to(torch.uint8).argmax(0)
+    return torch.where(far.any(0), reach[first], 1.0)
+
+
+def pathfinder(log_p: Function, start: Tensor, *, paths: int = 16, width: float = 1.0) -> Gaussians | None:
+    """Run the optimisers and return the best Gaussian of every path that found one; None when none did.
+
+    Args:
+        log_p: The log-density; not finite where it likes.
+        start: A point (D,) where it is finite. The first path starts there, the others at draws of normals around it, each
+            wider than the one before.
+        paths: Number of paths.
+        width: Factor on the widths of these normals.
+    """
+    scale = units(log_p, start)
+    found = _paths(log_p, start, scale, paths, width)
+    if found is None:
+        return None
+    # Far from the mass, units are those of the tail. The mass itself has better ones.
+    centre = found.best[0]
+    better = units(log_p, centre)
+    if bool(((better / scale).log().abs() > math.log(30.0)).any()):
+        again = _paths(log_p, centre, better, paths, width)
+        if again is not None and float(again.bound.max()) > float(found.bound.max()) - 1:
+            return again
+    return found
+
+
+@torch.no_grad()
+def _paths(log_p: Function, start: Tensor, scale: Tensor, paths: int, width: float) -> Gaussians | None:
+    """Run the paths in coordinates u with x = start + scale * u."""
+    size, dtype = len(start), start.dtype
+
+    def height(u: Tensor) -> Tensor:
+        value = _in_chunks(log_p, (start + scale * u.to(dtype)).reshape(-1, size)).double()
+        return torch.where(value.isfinite(), value, -math.inf).reshape(u.shape[:-1])
+
+    def slope(u: Tensor) -> Tensor:
+        _, score = value_and_score(lambda x, _: log_p(x), start + scale * u.to(dtype))
+        return torch.nan_to_num(score * scale, 0.0, 0.0, 0.0).double()
+
+    widths = torch.logspace(0, math.log10(WIDEST), max(paths - 1, 1), dtype=torch.float64)[: paths - 1]
+    u = torch.cat(
+        [torch.zeros(1, size, dtype=torch.float64), width * widths[:, None] * torch.randn(paths - 1, size).double()]
+    )
+    value = height(u)
+    u, value = u[value > -math.inf], value[value > -math.inf]
+    if not len(u):
+        return None
+    gradient = slope(u)
+    eye = torch.eye(size, dtype=torch.float64)
+    # The first step is one unit long, whatever the slope, and so is the first after all trial steps have failed.
+    fresh = torch.ones(len(u), dtype=torch.bool)
+    inverse = _unit_steps(gradient)
+    noise = torch.randn(BOUND_DRAWS, size).double()
+    trials = torch.tensor(TRIALS, dtype=torch.float64)
+    mean, factor = u.clone(), eye.expand(len(u), -1, -1).clone()
+    bound = torch.full((len(u),), -math.inf, dtype=torch.float64)
+    live = torch.ones(len(u), dtype=torch.bool)
+    for _ in range(ITERATIONS):
+        direction = torch.einsum("kij,kj->ki", inverse, gradient)
+        heights = height(u[:, None] + trials[:, None] * direction[:, None])
+        best, which = heights.max(1)
+        gain = best - value
+        move = live & (gain > 0)
+        new = torch.where(move[:, None], u + trials[which][:, None] * direction, u)
+        rise = slope(new)
+        inverse = _updated(inverse, new - u, gradient - rise, trials[which], fresh & move)
+        u, value, gradient = new, torch.where(move, best, value), rise
+        stuck = live & (gain <= CONVERGED)
+        live = live & ~(stuck & fresh)
+        inverse = torch.where((stuck & ~fresh & ~move)[:, None, None], _unit_steps(gradient), inverse)
+        fresh = stuck
+        # The Gaussian of this point: its centre is where Newton's step leads.
+        root, failed = torch.linalg.cholesky_ex(inverse)
+        centre = u + torch.einsum("kij,kj->ki", inverse, gradient)
+        drawn = centre[:, None] + torch.einsum("kij,nj->kni", root, noise)
+        estimate = (height(drawn) - _normal(noise)).mean(1) + _log_det(root)
+        better = (failed == 0) & (estimate > bound)
+        bound = torch.where(better, estimate, bound)
+        mean = torch.where(better[:, None], centre, mean)
+        factor = torch.where(better[:, None, None], root, factor)
+        if not bool(live.any()):
+            break
+    kept = bound > -math.inf
+    if not bool(kept.any()):
+        return None
+    return Gaussians(
+        (start + scale * mean[kept]).to(dtype),
+        (scale[:, None] * factor[kept]).to(dtype),
+        bound[kept] + scale.double().log().sum(),
+    )
+
+
+def _unit_steps(gradient: Tensor) -> Tensor:
+    """Return matrices (K, D, D) that make steps of one unit from gradients (K, D)."""
+    return torch.eye(gradient.shape[1], dtype=gradient.dtype) / gradient.norm(dim=1).clamp_min(1e-12)[:, None, None]
+
+
+def _updated(inverse: Tensor, moved: Tensor, turned: Tensor, length: Tensor, first: Tensor) -> Tensor:
+    """Return the inverse Hessians (K, D, D) of -log p after steps (K, D) that changed its gradients by (K, D).
+
+        H' = (I - r s y^T) H (I - r y s^T) + r s s^T,    r = 1 / y^T s
+
+    Where y^T s is not positive, log p is not concave along the step. H keeps its form there and grows with the length (K,) of
+    the step that was taken, so that paths cross such regions in a few, ever longer steps.
+    """
+    product = (moved * turned).sum(1)
+    curved = product > 1e-10 * moved.norm(dim=1) * turned.norm(dim=1)
+    ratio = 1 / torch.where(curved, product, 1.0)
+    eye = torch.eye(moved.shape[1], dtype=moved.dtype)
+    # The first matrix of a path is the inverse curvature along the step.
+    along = product / turned.square().sum(1).clamp_min(1e-300)
+    inverse = torch.where((curved & first)[:, None, None], along[:, None, None] * eye, inverse)
+    left = eye - ratio[:, None, None] * moved[:, :, None] * turned[:, None]
+    new = left @ inverse @ left.mT + ratio[:, None, None] * moved[:, :, None] * moved[:, None]
+    return torch.where(curved[:, None, None], new, inverse * (4 * length).clamp_min(1.0)[:, None, None])
+
+
+@torch.no_grad()
+def weighed(log_p: Function, found: Gaussians, count: int) -> tuple[Tensor, Importance]:
+    """Draw from the density by importance resampling of the Gaussians' draws.
+
+    Args:
+        log_p: The log-density.
+        found: The Gaussians.
+        count: Number of draws.
+
+    Returns:
+        (count, D), and the diagnostics of the weights.
+    """
+    x = found.sample(count)
+    log_w = _in_chunks(log_p, x).double() - found.log_prob(x)
+    weights = importance(torch.where(log_w.isfinite(), log_w, -math.inf))
+    return x[resample(weights.log_weights, count)], weights
+
+
+def _in_chunks(log_p: Function, x: Tensor) -> Tensor:
+    return torch.cat([log_p(part) for part in x.split(CHUNK)])
+
+
+def _normal(noise: Tensor) -> Tensor:
+    """Log-density of the standard normal, over the last dimension."""
+    return -noise.square().sum(-1) / 2 - noise.shape[-1] * math.log(2 * math.pi) / 2
+
+
+def _log_det(factor: Tensor) -> Tensor:
+    return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -1,0 +1,311 @@
+"""Sums of independent variables: u(z) = integral of f(x) g(z - x) over x; exact for tables, on a grid for densities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution as TorchDistribution
+from torch.distributions import constraints
+
+from ..core import Distribution, Exactness
+from ..errors import DomainError, SpecError
+from .expectations import as_torch, bounds, draw, element_support, log_density, position, quantile, require_scalar
+from .tabulated import DiscreteTable, collect, tabulate
+
+_SHAPE = torch.Size()
+_LARGEST_PRODUCT = 1 << 31
+_COARSEST, _FINEST = 1 << 12, 1 << 20
+
+
+def _add_tables(a: DiscreteTable, b: DiscreteTable) -> DiscreteTable:
+    """The table of the sum: on whole numbers by discrete convolution, else by adding every pair of values."""
+    error = 1 - (1 - a.error) * (1 - b.error)
+    size = len(a.values) * len(b.values)
+    if size > _LARGEST_PRODUCT:
+        raise SpecError(f"expected tables with at most {_LARGEST_PRODUCT} pairs of values, got {size}")
+    if all(bool((t.values == t.values.round()).all()) for t in (a, b)):
+        product = np.convolve(_dense(a), _dense(b))
+        values = a.values[0] + b.values[0] + torch.arange(len(product), dtype=torch.float64)
+        probabilities = torch.from_numpy(product)
+        used = probabilities > 0
+        return DiscreteTable(values[used], probabilities[used], error)
+    pairs = (a.values.unsqueeze(1) + b.values).flatten()
+    return collect(pairs, torch.outer(a.probabilities, b.probabilities).flatten(), error)
+
+
+def _dense(table: DiscreteTable) -> np.ndarray:
+    index = (table.values - table.values[0]).long()
+    row = torch.zeros(int(index[-1]) + 1, dtype=torch.float64)
+    row[index] = table.probabilities
+    return row.numpy()
+
+
+class GridSum(TorchDistribution):
+    """The sum of independent continuous variables, its density by convolution on a grid.
+
+    Every summand becomes a row of cells of one width h with the probability of each; the convolution of the rows, by
+    fast Fourier transform, is interpolated linearly. For two summands with piecewise constant densities whose steps lie
+    on the grid that is exact; else the error is O(h^2), or O(h) beside a pole of a summand's density. h is halved until
+    the cumulative distribution function changes by less than `tolerance`. Draws are exact: sums of draws.
+
+    The error is absolute, so that the logarithm of densities below about 1e-12 of the largest means little. There
+    are no gradients to the summands' parameters.
+
+    Args:
+        summands: two or more distributions of one number each.
+        tolerance: largest error of the cumulative distribution function.
+
+    Attributes:
+        error: estimated largest error of `cdf`.
+        density_error: estimated largest error of exp(`log_prob`); infinite in effect beside a pole or a jump.
+
+    Raises:
+        DomainError: the tolerance is out of reach, as with tails as heavy as Cauchy's.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+    exactness = Exactness.LOWER | Exactness.UPPER
+
+    def __init__(self, summands: list[TorchDistribution], tolerance: float = 1e-6) -> None:
+        self.summands = summands
+        super().__init__(validate_args=False)
+        tail = tolerance / 100
+        ranges = [_range(s, tail) for s in summands]
+        cells = _COARSEST
+        self._build(ranges, cells)
+        while True:
+            where = self._edges[1:-1]
+            before, density_before = self._cdf(where), self._density(where)
+            cells *= 2
+            self._build(ranges, cells)
+            self.error = (self._cdf(where) - before).abs().max().item() + len(summands) * tail
+            self.density_error = (self._density(where) - density_before).abs().max().item()
+            if self.error <= tolerance:
+                break
+            if cells >= _FINEST:
+                raise DomainError(
+                    f"expected a sum whose distribution fits a grid of {_FINEST} cells to {tolerance:g}, "
+                    f"got an error of {self.error:.2g}; pass a larger tolerance"
+                )
+
+    def _build(self, ranges: list[tuple[float, float]], cells: int) -> None:
+        step = sum(high - low for low, high in ranges) / cells
+        rows = [_cells(s, low, high, step) for s, (low, high) in zip(self.summands, ranges, strict=True)]
+        n = sum(len(row) - 1 for row in rows) + 1
+        spectrum = reduce(torch.mul, (torch.fft.rfft(row, n=n) for row in rows))
+        mass = torch.fft.irfft(spectrum, n=n).clamp_min(0)
+        mass = mass / mass.sum()
+        start = sum(low for low, _ in ranges) + len(rows) * step / 2 - step
+        self._edges = start + step * torch.arange(n + 2, dtype=torch.float64)
+        self._values = torch.cat([mass.new_zeros(1), mass / step, mass.new_zeros(1)])
+        areas = (self._values[1:] + self._values[:-1]) * step / 2
+        self._areas = torch.cat([areas.new_zeros(1), areas.cumsum(0)])
+
+    @property
+    def _step(self) -> Tensor:
+        return self._edges[1] - self._edges[0]
+
+    def _locate(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        position = ((y.double() - self._edges[0]) / self._step).clamp(0, len(self._edges) - 1)
+        index = position.detach().long().clamp_max(len(self._edges) - 2)
+        return index, position - index
+
+    def _density(self, y: Tensor) -> Tensor:
+        index, part = self._locate(y)
+        return torch.lerp(self._values[index], self._values[index + 1], part)
+
+    def _cdf(self, y: Tensor) -> Tensor:
+        index, part = self._locate(y)
+        left, right = self._values[index], self._values[index + 1]
+        return (self._areas[index] + self._step * (part * left + part.square() / 2 * (right - left))).clamp(0, 1)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        """From the sum of the lower to the sum of the upper bounds."""
+        ends = [bounds(element_support(s)) for s in self.summands]
+        return constraints.interval(sum(low.item() for low, _ in ends), sum(high.item() for _, high in ends))
+
+    @property
+    def has_rsample(self) -> bool:  # type: ignore[override]
+        """Whether every summand has differentiable draws."""
+        return all(s.has_rsample for s in self.summands)
+
+    @property
+    def mean(self) -> Tensor:
+        """Sum of the means."""
+        return reduce(torch.add, (s.mean for s in self.summands))
+
+    @property
+    def variance(self) -> Tensor:
+        """Sum of the variances."""
+        return reduce(torch.add, (s.variance for s in self.summands))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density in nats, to `density_error` before the logarithm."""
+        return self._density(value).log().to(value.dtype)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """P(X <= value), to `error`."""
+        return self._cdf(value).to(value.dtype)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """Quantile of each value in [0, 1], by bisection of `cdf`."""
+        low, high = self._edges[0], self._edges[-1]
+        return quantile(self._cdf, value, low, high, low, high - low).to(value.dtype)
+
+    def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
+        """Sums of draws: exact."""
+        return reduce(torch.add, (draw(s, tuple(sample_shape)) for s in self.summands))
+
+    def rsample(self, sample_shape: Any = _SHAPE) -> Tensor:
+        """Sums of draws, with gradients to the summands' parameters."""
+        draws = [s.rsample(torch.Size(sample_shape)) for s in self.summands]
+        return reduce(
+            torch.add, (x.squeeze(-1) if s.event_shape else x for s, x in zip(self.summands, draws, strict=True))
+        )
+
+
+def _range(base: TorchDistribution, tail: float) -> tuple[float, float]:
+    """An interval outside which there is less than `tail` on each side, the support where that is finite."""
+    low, high = (b.double() for b in bounds(element_support(base)))
+    if bool(low.isfinite() & high.isfinite()):
+        return low.item(), high.item()
+    middle, width = position(base)
+    cdf = _cdf_of(base)
+    if cdf is not None:
+        ends = quantile(cdf, torch.tensor([tail, 1 - tail], dtype=torch.float64), low, high, middle, width)
+        left, right = ends.tolist()
+    else:
+        left, right = _grow(base, tail, middle.item(), width.item())
+    return (low.item() if low.isfinite() else left, high.item() if high.isfinite() else right)
+
+
+def _grow(base: TorchDistribution, tail: float, middle: float, width: float) -> tuple[float, float]:
+    """As `_range` by adding up shells of the density, for distributions without a cumulative distribution function."""
+    reach = 8 * width
+    for _ in range(40):
+        shells = [(middle - 2 * reach, middle - reach), (middle + reach, middle + 2 * reach)]
+        if all(_cells(base, a, b, (b - a) / 64).sum().item() < tail for a, b in shells):
+            break
+        reach *= 2
+    return middle - reach, middle + reach
+
+
+def _cdf_of(base: TorchDistribution) -> Callable[[Tensor], Tensor] | None:
+    """The cumulative distribution function in float64, or None where the class has none."""
+    low, high = bounds(element_support(base))
+
+    def cdf(x: Tensor) -> Tensor:
+        return torch.where(x <= low, 0.0, torch.where(x >= high, 1.0, base.cdf(x.clamp(low, high)).double()))
+
+    try:
+        cdf(position(base)[0])
+    except NotImplementedError:
+        return None
+    return cdf
+
+
+def _cells(base: TorchDistribution, low: float, high: float, step: float) -> Tensor:
+    """Probability of the cells of one width that cover [low, high]."""
+    count = max(1, math.ceil((high - low) / step - 1e-9))
+    edges = low + step * torch.arange(count + 1, dtype=torch.float64)
+    cdf = _cdf_of(base)
+    if cdf is not None:
+        return cdf(edges).diff().clamp_min(0)
+    points, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(4))
+    x = edges[:-1].unsqueeze(-1) + step * (points + 1) / 2
+    return step / 2 * (log_density(base, x).exp() * weights).sum(-1)
+
+
+class MixedSum(TorchDistribution):
+    """The sum of a discrete and a continuous variable: u(z) = sum_k p_k f(z - v_k), as exact as its two parts.
+
+    Args:
+        table: of the discrete variable.
+        continuous: distribution of one number.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def __init__(self, table: DiscreteTable, continuous: TorchDistribution) -> None:
+        self.table, self.continuous = table, continuous
+        super().__init__(validate_args=False)
+
+    @property
+    def exactness(self) -> Exactness:
+        """That of the table and of the density."""
+        return self.table.exactness | getattr(self.continuous, "exactness", Exactness.EXACT)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        """The smallest interval that holds all shifted supports."""
+        low, high = (b.item() for b in bounds(element_support(self.continuous)))
+        return constraints.interval(low + self.table.values[0].item(), high + self.table.values[-1].item())
+
+    @property
+    def mean(self) -> Tensor:
+        """Sum of the means."""
+        return self.table.mean + self.continuous.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """Sum of the variances."""
+        return self.table.variance + self.continuous.variance
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density in nats."""
+        shifted = value.double().unsqueeze(-1) - self.table.values
+        terms = self.table.probabilities.log() + log_density(self.continuous, shifted)
+        return terms.logsumexp(-1).to(value.dtype)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """P(X <= value)."""
+        cdf = _cdf_of(self.continuous)
+        if cdf is None:
+            raise NotImplementedError(f"{type(self.continuous).__name__} has no cdf")
+        return (
+            (self.table.probabilities * cdf(value.double().unsqueeze(-1) - self.table.values)).sum(-1).to(value.dtype)
+        )
+
+    def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
+        """Sums of draws: exact."""
+        return self.table.sample(sample_shape) + draw(self.continuous, tuple(sample_shape))
+
+
+def sum_of(*summands: TorchDistribution | Distribution, tolerance: float = 1e-6) -> DiscreteTable | GridSum | MixedSum:
+    """The distribution of a sum of independent variables.
+
+    Discrete ones are added exactly, as tables (infinite supports up to the rounding of their total); continuous ones by
+    convolution on a grid, to `tolerance`; a discrete and a continuous one as a mixture. The result's `exactness` and, for
+    tables and grids, its `error` say which.
+
+    Args:
+        summands: two or more distributions of one number each, without batch dimensions.
+        tolerance: largest error of the cumulative distribution function of a sum of continuous variables.
+
+    Raises:
+        SpecError: fewer than two summands, or a table too large.
+        ShapeError: a summand has batch or event dimensions.
+        DomainError: the tolerance is out of reach.
+    """
+    if len(summands) < 2:
+        raise SpecError(f"expected at least two distributions to add, got {len(summands)}")
+    if not 0 < tolerance < 1:
+        raise SpecError(f"expected a tolerance between 0 and 1, got {tolerance}")
+    parts = [as_torch(s) for s in summands]
+    for part in parts:
+        require_scalar(part)
+    discrete = [p for p in parts if element_support(p).is_discrete]
+    continuous = [p for p in parts if not element_support(p).is_discrete]
+    with torch.no_grad():
+        table = reduce(_add_tables, (tabulate(p) for p in discrete)) if discrete else None
+        if not continuous:
+            return table  # type: ignore[return-value]
+        density = continuous[0] if len(continuous) == 1 else GridSum(continuous, tolerance)
+    return density if table is None else MixedSum(table, density)  # type: ignore[return-value]

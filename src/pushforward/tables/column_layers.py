@@ -1,0 +1,282 @@
+"""The layers that carry the numeric columns of a table from raw units to a flow's space and back.
+
+They keep float64 until the last, so that a column of 1.7e9 +- 1e4 survives a float32 model. NaN, a missing value, passes
+through them unchanged and adds nothing, until `FillMissing` replaces it. In order:
+
+    DequantiseColumns     y = x - low + u, u ~ U[0, 1):            dlogp = 0 since q(u) = 1; back: x = floor(y) + low
+    Unbound      low < x < high: z = log v - log w,       log dz/dx = -log v - log w - log(high - low)
+                                 with v = (x - low) / (high - low) and w = 1 - v
+                 low < x:        z = log(x - low);        log dz/dx = -z
+                 x < high:       z = -log(high - x);      log dz/dx = z
+    StandardiseColumns    z = (x - m) / s:                         dlogp = -log s
+    FillMissing  z = e ~ N(0, 1) where x is missing:      dlogp = -log N(e; 0, 1); back: NaN where the context's bit says so
+    Cast         float64 to the model's dtype:            dlogp = 0
+
+Logarithms rather than softplus, because they do not depend on the column's units: a change of units shifts z. The first is
+the lower bound of Theis et al. 2016 (arXiv:1511.01844, eq. 3-5); the fill is an augmentation, p(x) = E_q[p(x, e) / q(e)]
+(Huang et al. 2020, arXiv:2002.07101; Nielsen et al. 2020, arXiv:2007.02731, table 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..core import Exactness, Real, Transform
+from ..errors import DataError
+from .row_space import Column, TableSpace
+
+
+class DequantiseColumns(Transform):
+    """Integers to intervals of length one from 0: y = x - low + u. Other columns pass.
+
+    Args:
+        columns: numeric ones.
+    """
+
+    own = Exactness.NOISY | Exactness.LOWER
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.x_space = TableSpace(columns)
+        self.z_space = TableSpace([_interval(column) for column in columns])
+        self.at = [i for i, column in enumerate(columns) if column.kind == "integer"]
+        self.limits = [column.support for column in columns if column.kind == "integer"]
+
+    def _index_and_limits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        limits = torch.tensor(self.limits, dtype=x.dtype, device=x.device)
+        return torch.tensor(self.at, device=x.device), limits[:, 0], limits[:, 1]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """X - low + u, 0."""
+        at, low, _ = self._index_and_limits(x)
+        whole = x[:, at] - low
+        return x.index_copy(1, at, whole + torch.rand_like(whole)), x.new_zeros(x.shape[0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """floor(y) + low, 0."""
+        at, low, high = self._index_and_limits(z)
+        whole = torch.minimum(z[:, at].floor().clamp_min(0), high - low)
+        return z.index_copy(1, at, whole + low), z.new_zeros(z.shape[0])
+
+
+class Unbound(Transform):
+    """Bounded columns to the whole line, by a logit or a logarithm. Other columns pass.
+
+    Args:
+        columns: continuous ones.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.x_space = TableSpace(columns)
+        self.z_space = TableSpace([dataclasses.replace(c, low=None, high=None, edge=0.0) for c in columns])
+        self.groups: list[tuple[_Map, _Map, list[int], list[tuple[float, float, float]]]] = []
+        for forward, inverse, bounded_below, bounded_above in (
+            (_logit, _logit_inverse, True, True),
+            (_log_above, _log_above_inverse, True, False),
+            (_log_below, _log_below_inverse, False, True),
+        ):
+            wanted = (bounded_below, bounded_above)
+            at = [i for i, c in enumerate(columns) if (c.low is not None, c.high is not None) == wanted]
+            if at:
+                constants = [(*columns[i].support, columns[i].edge) for i in at]
+                self.groups.append((forward, inverse, at, constants))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logit or log of the distances to the bounds, sum of the log-slopes."""
+        z, dlogp = x, x.new_zeros(x.shape[0])
+        for forward, _, at, constants in self.groups:
+            index = torch.tensor(at, device=x.device)
+            image, log_slope = forward(x[:, index], *_rows(constants, x))
+            z, dlogp = z.index_copy(1, index, image), dlogp + log_slope.nansum(1)
+        return z, dlogp
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Back strictly inside the bounds, minus the log-slopes."""
+        x, dlogp = z, z.new_zeros(z.shape[0])
+        for _, inverse, at, constants in self.groups:
+            index = torch.tensor(at, device=z.device)
+            low, high, edge = _rows(constants, z)
+            image, log_slope = inverse(z[:, index], low, high, edge)
+            image = torch.maximum(image, low.nextafter(high)).minimum(high.nextafter(low))
+            x, dlogp = x.index_copy(1, index, image), dlogp - log_slope.nansum(1)
+        return x, dlogp
+
+
+class StandardiseColumns(Transform):
+    """z = (x - loc) / scale in float64 with the columns' constants, which no change of the model's dtype touches.
+
+    Args:
+        columns: continuous and unbounded ones.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.x_space = TableSpace(columns)
+        self.z_space = TableSpace([dataclasses.replace(column, loc=0.0, scale=1.0) for column in columns])
+        self.constants = [(column.loc, column.scale) for column in columns]
+
+    def _loc_scale_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        loc, scale = _rows(self.constants, x)
+        return loc, scale, torch.where(x.isnan(), 0.0, -scale.log()).sum(1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(x - loc) / scale, -sum log scale over the values that are there."""
+        loc, scale, log_slope = self._loc_scale_and_slope(x)
+        return (x - loc) / scale, log_slope
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z scale + loc, sum log scale."""
+        loc, scale, log_slope = self._loc_scale_and_slope(z)
+        return z * scale + loc, -log_slope
+
+
+class FillMissing(Transform):
+    """Standard normal draws where a value is missing; back, the context's bits say where.
+
+    Args:
+        columns: continuous, unbounded, standardised ones.
+        context: length of the context.
+        bits: for each column its entry in the context that is 1 where its value is missing; -1 for a column without one.
+    """
+
+    own = Exactness.NOISY | Exactness.LOWER
+
+    def __init__(self, columns: Sequence[Column], context: int, bits: Sequence[int]) -> None:
+        super().__init__()
+        self.x_space = TableSpace(columns)
+        self.z_space = TableSpace([dataclasses.replace(column, missing=False) for column in columns])
+        self.context = Real((context,))
+        self.at = [i for i, bit in enumerate(bits) if bit >= 0]
+        self.bits = [bit for bit in bits if bit >= 0]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """X with draws e for NaN, -sum log N(e)."""
+        missing, draws = x.isnan(), torch.randn_like(x)
+        return torch.where(missing, draws, x), -_log_normal(draws, missing)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z with NaN where the bits say so, sum of log N(z) there."""
+        given = context[:, torch.tensor(self.bits, device=z.device)] > 0.5  # type: ignore[index]
+        missing = torch.zeros_like(z, dtype=torch.bool).index_copy(1, torch.tensor(self.at, device=z.device), given)
+        return z.masked_fill(missing, math.nan), _log_normal(z, missing)
+
+
+class Cast(Transform):
+    """From float64 to the model's dtype and back.
+
+    Args:
+        columns: what the layers before it leave.
+    """
+
+    anchor: Tensor
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.x_space, self.z_space = TableSpace(columns), Real((len(columns),))
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """X in the dtype of the model, 0."""
+        return x.to(self.anchor.dtype), x.new_zeros(x.shape[0])
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Z in float64, 0."""
+        return z.double(), z.new_zeros(z.shape[0], dtype=torch.float64)
+
+
+def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[int] = ()) -> list[Transform]:
+    """The layers that these numeric columns need, from raw rows to `Real((len(columns),))`.
+
+    Args:
+        columns: numeric ones.
+        context: length of the context, 0 for none.
+        bits: as in `FillMissing`; needed when a value can be missing.
+
+    Raises:
+        DataError: a column is not numeric.
+    """
+    for column in columns:
+        if not column.numeric:
+            raise DataError(f"expected numeric columns, got {column.name!r}, which is {column.kind}")
+    layers: list[Transform] = []
+    if any(column.kind == "integer" for column in columns):
+        layers.append(DequantiseColumns(columns))
+    columns = [_interval(column) for column in columns]
+    if any(column.low is not None or column.high is not None for column in columns):
+        layers.append(Unbound(columns))
+        columns = layers[-1].z_space.columns  # type: ignore[attr-defined]
+    layers.append(StandardiseColumns(columns))
+    columns = layers[-1].z_space.columns  # type: ignore[attr-defined]
+    if any(column.missing for column in columns):
+        layers.append(FillMissing(columns, context, bits))
+        columns = layers[-1].z_space.columns  # type: ignore[attr-defined]
+    return [*layers, Cast(columns)]
+
+
+def unbounded(column: Column, x: Tensor) -> Tensor:
+    """The unbounded coordinate of a numeric column, integers taken at the middle of their interval: (B,) -> (B,)."""
+    if column.kind == "integer":
+        x = x - column.support[0] + 0.5
+    return Unbound((_interval(column),))(x[:, None])[0][:, 0]
+
+
+_Map = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def _interval(column: Column) -> Column:
+    """The continuous column that `DequantiseColumns` makes of it."""
+    if column.kind != "integer":
+        return column
+    low, high = column.support
+    return dataclasses.replace(column, kind="continuous", low=0.0, high=high - low + 1, edge=0.5)
+
+
+def _rows(constants: Sequence[Sequence[float]], x: Tensor) -> tuple[Tensor, ...]:
+    return torch.tensor(constants, dtype=x.dtype, device=x.device).unbind(1)
+
+
+def _log_normal(z: Tensor, where: Tensor) -> Tensor:
+    return torch.where(where, -0.5 * (z.square() + math.log(2 * math.pi)), 0.0).sum(1)
+
+
+def _inside(distance: Tensor, edge: Tensor) -> Tensor:
+    """A distance to a bound, `edge` instead of 0."""
+    return torch.where(distance <= 0, edge, distance)
+
+
+def _logit(x: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    log_width = (high - low).log()
+    below, above = _inside(x - low, edge).log(), _inside(high - x, edge).log()
+    return below - above, log_width - below - above
+
+
+def _logit_inverse(z: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    width = high - low
+    # measured from the nearer bound, so that neither end loses digits
+    x = torch.where(z < 0, low + width * z.sigmoid(), high - width * (-z).sigmoid())
+    return x, -F.logsigmoid(z) - F.logsigmoid(-z) - width.log()
+
+
+def _log_above(x: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    z = _inside(x - low, edge).log()
+    return z, -z
+
+
+def _log_above_inverse(z: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    return low + z.exp(), -z
+
+
+def _log_below(x: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    z = -_inside(high - x, edge).log()
+    return z, z
+
+
+def _log_below_inverse(z: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+    return high - (-z).exp(), z

@@ -1,0 +1,265 @@
+"""A model of table rows: labels and missingness exactly, the numbers given them by any flow.
+
+A row is d, its discrete facts (the label of each categorical column, with one more label for missing, and one bit for each
+numeric column that can be missing), and c, its numbers:
+
+    p(row) = p(d) p(c | d)
+
+p(d) is autoregressive over softmaxes, or a system of labels; p(c | d) is a system of the registry, given the one-hot code of d
+as context, behind the layers of `columns`. Constants add nothing. The measure is mixed: counting for labels, integers and
+missingness, Lebesgue in the columns' own units for continuous ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import Chain, Distribution, Flow, Given, Transform
+from ..distributions import AutoregressiveCategorical
+from ..errors import DataError, SpecError
+from ..systems.label_spec import LabelSpec
+from ..systems.spec import Spec, spec_from_dict
+from .column_layers import column_layers
+from .row_space import TableSpace
+from .schema import Schema
+
+
+class TableModel(Distribution):
+    """The distribution of a table's rows: (C,) float64 in raw units, as `Schema.encode` gives and `Schema.decode` takes.
+
+    log_prob is in nats and float64, a density for continuous columns and a probability for the others. It is exact when no
+    column is an integer and no number can be missing; otherwise a noisy lower bound.
+
+    Args:
+        schema: of the table.
+        spec: of the flow of the numeric columns, with `features` their number and `context` the length of the one-hot code
+            of the discrete facts; None for a table without numeric columns.
+        label_hidden: widths of the hidden layers of the labels' network.
+        label_spec: of another model of the discrete facts, with `classes` their numbers of labels.
+
+    Raises:
+        DataError: every column is constant.
+        SpecError: a spec does not fit the schema.
+    """
+
+    space: TableSpace
+
+    def __init__(
+        self,
+        schema: Schema,
+        spec: Spec | None,
+        label_hidden: tuple[int, ...] = (64, 64),
+        label_spec: Spec | None = None,
+    ) -> None:
+        super().__init__()
+        self.schema, self.spec, self.label_hidden = schema, spec, tuple(label_hidden)
+        self.label_spec = label_spec
+        self.space = TableSpace(schema.columns)
+        columns = schema.columns
+        self.number_at = [i for i, column in enumerate(columns) if column.numeric]
+        self.fact_at = [i for i, column in enumerate(columns) if column.classes > 1]
+        self.classes = tuple(columns[i].classes for i in self.fact_at)
+        self.offsets = list(itertools.accumulate(self.classes, initial=0))[:-1]
+        if not self.number_at and not self.fact_at:
+            raise DataError("expected a column with different values, got a table whose columns are all constant")
+        _require_fit(schema, spec)
+        self.labels = self._label_model() if self.fact_at else None
+        self.numbers = None if spec is None else self._number_model(spec)
+
+    def _label_model(self) -> Distribution:
+        if self.label_spec is None:
+            return AutoregressiveCategorical(self.classes, hidden=self.label_hidden)
+        given = getattr(self.label_spec, "classes", None)
+        if given != self.classes:
+            raise SpecError(f"expected a system of labels with classes={self.classes} for this table, got {given}")
+        return self.label_spec.build()
+
+    def _number_model(self, spec: Spec) -> Flow:
+        columns = [self.schema.columns[i] for i in self.number_at]
+        bit = {i: offset + 1 for i, offset in zip(self.fact_at, self.offsets, strict=True)}
+        layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
+        inner = spec.build()
+        if isinstance(inner, Flow) and inner.embed is None:
+            return Flow(Chain(*layers, inner.chain), inner.base)
+        return Flow(Chain(*layers), inner)
+
+    def _split(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The discrete facts (B, F) int64 and their one-hot code (B, L); None without any."""
+        if self.labels is None:
+            return None, None
+        columns = [self.schema.columns[i] for i in self.fact_at]
+        given = x[:, torch.tensor(self.fact_at, device=x.device)]
+        labelled = torch.tensor([column.kind == "categorical" for column in columns], device=x.device)
+        absent = torch.tensor([column.classes - 1 for column in columns], device=x.device)
+        facts = torch.where(given.isnan(), absent, (given.nan_to_num() * labelled).long())
+        return facts, self._code(facts)
+
+    def _code(self, facts: Tensor) -> Tensor:
+        code = torch.zeros(facts.shape[0], sum(self.classes), dtype=self.dtype, device=facts.device)
+        return code.scatter(1, facts + torch.tensor(self.offsets, device=facts.device), 1.0)
+
+    def _numbers_of(self, x: Tensor) -> Tensor:
+        return x[:, torch.tensor(self.number_at, device=x.device)]
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        code, logp = self._scored_labels(x)
+        return logp if self.numbers is None else logp + self.numbers._log_prob(self._numbers_of(x), code)
+
+    def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        code, logp = self._scored_labels(x)
+        if self.numbers is None:
+            return logp, {}
+        more, penalties = self.numbers._log_prob_aux(self._numbers_of(x), code)
+        return logp + more, penalties
+
+    def _log_prob_until(
+        self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Given | None]:
+        code, logp = self._scored_labels(x)
+        if self.numbers is None:
+            return logp, None
+        more, given = self.numbers._log_prob_until(wanted, self._numbers_of(x), code)
+        return logp + more, given
+
+    def _scored_labels(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The code of the discrete facts, and their log-probability."""
+        facts, code = self._split(x)
+        logp = x.new_zeros(x.shape[0])
+        if self.labels is not None and facts is not None:
+            logp = logp + self.labels._log_prob(facts, None)
+        return code, logp
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        logp = torch.zeros(n, dtype=torch.float64, device=self.device)
+        facts, code, numbers = None, None, None
+        if self.labels is not None:
+            facts, log_labels = self.labels._sample(n, None)
+            code, logp = self._code(facts), logp + log_labels
+        if self.numbers is not None:
+            numbers, log_numbers = self.numbers._sample(n, code)
+            logp = logp + log_numbers
+        return self._joined(n, facts, numbers), logp
+
+    def _joined(self, n: int, facts: Tensor | None, numbers: Tensor | None) -> Tensor:
+        x: list[Tensor] = []
+        number_of, fact_of = ({i: k for k, i in enumerate(at)} for at in (self.number_at, self.fact_at))
+        for i, column in enumerate(self.schema.columns):
+            if numbers is not None and column.numeric:
+                x.append(numbers[:, number_of[i]])
+                continue
+            value = torch.full((n,), column.value, dtype=torch.float64, device=self.device)
+            if facts is not None and i in fact_of:
+                fact = facts[:, fact_of[i]]
+                value = value if column.kind == "constant" else fact.double()
+                value = value.masked_fill(fact == column.classes - 1, math.nan) if column.missing else value
+            x.append(value)
+        return torch.stack(x, 1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The latent code of the numeric columns, given the discrete facts: (*batch, C) -> (*batch, features).
+
+        Raises:
+            DataError: there are no numeric columns.
+        """
+        if self.numbers is None:
+            raise DataError("expected numeric columns to encode, got a table of labels only")
+        x, _, batch = self._flatten(x, None)
+        z = self.numbers.chain(self._numbers_of(x), self._split(x)[1])[0]
+        return z.reshape(*batch, *z.shape[1:])
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Start the labels at their frequencies, and the flow of the numeric columns on the batch."""
+        labels, given = self._split(x)
+        if self.labels is not None and labels is not None:
+            self.labels.init_from(labels)
+        if self.numbers is not None:
+            self.numbers.init_from(self._numbers_of(x), given)
+
+
+def table_model(
+    schema: Schema,
+    system: str = "nsf",
+    *,
+    labels: str | None = None,
+    label_hidden: tuple[int, ...] = (64, 64),
+    **fields: Any,
+) -> TableModel:
+    """A model of a table with any system of the registry: `table_model(schema, "maf", layers=8)`.
+
+    Args:
+        schema: of the table.
+        system: name of the flow for the numeric columns; unused when there are none. Or, for tables without numeric columns,
+            of a system of labels.
+        labels: name of a system for the discrete facts; by default an autoregressive network of softmaxes.
+        label_hidden: widths of the hidden layers of the labels' network.
+        fields: arguments of the system, without `features` and `context`, which follow from the schema.
+
+    Raises:
+        SpecError: the system or one of its arguments is unknown, or it takes no context and the table needs one.
+        DataError: every column is constant, or there are numeric columns and a system that models labels only.
+    """
+    for name in ("features", "context", "classes"):
+        if name in fields:
+            raise SpecError(f"expected no argument {name!r}: it follows from the table's columns")
+    features, context = _sizes(schema)
+    if models_labels(system):
+        numeric = [column.name for column in schema.columns if column.numeric]
+        if numeric:
+            raise DataError(
+                f"expected a table of labels for system {system!r}, got the numeric column {numeric[0]!r}; declare it "
+                f"categorical, leave it out, or name another system for the numbers and {system!r} for the labels"
+            )
+        return TableModel(schema, None, label_hidden, _label_spec(schema, system, fields))
+    label_spec = None
+    if labels is not None:
+        if not models_labels(labels):
+            raise SpecError(f"expected a system of labels, such as 'discrete', got {labels!r}")
+        label_spec = _label_spec(schema, labels, {}) if context else None
+    if features == 0:
+        return TableModel(schema, None, label_hidden, label_spec)
+    known = Spec.registry.get(system)
+    if known is not None and context and not _takes_context(known):
+        raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
+    sizes = {"features": features, "context": context} if context else {"features": features}
+    return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
+
+
+def models_labels(system: str) -> bool:
+    """Whether the system of that name models rows of labels."""
+    known = Spec.registry.get(system)
+    return known is not None and issubclass(known, LabelSpec)
+
+
+def _label_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:
+    classes = tuple(column.classes for column in schema.columns if column.classes > 1)
+    if not classes:
+        raise DataError("expected a column with different values, got a table whose columns are all constant")
+    return spec_from_dict({"system": system, **fields, "classes": classes})
+
+
+def _sizes(schema: Schema) -> tuple[int, int]:
+    """Number of numeric columns, and length of the one-hot code of the discrete facts."""
+    features = sum(column.numeric for column in schema.columns)
+    return features, sum(column.classes for column in schema.columns if column.classes > 1)
+
+
+def _takes_context(system: type[Spec]) -> bool:
+    return "context" in {field.name for field in dataclasses.fields(system)}
+
+
+def _require_fit(schema: Schema, spec: Spec | None) -> None:
+    features, context = _sizes(schema)
+    given = (0, 0) if spec is None else (getattr(spec, "features", 0), getattr(spec, "context", 0))
+    wanted = (features, context if features else 0)
+    if given != wanted:
+        raise SpecError(
+            f"expected a system with features={wanted[0]} and context={wanted[1]} for this table, "
+            f"got features={given[0]} and context={given[1]}"
+        )

@@ -1,0 +1,176 @@
+"""Checks of a checkpoint's content against the run that takes it over, before anything is changed.
+
+A checksum says that a file is the one that was written; who wrote it, and with what in mind, is another matter. A content of
+other types, shapes or ranges would end the run later with an error that names neither the file nor the fault.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import FileError, TrainingError
+from .progress_state import Position
+
+MOMENTS = frozenset({"step", "exp_avg", "exp_avg_sq"})
+"""What AdamW keeps of a parameter."""
+NEEDED = frozenset({"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "params"})
+"""Options of its groups without which AdamW makes no step."""
+RECORD = ("epoch", "steps", "train", "validation", "lr", "gradient", "seconds", "best")
+"""Entries of the record of an epoch."""
+
+
+def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, Any], batches: int) -> None:
+    """Refuse a state whose parts are not of the kind that this run has.
+
+    Args:
+        state: the content of the checkpoint; its weights have the names and shapes of the run's.
+        path: Path of the file, for the message.
+        fresh: the state of this run, as it would be saved now.
+        batches: number of batches in an epoch.
+
+    Raises:
+        TrainingError: naming the part.
+    """
+    streams = state.get("random_others", [])
+    weights = fresh["weights"]
+    sound = {
+        "best": state["best"] is None or _like(state["best"], weights),
+        "average": _like(state["average"], fresh["average"]),
+        "scale": _like(state.get("scale"), fresh["scale"]),
+        "random": isinstance(streams, list)
+        and all(_stream_sound(s, fresh["random"]) for s in [state["random"], *streams]),
+        "optimiser": _optimiser_sound(state["optimiser"], fresh["optimiser"], fresh["parameters"]),
+        "position": _position_sound(state["position"], batches),
+    }
+    for part, well in sound.items():
+        if not well:
+            raise TrainingError(
+                f"expected a training checkpoint of this run in {path}, got one with an unusable part {part!r}; start anew, "
+                "or take another checkpoint"
+            )
+
+
+def require_plain(state: Mapping[str, Any], path: object) -> None:
+    """Refuse a state whose description of its run cannot be compared with another one's.
+
+    Raises:
+        FileError: naming the part.
+    """
+    data, config = state["data"], state["config"]
+    plain = {
+        "weights": plain_weights(state["weights"]),
+        "data": isinstance(data, list) and all(isinstance(entry, str) for entry in data),
+        "config": isinstance(config, Mapping)
+        and all(isinstance(k, str) and isinstance(v, (str, int, float, type(None))) for k, v in config.items()),
+    }
+    for part, well in plain.items():
+        if not well:
+            raise FileError(f"expected a training checkpoint, got a file with an unusable part {part!r} in {path}")
+
+
+def plain_weights(value: object) -> bool:
+    """Whether a value is a mapping from names to tensors."""
+    return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+
+
+def _like(found: Any, own: Any) -> bool:
+    """Whether a value has the keys, lengths, types, shapes of another; a number fits any finite number of its type."""
+    if isinstance(own, Tensor):
+        return isinstance(found, Tensor) and (found.shape, found.dtype, found.layout) == (
+            own.shape,
+            own.dtype,
+            own.layout,
+        )
+    if isinstance(own, Mapping):
+        return isinstance(found, Mapping) and found.keys() == own.keys() and all(_like(found[k], own[k]) for k in own)
+    if isinstance(own, (list, tuple)):
+        fits = isinstance(found, (list, tuple)) and len(found) == len(own)
+        return fits and all(_like(a, b) for a, b in zip(found, own, strict=True))
+    if isinstance(own, float):
+        return isinstance(found, float) and math.isfinite(found)
+    return type(found) is type(own)
+
+
+def _stream_sound(found: Any, own: Mapping[str, Tensor]) -> bool:
+    """A run on another device has no state of this device's random numbers, or one that is left alone here."""
+    if not plain_weights(found) or not {"cpu"} <= found.keys() <= {"cpu", "cuda"}:
+        return False
+    return all(_like(found[name], own[name]) for name in own if name in found)
+
+
+def _optimiser_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor]) -> bool:
+    groups = found.get("param_groups") if isinstance(found, Mapping) else None
+    if not isinstance(groups, list) or len(groups) != len(own["param_groups"]):
+        return False
+    if not all(_group_sound(group, like) for group, like in zip(groups, own["param_groups"], strict=True)):
+        return False
+    moments = found.get("state")
+    return isinstance(moments, Mapping) and all(_moments_sound(k, v, parameters) for k, v in moments.items())
+
+
+def _group_sound(found: Any, own: Mapping[str, Any]) -> bool:
+    """Other versions of torch know other options, and other devices have the fused update or not."""
+    if (
+        not isinstance(found, Mapping)
+        or not (NEEDED & own.keys()) <= found.keys()
+        or not _like(found.get("params"), own["params"])
+    ):
+        return False
+    if list(found["params"]) != list(own["params"]):
+        return False
+    return all(
+        name not in own or _like(value, own[name]) or (_switch(value) and _switch(own[name]))
+        for name, value in found.items()
+    )
+
+
+def _switch(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _moments_sound(number: Any, values: Any, parameters: list[Tensor]) -> bool:
+    if type(number) is not int or not 0 <= number < len(parameters) or not plain_weights(values):
+        return False
+    shape = parameters[number].shape
+    return values.keys() == MOMENTS and all(
+        tensor.is_floating_point() and tensor.shape == (() if name == "step" else shape)
+        for name, tensor in values.items()
+    )
+
+
+def _position_sound(found: Any, batches: int) -> bool:
+    fields = [field.name for field in dataclasses.fields(Position)]
+    if not isinstance(found, Mapping) or found.keys() != set(fields):
+        return False
+    counts = [found[name] for name in ("epoch", "batch", "step", "rows", "stalled", "waited", "best_epoch")]
+    sums = [found[name] for name in ("running", "gradient")]
+    history, score = found["history"], found["score"]
+    return (
+        all(type(count) is int and 0 <= count < 2**62 for count in counts)
+        and all(isinstance(t, Tensor) and t.is_floating_point() and t.dim() == 0 for t in sums)
+        and all(_number(found[name]) and found[name] >= 0 for name in ("seconds", "plateau"))
+        and (score is None or type(score) is float)
+        and found["batch"] <= batches
+        and found["rows"] >= found["batch"]
+        and isinstance(history, list)
+        and len(history) == found["epoch"] - 1
+        and found["best_epoch"] < max(found["epoch"], 1)
+        and all(map(_record_sound, history))
+    )
+
+
+def _record_sound(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and record.keys() >= set(RECORD)
+        and all(isinstance(name, str) and isinstance(value, (int, float, type(None))) for name, value in record.items())
+    )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

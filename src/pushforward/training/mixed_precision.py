@@ -1,0 +1,100 @@
+"""Mixed precision in training: what `autocast` asks of the networks, and the loss scale of float16."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SpecError
+from ..networks.network import networks_in
+from .config import TrainConfig
+from .data import placement
+
+logger = logging.getLogger("pushforward.training")
+
+DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+START = 2.0**12
+"""Loss scale to begin with: entries of the gradient up to 16 fit float16 then, and those from 1e-11 do not vanish."""
+GROWTH_STEPS = 2_000
+"""Steps without an overflow after which the loss scale is doubled."""
+
+
+def autocast_dtype(config: TrainConfig, model: nn.Module) -> torch.dtype | None:
+    """Precision of the networks' products while training; None for that of the weights.
+
+    Raises:
+        SpecError: the model is not in float32, or its device cannot compute in that precision.
+    """
+    dtype = DTYPES[config.autocast]
+    if dtype is None:
+        return None
+    networks = networks_in(model)
+    for network in networks:
+        for parameter in network.parameters():
+            if parameter.dtype != torch.float32:
+                raise SpecError(
+                    f"expected a model in float32 for autocast={config.autocast!r}, got one in "
+                    f"{str(parameter.dtype).removeprefix('torch.')}; use model.float() or autocast='off'"
+                )
+    device, _ = placement(model)
+    if device.type == "cuda" and dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported():
+        raise SpecError("expected a GPU that computes in bfloat16 for autocast='bf16', got one without; use 'fp16'")
+    if not networks:
+        logger.warning("autocast=%r changes nothing: the model has no network that it could act on", config.autocast)
+    return dtype
+
+
+class LossScale:
+    """What a loss is multiplied by, so that small gradients do not vanish in float16, and divided out again.
+
+    A gradient that overflows halves the scale, and its step is left out; after many good steps the scale is doubled
+    (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). At scale 1 an overflow is one of the model. All of it
+    stays on the device. torch's own GradScaler leaves out steps by the same flag of the optimiser that the loop needs
+    for losses that are not finite, and so cannot be used beside it.
+
+    Args:
+        device: of the loss.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.value = torch.tensor(START, device=device)
+        self.good = torch.zeros((), device=device)
+        self.overflow = torch.zeros((), dtype=torch.bool, device=device)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss to differentiate."""
+        return loss * self.value
+
+    @torch.no_grad()
+    def unscale(self, gradients: list[Tensor]) -> None:
+        """Divide gradients by the scale, in place."""
+        torch._foreach_mul_(gradients, 1 / self.value)
+
+    @torch.no_grad()
+    def judge(self, loss: Tensor, norm: Tensor) -> Tensor:
+        """Set `overflow` and the next scale.
+
+        Args:
+            loss: of the step.
+            norm: of its unscaled gradient.
+
+        Returns:
+            The norm, 0 where the gradient overflowed only because of the scale.
+        """
+        self.overflow = loss.isfinite() & ~norm.isfinite() & (self.value > 1)
+        self.good = torch.where(self.overflow, 0, self.good + 1)
+        grown = self.good >= GROWTH_STEPS
+        self.good = torch.where(grown, 0, self.good)
+        factor = torch.where(self.overflow, 0.5, torch.where(grown, 2.0, 1.0))
+        self.value = self.value * factor
+        return torch.where(self.overflow, 0, norm)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        return {"value": self.value, "good": self.good}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` gave."""
+        self.value, self.good = state["value"].to(self.value.device), state["good"].to(self.good.device)

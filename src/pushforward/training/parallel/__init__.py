@@ -1,0 +1,1 @@
+"""Training by several processes: starting them, placing weights, and batch statistics over all of them."""

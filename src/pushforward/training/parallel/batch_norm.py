@@ -1,0 +1,75 @@
+"""Batch normalisation among several processes: the mean and variance of the whole batch, in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from ...transforms import BatchNorm
+from .processes import ProcessRanks
+
+
+class SharedMoments:
+    """Lets the batch normalisations of a module measure the batch that several processes share.
+
+    Args:
+        whole: with all layers.
+        ranks: the processes.
+    """
+
+    def __init__(self, whole: nn.Module, ranks: ProcessRanks) -> None:
+        self.layers = [m for m in whole.modules() if isinstance(m, BatchNorm)] if ranks.several else []
+        self._whole, self._own, self._counts = 1, 1, True
+
+    @contextmanager
+    def shared(self, batch: tuple[Tensor, ...], rows: tuple[Tensor, ...], weight: float) -> Iterator[None]:
+        """Within, they measure the whole batch.
+
+        Args:
+            batch: the whole one.
+            rows: this process's part.
+            weight: of the part; 0 when it is there for company only.
+        """
+        if not self.layers:
+            yield
+            return
+        self._whole, self._own, self._counts = batch[0].shape[0], rows[0].shape[0], weight > 0
+        for layer in self.layers:
+            layer.moments = self
+        try:
+            yield
+        finally:
+            for layer in self.layers:
+                del layer.moments
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """As `batch_moments`, over all processes; gradients flow back to all of them."""
+        # A flow inside of another may see several events for each row.
+        count = self._whole * (x.shape[0] // self._own)
+        if count < 2:
+            return None
+        mean = self._total(x) / count
+        return mean, self._total((x - mean).square()) / count
+
+    def _total(self, x: Tensor) -> Tensor:
+        return _Total.apply(x.sum(0) * float(self._counts))
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes. Each adds to all results, so the cotangents are summed too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        grad = grad.clone()
+        distributed.all_reduce(grad)
+        return grad

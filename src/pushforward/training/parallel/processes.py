@@ -1,0 +1,296 @@
+"""Several processes, one run: who they are, what they tell each other, and how a run ends when one of them is lost.
+
+`torchrun` starts the processes and says to each, in its environment, which one it is. Without that there is one process, no
+process group, and every method here is the identity. All processes hold the same rows and go through the same steps; each
+computes its share of every batch. What only one of them can know (the clock, Ctrl-C) is agreed on before it is acted on, so
+that none waits for ever for another; the first process alone writes files.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from ...errors import FlowError, TrainingError
+from ..interrupt import LastWords
+
+T = TypeVar("T")
+
+ANSWER = timedelta(minutes=10)
+"""Within which every process must answer the others."""
+AGREE_SECONDS = 1.0
+"""Between two agreements on when to stop and save, about."""
+AGREE_STEPS = 50
+"""Steps between two agreements, at most."""
+
+_silent: bool | None = None
+"""Whether another process has told of an error; None when there was none."""
+_runs = 0
+"""Runs begun among several processes; every process counts the same ones."""
+
+
+class LostProcess(TrainingError):
+    """Another process of the run has ended, or does not answer."""
+
+
+class ProcessRanks:
+    """This process among those of the run; by default the only one.
+
+    Args:
+        rank: its number, from 0.
+        size: how many there are.
+        control: their process group for values on the CPU; None for one process.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, control: Any = None) -> None:
+        self.rank, self.size, self.control = rank, size, control
+        self.run = 0
+        self.checkpoint: Path | None = None
+        self.words: LastWords | None = None
+        self._countdown, self._interval, self._last = 1, 1, time.monotonic()
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one process."""
+        return self.size > 1
+
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether SIGTERM has come."""
+        return self.words is not None and self.words.requested
+
+    def share(self, rows: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], float]:
+        """This process's part of a batch, and its weight: rows of the part / rows of the batch.
+
+        The parts are consecutive and differ by one row at most. A process without a row of its own gets the batch's first,
+        with weight 0: it has to take part in the exchange of gradients, and a row of zero weight adds nothing to them.
+        """
+        if not self.several:
+            return rows, 1.0
+        count = rows[0].shape[0]
+        start, stop = self.rank * count // self.size, (self.rank + 1) * count // self.size
+        if start == stop:
+            return tuple(t[:1] for t in rows), 0.0
+        return tuple(t[start:stop] for t in rows), (stop - start) / count
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over the processes of a tensor on the device of the model."""
+        if self.several:
+            value = value.clone()
+            distributed.all_reduce(value, group=self.control if value.device.type == "cpu" else None)
+        return value
+
+    def spread(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of the first process."""
+        if self.several:
+            for tensor in tensors:
+                sent = tensor.detach().contiguous()
+                distributed.broadcast(sent, 0)
+                tensor.detach().copy_(sent)
+
+    def agree(self, *wishes: bool, now: bool = False) -> tuple[bool, ...]:
+        """Which wishes any process has; False for all of them while it is not yet time to ask, about once a second.
+
+        Args:
+            wishes: of this process.
+            now: ask at once.
+        """
+        if not self.several:
+            return wishes
+        self._countdown -= 1
+        if self._countdown > 0 and not now:
+            return (False,) * len(wishes)
+        steps, seconds = self._interval - self._countdown, time.monotonic() - self._last
+        values = torch.tensor([*map(float, wishes), seconds / max(1, steps)])
+        distributed.all_reduce(values, distributed.ReduceOp.MAX, group=self.control)
+        *found, pace = values.tolist()
+        # The same on every process, as it is computed from what they have agreed on.
+        self._countdown = self._interval = max(1, min(AGREE_STEPS, int(AGREE_SECONDS / max(pace, 1e-6))))
+        self._last = time.monotonic()
+        return tuple(bool(value) for value in found)
+
+    def once(self, act: Callable[[], T]) -> T:
+        """What `act` returns in the first process, which alone runs it.
+
+        Raises:
+            FlowError: what it raised there, in every process.
+        """
+        if not self.several:
+            return act()
+        answer: list[Any] = [None, None]
+        if self.main:
+            try:
+                answer[0] = act()
+            except FlowError as error:
+                answer[1] = error
+        distributed.broadcast_object_list(answer, 0, group=self.control)
+        if answer[1] is not None:
+            raise answer[1]
+        result: T = answer[0]
+        return result
+
+    def gathered(self, value: T) -> list[T]:
+        """The values of all processes, in their order."""
+        if not self.several:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value, group=self.control)
+        return values
+
+    def require_same(self, value: object) -> None:
+        """Refuse processes that do not work on the same thing.
+
+        Raises:
+            TrainingError: a process has another value than the first.
+        """
+        values = self.gathered(repr(value))
+        for rank, other in enumerate(values):
+            if other != values[0]:
+                raise TrainingError(
+                    f"expected the same rows, split and options in all {self.size} processes, got others in process {rank}; "
+                    "each takes its own share of every batch. For separate runs unset WORLD_SIZE"
+                )
+
+    def require_own_device(self, device: torch.device) -> None:
+        """Refuse processes that share a GPU.
+
+        Raises:
+            TrainingError: two of them are on the same one.
+        """
+        index = torch.cuda.current_device() if device.index is None and device.type == "cuda" else device.index
+        places = self.gathered((socket.gethostname(), index))
+        if device.type == "cuda" and len(set(places)) < len(places):
+            raise TrainingError(
+                f"expected a GPU of its own for each of {self.size} processes, got models on {places[self.rank]} more than "
+                "once; move each to its own with model.to(f'cuda:{os.environ[\"LOCAL_RANK\"]}')"
+            )
+
+    def told(self) -> bool:
+        """Claim to be the process that tells how the run ended; whether another one was first."""
+        try:
+            store = distributed.distributed_c10d._get_default_store()
+            return int(store.add(f"pushforward told {self.run}", 1)) > 1
+        # The store may be what is lost.
+        except RuntimeError:
+            return False
+
+    def lost(self) -> str:
+        """The sentence about a lost process."""
+        how = "another process of this run has ended, or does not answer"
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return f"{how} (seen by process {self.rank} of {self.size}); nothing was saved"
+        return (
+            f"{how} (seen by process {self.rank} of {self.size}); "
+            f"the last checkpoint is in {self.checkpoint}, resume from there"
+        )
+
+
+@contextmanager
+def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[ProcessRanks]:
+    """This process among those that `torchrun` started; the only one without.
+
+    Within, a process that is lost raises an error in the others, and SIGTERM, which `torchrun` then sends them, is a request.
+    The process group stays for the next run and is left by `leave`, or when Python ends.
+
+    Args:
+        device: of the model, which decides about the backend: nccl for GPUs, else gloo.
+        checkpoint: of the run, to be named when it ends.
+
+    Raises:
+        LostProcess: another process has ended, or does not answer.
+        TrainingError: the environment names several processes, but not how to reach them.
+    """
+    if world_size() == 1:
+        yield ProcessRanks()
+        return
+    global _silent, _runs
+    ranks = _connect(device)
+    _silent, _runs = None, _runs + 1
+    ranks.run, ranks.checkpoint = _runs, checkpoint
+    ranks.words = LastWords(lambda: "" if ranks.told() else ranks.lost())
+    with ranks.words, warnings.catch_warnings():
+        # Strides of dimensions of length 1 mean nothing, but are compared; the kernels of small convolutions have many.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        try:
+            ranks.require_own_device(device)
+            yield ranks
+        except BaseException as error:
+            # torchrun ends this process as soon as it sees another one fail; what happened is to be told before that.
+            ranks.words.ignore_more()
+            _silent = ranks.told()
+            if isinstance(error, RuntimeError) and _of_the_connection(error):
+                atexit.unregister(leave)
+                raise LostProcess(ranks.lost()) from error
+            raise
+
+
+def silent() -> bool:
+    """Whether another process tells how the run went: the first one, or the first one with an error."""
+    return process_rank() > 0 if _silent is None else _silent
+
+
+def world_size() -> int:
+    """How many processes the environment says there are."""
+    return _number("WORLD_SIZE", 1)
+
+
+def process_rank() -> int:
+    """Which of them this one is."""
+    return _number("RANK", 0) if world_size() > 1 else 0
+
+
+def local_rank() -> int:
+    """Which one on this machine, and so which GPU is this process's."""
+    return _number("LOCAL_RANK", 0) if world_size() > 1 else 0
+
+
+def leave() -> None:
+    """Leave the process group, if there is one; no process waits for another after this."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def _connect(device: torch.device) -> ProcessRanks:
+    if not distributed.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        try:
+            distributed.init_process_group(backend, timeout=ANSWER)
+        except ValueError as error:
+            raise TrainingError(
+                f"expected to be started by torchrun, as WORLD_SIZE is {world_size()}: {error}; use torchrun, or unset it"
+            ) from None
+        atexit.register(leave)
+    # A user's own group may have no backend for the CPU.
+    control = None if "gloo" in distributed.get_backend_config() else distributed.new_group(backend="gloo")
+    return ProcessRanks(distributed.get_rank(), distributed.get_world_size(), control)
+
+
+def _of_the_connection(error: RuntimeError) -> bool:
+    """Whether an error is of the exchange between processes, and not of the model."""
+    if isinstance(error, distributed.DistError):
+        return True
+    text = str(error)
+    return any(
+        sign in text for sign in ("gloo", "NCCL", "nccl", "Connection closed by peer", "Connection reset by peer")
+    )
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() else default
