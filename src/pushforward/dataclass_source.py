@@ -7,17 +7,20 @@ systems need only what is written in their files.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import math
 import re
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 MISSING: Any = object()
 """Default of a field that has none."""
+_FUNCTION = re.compile(r"^( *)(?:@.*\n\1)*(?:async )?def .*\n(?:(?:\1[ )].*)?\n)*", re.M)
+"""A function with its decorators: a line with def and those below it that are indented, blank or end the arguments."""
 _NAMES: dict[str, Any] = {t.__name__: t for t in (bool, int, float, str, tuple, list, dict, range)} | {"math": math}
 
 
@@ -47,16 +50,16 @@ class SourceClass:
     """
 
     def __init__(self, node: ast.ClassDef, module: SourceModule) -> None:
-        self.node, self.module, self.name = node, module, node.name
+        self.node, self.module, self.class_name = node, module, node.name
         bases = [module.lookup(base.id) for base in node.bases if isinstance(base, ast.Name)]
         self.bases = [base for base in bases if isinstance(base, SourceClass)]
 
     @functools.cached_property
     def _shadow(self) -> type:
         """An empty class with the same bases, which Python puts in the order of their methods."""
-        return type(self.name, tuple(base._shadow for base in self.bases), {"source": self})
+        return type(self.class_name, tuple(base._shadow for base in self.bases), {"source": self})
 
-    @property
+    @functools.cached_property
     def ancestors(self) -> list[SourceClass]:
         """The class and those it inherits from, in the order in which Python looks names up."""
         return [shadow.__dict__["source"] for shadow in self._shadow.__mro__ if shadow is not object]
@@ -66,18 +69,28 @@ class SourceClass:
         """Keywords after the bases, such as `register=False`."""
         return {k.arg: self.module.value(k.value) for k in self.node.keywords if k.arg}
 
-    @property
+    @functools.cached_property
     def doc(self) -> str:
         """Docstring of the class itself."""
         return ast.get_docstring(self.node) or ""
 
-    def __getattr__(self, name: str) -> Any:
-        """Value of a class attribute, its own or an inherited one."""
-        for cls in self.ancestors if not name.startswith("_") else ():
+    def attribute(self, name: str) -> Any:
+        """Return the value of a class attribute, its own or an inherited one.
+
+        Raises:
+            AttributeError: There is none.
+        """
+        for cls in self.ancestors:
             for target, value in cls._assignments():
                 if target == name:
                     return cls.module.value(value)
-        raise AttributeError(f"{self.name} has no attribute {name!r}")
+        raise AttributeError(f"{self._shadow.__name__} has no attribute {name!r}")
+
+    def __getattr__(self, name: str) -> Any:
+        """Value of a class attribute, for expressions such as `paper = NSF.paper`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.attribute(name)
 
     def _assignments(self) -> Iterator[tuple[str, ast.expr]]:
         for part in self.node.body:
@@ -86,19 +99,34 @@ class SourceClass:
             elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.value is not None:
                 yield part.target.id, part.value
 
+    @functools.cached_property
+    def _own_fields(self) -> dict[str, SourceField]:
+        found = {}
+        texts = argument_texts(self.doc)
+        for part in self.node.body:
+            if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
+                continue
+            hint = part.annotation.value if isinstance(part.annotation, ast.Subscript) else part.annotation
+            if not (isinstance(hint, ast.Name) and hint.id == "ClassVar"):
+                name = part.target.id
+                default = MISSING if part.value is None else self.module.value(part.value)
+                found[name] = SourceField(name, self.module.value(part.annotation, None), default, texts.get(name, ""))
+        return found
+
     def fields(self) -> list[SourceField]:
-        """The fields of the dataclass, in the order of its constructor."""
+        """The fields of the dataclass, in the order of its constructor; texts that a class leaves out are inherited."""
         found: dict[str, SourceField] = {}
         for cls in reversed(self.ancestors):
-            for part in cls.node.body:
-                if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
-                    continue
-                if "ClassVar" not in ast.unparse(part.annotation):
-                    name = part.target.id
-                    default = MISSING if part.value is None else cls.module.value(part.value)
-                    found[name] = SourceField(name, cls.module.value(part.annotation, None), default, "")
-        texts = argument_texts(cls.doc for cls in reversed(self.ancestors))
-        return [SourceField(f.name, f.hint, f.default, texts.get(f.name, "")) for f in found.values()]
+            texts = {
+                name: replace(field, text=text)
+                for name, text in argument_texts(cls.doc).items()
+                if (field := found.get(name))
+            }
+            found |= texts
+            found |= {
+                n: f if f.text or n not in found else replace(f, text=found[n].text) for n, f in cls._own_fields.items()
+            }
+        return list(found.values())
 
 
 class SourceModule(Mapping[str, Any]):
@@ -111,7 +139,7 @@ class SourceModule(Mapping[str, Any]):
     def __init__(self, path: Path) -> None:
         self.path, self._classes = path, dict[str, SourceClass]()
         self._places: dict[str, ast.expr | ast.ClassDef | tuple[ast.ImportFrom, str]] = {}
-        for part in ast.parse(path.read_text(encoding="utf-8")).body:
+        for part in _parsed(path.read_text(encoding="utf-8")).body:
             if isinstance(part, ast.ClassDef):
                 self._places[part.name] = part
             elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name):
@@ -119,9 +147,10 @@ class SourceModule(Mapping[str, Any]):
             elif isinstance(part, ast.ImportFrom):
                 self._places |= {alias.asname or alias.name: (part, alias.name) for alias in part.names}
 
-    def classes(self) -> list[SourceClass]:
-        """The classes that are defined in the file."""
-        return [self[name] for name, place in self._places.items() if isinstance(place, ast.ClassDef)]
+    def dataclasses(self) -> list[SourceClass]:
+        """The dataclasses that are defined in the file."""
+        places = [place for place in self._places.values() if isinstance(place, ast.ClassDef)]
+        return [self[place.name] for place in places if any("dataclass" in ast.dump(d) for d in place.decorator_list)]
 
     def __getitem__(self, name: str) -> Any:
         """Value of a name: of a constant, a type or a class, also of one imported from another file of the package."""
@@ -157,12 +186,22 @@ class SourceModule(Mapping[str, Any]):
 
     def value(self, node: ast.expr, otherwise: Any = MISSING) -> Any:
         """Value of a constant expression, such as a default or a declared type; `otherwise` where it is not one."""
-        code = compile(ast.fix_missing_locations(ast.Expression(node)), str(self.path), "eval")
+        if isinstance(node, ast.Constant):
+            return node.value
         try:
+            if isinstance(node, ast.Name):
+                return self[node.id]
             # The file is one of this package; only names of constants and types can be found in it.
-            return eval(code, {"__builtins__": {}}, self)
+            return eval(compile(ast.Expression(node), str(self.path), "eval"), {"__builtins__": {}}, self)
         except (NameError, KeyError, AttributeError, TypeError, ValueError, OSError):
             return otherwise
+
+
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree of a source file, without the functions in it where that is possible: they take most of the time."""
+    with contextlib.suppress(SyntaxError):
+        return ast.parse(_FUNCTION.sub("", text))
+    return ast.parse(text)
 
 
 @functools.cache
@@ -181,11 +220,9 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.])\s+(?=[A-Z\"`(])", text, maxsplit=1)[0]
 
 
-def argument_texts(docstrings: Iterator[str]) -> dict[str, str]:
-    """Return the text of each argument in the Args sections of docstrings; later ones replace earlier ones."""
-    found: dict[str, str] = {}
-    for text in docstrings:
-        section = text.partition("Args:\n")[2]
-        entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.M)
-        found |= {name: " ".join(lines.split()) for name, lines in entries}
-    return found
+@functools.cache
+def argument_texts(docstring: str) -> dict[str, str]:
+    """Return the text of each argument in the Args section of a docstring, on one line."""
+    section = docstring.partition("Args:\n")[2]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.M)
+    return {name: " ".join(lines.split()) for name, lines in entries}

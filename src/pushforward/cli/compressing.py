@@ -16,14 +16,11 @@ from ..compression.frames import encoded
 from ..compression.manifest import Entry
 from ..compression.writing import LARGER
 from ..errors import DataError, FileError
-from ..output import reason
+from ..output import reason, require_writable
 from ..serialize import Saved, load
-from ..terminal import write_output
-from .display import aligned, duration, print_json, printable, tell
-from .files import require_writable
-from .models import require_alone
-from .options import MachineOptions
-from .problems import UsageError
+from .console import Terminal, aligned, duration, printable
+from .options import MachineOptions, UsageError
+from .task import require_alone
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EVERY = 5.0
@@ -46,6 +43,7 @@ def compress_files(
     Raises:
         FlowError: see the package for the exit codes.
     """
+    terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if not given:
         raise UsageError("expected pictures, .npy arrays or folders to compress, got none")
@@ -54,7 +52,7 @@ def compress_files(
     paths = sources.paths_in(given)
     require_writable(out, "--out", [os.fspath(path) for path in paths.values()])
     files = sum(path.stat().st_size for path in paths.values())
-    tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress", quiet=machine.quiet)
+    terminal.tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress")
     others = {"PNG": 0, "WebP": 0} if baselines else {}
     spent = [0.0]
 
@@ -71,7 +69,7 @@ def compress_files(
     def progress(summary: ArchiveSummary) -> None:
         if time.perf_counter() - last[0] >= EVERY:
             last[0] = time.perf_counter()
-            tell(f"{summary.items:,} read, {summary.size:,} bytes written", quiet=machine.quiet)
+            terminal.tell(f"{summary.items:,} read, {summary.size:,} bytes written")
 
     def compare(entry: Entry, array: Array) -> None:
         sources.require_same(paths[entry.name], entry, array)
@@ -89,16 +87,12 @@ def compress_files(
         progress=progress,
     )
     summary.seconds -= spent[0]
-    record = _record(model, out, summary, files, others)
-    if json:
-        print_json(record)
-    elif not machine.quiet:
-        write_output(_text(summary, files, others, verified=verify))
+    terminal.conclude(_text(summary, files, others, verified=verify), _record(model, out, summary, files, others))
     for why, count in summary.reasons.items():
-        tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}", quiet=machine.quiet)
+        terminal.tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}")
     if summary.reasons[LARGER] or summary.size > max(files, 1):
-        tell(_warning(summary, files), quiet=machine.quiet)
-    tell(f"wrote {out}", quiet=machine.quiet)
+        terminal.tell(_warning(summary, files))
+    terminal.tell(f"wrote {out}")
     return 0
 
 
@@ -110,6 +104,7 @@ def decompress_file(
     Raises:
         FlowError: see the package for the exit codes.
     """
+    terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if os.path.exists(out) and not os.path.isdir(out):
         raise FileError(f"{out} cannot be used for --out: it is a file; give a folder")
@@ -120,7 +115,7 @@ def decompress_file(
     with Archive(path, saved.model, spec=_spec(saved), workers=_workers(machine)) as archive:
         if not archive.same_machine:
             made = repr(str(archive.header.get("by", "nothing known"))[:200])
-            tell(
+            terminal.warn(
                 f"note: this machine computes otherwise than the one that wrote {path} (with {made}); every block is checked, "
                 "and what cannot be restored here is said"
             )
@@ -136,11 +131,11 @@ def decompress_file(
                 content = sources.file_of(entry, array)
             except FileError as error:
                 lost.append(entry.name)
-                tell(str(error))
+                terminal.warn(str(error))
                 continue
             except MemoryError:
                 lost.append(entry.name)
-                tell(f"{path}: {entry.name!r} does not fit into memory")
+                terminal.warn(f"{path}: {entry.name!r} does not fit into memory")
                 continue
             try:
                 restored.add(names[i], content)
@@ -151,19 +146,19 @@ def decompress_file(
     seconds = time.perf_counter() - started
     _make_folder(out)
     for problem in problems:
-        tell(f"{path}: {problem}")
-    if json:
-        print_json({"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds})
-    elif not machine.quiet:
-        speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
-        counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
-        write_output(f"{counts} in {duration(seconds)}{speed}, every one checked")
+        terminal.warn(f"{path}: {problem}")
+    speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
+    counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
+    terminal.conclude(
+        f"{counts} in {duration(seconds)}{speed}, every one checked",
+        {"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds},
+    )
     if unwritten:
         # A full disk is no damage of the archive, and is named beside it.
         left = f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored"
         if not (lost or problems):
             raise FileError(f"{left}, and the archive is whole; make room, or give another folder")
-        tell(f"{path}: {left}; make room, or give another folder")
+        terminal.warn(f"{path}: {left}; make room, or give another folder")
     if lost or problems:
         raise FileError(_damage(path, len(wanted), len(lost), len(restored.paths)))
     return 0

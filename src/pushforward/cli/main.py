@@ -13,16 +13,17 @@ from collections.abc import Iterator, Sequence
 from cyclopts import CycloptsError
 
 from ..errors import FlowError, SpecError, shortened
-from ..signals import raise_terminated, signal_of
+from ..signals import Interrupted, raise_terminated, signal_of
 from ..terminal import abandon, flush_error, flush_output, occupy_standard_streams, write_error
 from .app import app
-from .problems import Interrupted, UsageError
+from .options import UsageError
 
 DATA, USAGE, PIPE = 1, 2, 141
 """Exit codes. 141 is what a shell reports for a program ended by SIGPIPE."""
 SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
 DEBUG = "--debug"
+HELP = {"--help", "-h"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     occupy_standard_streams()
     try:
         with _termination_as_interruption():
-            code = app([token for token in tokens if token != DEBUG], exit_on_error=False, print_error=False)
+            code = _run([token for token in tokens if token != DEBUG])
             flush_output()
             return int(code or 0)
     except (Exception, KeyboardInterrupt) as error:
@@ -59,6 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         logger.removeHandler(handler)
         flush_error()
+
+
+def _run(tokens: list[str]) -> int | None:
+    if HELP.isdisjoint(tokens) or tokens[0] not in list(app):
+        return app(tokens, exit_on_error=False, print_error=False)
+    # cyclopts would first look at all options of the command, which takes longer than to print them.
+    app.help_print([token for token in tokens if token not in HELP])
+    return 0
 
 
 @contextlib.contextmanager

@@ -1,4 +1,3 @@
-import contextlib
 import dataclasses
 import io
 import json
@@ -13,52 +12,16 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from command_line import process, refused, run
 
 import pushforward as pf
-from pushforward.cli import fitting, main, sampling
+from pushforward.cli import table_task, trained_table
 from pushforward.cli.options import TrainOptions
 from pushforward.errors import ContextError, DataError
 from pushforward.training import TrainConfig
 
 N = 200
 TINY = ["--layers", "1", "--hidden", "8", "--set", "bins=3", "--epochs", "2"]
-
-
-def run(*arguments, stdin=None):
-    """Exit code, standard output and error of a command, run in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    old = sys.stdin
-    sys.stdin = old if stdin is None else io.TextIOWrapper(io.BytesIO(stdin.encode()))
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([str(argument) for argument in arguments])
-    finally:
-        sys.stdin = old
-    return code, out.getvalue(), err.getvalue()
-
-
-def process(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pushforward", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def refused(result, code, *words):
-    """One sentence on standard error, nothing on standard output."""
-    got, out, err = result
-    assert got == code, err
-    assert out == ""
-    assert err.startswith("pushforward: error: ")
-    assert err.count("\n") == 1
-    assert err.endswith("\n")
-    assert "Traceback" not in err
-    assert "unexpected" not in err
-    for word in words:
-        assert word in err, err
 
 
 def mixed(seed=0, rows=N):
@@ -551,8 +514,8 @@ def test_outputs_are_checked_before_any_work(home, bad_paths, monkeypatch):
     def never(*_, **__):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(fitting, "read_table", never)
-    monkeypatch.setattr(sampling, "open_model", never)
+    monkeypatch.setattr(table_task, "read_table", never)
+    monkeypatch.setattr(trained_table, "load", never)
     for path in bad_paths:
         for option in ("--out", "--metrics", "--checkpoint"):
             other = [] if option == "--out" else ["--out", home / "never.flow"]
@@ -611,7 +574,7 @@ def test_missing_scikit_learn_costs_the_baselines_only(home, tmp_path, monkeypat
     def none(*_, **__):
         raise DataError("the mixture baseline needs scikit-learn: pip install 'pushforward[sklearn]'")
 
-    monkeypatch.setattr(fitting, "fit_baselines", none)
+    monkeypatch.setattr(table_task, "fit_baselines", none)
     code, out, _ = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY)
     assert code == 0
     assert "no baselines: the mixture baseline needs scikit-learn" in out
@@ -648,7 +611,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "row_scores", interrupted)
+    monkeypatch.setattr(table_task, "row_scores", interrupted)
     code, out, err = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY, "-q")
     assert (code, out) == (130, "")
     assert (
@@ -656,7 +619,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
         == f"pushforward: interrupted while scoring; the trained model is in {tmp_path / 'm.flow'}, without a score\n"
     )
     assert run("sample", tmp_path / "m.flow", "-n", 2)[0] == 0
-    monkeypatch.setattr(fitting, "read_table", interrupted)
+    monkeypatch.setattr(table_task, "read_table", interrupted)
     code, out, err = run("fit", home / "numbers.csv", "--out", tmp_path / "n.flow", *TINY)
     assert (code, out, err.count("\n")) == (130, "", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["m.flow"]
@@ -687,7 +650,7 @@ def test_faults_of_our_own_are_one_sentence_too(home, monkeypatch):
     def fault(*_, **__):
         raise RuntimeError("something\n  odd")
 
-    monkeypatch.setattr(sampling, "open_model", fault)
+    monkeypatch.setattr(trained_table, "load", fault)
     code, out, err = run("sample", home / "numbers.flow")
     assert (code, out) == (1, "")
     assert err == "pushforward: error: unexpected RuntimeError: something odd; --debug shows where\n"

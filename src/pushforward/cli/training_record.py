@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .display import BITS_MEANING, MEANING
-from .summary import PICTURE_PARTS, ROW_PARTS
+from .console import BITS_MEANING, MEANING, PICTURE_PARTS, ROW_PARTS
 
 _Shape = Any
 """What a value must be: a type, a choice of types or values (a tuple), a list of a shape, or a dictionary with a shape for

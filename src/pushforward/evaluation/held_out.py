@@ -1,0 +1,98 @@
+"""Log-likelihoods of held-out rows of a table, beside those of simple densities."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..core import Exactness
+from ..tables import Schema, Table, TableModel
+from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
+from .scores import log_likelihoods
+from .solver_checks import SolverCheck
+
+Array = np.ndarray[Any, np.dtype[Any]]
+FAR = 15.0
+"""Nats below the median from which a row is scored in float64."""
+
+
+def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
+    """Return the log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `log_likelihoods`.
+
+    Rows far out in heavy tails lose up to three digits in float32, so those far below the median are computed again in float64.
+    """
+    scores = log_likelihoods(model, rows, samples=samples, seed=seed).numpy()
+    far = np.flatnonzero(scores < np.median(scores) - FAR)
+    if len(far) and model.exactness == Exactness.EXACT and model.device.type == "cpu":
+        scores[far] = log_likelihoods(copy.deepcopy(model).double(), rows[far], seed=seed).numpy()
+    return scores
+
+
+def fit_baselines(schema: Schema, table: Table, others: Array, held: Array, seed: int) -> list[BaselineScore]:
+    """Return the scores of simple densities on the held-out rows of a table, fitted to the others.
+
+    Args:
+        schema: Columns of the table.
+        table: All rows.
+        others: Numbers of the rows to fit to.
+        held: Numbers of the rows to score.
+        seed: Seed of the fits.
+
+    Raises:
+        DataError: scikit-learn is not installed, or there are too few rows.
+    """
+    kinds = {column.name: column.kind for column in schema.columns}
+    train, test = (table.take(rows) for rows in (others, held))
+    views = table_views(
+        dict(zip(train.names, train.columns, strict=True)),
+        dict(zip(test.names, test.columns, strict=True)),
+        kinds,
+        seed=seed,
+    )
+    return baselines(*views, seed=seed)
+
+
+def score_record(
+    what: str,
+    symbol: str,
+    log_prob: Array,
+    scores: Sequence[BaselineScore],
+    others: Array,
+    note: str = "",
+    solver: SolverCheck | None = None,
+) -> dict[str, Any]:
+    """Return held-out scores as plain values, in nats per row and raw units.
+
+    Args:
+        what: Name of the held-out rows: "test", "validation" or "all".
+        symbol: Symbol of the model's exactness.
+        log_prob: Log-likelihood of each held-out row.
+        scores: Scores of the baselines; the gain of the model over each is computed row by row.
+        others: Numbers of the rows that the baselines were fitted to.
+        note: Reason why there are no baselines.
+        solver: Error that the approximations of the model add, where it makes any.
+    """
+    mean, error = mean_and_error(log_prob)
+    entries = []
+    for score in scores:
+        entry = {"name": score.name, "mean": score.mean, "standard_error": score.standard_error, "note": score.note}
+        if not score.skipped:
+            gain = paired_difference(log_prob, score.per_row)
+            entry |= {"gain": gain.mean, "gain_standard_error": gain.standard_error}
+        entries.append(entry)
+    return {
+        "rows": what,
+        "count": len(log_prob),
+        "symbol": symbol,
+        "mean": mean,
+        "standard_error": error,
+        "impossible": int(np.isneginf(log_prob).sum()),
+        "baselines": entries,
+        "baseline_rows": len(others),
+        "note": note,
+        "solver": None if solver is None else {**asdict(solver), "sentence": solver.sentence},
+    }
