@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test fast fuzz lint laws mutants docs conformance bench clean
+.PHONY: help demo test test-all test-sample fast fuzz lint laws mutants docs conformance bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,8 +19,14 @@ $(VENV)/.ok: pyproject.toml constraints.txt
 demo: $(VENV)/.ok ## fit, score, sample and report on real data; ends with demo-out/report.html
 	$(BIN)/pushforward demo --out demo-out
 
-test: $(VENV)/.ok ## all tests
+test: $(VENV)/.ok ## the tests of every day, within ten minutes on two cores
 	$(BIN)/python -m pytest -n 2
+
+test-all: $(VENV)/.ok ## every test
+	$(BIN)/python -m pytest -n 2 --tier all
+
+test-sample: $(VENV)/.ok ## some of the tests that `make test` leaves out, others for each commit
+	$(BIN)/python -m pytest -n 2 --tier "sample:$(or $(SAMPLE),60):$$(git rev-parse HEAD 2>/dev/null || echo none)"
 
 fast: $(VENV)/.ok ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"

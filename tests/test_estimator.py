@@ -200,7 +200,7 @@ def test_interrupted_fit_is_fitted_and_still_stops(iris, monkeypatch):
         ({"system": "nfs"}, "unknown system 'nfs'; did you mean 'nsf'"),
         ({"options": {"bin": 4}}, "no argument 'bin'; did you mean 'bins'"),
         ({"options": {"features": 4}}, "expected 'features' outside `options`"),
-        ({"hidden": (8, 8)}, "hidden to be int"),
+        ({"hidden": (8, 9)}, "hidden to be one width"),
         ({"layers": 0}, "layers >= 1, got 0"),
         ({"contamination": 1.0}, r"contamination to be a number in \[0, 1\), got 1.0"),
         ({"validation_fraction": -0.1}, r"validation_fraction to be a number in \[0, 1\), got -0.1"),

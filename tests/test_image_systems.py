@@ -131,7 +131,7 @@ def test_a_label_changes_the_density_and_the_drawn_pictures(name):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_picture_changes_the_density(name):
-    model = shaken(built(name, condition=(3, 4, 4), features=4), spread=0.3).eval()
+    model = shaken(built(name, condition=(3, 4, 4), condition_channels=4), spread=0.3).eval()
     x = pictures(3)
     given = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     found = scored(model, x, given)

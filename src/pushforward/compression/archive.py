@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core import Distribution
 from ..errors import DataError, FileError
+from ..systems.spec import former_description
 from . import tiles
 from .allocation import INFLATION, LARGEST_ITEM, accepted_rows, volume
 from .container import RAW, STORED, Block, Reader, unpacked
@@ -93,7 +94,8 @@ class Archive:
         )
 
     def _use(self, model: Distribution, spec: dict[str, Any] | None, workers: int) -> None:
-        if model_hash(model, spec) != self.header["model"]:
+        described = (spec,) if spec is None else (spec, former_description(spec))
+        if self.header["model"] not in {model_hash(model, each) for each in described}:
             name = f" ({self.header['model_name']})" if self.header["model_name"] else ""
             raise FileError(
                 f"{self._reader.path} was written with another model{name}; give the one that it was written with"

@@ -7,6 +7,6 @@ python -m pushforward.laws mutants         # plants faults in the formulas; ever
 """
 
 from .cases import Case, all_cases, layer_cases, system_cases
-from .suite import LAWS, SLOW, check, run
+from .suite import DEAR, LAWS, check, covering, run
 
-__all__ = ["LAWS", "SLOW", "Case", "all_cases", "check", "layer_cases", "run", "system_cases"]
+__all__ = ["DEAR", "LAWS", "Case", "all_cases", "check", "covering", "layer_cases", "run", "system_cases"]

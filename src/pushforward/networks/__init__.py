@@ -5,7 +5,7 @@ from ..recording import Recorded
 from .attention import GatedAttention
 from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
-from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer
+from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer, OneHotCode
 from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .masked import MaskedMLP
 from .mlp import MLP, Activation, Constant, Parameters, activation, head
@@ -43,6 +43,7 @@ __all__ = [
     "Parameters",
     "Potential",
     "Recorded",
+    "OneHotCode",
     "ResNet",
     "Velocity",
     "VelocityMLP",

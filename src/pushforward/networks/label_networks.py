@@ -163,3 +163,22 @@ class LabelSequence(Network):
         if missing > 0:
             x = F.pad(x, (0, 0, 0, missing))
         return self.net(x)[:, : self.places].mT.flatten(1)
+
+
+class OneHotCode(Recorded, nn.Module):
+    """One-hot codes of labels: whole numbers (B,) to vectors (B, classes).
+
+    Args:
+        classes: Number of labels.
+    """
+
+    codes: Tensor
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.register_buffer("codes", torch.eye(classes), persistent=False)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Return the codes of labels."""
+        return self.codes[labels]

@@ -138,12 +138,13 @@ class Parameters(nn.Module):
         start: where they start, (*shape).
         context: length of the context, 0 for none.
         hidden: widths of the network's hidden layers; none for a matrix.
+        activation: Activation function of the network.
     """
 
-    def __init__(self, start: Tensor, context: int = 0, hidden: Sequence[int] = ()) -> None:
+    def __init__(self, start: Tensor, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
         super().__init__()
         self.free = nn.Parameter(start)
-        self.net = head(context, start.numel(), hidden) if context else None
+        self.net = head(context, start.numel(), hidden, activation) if context else None
 
     def forward(self, context: Tensor | None = None) -> Tensor:
         """(B, context) -> (B, *shape); (1, *shape) without a context."""

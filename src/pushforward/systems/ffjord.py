@@ -8,22 +8,21 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real
-from ..distributions import Normal
+from ..core import Distribution, Flow, Real
 from ..functional.ode import Adaptive, Fixed, Gradient, Solver
 from ..networks import VelocityMLP
 from ..networks.velocity import TimeLayer
 from ..objectives import PenalisedLikelihood
 from ..transforms import Continuous
 from ..transforms.continuous import Noise, Trace
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 FEW = 3
 """Features up to which an exact trace costs about as much as an estimated one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FFJORD(Spec):
+class FFJORD(VectorSpec):
     """dy/dt = v(t, y) with a network whose layers know the time, log p(x) = log p(z) + int tr(dv/dy) dt.
 
     The trace is estimated while training, with one probe for a path, and exact in evaluation. With weights of `energy` and
@@ -31,24 +30,22 @@ class FFJORD(Spec):
     enough (Finlay, Jacobsen, Nurbekyan, Oberman 2020, arXiv:2002.02798, eq. 12).
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: continuous layers, one after the other, each with a network of its own.
-        hidden: widths of each network.
-        layer: how the time enters each of its layers: "concat", "squash" or "hyper".
-        activation: "tanh", "softplus", "silu" or "selu".
-        duration: T, where it starts.
-        learned: whether T is learned.
-        solver: "fixed" for RK4, "adaptive" for Dormand and Prince's steps by torchdiffeq.
-        steps: of a fixed solver.
-        tolerance: relative and absolute, of an adaptive one.
-        gradient: "direct", "checkpoint" or "adjoint".
+        layers: Number of continuous layers, one after the other, each with a network of its own.
+        hidden: Widths of the hidden layers in each network.
+        layer: Place of the time in each layer of a network: "concat", "squash" or "hyper".
+        activation: Activation function of the networks: "tanh", "softplus", "silu" or "selu".
+        duration: Duration T of the flow at the start of training.
+        learned: Whether T is learned.
+        solver: Solver of the differential equation: "fixed" for RK4, "adaptive" for the steps of Dormand and Prince.
+        steps: Number of steps of a fixed solver in training; evaluation takes twice as many.
+        tolerance: Relative and absolute tolerance of an adaptive solver.
+        gradient: Way of the gradient through the solver: "direct", "checkpoint" or "adjoint".
         trace: "exact", "estimated", "training" (estimated in training only), or "auto": exact up to 3 features, else
             "training".
-        probes: to estimate it.
-        noise: of the probes, "rademacher" or "gaussian".
-        energy: weight of the transport cost in training.
-        jacobian: weight of the Jacobian's norm.
+        probes: Number of random vectors that estimate the trace.
+        noise: Distribution of these vectors: "rademacher" or "gaussian".
+        energy: Weight of the transport cost in training.
+        jacobian: Weight of the squared norm of the Jacobian in training.
     """
 
     name = "ffjord"
@@ -68,8 +65,6 @@ class FFJORD(Spec):
         "regularised": {"energy": 0.01, "jacobian": 0.01},
     }
 
-    features: int
-    context: int = 0
     layers: int = 1
     hidden: tuple[int, ...] = (64, 64, 64)
     layer: TimeLayer = "squash"
@@ -95,15 +90,14 @@ class FFJORD(Spec):
             self._at_least(name, 0)
 
     def build(self) -> Flow:
-        """The flow; every velocity starts at zero."""
-        space = Real((self.features,))
-        return Flow(Chain(*(self._layer(space) for _ in range(self.layers))), Normal(space))
+        """Return the flow; every velocity starts at zero."""
+        return self.flow([self._layer(self.space) for _ in range(self.layers)])
 
     def _layer(self, space: Real) -> Continuous:
         velocity = VelocityMLP(
             self.features,
             hidden=self.hidden,
-            context=self.context,
+            context=self.given,
             layer=self.layer,
             activation=self.activation,
             zero=True,
@@ -119,7 +113,7 @@ class FFJORD(Spec):
             noise=self.noise,
             duration=self.duration,
             learned=self.learned,
-            context=self.context,
+            context=self.given,
         )
 
     def _solver(self, factor: int) -> Solver:

@@ -8,8 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real
-from ..distributions import Normal
+from ..core import Distribution, Flow
 from ..errors import SpecError
 from ..functional.ode import Fixed
 from ..networks import VelocityMLP
@@ -24,23 +23,22 @@ from ..objectives.matching import (
     VariancePreserving,
 )
 from ..transforms import Continuous
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matching(Spec):
+class Matching(VectorSpec):
     """v learned from bridges between data and noise; likelihood and samples are those of the continuous flow along v.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        hidden: widths of the velocity's network.
-        layer: how the time enters it: "concat", "squash" or "hyper".
-        activation: "tanh", "softplus", "silu" or "selu".
-        bridge: "independent" (I-CFM), "ot" (OT-CFM: pairs of optimal transport in each batch), "conditional" (Lipman et al.),
-            "variance-preserving" or "schroedinger".
-        sigma: deviation of the noise around the bridge; unused by "variance-preserving".
-        steps: of RK4, in evaluation.
+        hidden: Widths of the hidden layers in the network of the velocity.
+        layer: Place of the time in each layer of the network: "concat", "squash" or "hyper".
+        activation: Activation function of the network: "tanh", "softplus", "silu" or "selu".
+        bridge: Paths between noise and data: "independent" (I-CFM), "ot" (OT-CFM: pairs of optimal transport in each batch),
+            "conditional" (Lipman et al.), "variance-preserving" or "schroedinger".
+        sigma: Standard deviation of the noise around the bridge; "variance-preserving" does not use it.
+        base: Distribution of the latent variables: "normal", as the paths of the bridges end there.
+        steps: Number of RK4 steps in evaluation.
     """
 
     name = "flow-matching"
@@ -50,13 +48,12 @@ class Matching(Spec):
     paper = "Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Tong et al. 2024, arXiv:2302.00482"
     objective = "flow matching"
 
-    features: int
-    context: int = 0
     hidden: tuple[int, ...] = (128, 128, 128)
     layer: TimeLayer = "concat"
     activation: Literal["tanh", "softplus", "silu", "selu"] = "silu"
     bridge: Literal["independent", "ot", "conditional", "variance-preserving", "schroedinger"] = "ot"
     sigma: float = 0.0
+    base: Literal["normal"] = "normal"
     steps: int = 16
 
     def validate(self) -> None:
@@ -70,10 +67,9 @@ class Matching(Spec):
     def build(self) -> Flow:
         """The flow."""
         velocity = VelocityMLP(
-            self.features, hidden=self.hidden, context=self.context, layer=self.layer, activation=self.activation
+            self.features, hidden=self.hidden, context=self.given, layer=self.layer, activation=self.activation
         )
-        space = Real((self.features,))
-        return Flow(Chain(Continuous(velocity, space, solver=Fixed(self.steps), context=self.context)), Normal(space))
+        return self.flow([Continuous(velocity, self.space, solver=Fixed(self.steps), context=self.given)])
 
     def loss(self, model: Distribution) -> nn.Module:
         """`FlowMatching` with the chosen bridge."""

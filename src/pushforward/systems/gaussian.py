@@ -5,43 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core import Flow, Inverse, Real
-from ..distributions import Normal
+from ..core import Flow, Inverse
 from ..transforms import Affine, Cholesky, Elementwise
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaussian(Spec):
+class Gaussian(VectorSpec):
     """x = m + L e with e standard normal, L lower triangular or diagonal; made from the context if there is one.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        full: whether L is triangular, and not only diagonal ("mean field").
-        hidden: widths of the network that makes m and L from the context; none for a matrix.
+        full: Whether L is triangular; without, it is diagonal ("mean field").
+        hidden: Widths of the network that makes m and L from the context; empty for a matrix.
     """
 
     name = "gaussian"
     family = "variational"
     paper = "Kucukelbir, Tran, Ranganath, Gelman, Blei 2017, arXiv:1603.00788"
 
-    features: int
-    context: int = 0
     full: bool = True
     hidden: tuple[int, ...] = ()
 
     def build(self) -> Flow:
         """The Gaussian, as a flow of one layer."""
-        space = Real((self.features,))
+        space, given = self.space, {"context": self.given, "hidden": self.hidden, "activation": self.activation}
         if self.full:
-            return Flow(Inverse(Cholesky(space, context=self.context, hidden=self.hidden)), Normal(space))
-        step = Elementwise(Affine(), space, context=self.context, hidden=self.hidden)
-        return Flow(Inverse(step), Normal(space))
+            return self.flow(Inverse(Cholesky(space, **given)))  # type: ignore[arg-type]
+        return self.flow(Inverse(Elementwise(Affine(), space, **given)))  # type: ignore[arg-type]
 
     def exemptions(self) -> Mapping[str, str]:
         """Return why the contribution need not vary where there is no context."""
-        return {} if self.context else {"contribution_varies": "an affine map has the same slope everywhere"}
+        return {} if self.given else {"contribution_varies": "an affine map has the same slope everywhere"}
 
     @classmethod
     def cases(cls) -> Iterator[Gaussian]:

@@ -22,11 +22,8 @@ class IAF(Posterior):
     at about the same cost, so that the flow can be trained on data too.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none; it enters every step.
-        layers: autoregressive steps after the diagonal one.
-        hidden: widths of each MaskedMLP's hidden layers.
-        activation: of the networks.
+        layers: Number of autoregressive steps after the diagonal one.
+        hidden: Widths of the hidden layers in each masked network.
     """
 
     name = "iaf"
@@ -44,11 +41,11 @@ class IAF(Posterior):
             self.features,
             scalar.n,
             hidden=self.hidden,
-            context=self.context,
+            context=self.given,
             order=range(self.features)[:: -1 if index % 2 else 1],
             activation=self.activation,
         )
-        return Autoregressive(scalar, space, network, context=self.context)
+        return Autoregressive(scalar, space, network, context=self.given)
 
     @classmethod
     def cases(cls) -> Iterator[IAF]:

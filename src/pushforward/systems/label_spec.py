@@ -1,8 +1,11 @@
-"""What systems of labels share."""
+"""Systems of labels: rows of whole numbers that stand for categories."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
 
 from ..core import Categories
 from ..errors import SpecError
@@ -11,11 +14,13 @@ from .spec import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec(Spec, register=False):
-    """The argument of systems that model rows of labels, such as the categorical columns of a table.
+    """Argument of systems that model rows of labels, such as the categorical columns of a table.
 
     Args:
-        classes: number of labels of each coordinate.
+        classes: Number of labels of each coordinate.
     """
+
+    sizes = ("classes",)
 
     classes: tuple[int, ...]
 
@@ -29,8 +34,22 @@ class LabelSpec(Spec, register=False):
         if not self.classes or min(self.classes) < 1:
             raise SpecError(f"expected {self.name}.classes to be numbers >= 1, at least one, got {self.classes}")
 
+    @classmethod
+    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
+        """Return the spec for rows of labels (N, D), whole numbers from 0; the largest of each column is its last label.
+
+        Raises:
+            SpecError: The data have another shape, or there is a context.
+        """
+        labels = np.asarray(x)
+        if context is not None:
+            raise SpecError(f"expected no context: {cls.name} models labels alone")
+        if labels.ndim != 2 or labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0:
+            raise SpecError(f"expected rows of whole numbers from 0, got {labels.dtype} of shape {labels.shape}")
+        return cls(classes=tuple(int(k) + 1 for k in labels.max(0)), **fields)
+
     @property
     def space(self) -> Categories:
-        """Of the labels."""
+        """The space of the labels."""
         same = len(set(self.classes)) == 1
         return Categories((len(self.classes),), self.classes[0] if same else self.classes)

@@ -112,6 +112,7 @@ class MLPDensity(Spec):
     """
 
     name = "mlp-density"
+    sizes = ("features",)
     family = "energy"
     symbol = "~"
     paper = "the multilayer-perceptron baseline of lecture courses on density estimation, here with a normaliser"
@@ -126,6 +127,7 @@ class MLPDensity(Spec):
     def validate(self) -> None:
         """Refuse more dimensions than a grid can serve, an empty box, too few points and a negative ridge."""
         super().validate()
+        self._at_least("features", 1)
         self._at_least("grid", 2)
         self._at_least("ridge", 0)
         if self.features > 2:

@@ -6,45 +6,41 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ..core import Chain, Flow, Real
-from ..distributions import Logistic
+from ..core import Distribution, Flow
 from ..networks import MLP
 from ..transforms import Additive, Coupling, Diagonal, Reshape, alternating_mask
 from .picture_spec import ImageSpec, law_cases
-from .spec import Spec
+from .vector_spec import Base, VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class NICE(Spec):
+class NICE(VectorSpec):
     """Non-linear independent components: h_b = x_b + m(x_a) four times, then h = exp(s) h, every h logistic.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: couplings; even and odd coordinates take turns. At least 3 let all coordinates see each other.
-        hidden: widths of each coupling's network.
-        dropout: in the networks, while training.
+        layers: Number of couplings; even and odd coordinates take turns. With 3 or more all coordinates see each other.
+        hidden: Widths of the hidden layers in each network.
+        dropout: Share of hidden units that are dropped in training.
     """
 
     name = "nice"
     family = "coupling"
     paper = "Dinh, Krueger, Bengio 2015, arXiv:1410.8516"
 
-    features: int
-    context: int = 0
     layers: int = 4
     hidden: tuple[int, ...] = (256, 256)
     dropout: float = 0.0
+    base: Base | Distribution = "logistic"
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
-        space = Real((self.features,))
-        network = partial(MLP, hidden=self.hidden, dropout=self.dropout)
+        """Return the flow, which starts as the identity."""
+        space = self.space
+        network = partial(MLP, hidden=self.hidden, activation=self.activation, dropout=self.dropout)
         couplings = [
-            Coupling(Additive(), space, alternating_mask(self.features, flip=i % 2 == 1), network, context=self.context)
+            Coupling(Additive(), space, alternating_mask(self.features, flip=i % 2 == 1), network, context=self.given)
             for i in range(self.layers)
         ]
-        return Flow(Chain(*couplings, Diagonal(space)), Logistic(space))
+        return self.flow([*couplings, Diagonal(space)])
 
     def exemptions(self) -> Mapping[str, str]:
         """Return why the contribution need not vary."""

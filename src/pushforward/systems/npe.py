@@ -89,6 +89,7 @@ class NPE(Spec):
     """
 
     name = "npe"
+    sizes = ("features", "context")
     family = "simulation"
     paper = "Papamakarios, Murray 2016, arXiv:1605.06376; Greenberg, Nonnenmacher, Macke 2019, arXiv:1905.07488"
 
@@ -106,6 +107,8 @@ class NPE(Spec):
     def validate(self) -> None:
         """Refuse an empty box."""
         super().validate()
+        self._at_least("features", 1)
+        self._at_least("context", 0)
         if not self.low < self.high:
             raise SpecError(f"expected npe.low < npe.high, got {self.low} and {self.high}")
 

@@ -7,38 +7,32 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from ..core import Chain, Flow, Real, Transform
-from ..distributions import Normal
-from ..errors import SpecError
+from ..core import Flow, Real, Transform
 from ..networks import MLP, MaskedMLP, ResNet
 from ..transforms import LU, ActNorm, Autoregressive, Coupling, RationalQuadratic, half_mask
 from .picture_spec import ImageSpec, law_cases
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class NSF(Spec):
+class NSF(VectorSpec):
     """Neural spline flow: rational-quadratic splines with parameters from a residual network, and LU layers.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
         structure: "autoregressive" or "coupling".
-        layers: steps of a spline layer and, before it, an LU layer.
-        hidden: width of the residual networks.
-        blocks: residual blocks of two layers each.
-        bins: of the splines.
-        bound: the splines act on [-bound, bound] and are the identity outside; standardised data fit 5.
-        linear: whether each step starts with an LU layer.
-        dropout: in the networks, while training.
+        layers: Number of steps; each has a spline layer and, before it, an LU layer.
+        hidden: Width of the residual networks.
+        blocks: Number of residual blocks of two layers in each network.
+        bins: Number of bins of each spline.
+        bound: End of the splines, which act on [-bound, bound] and are the identity outside; 5 suits standardised data.
+        linear: Whether each step starts with an LU layer.
+        dropout: Share of hidden units that are dropped in training.
     """
 
     name = "nsf"
     family = "spline"
     paper = "Durkan, Bekasov, Murray, Papamakarios 2019, arXiv:1906.04032"
 
-    features: int
-    context: int = 0
     structure: Literal["autoregressive", "coupling"] = "autoregressive"
     layers: int = 4
     hidden: int = 64
@@ -54,16 +48,15 @@ class NSF(Spec):
         self._at_least("hidden", 1)
         self._at_least("blocks", 0)
         self._at_least("bins", 2)
-        if not 0 <= self.dropout < 1:
-            raise SpecError(f"expected nsf.dropout in [0, 1), got {self.dropout}")
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
-        space = Real((self.features,))
+        """Return the flow, which starts as the identity."""
+        space = self.space
         scalar = RationalQuadratic(self.bins, self.bound)
         network: dict[str, Any] = {
             "hidden": (self.hidden,) * (1 + 2 * self.blocks),
             "residual": True,
+            "activation": self.activation,
             "dropout": self.dropout,
         }
         layers: list[Transform] = []
@@ -72,22 +65,25 @@ class NSF(Spec):
                 layers.append(LU(space))
             if self.structure == "coupling":
                 mask = half_mask(self.features, flip=i % 2 == 1)
-                layers.append(Coupling(scalar, space, mask, partial(MLP, **network), context=self.context))
+                layers.append(Coupling(scalar, space, mask, partial(MLP, **network), context=self.given))
             else:
                 order = range(self.features)[:: -1 if i % 2 else 1]
-                made = MaskedMLP(self.features, scalar.n, context=self.context, order=order, **network)
-                layers.append(Autoregressive(scalar, space, made, context=self.context))
-        return Flow(Chain(*layers), Normal(space))
+                made = MaskedMLP(self.features, scalar.n, context=self.given, order=order, **network)
+                layers.append(Autoregressive(scalar, space, made, context=self.given))
+        return self.flow(layers)
 
     @classmethod
     def cases(cls) -> Iterator[NSF]:
-        """Both structures, with and without context; more features than a block; one feature."""
+        """Yield both structures, with and without context, with a label and a mixture; many features; one feature."""
         yield cls(features=2, layers=2, hidden=8, bins=4)
         yield cls(features=2, layers=2, hidden=8, bins=4, structure="coupling")
         yield cls(features=2, layers=2, hidden=8, bins=4, context=3)
         yield cls(features=3, layers=2, hidden=8, bins=3, structure="coupling", context=2)
         yield cls(features=10, layers=1, hidden=20, blocks=2, bins=3, bound=3.0)
         yield cls(features=1, layers=1, hidden=8, bins=4)
+        yield cls(
+            features=2, layers=1, hidden=8, bins=3, structure="coupling", classes=2, base="mixture", activation="elu"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,18 +8,17 @@ from typing import Literal
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real
-from ..distributions import Normal
+from ..core import Distribution, Flow
 from ..errors import SpecError
 from ..functional.ode import Fixed
 from ..networks import Potential
 from ..objectives import PenalisedLikelihood
 from ..transforms import Continuous
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class OTFlow(Spec):
+class OTFlow(VectorSpec):
     """dy/dt = -grad Phi(t, y) for t from 0 to 1, Phi a residual network with exact trace of its Hessian, by RK4.
 
     Training minimises the mean of
@@ -30,16 +29,15 @@ class OTFlow(Spec):
     straight and have constant speed, so that few steps are enough.
 
     Args:
-        features: d.
-        context: length of the context, 0 for none; it joins x and t in the potential.
-        hidden: m, width of the potential.
-        layers: M + 1, layers of the potential, at least 2.
-        rank: rows of the quadratic term's matrix, at most.
-        steps: of RK4 in training.
-        scoring_steps: in evaluation.
-        alpha_c: weight of the negative log-likelihood, relative to the transport cost.
-        alpha_r: weight of the Hamilton-Jacobi-Bellman residual.
-        gradient: "direct", or "checkpoint" for the same numbers with one state kept a step.
+        hidden: Width m of the potential's network.
+        layers: Number M + 1 of layers of the potential's network, at least 2.
+        activation: Derivative of the activation function: "tanh" for log cosh, whose second derivative has a closed form.
+        rank: Largest number of rows of the matrix in the quadratic term.
+        steps: Number of RK4 steps in training.
+        scoring_steps: Number of RK4 steps in evaluation.
+        alpha_c: Weight of the negative log-likelihood, relative to the transport cost.
+        alpha_r: Weight of the Hamilton-Jacobi-Bellman residual.
+        gradient: "direct", or "checkpoint" for the same numbers with one state kept for each step.
     """
 
     name = "otflow"
@@ -57,10 +55,9 @@ class OTFlow(Spec):
         "bsds300": {"hidden": 512, "steps": 14, "scoring_steps": 40, "alpha_c": 2000.0, "alpha_r": 800.0},
     }
 
-    features: int
-    context: int = 0
     hidden: int = 64
     layers: int = 2
+    activation: Literal["tanh"] = "tanh"
     rank: int = 10
     steps: int = 8
     scoring_steps: int = 16
@@ -85,16 +82,15 @@ class OTFlow(Spec):
 
     def build(self) -> Flow:
         """The flow, starting close to a shift."""
-        space = Real((self.features,))
-        potential = Potential(self.features, self.hidden, layers=self.layers, context=self.context, rank=self.rank)
+        potential = Potential(self.features, self.hidden, layers=self.layers, context=self.given, rank=self.rank)
         layer = Continuous(
             potential,
-            space,
+            self.space,
             solver=Fixed(self.steps, gradient=self.gradient),
             scoring=Fixed(self.scoring_steps),
-            context=self.context,
+            context=self.given,
         )
-        return Flow(Chain(layer), Normal(space))
+        return self.flow([layer])
 
     def loss(self, model: Distribution) -> nn.Module:
         """(L + alpha_c C + alpha_r R) / alpha_c."""

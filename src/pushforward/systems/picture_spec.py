@@ -8,10 +8,11 @@ log-probability of whole pictures, with every constant inside, and bits per dime
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,21 +31,24 @@ Preprocess = Literal["logit", "logit-one-sided", "centre"]
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSpec(Spec, register=False):
-    """The arguments that every system of pictures takes.
+    """Arguments that every system of pictures takes.
 
     Args:
-        shape: (channels, height, width) of a picture.
-        levels: K; pixels are 0 ... K - 1.
-        classes: number of classes that a label, given one-hot as context, chooses from; 0 for none.
-        condition: (channels, height, width) of a picture given as context, with values in [-1, 1]; empty for none.
-        features: channels of what a small network makes of that picture, which all layers see.
+        shape: Channels, height and width of a picture.
+        levels: Number K of levels of brightness; pixels are 0 ... K - 1.
+        classes: Number of classes of a label that is given one-hot as context; 0 for none.
+        condition: Channels, height and width of a picture that is given as context, with values in [-1, 1]; empty for none.
+        condition_channels: Number of channels that a small network makes of that picture for the layers.
     """
+
+    sizes = ("shape", "levels", "classes", "condition")
+    renamed: ClassVar[Mapping[str, str]] = {"features": "condition_channels"}
 
     shape: tuple[int, ...]
     levels: int = 256
     classes: int = 0
     condition: tuple[int, ...] = ()
-    features: int = 32
+    condition_channels: int = 32
 
     def validate(self) -> None:
         """Refuse what is no picture, too few levels, a label and a picture at once."""
@@ -57,7 +61,7 @@ class PictureSpec(Spec, register=False):
                 raise SpecError(f"expected {self.name}.{name} of at most {LARGEST:,} numbers, got {size}")
         self._at_least("levels", 2)
         self._at_least("classes", 0)
-        self._at_least("features", 1)
+        self._at_least("condition_channels", 1)
         for name in ("scales", "steps", "blocks", "patch"):
             self._at_least(name, 1)
         if self.classes and self.condition:
@@ -65,6 +69,30 @@ class PictureSpec(Spec, register=False):
         dropout = getattr(self, "dropout", 0.0)
         if not 0 <= dropout < 1:
             raise SpecError(f"expected {self.name}.dropout in [0, 1), got {dropout}")
+
+    @classmethod
+    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
+        """Return the spec for pictures.
+
+        Args:
+            x: Pictures (N, C, H, W) of whole numbers from 0; 256 levels unless `levels` is given.
+            context: Labels (N,) of whole numbers from 0, or pictures (N, C, H, W); None for none.
+            **fields: Other arguments of the system.
+
+        Raises:
+            SpecError: The data have another shape, or an argument is out of range.
+        """
+        shape = np.shape(x)
+        if len(shape) != 4:
+            raise SpecError(f"expected pictures of shape (N, C, H, W), got shape {shape}")
+        given = None if context is None else torch.as_tensor(context)
+        if given is not None and given.dim() == 1 and not given.is_floating_point() and len(given):
+            fields["classes"] = int(given.max()) + 1
+        elif given is not None and given.dim() == 4:
+            fields["condition"] = tuple(given.shape[1:])
+        elif given is not None:
+            raise SpecError(f"expected labels (N,) or pictures (N, C, H, W) as context, got shape {tuple(given.shape)}")
+        return cls(shape=shape[1:], **fields)
 
     def require_divisible(self, by: int, why: str) -> None:
         """Refuse pictures whose height or width a factor does not divide.
@@ -87,19 +115,21 @@ class PictureSpec(Spec, register=False):
     def given(self) -> Space | int:
         """The context that the layers see: the label, what the network makes of the picture, or none."""
         if self.condition:
-            return Real((self.features, *self.condition[1:]))
+            return Real((self.condition_channels, *self.condition[1:]))
         return self.classes
 
     @property
     def given_vector(self) -> int:
         """The same as the length of a vector, for systems whose networks take no picture."""
-        return self.features * self.condition[1] * self.condition[2] if self.condition else self.classes
+        return self.condition_channels * self.condition[1] * self.condition[2] if self.condition else self.classes
 
     def finish(self, chain: Chain, base: Distribution) -> Flow:
         """The model made of a chain and a base, with the network of a picture as context where there is one."""
         if not self.condition:
             return _channels_last(Flow(chain, base))
-        embed: nn.Module = ConvNet(self.condition[0], self.features, hidden=self.features, zero=False)
+        embed: nn.Module = ConvNet(
+            self.condition[0], self.condition_channels, hidden=self.condition_channels, zero=False
+        )
         if chain.context == Real((self.given_vector,)):
             embed = nn.Sequential(embed, nn.Flatten())
         return _channels_last(Flow(chain, base, embed=embed, context=Real(self.condition)))
@@ -223,5 +253,5 @@ def law_cases(cls: type[Any], **fields: Any) -> list[Any]:
     return [
         cls(shape=(1, 2, 2), **small),
         cls(shape=(1, 2, 2), classes=3, **small),
-        cls(shape=(2, 4, 4), condition=(1, 2, 2), features=3, **{**small, "levels": 3}),
+        cls(shape=(2, 4, 4), condition=(1, 2, 2), condition_channels=3, **{**small, "levels": 3}),
     ]

@@ -15,10 +15,7 @@ class PlanarFlow(Posterior):
     """x = z + u tanh(w.z + b), K times: each step expands or contracts space across a plane.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: K.
-        hidden: widths of the networks that make the parameters from the context; none for matrices.
+        layers: Number K of planes.
     """
 
     name = "planar"
@@ -27,7 +24,7 @@ class PlanarFlow(Posterior):
 
     def step(self, index: int, space: Real) -> Planar:
         """One plane."""
-        return Planar(space, context=self.context, hidden=self.hidden)
+        return Planar(space, context=self.given, hidden=self.hidden, activation=self.activation)
 
     @classmethod
     def cases(cls) -> Iterator[PlanarFlow]:

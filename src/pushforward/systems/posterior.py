@@ -5,27 +5,22 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 
-from ..core import Chain, Flow, Inverse, Real, Transform
-from ..distributions import Normal
+from ..core import Flow, Inverse, Real, Transform
 from ..transforms import Affine, Elementwise
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Posterior(Spec, register=False):
+class Posterior(VectorSpec, register=False):
     """z_0 = m + s e with e standard normal, then x = f_K(... f_1(z_0)), all parameters made from the context if there is one.
 
     Drawing with density is one pass, as reverse Kullback-Leibler divergences need; the density of given data undoes each step.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none; it enters every step.
-        layers: steps after the diagonal one.
-        hidden: widths of the networks; without any, matrices make the parameters.
+        layers: Number of steps after the diagonal one.
+        hidden: Widths of the networks that make the parameters from the context; empty for matrices.
     """
 
-    features: int
-    context: int = 0
     layers: int = 8
     hidden: tuple[int, ...] = ()
 
@@ -35,7 +30,7 @@ class Posterior(Spec, register=False):
 
     def build(self) -> Flow:
         """The flow."""
-        space = Real((self.features,))
-        first = Elementwise(Affine(), space, context=self.context, hidden=self.hidden)
+        space = self.space
+        first = Elementwise(Affine(), space, context=self.given, hidden=self.hidden, activation=self.activation)
         steps = [first, *(self.step(i, space) for i in range(self.layers))]
-        return Flow(Chain(*(Inverse(step) for step in reversed(steps))), Normal(space))
+        return self.flow([Inverse(step) for step in reversed(steps)])

@@ -15,10 +15,7 @@ class RadialFlow(Posterior):
     """x = z + beta (z - z_0) / (alpha + |z - z_0|), K times.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: K.
-        hidden: widths of the networks that make the parameters from the context; none for matrices.
+        layers: Number K of centres.
     """
 
     name = "radial"
@@ -27,7 +24,7 @@ class RadialFlow(Posterior):
 
     def step(self, index: int, space: Real) -> Radial:
         """One centre."""
-        return Radial(space, context=self.context, hidden=self.hidden)
+        return Radial(space, context=self.given, hidden=self.hidden, activation=self.activation)
 
     @classmethod
     def cases(cls) -> Iterator[RadialFlow]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ..core import Chain, Flow, Real, Space, Transform
-from ..distributions import Normal
+from ..core import Flow, Real, Space, Transform
 from ..networks import MLP, ResNet
 from ..transforms import (
     ActNorm,
@@ -23,35 +22,29 @@ from ..transforms import (
 )
 from ..transforms.masks import Mask
 from .picture_spec import ImageSpec, Preprocess, factor_out, law_cases
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealNVP(Spec):
+class RealNVP(VectorSpec):
     """Real-valued non-volume-preserving flow: z_b = x_b exp(s(x_a)) + t(x_a), the halves take turns.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: couplings.
-        hidden: widths of each coupling's network, which gives s and t.
-        mask: how the coordinates are halved: "half", "alternating" or "random" (a new half for each pair of layers).
-        batch_norm: whether a running batch normalisation follows each coupling.
-        activation: of the networks.
-        dropout: in the networks, while training.
+        layers: Number of coupling layers.
+        hidden: Widths of the hidden layers in each network, which gives s and t.
+        mask: Choice of the half that passes: "half", "alternating" or "random" (a new half for each pair of layers).
+        batch_norm: Whether a running batch normalisation follows each coupling.
+        dropout: Share of hidden units that are dropped in training.
     """
 
     name = "realnvp"
     family = "coupling"
     paper = "Dinh, Sohl-Dickstein, Bengio 2017, arXiv:1605.08803"
 
-    features: int
-    context: int = 0
     layers: int = 8
     hidden: tuple[int, ...] = (128, 128)
     mask: Literal["half", "alternating", "random"] = "half"
     batch_norm: bool = False
-    activation: str = "relu"
     dropout: float = 0.0
 
     def _mask(self, layer: int) -> list[bool]:
@@ -65,14 +58,14 @@ class RealNVP(Spec):
 
     def build(self) -> Flow:
         """The flow, starting as the identity."""
-        space = Real((self.features,))
+        space = self.space
         network = partial(MLP, hidden=self.hidden, activation=self.activation, dropout=self.dropout)
         layers: list[Transform] = []
         for i in range(self.layers):
-            layers.append(Coupling(Affine(), space, self._mask(i), network, context=self.context))
+            layers.append(Coupling(Affine(), space, self._mask(i), network, context=self.given))
             if self.batch_norm:
                 layers.append(BatchNorm(space))
-        return Flow(Chain(*layers), Normal(space))
+        return self.flow(layers)
 
     @classmethod
     def cases(cls) -> Iterator[RealNVP]:

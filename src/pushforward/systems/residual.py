@@ -6,32 +6,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core import Chain, Flow, Real, Transform
-from ..distributions import Normal
+from ..core import Flow, Transform
 from ..errors import SpecError
 from ..networks.lipschitz import LipschitzMLP
 from ..transforms import ActNorm, Residual
-from .spec import Spec
+from .vector_spec import VectorSpec
 
 FEW = 3
 """Features up to which a whole Jacobian costs less than a series."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResidualFlow(Spec):
+class ResidualFlow(VectorSpec):
     """z = x + g(x) in each layer, g a network of Lipschitz constant below one, with activation normalisation between.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: residual blocks.
-        hidden: widths of each block's network.
-        lipschitz: bound of its Lipschitz constant, in (0, 1).
+        layers: Number of residual blocks.
+        hidden: Widths of the hidden layers in each block's network.
+        activation: Activation function of the networks: "lipswish", x sigmoid(b x) / 1.1, whose slope is at most one.
+        lipschitz: Bound of the Lipschitz constant of each network, in (0, 1).
         logdet: "exact", "series" (the first terms: i-ResNet, biased), "roulette" (a random number: Residual Flow, unbiased), or
             "auto": "exact" up to 3 features, else "roulette".
-        terms: of the series while training: all of them, or those that are always there.
-        scoring_terms: the same in evaluation.
-        norm: whether activation normalisation goes before each block and after the last.
+        terms: Number of terms of the series in training: all of them, or with "roulette" those that are always there.
+        scoring_terms: Number of terms in evaluation.
+        norm: Whether activation normalisation goes before each block and after the last.
     """
 
     name = "residual"
@@ -42,10 +40,9 @@ class ResidualFlow(Spec):
         "paper": {"layers": 100, "hidden": (128, 128, 128, 128), "lipschitz": 0.9},
     }
 
-    features: int
-    context: int = 0
     layers: int = 10
     hidden: tuple[int, ...] = (64, 64)
+    activation: Literal["lipswish"] = "lipswish"
     lipschitz: float = 0.95
     logdet: Literal["auto", "exact", "series", "roulette"] = "auto"
     terms: int = 2
@@ -64,11 +61,11 @@ class ResidualFlow(Spec):
 
     def build(self) -> Flow:
         """The flow."""
-        space = Real((self.features,))
+        space = self.space
         few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
         layers: list[Transform] = [ActNorm(space)] if self.norm else []
         for _ in range(self.layers):
-            net = LipschitzMLP(self.features, hidden=self.hidden, coefficient=self.lipschitz, context=self.context)
+            net = LipschitzMLP(self.features, hidden=self.hidden, coefficient=self.lipschitz, context=self.given)
             layers.append(
                 Residual(
                     net,
@@ -77,12 +74,12 @@ class ResidualFlow(Spec):
                     logdet=few if self.logdet == "auto" else self.logdet,
                     terms=self.terms,
                     scoring_terms=self.scoring_terms,
-                    context=self.context,
+                    context=self.given,
                 )
             )
             if self.norm:
                 layers.append(ActNorm(space))
-        return Flow(Chain(*layers), Normal(space))
+        return self.flow(layers)
 
     @classmethod
     def cases(cls) -> Iterator[ResidualFlow]:

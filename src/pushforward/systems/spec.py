@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import functools
 import math
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -43,6 +45,10 @@ class Spec(abc.ABC):
     """Distance of the weights from their start under the laws, in deviations of the sums that they enter."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of arguments, such as "tiny", "small" and "paper"."""
+    sizes: ClassVar[tuple[str, ...]] = ()
+    """Arguments that follow from the data: `from_data` sets them."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Arguments by the names that they had in files of the version before, with their present names."""
 
     def __init_subclass__(cls, *, register: bool = True, **kwargs: Any) -> None:
         """Register the class under its name."""
@@ -61,6 +67,8 @@ class Spec(abc.ABC):
 
     def __post_init__(self) -> None:
         """Give every field its declared type (lists from JSON become tuples), or say why it cannot have it."""
+        if "hidden" in _hints(type(self)):
+            self._accept_widths()
         for field in dataclasses.fields(self):
             value = _coerce(getattr(self, field.name), _hints(type(self))[field.name], f"{self.name}.{field.name}")
             object.__setattr__(self, field.name, value)
@@ -68,14 +76,29 @@ class Spec(abc.ABC):
                 raise SpecError(f"expected {self.name}.{field.name} <= {MOST}, got {value}")
         self.validate()
 
+    def _accept_widths(self) -> None:
+        """Take `hidden` as a number or a list: a width alone is a list of one, and equal widths are those of the blocks."""
+        value: Any = self.hidden  # type: ignore[attr-defined]
+        several = isinstance(value, (list, tuple))
+        if _hints(type(self))["hidden"] is not int:
+            if isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, "hidden", (value,))
+        elif several and len(value) == 1:
+            object.__setattr__(self, "hidden", value[0])
+        elif several:
+            if not value or len(set(value)) > 1 or "blocks" not in _hints(type(self)):
+                raise SpecError(
+                    f"expected {self.name}.hidden to be one width, or the equal widths of its blocks, got {brief(value)}"
+                )
+            object.__setattr__(self, "hidden", value[0])
+            object.__setattr__(self, "blocks", len(value))
+
     def validate(self) -> None:
         """Refuse arguments out of range.
 
         Raises:
-            SpecError: naming the argument, its range and what came.
+            SpecError: An argument is out of range; the message has its name, its range and what was given.
         """
-        self._at_least("features", 1)
-        self._at_least("context", 0)
         self._at_least("layers", 1)
 
     def _at_least(self, field: str, low: int) -> None:
@@ -97,6 +120,22 @@ class Spec(abc.ABC):
             A module whose `forward(batch)` is the loss; None for the negative log-likelihood.
         """
         return None
+
+    @classmethod
+    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
+        """Return the spec for some data: the arguments in `sizes` follow from it, `fields` are the others.
+
+        Args:
+            x: Events, one in a row.
+            context: Context of each event, or None.
+            **fields: Other arguments of the system.
+
+        Raises:
+            SpecError: The system does not model data of this kind, or an argument is out of range.
+        """
+        raise SpecError(
+            f"expected the arguments {', '.join(cls.sizes) or 'of the system'}: {cls.name} takes them from no data"
+        )
 
     @classmethod
     @abc.abstractmethod
@@ -129,9 +168,26 @@ class Spec(abc.ABC):
         """
         return cls(**{**cls.preset_arguments(name), **fields})
 
+    @property
+    def plain(self) -> bool:
+        """Whether all arguments are plain values, so that the spec can be written to a file."""
+        return not any(isinstance(getattr(self, field.name), nn.Module) for field in dataclasses.fields(self))
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: {"system": name, field: value, ...}."""
+        """Return the spec as plain values: {"system": name, field: value, ...}.
+
+        Raises:
+            SpecError: An argument is a module.
+        """
+        if not self.plain:
+            raise SpecError(
+                f"expected plain values as the arguments of {self.name}, got a module; save the model itself"
+            )
         return {"system": self.name, **dataclasses.asdict(self)}
+
+    def __reduce__(self) -> Any:
+        """Pickle by name and values: the class may have been made where no pickle finds it."""
+        return (spec_from_dict, (self.to_dict(),)) if self.plain else super().__reduce__()
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> Spec:
@@ -142,6 +198,13 @@ def spec_from_dict(values: Mapping[str, Any]) -> Spec:
     """
     fields = dict(values)
     return _make(str(fields.pop("system", "")), fields)
+
+
+def former_description(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `Spec.to_dict` gives with the names that arguments had in the version before."""
+    cls = Spec.registry.get(str(values.get("system")))
+    old = {} if cls is None else {new: before for before, new in cls.renamed.items()}
+    return {old.get(name, name): value for name, value in values.items()}
 
 
 def build(name: str, **fields: Any) -> Distribution:
@@ -157,6 +220,7 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
     cls = Spec.registry.get(name)
     if cls is None:
         raise SpecError(f"unknown system {brief(name)}; {suggestion(name, sorted(Spec.registry), 'known:')}")
+    fields = {cls.renamed.get(name, name): value for name, value in fields.items()}
     known_fields = [f.name for f in dataclasses.fields(cls)]
     for field in fields:
         if field not in known_fields:
@@ -187,18 +251,29 @@ def _remembered(build: Callable[[Any], Distribution]) -> Callable[[Any], Distrib
             raise SpecError(
                 f"expected arguments of {self.name} whose model fits in memory, got a larger one; lower its widths or layers"
             ) from None
-        model.spec = self
+        if not isinstance(model, Distribution):
+            raise SpecError(
+                f"expected {type(self).__name__}.build() to return a Distribution, got {type(model).__name__}"
+            )
+        model.spec = self if self.plain else None
         return model
 
     return remembered
 
 
+@functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
+    """Return a value as the type that is declared for it, or refuse it."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        for choice in args:
+            with contextlib.suppress(SpecError):
+                return _coerce(value, choice, where)
+        raise SpecError(f"expected {where} to be {' or '.join(map(_described, args))}, got {brief(value)}")
     if origin is dict and not isinstance(value, Mapping):
         raise SpecError(f"expected {where} to be a dictionary, got {brief(value)}")
     if origin is tuple and isinstance(value, (list, tuple)):
@@ -206,7 +281,7 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value in args:
             return value
-        raise SpecError(f"expected {where} to be one of {', '.join(map(repr, args))}, got {brief(value)}")
+        raise SpecError(f"expected {where} to be {_described(hint)}, got {brief(value)}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > 2**1000:
             raise SpecError(f"expected {where} to be float, got {brief(value)}, which is too large")
@@ -216,7 +291,16 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, float) and math.isnan(value):
         raise SpecError(f"expected {where} to be a number, got NaN")
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise SpecError(f"expected {where} to be {hint.__name__}, got {brief(value)}")
+        raise SpecError(f"expected {where} to be {_described(hint)}, got {brief(value)}")
     if origin is tuple:
         raise SpecError(f"expected {where} to be a list, got {brief(value)}")
     return value
+
+
+def _described(hint: Any) -> str:
+    """Write a declared type for a message."""
+    if typing.get_origin(hint) is typing.Literal:
+        return f"one of {', '.join(map(repr, typing.get_args(hint)))}"
+    if hint is type(None):
+        return "None"
+    return "a list" if typing.get_origin(hint) is tuple else getattr(hint, "__name__", str(hint))

@@ -16,13 +16,10 @@ class SylvesterFlow(Posterior):
     """x = z + Q R tanh(S Q^T z + b), K times.
 
     Args:
-        features: D.
-        context: length of the context, 0 for none.
-        layers: K.
-        hidden: widths of the networks that make the parameters from the context; none for matrices.
-        width: number of directions of a step; 0 for D.
-        directions: how Q is made: "orthogonal", "householder" or "triangular" (see `transforms.Sylvester`).
-        reflections: of "householder".
+        layers: Number K of steps.
+        width: Number of directions of a step; 0 for D.
+        directions: Construction of Q: "orthogonal", "householder" or "triangular" (see `transforms.Sylvester`).
+        reflections: Number of reflections with "householder".
     """
 
     name = "sylvester"
@@ -42,8 +39,9 @@ class SylvesterFlow(Posterior):
             directions=self.directions,
             reflections=self.reflections,
             flip=index % 2 == 1,
-            context=self.context,
+            context=self.given,
             hidden=self.hidden,
+            activation=self.activation,
         )
 
     @classmethod

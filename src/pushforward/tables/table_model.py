@@ -12,7 +12,6 @@ missingness, Lebesgue in the columns' own units for continuous ones.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -21,12 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Chain, Distribution, Flow, Given, Transform
+from ..core import Chain, Distribution, Flow, Given, Real, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
 from ..systems.label_spec import LabelSpec
 from ..systems.spec import Spec, spec_from_dict
-from .column_layers import column_layers
+from .column_layers import OnSurface, column_layers
 from .row_space import TableSpace
 from .schema import Schema
 
@@ -84,8 +83,12 @@ class TableModel(Distribution):
     def _number_model(self, spec: Spec) -> Flow:
         columns = [self.schema.columns[i] for i in self.number_at]
         bit = {i: offset + 1 for i, offset in zip(self.fact_at, self.offsets, strict=True)}
-        layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
         inner = spec.build()
+        layers: list[Transform]
+        if inner.space == Real((len(columns),)) or inner.space.discrete or inner.space.shape != (len(columns),):
+            layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
+        else:
+            layers = [OnSurface(columns, inner.space)]
         if isinstance(inner, Flow) and inner.embed is None:
             return Flow(Chain(*layers, inner.chain), inner.base)
         return Flow(Chain(*layers), inner)
@@ -205,7 +208,8 @@ def table_model(
         SpecError: the system or one of its arguments is unknown, or it takes no context and the table needs one.
         DataError: every column is constant, or there are numeric columns and a system that models labels only.
     """
-    for name in ("features", "context", "classes"):
+    known = Spec.registry.get(system)
+    for name in () if known is None else known.sizes:
         if name in fields:
             raise SpecError(f"expected no argument {name!r}: it follows from the table's columns")
     features, context = _sizes(schema)
@@ -224,8 +228,7 @@ def table_model(
         label_spec = _label_spec(schema, labels, {}) if context else None
     if features == 0:
         return TableModel(schema, None, label_hidden, label_spec)
-    known = Spec.registry.get(system)
-    if known is not None and context and not _takes_context(known):
+    if known is not None and context and "context" not in known.sizes:
         raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
     sizes = {"features": features, "context": context} if context else {"features": features}
     return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
@@ -248,10 +251,6 @@ def _sizes(schema: Schema) -> tuple[int, int]:
     """Number of numeric columns, and length of the one-hot code of the discrete facts."""
     features = sum(column.numeric for column in schema.columns)
     return features, sum(column.classes for column in schema.columns if column.classes > 1)
-
-
-def _takes_context(system: type[Spec]) -> bool:
-    return "context" in {field.name for field in dataclasses.fields(system)}
 
 
 def _require_fit(schema: Schema, spec: Spec | None) -> None:

@@ -26,17 +26,18 @@ class Cholesky(Transform):
         space: of x and z, of shape (D,).
         context: length of a context that m and L are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
+        activation: Activation function of that network.
 
     Raises:
         SpecError: events are no vectors.
     """
 
-    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = ()) -> None:
+    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
         super().__init__()
         size = vectors(space)
         self.x_space = self.z_space = space
         self.context = context_space(context)
-        self.parameters_of = Parameters(torch.zeros(size, size + 1), context, hidden)
+        self.parameters_of = Parameters(torch.zeros(size, size + 1), context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """M (B, D), L (B, D, D) and the logs of its diagonal (B, D)."""

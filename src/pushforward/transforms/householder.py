@@ -39,6 +39,7 @@ class Sylvester(Transform):
         flip: whether "triangular" reverses the coordinates.
         context: length of a context that Q, R, S and b are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
+        activation: Activation function of that network.
 
     Raises:
         SpecError: events are no vectors, an unknown kind, or a width that it cannot have.
@@ -54,6 +55,7 @@ class Sylvester(Transform):
         flip: bool = False,
         context: int = 0,
         hidden: Sequence[int] = (),
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         size = vectors(space)
@@ -73,7 +75,7 @@ class Sylvester(Transform):
         matrices = torch.zeros(2, m, m)
         matrices[1] += 0.5 * torch.eye(m) + torch.randn(m, m).triu(1)
         start = torch.cat([free, matrices.flatten(), torch.zeros(m)])
-        self.parameters_of = Parameters(start, context, hidden)
+        self.parameters_of = Parameters(start, context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
         """Q (B, D, M), or None for a choice of coordinates; R and S (B, M, M), b (B, M)."""

@@ -46,18 +46,19 @@ class Planar(Transform):
         space: of x and z, of shape (D,).
         context: length of a context that u, w and b are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
+        activation: Activation function of that network.
 
     Raises:
         SpecError: events are no vectors.
     """
 
-    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = ()) -> None:
+    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
         super().__init__()
         size = vectors(space)
         self.x_space = self.z_space = space
         self.context = context_space(context)
         start = torch.cat([torch.zeros(size), torch.randn(size), torch.zeros(1)])
-        self.parameters_of = Parameters(start, context, hidden)
+        self.parameters_of = Parameters(start, context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """U, w (B, D), b and m = w.u (B,)."""
@@ -91,17 +92,18 @@ class Radial(Transform):
         space: of x and z, of shape (D,).
         context: length of a context that x_0, alpha and beta are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
+        activation: Activation function of that network.
 
     Raises:
         SpecError: events are no vectors.
     """
 
-    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = ()) -> None:
+    def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
         super().__init__()
         size = vectors(space)
         self.x_space = self.z_space = space
         self.context = context_space(context)
-        self.parameters_of = Parameters(torch.cat([torch.randn(size), torch.zeros(2)]), context, hidden)
+        self.parameters_of = Parameters(torch.cat([torch.randn(size), torch.zeros(2)]), context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """x_0 (B, D), alpha and beta (B,)."""

@@ -1,0 +1,103 @@
+"""Systems of vectors: their sizes, their context and their base."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+
+from ..core import Categories, Chain, Distribution, Flow, Real, Transform
+from ..distributions import GaussianMixture, Logistic, Normal, StudentT
+from ..errors import SpecError
+from ..networks import OneHotCode
+from .spec import Spec
+
+Base = Literal["normal", "student", "mixture", "logistic"]
+
+BASES = {"normal": Normal, "student": StudentT, "mixture": GaussianMixture, "logistic": Logistic}
+"""Distributions of the latent variables, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorSpec(Spec, register=False):
+    """Arguments that every system of vectors takes.
+
+    Args:
+        features: Number of features D of a vector.
+        context: Length of the context vector; 0 for none.
+        classes: Number of classes of a label that is the context, a whole number from 0; 0 for none.
+        activation: Activation function of the networks.
+        base: Distribution of the latent variables: "normal", "student" (Student t with learned degrees of freedom),
+            "mixture" (four learned Gaussians), or "logistic"; in Python also any distribution on vectors of length D.
+    """
+
+    sizes = ("features", "context", "classes")
+
+    features: int
+    context: int = 0
+    classes: int = 0
+    activation: str = "relu"
+    base: Base | Distribution = "normal"
+
+    def validate(self) -> None:
+        """Refuse sizes out of range, and two kinds of context at once."""
+        super().validate()
+        self._at_least("features", 1)
+        self._at_least("context", 0)
+        self._at_least("classes", 0)
+        if self.context and self.classes:
+            raise SpecError(f"expected {self.name}.context or {self.name}.classes, got both; leave one of them out")
+        dropout = getattr(self, "dropout", 0.0)
+        if not 0 <= dropout < 1:
+            raise SpecError(f"expected {self.name}.dropout in [0, 1), got {dropout}")
+
+    @property
+    def space(self) -> Real:
+        """The space of the vectors."""
+        return Real((self.features,))
+
+    @property
+    def given(self) -> int:
+        """Length of the context vector that the layers see; a label is its one-hot code there."""
+        return self.classes or self.context
+
+    def latent(self) -> Distribution:
+        """Return the distribution of the latent variables, with fresh parameters."""
+        return copy.deepcopy(self.base) if isinstance(self.base, Distribution) else BASES[self.base](self.space)
+
+    def flow(self, layers: Transform | Sequence[Transform]) -> Flow:
+        """Return the model made of layers, from data to latent, and the base."""
+        chain = layers if isinstance(layers, Transform) else Chain(*layers)
+        if not self.classes:
+            return Flow(chain, self.latent())
+        return Flow(chain, self.latent(), embed=OneHotCode(self.classes), context=Categories((), self.classes))
+
+    @classmethod
+    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
+        """Return the spec for rows of numbers.
+
+        Args:
+            x: Rows (N, D).
+            context: Vectors (N, C) of numbers, or labels (N,) of whole numbers from 0; None for none.
+            **fields: Other arguments of the system.
+
+        Raises:
+            SpecError: The data have another shape, or an argument is out of range.
+        """
+        shape = np.shape(x)
+        if len(shape) != 2:
+            raise SpecError(f"expected rows of numbers, of shape (N, D), got shape {shape}")
+        if context is None:
+            return cls(features=shape[1], **fields)
+        given = torch.as_tensor(context)
+        if given.dim() == 2:
+            return cls(features=shape[1], context=given.shape[1], **fields)
+        if given.dim() != 1 or given.is_floating_point() or not len(given) or int(given.min()) < 0:
+            raise SpecError(
+                f"expected a context of numbers (N, C) or of labels (N,) from 0, got {given.dtype} and {tuple(given.shape)}"
+            )
+        return cls(features=shape[1], classes=int(given.max()) + 1, **fields)
