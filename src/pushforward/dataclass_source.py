@@ -50,14 +50,14 @@ class SourceClass:
     """
 
     def __init__(self, node: ast.ClassDef, module: SourceModule) -> None:
-        self.node, self.module, self.class_name = node, module, node.name
+        self.node, self.module, self.__name__ = node, module, node.name
         bases = [module.lookup(base.id) for base in node.bases if isinstance(base, ast.Name)]
         self.bases = [base for base in bases if isinstance(base, SourceClass)]
 
     @functools.cached_property
     def _shadow(self) -> type:
         """An empty class with the same bases, which Python puts in the order of their methods."""
-        return type(self.class_name, tuple(base._shadow for base in self.bases), {"source": self})
+        return type(self.__name__, tuple(base._shadow for base in self.bases), {"source": self})
 
     @functools.cached_property
     def ancestors(self) -> list[SourceClass]:
@@ -84,7 +84,7 @@ class SourceClass:
             for target, value in cls._assignments():
                 if target == name:
                     return cls.module.value(value)
-        raise AttributeError(f"{self._shadow.__name__} has no attribute {name!r}")
+        raise AttributeError(f"{self.__name__} has no attribute {name!r}")
 
     def __getattr__(self, name: str) -> Any:
         """Value of a class attribute, for expressions such as `paper = NSF.paper`."""

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import io
 import json
 import os
@@ -16,7 +17,9 @@ from command_line import process, refused, run
 
 import pushforward as pf
 from pushforward.cli import table_task, trained_table
+from pushforward.cli.app import app
 from pushforward.cli.options import TrainOptions
+from pushforward.dataclass_source import argument_texts, first_sentence
 from pushforward.errors import ContextError, DataError
 from pushforward.training import TrainConfig
 
@@ -82,6 +85,15 @@ def test_help_is_quick_and_leaves_torch_alone():
     assert min(ratios) < 4
 
 
+def test_systems_and_inspect_leave_torch_alone(home):
+    code = (
+        "import sys\nfrom pushforward.cli import main\nassert main(['systems']) == 0\nassert main(['systems', 'nsf']) == 0\n"
+        f"assert main(['inspect', {str(home / 'numbers.flow')!r}]) == 0\n"
+        "print([name for name in ('torch', 'numpy', 'polars', 'sklearn', 'matplotlib') if name in sys.modules])"
+    )
+    assert cpu_seconds(code)[1].splitlines()[-1] == "[]"
+
+
 def cpu_seconds(code: str) -> tuple[float, str]:
     """What a fresh interpreter spends on some code, and what it prints."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -90,13 +102,28 @@ def cpu_seconds(code: str) -> tuple[float, str]:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, done.stdout
 
 
-@pytest.mark.parametrize("command", ["fit", "score", "sample", "report", "inspect", "systems", "demo"])
-def test_every_command_has_help(command):
+COMMANDS = ["fit", "score", "sample", "interpolate", "edit", "resample", "report", "inspect", "systems", "compress",
+            "decompress", "demo"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_reads_alone(command):
     code, out, err = run(command, "--help")
     assert (code, err) == (0, "")
     assert f"Usage: pushforward {command}" in out
     assert "[default: ()]" not in out
     assert command in run("--help")[1]
+    shown = [argument for argument in app[command].assemble_argument_collection() if argument.show]
+    for argument in shown:
+        assert argument.parameter.help, argument.name
+        assert not argument.parameter.help[0].islower(), argument.parameter.help
+
+
+def test_the_help_of_training_is_that_of_the_library():
+    out = " ".join(run("fit", "--help")[1].replace("│", " ").split())
+    texts = argument_texts(inspect.cleandoc(TrainConfig.__doc__))
+    for field in dataclasses.fields(TrainOptions):
+        assert " ".join(first_sentence(texts[field.name]).split()) in out, field.name
 
 
 def test_version():

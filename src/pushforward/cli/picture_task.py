@@ -146,7 +146,7 @@ class PictureTask(Task):
 
     def spec(self) -> dict[str, Any]:
         """Return the system, its arguments, and those that follow from the pictures."""
-        for field in ("shape", "levels", "classes", "condition"):
+        for field in Spec.registry[self.system].sizes:
             if field in self.arguments:
                 raise SpecError(f"expected no argument {field!r}: it follows from the pictures")
         sizes = {"shape": self.train.shape, "levels": self.train.levels, "classes": self.classes}

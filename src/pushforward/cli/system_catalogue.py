@@ -16,9 +16,6 @@ from ..dataclass_source import MISSING, SourceClass, argument_texts, package_fil
 from ..errors import SpecError, brief, suggestion
 from .console import MEANING, Terminal, aligned, argument_text
 
-GIVEN = {False: ("features", "context"), True: ("shape", "levels", "classes", "condition")}
-"""Arguments that follow from the data: those of systems of tables, and of pictures."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class System:
@@ -31,6 +28,7 @@ class System:
         paper: Authors, year and identifier of the publication.
         about: First line of its docstring.
         arguments: Name, type, default and text of each argument.
+        sizes: Arguments that follow from the data.
         presets: Named sets of arguments.
         pictures: Whether it models pictures.
     """
@@ -41,6 +39,7 @@ class System:
     paper: str
     about: str
     arguments: list[dict[str, str]]
+    sizes: tuple[str, ...]
     presets: Mapping[str, Mapping[str, Any]]
     pictures: bool
 
@@ -54,7 +53,7 @@ def known_systems() -> dict[str, System]:
     found = {}
     for path in sorted(package_file("systems").glob("*.py")):
         for cls in source_module(path).dataclasses():
-            names = [parent.class_name for parent in cls.ancestors]
+            names = [parent.__name__ for parent in cls.ancestors]
             if "Spec" in names[1:] and cls.keywords.get("register", True):
                 found[cls.attribute("name")] = _from_source(cls, pictures="PictureSpec" in names)
     if _has_entry_points():
@@ -74,7 +73,7 @@ def _has_entry_points() -> bool:
 
 def _from_source(cls: SourceClass, *, pictures: bool) -> System:
     return System(
-        **{key: cls.attribute(key) for key in ("name", "family", "symbol", "paper", "presets")},
+        **{key: cls.attribute(key) for key in ("name", "family", "symbol", "paper", "presets", "sizes")},
         about=cls.doc.partition("\n")[0],
         arguments=[_argument(f.name, f.hint, f.default, f.text) for f in cls.fields()],
         pictures=pictures,
@@ -89,7 +88,7 @@ def _from_class(cls: Any) -> System:
     for part in reversed(cls.__mro__):
         texts |= argument_texts(inspect.cleandoc(part.__dict__.get("__doc__") or ""))
     return System(
-        **{key: getattr(cls, key) for key in ("name", "family", "paper", "presets")},
+        **{key: getattr(cls, key) for key in ("name", "family", "paper", "presets", "sizes")},
         symbol=next(cls.cases()).build().exactness.symbol,
         about=(inspect.getdoc(cls) or "").partition("\n")[0],
         arguments=[
@@ -139,7 +138,7 @@ def list_systems(name: str | None, *, json: bool) -> int:
 
 
 def _description(system: System) -> str:
-    name, given = system.name, GIVEN[system.pictures]
+    name, given = system.name, system.sizes
     rows = [("argument", "type", "default", "")]
     rows += [(a["name"], a["type"], a["default"], a["about"]) for a in system.arguments if a["name"] not in given]
     follow = [f"{a['name']} ({a['about'].rstrip('.')})" for a in system.arguments if a["name"] in given]
