@@ -113,7 +113,7 @@ def test_every_command_has_help_that_reads_alone(command):
     assert f"Usage: pushforward {command}" in out
     assert "[default: ()]" not in out
     assert command in run("--help")[1]
-    shown = [argument for argument in app[command].assemble_argument_collection() if argument.show]
+    shown = [argument for argument in app[command].assemble_argument_collection(parse_docstring=True) if argument.show]
     for argument in shown:
         assert argument.parameter.help, argument.name
         assert not argument.parameter.help[0].islower(), argument.parameter.help

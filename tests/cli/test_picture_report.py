@@ -43,8 +43,8 @@ def test_the_page_is_about_the_pictures_that_were_held_out(home, tmp_path):
     assert scores["baselines"] == fitted["baselines"]
     assert "so its 10 test pictures are used" in err
     page = (tmp_path / "r.html").read_text()
-    for words in ("Noise &amp; &lt;b&gt;more", "10 held-out pictures", "independent pixels", "Mean log-likelihood by epoch", "glow",
-                  "Nearest pictures of the training part", "10 least likely held-out pictures", "a class in each column",
+    for words in ("Noise &amp; &lt;b&gt;more", "10 held-out pictures", "independent pixels", "Mean log-likelihood by epoch",
+                  "glow", "Nearest pictures of the training part", "10 least likely held-out pictures", "each column",
                   "grey pictures of 8 x 8"):  # fmt: skip
         assert words in page, words
     assert page.count("data:image/png;base64,") == 6
