@@ -5,6 +5,9 @@ import io
 import subprocess
 import sys
 
+import numpy as np
+import polars as pl
+
 from pushforward.cli import main
 
 
@@ -43,3 +46,19 @@ def refused(result, code, *words):
     assert "unexpected" not in err
     for word in words:
         assert word in err, err
+
+
+def mixed(seed=0, rows=200):
+    """A table with columns of every kind."""
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "id": [f"row {i}" for i in range(rows)],
+            "age": rng.integers(18, 90, rows),
+            "height": pl.Series(rng.normal(170, 9, rows).round(1)).set(pl.Series(rng.random(rows) < 0.1), None),
+            "share": rng.beta(2, 3, rows),
+            "city": rng.choice(["Ålesund", "Bergen, west", "Oslo"], rows),
+            "member": rng.random(rows) < 0.4,
+            "unit": ["cm"] * rows,
+        }
+    )

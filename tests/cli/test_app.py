@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from command_line import process, refused, run
+from command_line import mixed, process, refused, run
 
 import pushforward as pf
 from pushforward.cli import table_task, trained_table
@@ -25,21 +25,6 @@ from pushforward.training import TrainConfig
 
 N = 200
 TINY = ["--layers", "1", "--hidden", "8", "--set", "bins=3", "--epochs", "2"]
-
-
-def mixed(seed=0, rows=N):
-    rng = np.random.default_rng(seed)
-    return pl.DataFrame(
-        {
-            "id": [f"row {i}" for i in range(rows)],
-            "age": rng.integers(18, 90, rows),
-            "height": pl.Series(rng.normal(170, 9, rows).round(1)).set(pl.Series(rng.random(rows) < 0.1), None),
-            "share": rng.beta(2, 3, rows),
-            "city": rng.choice(["Ålesund", "Bergen, west", "Oslo"], rows),
-            "member": rng.random(rows) < 0.4,
-            "unit": ["cm"] * rows,
-        }
-    )
 
 
 def numbers(seed=0, rows=120):

@@ -320,7 +320,7 @@ def systems(name: str | None = None, /, *, json: Flag = False) -> int:
         name: Name of a system.
         json: Print a JSON list, or object.
     """
-    from .system_catalogue import list_systems
+    from .system_list import list_systems
 
     return list_systems(name, json=json)
 

@@ -38,11 +38,7 @@ def compress_files(
     baselines: bool,
     json: bool,
 ) -> int:
-    """Write an archive and say how small it became.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """Write an archive and say how small it became."""
     terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if not given:
@@ -99,11 +95,7 @@ def compress_files(
 def decompress_file(
     path: str, out: str, model: str | None, only: Sequence[str], machine: MachineOptions, *, json: bool
 ) -> int:
-    """Restore the items of an archive; what is damaged is named, and the rest restored.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """Restore the items of an archive; what is damaged is named, and the rest restored."""
     terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if os.path.exists(out) and not os.path.isdir(out):

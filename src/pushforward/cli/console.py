@@ -125,15 +125,6 @@ def value_text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def argument_text(value: Any) -> str:
-    """Return an argument of a system as it is written on the command line."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(argument_text, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def duration(seconds: float) -> str:
     """Return seconds as '12 s', '3.4 min' or '1.2 h'."""
     if seconds < 100:

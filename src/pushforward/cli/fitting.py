@@ -40,7 +40,6 @@ def fit(kind: type[Task], source: str, options: FitOptions) -> int:
     torchrun, all train together, and the first one does the rest.
 
     Raises:
-        FlowError: See the package for the exit codes.
         Interrupted: Ctrl-C or SIGTERM, after something was saved.
     """
     first = process_rank() == 0

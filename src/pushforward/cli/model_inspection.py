@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from ..catalogue import System, argument_text, known_systems
 from ..errors import FileError
 from ..model_header import inspect_file
-from .console import Terminal, aligned, argument_text, bits_text, score_text, training_text
-from .system_catalogue import System, known_systems
-from .training_record import fits, usable
+from ..training_record import fits, usable
+from .console import Terminal, aligned, bits_text, score_text, training_text
 
 _NUMBER = (int, float, None)
 COLUMN: dict[str, Any] = {

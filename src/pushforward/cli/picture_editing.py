@@ -22,11 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def interpolate_pictures(
     path: str, a: str, b: str, steps: int, out: str, label: str | None, machine: MachineOptions, *, linear: bool
 ) -> int:
-    """A strip of pictures on the way from one to another in the latent space.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """A strip of pictures on the way from one to another in the latent space."""
     _require_steps(steps)
     require_picture_output(out, [path, a, b])
     loaded = TrainedPictures.open(path, start(machine))
@@ -50,11 +46,7 @@ def interpolate_pictures(
 def edit_pictures(
     path: str, source: str, name: str, strength: str, steps: int, rows: int, out: str, machine: MachineOptions
 ) -> int:
-    """Pictures moved along an attribute: one row a picture, one column a strength.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """Pictures moved along an attribute: one row a picture, one column a strength."""
     strengths = _strengths(strength, steps)
     require_picture_output(out, [path, source])
     loaded = TrainedPictures.open(path, start(machine))
@@ -80,11 +72,7 @@ def edit_pictures(
 def resample_pictures(
     path: str, source: str, keep: int, rows: int, columns: int, out: str, machine: MachineOptions
 ) -> int:
-    """Pictures beside others that share their coarsest codes: one row a picture, which comes first.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """Pictures beside others that share their coarsest codes: one row a picture, which comes first."""
     require_picture_output(out, [path, source])
     loaded = TrainedPictures.open(path, start(machine))
     shown = loaded.read_held(source).take(slice(rows))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..evaluation.held_out import Holdout
 from ..evaluation.picture_bits import independent_bits
 from ..pictures import ImageSet
 from ..report.picture_page import PictureReport, build_picture_report
 from .console import Terminal, bits_text
-from .task import Holdout
 
 if TYPE_CHECKING:
     from .trained_pictures import TrainedPictures

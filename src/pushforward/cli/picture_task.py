@@ -16,6 +16,7 @@ from torch import Tensor
 from ..core import Distribution
 from ..errors import DataError, FileError, FlowError, SpecError, suggestion
 from ..evaluation import bits_per_dimension, draw
+from ..evaluation.held_out import Holdout, Parts
 from ..evaluation.picture_bits import independent_bits
 from ..objectives import Flipped, NegativeLogLikelihood
 from ..output import require_writable
@@ -25,6 +26,7 @@ from ..pictures.picture_files import SUFFIXES as PICTURES
 from ..systems.picture_spec import PictureSpec
 from ..systems.spec import Spec, spec_from_dict
 from ..tables.formats import SUFFIXES as TABLES
+from ..tables.numpy_files import array_dimensions
 from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
@@ -32,7 +34,7 @@ from ..training.parallel.processes import process_rank, world_size
 from ..training.rng import isolated
 from .console import Terminal, bits_text
 from .options import TrainOptions, UsageError
-from .task import FitOptions, Holdout, Parts, Task, TrainingRows, array_dimensions, system_name
+from .task import FitOptions, Task, TrainingRows, system_name
 from .trained_pictures import TrainedPictures, advised, describe, grid_columns, require_pillow, write_samples
 
 IMAGE_FLOW = "glow"

@@ -22,11 +22,7 @@ def score(
     reading: ReadOptions,
     machine: MachineOptions,
 ) -> int:
-    """Score rows, write the scores, list the least likely ones, summarise.
-
-    Raises:
-        FlowError: See the package for the exit codes.
-    """
+    """Score rows, write the scores, list the least likely ones, summarise."""
     terminal = Terminal(quiet=machine.quiet, json=options.json)
     kind.check_score(path, options)
     out, top = options.out, options.top
@@ -63,11 +59,7 @@ def _require_score_output(out: str | None, top: int, inputs: Sequence[str], *, j
 
 
 def sample(kind: type[TrainedModel], path: str, options: SampleOptions, machine: MachineOptions) -> int:
-    """Draw samples and write them.
-
-    Raises:
-        FlowError: See the package for the exit codes.
-    """
+    """Draw samples and write them."""
     kind.check_sample(path, options)
     trained = kind.open(path, start(machine))
     count = trained.default_samples if options.rows is None else options.rows
@@ -83,11 +75,7 @@ def report(
     reading: ReadOptions,
     machine: MachineOptions,
 ) -> int:
-    """Score, sample, compare, and write one page of HTML.
-
-    Raises:
-        FlowError: See the package for the exit codes.
-    """
+    """Score, sample, compare, and write one page of HTML."""
     require_writable(options.out, "--out", [path, source])
     terminal = Terminal(quiet=machine.quiet, json=options.json)
     kind.check_report(path, options)

@@ -13,14 +13,15 @@ import numpy as np
 from ..core import Distribution
 from ..errors import DataError
 from ..evaluation import check_solver
-from ..evaluation.held_out import fit_baselines, row_scores, score_record
+from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
 from ..systems.picture_spec import PictureSpec
 from ..systems.spec import Spec
 from ..tables import digest, infer_schema, models_labels, read_table, table_model
 from ..tables.formats import SUFFIXES
+from ..tables.numpy_files import array_dimensions
 from .console import Terminal, score_text
 from .options import ImageOptions, UsageError, name_values
-from .task import FitOptions, Holdout, Task, TrainingRows, array_dimensions, system_name
+from .task import FitOptions, Task, TrainingRows, system_name
 
 if TYPE_CHECKING:
     from .trained_table import TrainedTable

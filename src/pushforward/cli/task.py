@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import abc
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.lib import format as npy
 from torch import nn
 
 from ..core import Distribution, exactly
-from ..errors import DataError, SpecError
-from ..training import TrainConfig, split_rows
+from ..errors import SpecError
+from ..evaluation.held_out import Holdout
+from ..training import TrainConfig
 from ..training.parallel.processes import local_rank, world_size
 from .console import Terminal
 from .options import (
@@ -34,79 +32,6 @@ from .options import (
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class Parts(NamedTuple):
-    """Numbers of the rows of each part, from 0."""
-
-    train: Array
-    validation: Array
-    test: Array
-
-    @property
-    def fitted(self) -> Array:
-        """Rows that `fit` sees: for training and for validation."""
-        return np.sort(np.concatenate([self.train, self.validation]))
-
-    @property
-    def held(self) -> Array:
-        """Rows to score: the test rows, without any the validation rows."""
-        return self.test if len(self.test) else self.validation
-
-    @property
-    def held_name(self) -> str:
-        """Name of the rows to score."""
-        return "test" if len(self.test) else "validation" if len(self.validation) else ""
-
-    @property
-    def others(self) -> Array:
-        """Rows that are not scored, for the baselines."""
-        return self.fitted if len(self.test) else self.train
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """How data were split: first the test rows are drawn, then, by `fit` from the rest, the validation rows.
-
-    Args:
-        rows: Number of all rows.
-        test: Fraction or number of rows.
-        validation: Fraction or number of the rest.
-        seed: Seed of both draws.
-        digest: Hash of the encoded table, to know it again.
-    """
-
-    rows: int
-    test: int | float
-    validation: int | float
-    seed: int
-    digest: str = ""
-
-    def parts(self, what: str = "rows") -> Parts:
-        """Return the rows of each part.
-
-        Args:
-            what: Name of the rows, for the message.
-
-        Raises:
-            DataError: There are too few.
-        """
-        try:
-            rest, test = (part.numpy() for part in split_rows(self.rows, self.test, self.seed))
-            train, validation = (part.numpy() for part in split_rows(len(rest), self.validation, self.seed))
-        except DataError:
-            raise DataError(
-                f"expected at least 2 {what} to train on, got {self.rows} {what} with --test {self.test:g} and "
-                f"--validation {self.validation:g} taken away; give more {what}, or smaller parts (0 for none)"
-            ) from None
-        return Parts(rest[train], rest[validation], test)
-
-    @classmethod
-    def of(cls, training: Mapping[str, Any]) -> Holdout | None:
-        """Return the one in a training record; None when there is none."""
-        split = training.get("split")
-        known = {field.name for field in fields(cls)}
-        return cls(**split) if isinstance(split, Mapping) and set(split) == known else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,29 +275,3 @@ def require_alone() -> None:
     """
     if world_size() > 1:
         raise UsageError("only fit is shared among the processes of torchrun; start this command without it")
-
-
-def array_dimensions(source: str) -> int:
-    """Return the most dimensions of an array in an .npy or .npz file; 0 for another file and for a damaged one."""
-    suffix = Path(source).suffix.lower()
-    try:
-        if suffix == ".npy":
-            with open(source, "rb") as file:
-                return _dimensions(file)
-        if suffix == ".npz":
-            with zipfile.ZipFile(source) as archive:
-                return max(_member_dimensions(archive, name) for name in archive.namelist())
-    except Exception:  # damaged headers raise errors of any kind; the reader of the file has a sentence for them
-        return 0
-    return 0
-
-
-def _member_dimensions(archive: zipfile.ZipFile, name: str) -> int:
-    with archive.open(name) as file:
-        return _dimensions(file)
-
-
-def _dimensions(file: Any) -> int:
-    version = npy.read_magic(file)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return len(read(file)[0])

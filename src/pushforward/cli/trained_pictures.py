@@ -23,11 +23,11 @@ from ..pictures.picture_files import load_pillow
 from ..serialize import load
 from ..systems.picture_spec import PictureSpec
 from ..training.rng import isolated
+from ..training_record import usable
 from .console import BITS_MEANING, Terminal, aligned, joined
 from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
 from .picture_report import picture_report
 from .task import TrainedModel
-from .training_record import usable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WRITTEN = (".png", ".npy", ".npz")

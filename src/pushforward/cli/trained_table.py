@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -12,37 +12,25 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from ..distributions import Normal
 from ..errors import DataError
-from ..evaluation import (
-    SolverCheck,
-    TwoSampleScore,
-    can_average,
-    check_solver,
-    encode_pair,
-    follow,
-    mean_and_error,
-    straightness,
-    two_sample_score,
-)
-from ..evaluation.held_out import fit_baselines, row_scores, score_record
+from ..evaluation import can_average, check_solver, mean_and_error
+from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
 from ..output import require_writable
-from ..report import Paths, ReportInputs, build_report
+from ..report import build_report
+from ..report.table_inputs import table_inputs
 from ..serialize import load
 from ..tables import Schema, Table, TableModel, digest, read_table, write_table
 from ..tables.formats import CSV, SUFFIXES
 from ..training.rng import isolated
+from ..training_record import usable
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
 from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError, require_suffix
-from .task import Holdout, TrainedModel
-from .training_record import usable
+from .task import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 8192
 """Rows drawn together; a constant, because the draws depend on it."""
 FEWEST_SAMPLES, MOST_SAMPLES = 1000, 10_000
-FEWEST_TO_COMPARE = 8
-"""Rows below which no classifier is asked to tell them from samples."""
 
 
 class TrainedTable(TrainedModel):
@@ -179,33 +167,27 @@ class TrainedTable(TrainedModel):
         """Return a page about the rows of the table that were held out, or all of another table."""
         what, held, others, choice = self._choose_rows()
         terminal.tell(choice)
-        held_rows, held_table = self.rows[held], self.table.take(held)
+        held_rows = self.rows[held]
         log_prob = row_scores(self.model, held_rows, seed)
         scores = []
         note = "not asked for" if len(others) else "the rows that the model was fitted to are not in this table"
         if baselines and len(others):
             scores, note = fit_baselines(self.schema, self.table, others, held, seed), ""
         size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
-        samples = self.draw(size, seed, chunk=size)
         solver = check_solver(self.model, held_rows)
-        spec = self.model.spec
         name = os.path.basename(self.source) if self.source != "-" else "standard input"
-        inputs = ReportInputs(
+        inputs = table_inputs(
+            self.model,
+            self.table.take(held),
+            self.draw(size, seed, chunk=size),
+            log_prob,
+            scores,
+            solver,
+            seed,
             title=title or name,
             system=self.system,
-            paper="" if spec is None else spec.paper,
-            spec={} if spec is None else spec.to_dict(),
             training=self.training,
-            exactness=self.model.exactness.symbol,
-            kinds={column.name: column.kind for column in self.schema.columns},
-            held_out=self._columns(held_table),
-            samples=self._columns(samples),
-            log_prob=log_prob,
             rows=held + 1,
-            latents=self._latents(held_rows, seed),
-            baselines=scores,
-            paths=self._paths(held_rows, solver),
-            two_sample=self._two_sample(held_table, samples, seed),
             settings={"model": self.path, "table": self.source, "rows": choice, "seed": seed, "samples": size},
             versions=self.training.get("versions", {}),
             created=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
@@ -224,30 +206,3 @@ class TrainedTable(TrainedModel):
             return "all", every, none, f"no rows of {path} were held out, so its score is that of the training rows"
         sentence = f"{path} is the table of the fit, so its {len(parts.held):,} {parts.held_name} rows are used"
         return parts.held_name, parts.held, parts.others, sentence
-
-    def _columns(self, table: Table) -> Mapping[str, Array]:
-        return {name: table[name] for name in self.schema.names}
-
-    def _latents(self, rows: Array, seed: int) -> Array | None:
-        """Codes of the numeric columns, where the system says that they are standard normal."""
-        model = self.model
-        if model.numbers is None or not isinstance(model.numbers.base, Normal):
-            return None
-        with isolated(model.device, seed), torch.no_grad():
-            return model.encode(torch.from_numpy(rows).to(model.device)).double().cpu().numpy()
-
-    def _paths(self, rows: Array, solver: SolverCheck | None) -> Paths | None:
-        """Held-out rows on their way to noise, of continuous flows."""
-        found = follow(self.model, rows)
-        if found is None:
-            return None
-        names = [column.name for column in self.schema.columns if column.numeric]
-        sentence = "" if solver is None else solver.sentence
-        return Paths(found.double().cpu().numpy(), names, straightness(self.model, rows).ratio, sentence)
-
-    def _two_sample(self, held: Table, samples: Table, seed: int) -> TwoSampleScore | None:
-        if min(held.n_rows, samples.n_rows) < FEWEST_TO_COMPARE:
-            return None
-        kinds = {column.name: column.kind for column in self.schema.columns}
-        real, drawn, labels = encode_pair(self._columns(held), self._columns(samples), kinds)
-        return two_sample_score(real, drawn, categorical=labels, seed=seed)

@@ -1,16 +1,18 @@
-"""Log-likelihoods of held-out rows of a table, beside those of simple densities."""
+"""Rows that are held out: which they are, their log-likelihoods, and those of simple densities on the same rows of a table."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core import Exactness
+from ..errors import DataError
 from ..tables import Schema, Table, TableModel
+from ..training import split_rows
 from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
 from .scores import log_likelihoods
 from .solver_checks import SolverCheck
@@ -18,6 +20,79 @@ from .solver_checks import SolverCheck
 Array = np.ndarray[Any, np.dtype[Any]]
 FAR = 15.0
 """Nats below the median from which a row is scored in float64."""
+
+
+class Parts(NamedTuple):
+    """Numbers of the rows of each part, from 0."""
+
+    train: Array
+    validation: Array
+    test: Array
+
+    @property
+    def fitted(self) -> Array:
+        """Rows that `fit` sees: for training and for validation."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    @property
+    def held(self) -> Array:
+        """Rows to score: the test rows, without any the validation rows."""
+        return self.test if len(self.test) else self.validation
+
+    @property
+    def held_name(self) -> str:
+        """Name of the rows to score."""
+        return "test" if len(self.test) else "validation" if len(self.validation) else ""
+
+    @property
+    def others(self) -> Array:
+        """Rows that are not scored, for the baselines."""
+        return self.fitted if len(self.test) else self.train
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """How data were split: first the test rows are drawn, then, by `fit` from the rest, the validation rows.
+
+    Args:
+        rows: Number of all rows.
+        test: Fraction or number of rows.
+        validation: Fraction or number of the rest.
+        seed: Seed of both draws.
+        digest: Hash of the encoded table, to know it again.
+    """
+
+    rows: int
+    test: int | float
+    validation: int | float
+    seed: int
+    digest: str = ""
+
+    def parts(self, what: str = "rows") -> Parts:
+        """Return the rows of each part.
+
+        Args:
+            what: Name of the rows, for the message.
+
+        Raises:
+            DataError: There are too few.
+        """
+        try:
+            rest, test = (part.numpy() for part in split_rows(self.rows, self.test, self.seed))
+            train, validation = (part.numpy() for part in split_rows(len(rest), self.validation, self.seed))
+        except DataError:
+            raise DataError(
+                f"expected at least 2 {what} to train on, got {self.rows} {what} with --test {self.test:g} and "
+                f"--validation {self.validation:g} taken away; give more {what}, or smaller parts (0 for none)"
+            ) from None
+        return Parts(rest[train], rest[validation], test)
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> Holdout | None:
+        """Return the one in a training record; None when there is none."""
+        split = training.get("split")
+        known = {field.name for field in fields(cls)}
+        return cls(**split) if isinstance(split, Mapping) and set(split) == known else None
 
 
 def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:

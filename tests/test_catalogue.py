@@ -3,7 +3,7 @@
 import pytest
 
 from pushforward import Spec, systems
-from pushforward.cli.system_catalogue import _from_class, known_systems
+from pushforward.catalogue import _from_class, known_systems
 
 
 def test_the_source_says_what_the_classes_say():
@@ -16,7 +16,7 @@ def test_the_source_says_what_the_classes_say():
 
 
 def test_systems_of_other_packages_are_listed_too(monkeypatch):
-    from pushforward.cli import system_catalogue
+    from pushforward import catalogue
 
     class Own(systems.MAF):
         """A system of another package.
@@ -29,7 +29,7 @@ def test_systems_of_other_packages_are_listed_too(monkeypatch):
         paper = "none"
 
     try:
-        monkeypatch.setattr(system_catalogue, "_has_entry_points", lambda: True)
+        monkeypatch.setattr(catalogue, "_has_entry_points", lambda: True)
         own = known_systems()["own-maf"]
     finally:
         del Spec.registry["own-maf"]
@@ -39,7 +39,7 @@ def test_systems_of_other_packages_are_listed_too(monkeypatch):
 
 @pytest.mark.parametrize("text", ["[pushforward.systems]\nown = other.package\n", "[console_scripts]\na = b\n"])
 def test_entry_points_are_found_on_the_path(tmp_path, monkeypatch, text):
-    from pushforward.cli.system_catalogue import _has_entry_points
+    from pushforward.catalogue import _has_entry_points
 
     (tmp_path / "other-1.0.dist-info").mkdir()
     (tmp_path / "other-1.0.dist-info" / "entry_points.txt").write_text(text)

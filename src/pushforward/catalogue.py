@@ -1,4 +1,4 @@
-"""`pushforward systems`: the named systems with their arguments, papers and presets, read from their source without torch."""
+"""The named systems with their arguments, papers and presets, read from their source without torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..dataclass_source import MISSING, SourceClass, argument_texts, package_file, source_module
-from ..errors import SpecError, brief, suggestion
-from .console import MEANING, Terminal, aligned, argument_text
+from .dataclass_source import MISSING, SourceClass, argument_texts, package_file, source_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +55,8 @@ def known_systems() -> dict[str, System]:
             if "Spec" in names[1:] and cls.keywords.get("register", True):
                 found[cls.attribute("name")] = _from_source(cls, pictures="PictureSpec" in names)
     if _has_entry_points():
-        from .. import systems  # noqa: F401  (loads the entry points)
-        from ..systems.spec import Spec
+        from . import systems  # noqa: F401  (loads the entry points)
+        from .systems.spec import Spec
 
         found |= {name: _from_class(cls) for name, cls in Spec.registry.items() if name not in found}
     return dict(sorted(found.items()))
@@ -81,7 +79,7 @@ def _from_source(cls: SourceClass, *, pictures: bool) -> System:
 
 
 def _from_class(cls: Any) -> System:
-    from ..systems.picture_spec import PictureSpec
+    from .systems.picture_spec import PictureSpec
 
     hints = typing.get_type_hints(cls)
     texts: dict[str, str] = {}
@@ -116,42 +114,10 @@ def _type_text(hint: Any) -> str:
     return "none" if hint is type(None) else getattr(hint, "__name__", str(hint))
 
 
-def list_systems(name: str | None, *, json: bool) -> int:
-    """Print every system, or the arguments of one.
-
-    Raises:
-        SpecError: There is no system of that name.
-    """
-    terminal, found = Terminal(json=json), known_systems()
-    if name is None:
-        rows = [("system", "family", "log-likelihood", "paper")]
-        for system in found.values():
-            meaning = MEANING[system.symbol].partition(":")[0].partition(",")[0]
-            rows.append((system.name, system.family, f"{system.symbol:2} {meaning}", system.paper))
-        terminal.conclude(aligned(rows, indent=0), [system.to_dict() for system in found.values()])
-        return 0
-    if name not in found:
-        raise SpecError(f"unknown system {brief(name)}; {suggestion(name, list(found), 'known:')}")
-    system = found[name]
-    terminal.conclude(_description(system), {**system.to_dict(), "arguments": system.arguments})
-    return 0
-
-
-def _description(system: System) -> str:
-    name, given = system.name, system.sizes
-    rows = [("argument", "type", "default", "")]
-    rows += [(a["name"], a["type"], a["default"], a["about"]) for a in system.arguments if a["name"] not in given]
-    follow = [f"{a['name']} ({a['about'].rstrip('.')})" for a in system.arguments if a["name"] in given]
-    where = "by the pictures" if system.pictures else "in a table by its columns"
-    lines = [
-        f"{name}: {system.about}",
-        f"{system.paper}; family: {system.family}; log-likelihood: {MEANING[system.symbol]}",
-        "",
-        aligned(rows),
-        f"\n  given {where}: {', '.join(follow)}" if follow else "",
-    ]
-    for preset, values in system.presets.items():
-        arguments = ", ".join(f"{key}={argument_text(value)}" for key, value in values.items())
-        lines.append(f"  --preset {preset}: {arguments}")
-    source = "pictures/" if system.pictures else "table.csv"
-    return "\n".join([*lines, f"  pushforward fit {source} --flow {name} --set NAME=VALUE --out model.flow"])
+def argument_text(value: Any) -> str:
+    """Return an argument of a system as it is written on the command line."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(argument_text, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
