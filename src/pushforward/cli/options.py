@@ -9,7 +9,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
@@ -395,13 +395,3 @@ def _typed(text: str, hint: Any) -> Any:
         except ValueError:
             return text
     return text
-
-
-def require_suffix(path: str, option: str, known: Mapping[str, Any] | Sequence[str]) -> None:
-    """Refuse the path of a table whose suffix is unknown; - is CSV.
-
-    Raises:
-        UsageError: With the suffixes that are known.
-    """
-    if path != "-" and Path(path).suffix.lower() not in known:
-        raise UsageError(f"expected {option} to be - or a file of type {', '.join(known)}, got {path}")

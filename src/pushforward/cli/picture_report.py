@@ -29,7 +29,7 @@ def picture_report(
     trained.part = held
     log_prob = trained.log_likelihoods(1, seed)
     bits = trained.bits(log_prob)
-    others = []
+    others: list[dict[str, Any]] = []
     if baselines and fitted is not None:
         others.append({"name": "independent pixels", "value": independent_bits(fitted, held)})
     if baselines:
@@ -51,7 +51,7 @@ def picture_report(
         log_prob=log_prob,
         bits=bits,
         files=held.files,
-        baselines={str(entry["name"]): float(entry["value"]) for entry in others},
+        baselines={entry["name"]: entry["value"] for entry in others},
         settings={
             "model": trained.path,
             "pictures": trained.source,

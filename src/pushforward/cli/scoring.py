@@ -10,8 +10,8 @@ from ..output import atomic_output, require_writable
 from ..tables import Table, write_table
 from ..tables.formats import SUFFIXES
 from .console import Terminal
-from .options import MachineOptions, ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError, require_suffix
-from .task import TrainedModel, start
+from .options import MachineOptions, ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
+from .task import TrainedModel, require_suffix, start
 
 
 def score(

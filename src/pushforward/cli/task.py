@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -275,3 +276,13 @@ def require_alone() -> None:
     """
     if world_size() > 1:
         raise UsageError("only fit is shared among the processes of torchrun; start this command without it")
+
+
+def require_suffix(path: str, option: str, known: Mapping[str, Any] | Sequence[str]) -> None:
+    """Refuse the path of a table whose suffix is unknown; - is CSV.
+
+    Raises:
+        UsageError: With the suffixes that are known.
+    """
+    if path != "-" and Path(path).suffix.lower() not in known:
+        raise UsageError(f"expected {option} to be - or a file of type {', '.join(known)}, got {path}")

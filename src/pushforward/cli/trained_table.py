@@ -24,8 +24,8 @@ from ..tables.formats import CSV, SUFFIXES
 from ..training.rng import isolated
 from ..training_record import usable
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
-from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError, require_suffix
-from .task import TrainedModel
+from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
+from .task import TrainedModel, require_suffix
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 8192
