@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import is_dataclass
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 from cyclopts import App, Parameter
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Env
 
 from .. import __version__
+from ..dataclass_source import argument_texts
 from ..errors import DataError
 from .options import (
     FilePath,
@@ -52,7 +55,25 @@ def _from_file(app_: App, commands: tuple[str, ...], arguments: ArgumentCollecti
         options_from_file(path, app, app_, commands, arguments)
 
 
-app = App(
+class _Commands(App):
+    """The commands, whose help has the texts in docstrings: cyclopts would parse the whole source file for each class."""
+
+    def assemble_argument_collection(
+        self, *, default_parameter: Parameter | None = None, parse_docstring: bool = False
+    ) -> ArgumentCollection:
+        """Return the arguments of the command, with their texts if these are wanted."""
+        found = super().assemble_argument_collection(default_parameter=default_parameter)
+        if parse_docstring and self.default_command is not None:
+            options = [hint for hint in get_type_hints(self.default_command).values() if is_dataclass(hint)]
+            docs = [cleandoc(part.__doc__ or "") for part in (*options, self.default_command)]
+            texts = {name: text for doc in docs for name, text in argument_texts(doc).items()}
+            for argument in found:
+                text = Parameter(help=texts.get(argument.field_info.name))
+                argument.parameter = Parameter.combine(text, argument.parameter)
+        return found
+
+
+app = _Commands(
     name="pushforward",
     help=_HELP,
     version=__version__,
@@ -118,13 +139,6 @@ def fit(
     Args:
         source: Table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input. Pictures: a
             folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
-        output: see `OutputOptions`.
-        system: see `SystemOptions`.
-        columns: see `TableOptions`.
-        reading: see `ReadOptions`.
-        images: see `ImageOptions`.
-        training: see `TrainOptions`.
-        machine: see `MachineOptions`.
     """
     output = output.named_after(source)
     from .fitting import fit as run
@@ -157,9 +171,6 @@ def score(
     Args:
         model: Model file that `fit` wrote.
         table: Table with the model's columns, in any order; or pictures, of which the test part is scored where there is one.
-        options: see `ScoreOptions`.
-        reading: see `ReadOptions`.
-        machine: see `MachineOptions`.
     """
     from .scoring import score as run
 
@@ -178,8 +189,6 @@ def sample(
 
     Args:
         model: Model file that `fit` wrote.
-        options: see `SampleOptions`.
-        machine: see `MachineOptions`.
     """
     from .scoring import sample as run
 
@@ -209,7 +218,6 @@ def interpolate(
         out: File to write: .png for the strip, .npy or .npz for the array.
         linear: Go along a straight line instead of the sphere.
         label: Class of the pictures, for a model by class.
-        machine: see `MachineOptions`.
     """
     from .picture_editing import interpolate_pictures
 
@@ -239,7 +247,6 @@ def edit(
         steps: Number of strengths in that range, both ends included: the columns of the grid.
         rows: Number of pictures to move: the rows of the grid.
         out: File to write: .png for the grid, .npy or .npz for the array.
-        machine: see `MachineOptions`.
     """
     from .picture_editing import edit_pictures
 
@@ -267,7 +274,6 @@ def resample(
         rows: Number of pictures.
         columns: Number of columns of the grid: the picture itself, then new ones.
         out: File to write: .png for the grid, .npy or .npz for the array.
-        machine: see `MachineOptions`.
     """
     from .picture_editing import resample_pictures
 
@@ -290,9 +296,6 @@ def report(
         model: Model file that `fit` wrote.
         table: Table, or pictures, that the model was fitted to, of which the held-out part is used; or others, which are all
             used.
-        options: see `ReportOptions`.
-        reading: see `ReadOptions`.
-        machine: see `MachineOptions`.
     """
     from .scoring import report as run
 
@@ -349,7 +352,6 @@ def compress(
         verify: Decode the written archive and compare it with the files before it gets its name.
         baselines: Whether to show what PNG and lossless WebP need.
         json: Print the summary as one JSON object.
-        machine: see `MachineOptions`; --threads blocks are coded at a time.
     """
     from .compressing import compress_files
 
@@ -375,7 +377,6 @@ def decompress(
         model: Model file that the archive was written with; by default the file of its name, beside the archive or here.
         only: Name of an item to restore; repeated. Only its blocks are read.
         json: Print the summary as one JSON object.
-        machine: see `MachineOptions`.
     """
     from .compressing import decompress_file
 
@@ -388,7 +389,6 @@ def demo(*, out: OutPath = "demo-out", machine: MachineOptions = MachineOptions(
 
     Args:
         out: Folder to write to.
-        machine: see `MachineOptions`.
     """
     from .demo import run_demo
 
