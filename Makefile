@@ -37,7 +37,7 @@ laws: $(VENV)/.ok ## every law on every case
 	$(BIN)/python -m pushforward.laws check
 
 mutants: $(VENV)/.ok ## plant every fault; all must be caught
-	$(BIN)/python -m pushforward.laws mutants
+	$(BIN)/python -m tests.mutants
 
 docs: $(VENV)/.ok ## the documentation, without a network; warnings are errors
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

@@ -3,7 +3,6 @@
 from pushforward.laws import check
 check(pf.systems.NSF(features=2))          # raises at the first broken law, with numbers
 python -m pushforward.laws check nsf       # the same for every case of a system, from the shell
-python -m pushforward.laws mutants         # plants faults in the formulas; every one must be caught
 """
 
 from .cases import Case, all_cases, layer_cases, system_cases
