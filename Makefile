@@ -49,7 +49,7 @@ $(BENCH)/.ok: pyproject.toml constraints.txt
 	touch $@
 
 conformance: $(BENCH)/.ok ## who passes what: this library and its peers, in an environment of their own
-	$(BENCH)/bin/python -m pushforward.conformance --out benchmarks/CONFORMANCE.md
+	$(BENCH)/bin/python -m benchmarks.conformance --out benchmarks/CONFORMANCE.md
 
 bench: $(BENCH)/.ok ## speed and memory beside the peers, in the same environment; BENCH_ARGS="--case training" for a part
 	$(BENCH)/bin/python -m benchmarks.speed $(or $(BENCH_ARGS),--all)

@@ -49,7 +49,6 @@ __all__ = [
 _MODULES = frozenset(
     (
         "codec",
-        "conformance",
         "core",
         "data",
         "diagnostics",

@@ -5,7 +5,8 @@ check(pf.systems.NSF(features=2))          # raises at the first broken law, wit
 python -m pushforward.laws check nsf       # the same for every case of a system, from the shell
 """
 
+from .adapter import AdaptedFlow, Adapter
 from .cases import Case, all_cases, layer_cases, system_cases
 from .suite import LAWS, SLOW, check, run
 
-__all__ = ["LAWS", "SLOW", "Case", "all_cases", "check", "layer_cases", "run", "system_cases"]
+__all__ = ["LAWS", "SLOW", "AdaptedFlow", "Adapter", "Case", "all_cases", "check", "layer_cases", "run", "system_cases"]

@@ -1,4 +1,4 @@
-"""Checks of conduct: types and shapes, gradients, copies, compilation, side effects, context, bad values."""
+"""Checks of behaviour: types and shapes, gradients, copies, compilation, side effects, context, bad values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .adapter import Adapter, Case, Density
-from .density import _worst
+from pushforward.laws import Adapter
+
+from ..peers.case import Case
+from .density import worst
 from .result import NotApplicable, Result, check, one_line, within
 
 PROBE = """
@@ -62,8 +64,8 @@ def double(case: Case) -> Result:
     flow = case.build(3, dtype=torch.float64)
     x = case.draw(8, 3)
     with torch.no_grad():
-        z, there = flow.forward(x, None)
-        back, inverse_det = flow.inverse(z, None)
+        z, there = flow.to_latent(x, None)
+        back, inverse_det = flow.to_data(z, None)
         found = {"log_prob": flow.log_prob(x, None), "z": z, "forward log-det": there, "x": back}
         found["samples"] = flow.sample(8, None)
     if inverse_det is not None:
@@ -79,7 +81,7 @@ def rows_independent(case: Case) -> Result:
     x = case.draw(8, 3, dtype=flow.dtype)
     with torch.no_grad():
         alone = torch.cat([flow.log_prob(x[i : i + 1], None).reshape(1) for i in range(8)])
-        return within(_worst(alone - flow.log_prob(x, None)), 1e-4)
+        return within(worst(alone - flow.log_prob(x, None)), 1e-4)
 
 
 @check("empty")
@@ -98,7 +100,7 @@ def batch_shape(case: Case) -> Result:
         got = flow.log_prob(x.reshape(4, 5, 3), None)
         if tuple(got.shape) != (4, 5):
             return _shape(got, (4, 5))
-        return within(_worst(got.reshape(20) - flow.log_prob(x, None)), 1e-4)
+        return within(worst(got.reshape(20) - flow.log_prob(x, None)), 1e-4)
 
 
 @check("gradients")
@@ -124,14 +126,14 @@ def copies(case: Case) -> Result:
     flow.sample(4, None)
     with torch.no_grad():
         expected = flow.log_prob(x, None)
-        worst = 0.0
+        largest = 0.0
         for how, twin in (("deepcopy", copy.deepcopy), ("pickle", lambda m: pickle.loads(pickle.dumps(m)))):
             try:
-                other = case.adapter(twin(flow.module), 3, 0)
+                other = case.adapter(twin(flow.module), (3,), 0)
             except Exception as error:
                 return Result("error", reason=f"{how}: {one_line(error)}")
-            worst = max(worst, _worst(other.log_prob(x, None) - expected))
-    return within(worst, 1e-4)
+            largest = max(largest, worst(other.log_prob(x, None) - expected))
+    return within(largest, 1e-4)
 
 
 @check("state")
@@ -141,7 +143,7 @@ def state_dict(case: Case) -> Result:
     x = case.draw(8, 3, dtype=flow.dtype)
     other.module.load_state_dict(flow.module.state_dict())
     with torch.no_grad():
-        return within(_worst(flow.log_prob(x, None) - other.log_prob(x, None)), 1e-4)
+        return within(worst(flow.log_prob(x, None) - other.log_prob(x, None)), 1e-4)
 
 
 @check("compile", slow=True)
@@ -152,7 +154,7 @@ def compiles(case: Case) -> Result:
     torch._dynamo.reset()
     compiled = torch.compile(Density(flow), fullgraph=True, backend="eager")
     with torch.no_grad():
-        return within(_worst(compiled(x) - flow.log_prob(x, None)), 1e-4)
+        return within(worst(compiled(x) - flow.log_prob(x, None)), 1e-4)
 
 
 @check("export", slow=True)
@@ -162,7 +164,7 @@ def exports(case: Case) -> Result:
     x, other = case.draw(8, 3, dtype=flow.dtype), case.draw(5, 3, dtype=flow.dtype)
     with torch.no_grad(), _quiet():
         program = torch.export.export(Density(flow), (x,), dynamic_shapes={"x": {0: torch.export.Dim("batch")}})
-        return within(_worst(program.module()(other) - flow.log_prob(other, None)), 1e-4)
+        return within(worst(program.module()(other) - flow.log_prob(other, None)), 1e-4)
 
 
 @check("import", slow=True)
@@ -182,8 +184,8 @@ def context_matters(case: Case) -> Result:
     flow = _conditional(case)
     x, c = case.draw(16, 3, dtype=flow.dtype), torch.randn(16, 2, dtype=flow.dtype)
     with torch.no_grad():
-        z = flow.forward(x, c)[0]
-        moved = [(flow.forward(x, c + step)[0] - z).abs().amax(0) for step in torch.eye(2, dtype=flow.dtype)]
+        z = flow.to_latent(x, c)[0]
+        moved = [(flow.to_latent(x, c + step)[0] - z).abs().amax(0) for step in torch.eye(2, dtype=flow.dtype)]
     still = int((~(torch.stack(moved) > 1e-6)).sum())
     return within(still, 0, f"{still} of 6 pairs do not move" if still else "")
 
@@ -218,6 +220,18 @@ def nan_is_seen(case: Case) -> Result:
         if bool(logp[1].isfinite()):
             numbers.append(f"NaN in column {column} gives {float(logp[1]):.4g}")
     return within(len(numbers), 0, "; ".join(numbers))
+
+
+class Density(nn.Module):
+    """The `log_prob` of an adapter without context as a module's forward, for compilation and export."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        super().__init__()
+        self.adapter = adapter
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the log-density: (B, D) -> (B,)."""
+        return self.adapter.log_prob(x)
 
 
 @contextlib.contextmanager

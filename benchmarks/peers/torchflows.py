@@ -1,14 +1,16 @@
-"""torchflows: bijections in a composition."""
+"""torchflows: a bijection goes from data to latent; the context is the second argument."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..work import BINS, BOUND, HIDDEN, Work
-from .base import Absent, Library, Model, Spline
+from ..speed.work import BINS, BOUND, HIDDEN, Work
+from .case import Case
+from .library import Absent, Library, Model, Spline
 
 FIRST = """
 import torch
@@ -21,27 +23,31 @@ Flow(BijectiveComposition(layers)).log_prob(torch.randn(256, 8))
 
 
 class Torchflows(Model):
-    """A torchflows flow."""
+    """A flow and its bijection."""
 
     notes: tuple[str, ...] = (
         "its layers without the element-wise maps and actnorms that its ready-made architectures put between them",
     )
 
-    def __init__(self, flow: Any) -> None:
-        super().__init__()
-        self.flow = flow
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return `Flow.log_prob`."""
+        return self.module.log_prob(x, context=c)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """As the library's."""
-        return self.flow.log_prob(x)
-
-    def sample(self, n: int) -> Tensor:
-        """As the library's."""
-        return self.flow.sample((n,), no_grad=True)
+    def sample(self, n: int, c: Tensor | None = None) -> Tensor:
+        """Return `Flow.sample`, with the context repeated for every draw."""
+        return self.module.sample((n,), context=None if c is None else c.expand(n, -1), no_grad=True)
 
     def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
-        """As the library's."""
-        return self.flow.sample((n,), return_log_prob=True)
+        """Return `Flow.sample` with gradients and log-probabilities."""
+        return self.module.sample((n,), return_log_prob=True)
+
+    def to_latent(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply `bijection.forward`."""
+        return self.module.bijection.forward(x, context=c)[:2]
+
+    def to_data(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Apply `bijection.inverse`."""
+        return self.module.bijection.inverse(z, context=c)[:2]
 
 
 def build(work: Work) -> Torchflows:
@@ -79,7 +85,7 @@ def build(work: Work) -> Torchflows:
             if isinstance(part, nn.Tanh):
                 net[j] = nn.ReLU()
         layers.append(layer)
-    model = Torchflows(Flow(BijectiveComposition(layers)))
+    model = Torchflows(Flow(BijectiveComposition(layers)), size.shape)
     if system.structure == "autoregressive":
         model.notes = (*model.notes, "its MADE knows tanh only; the activations are replaced by ReLU")
     return model
@@ -95,4 +101,17 @@ def spline(work: Work) -> Spline:
     return run
 
 
-LIBRARY = Library("torchflows", "torchflows", "torchflows", build, spline, FIRST)
+def _make(architecture: str, features: int, context: int, layers: int) -> nn.Module:
+    from torchflows.bijections.finite.autoregressive import architectures
+    from torchflows.flows import Flow
+
+    shape = (context,) if context else None
+    return Flow(getattr(architectures, architecture)((features,), context_shape=shape, n_layers=layers))
+
+
+CASES = [
+    Case("torchflows", flow, Torchflows, partial(_make, flow))
+    for flow in ("NICE", "RealNVP", "MAF", "CouplingRQNSF", "MaskedAutoregressiveRQNSF", "CouplingDeepSF")
+]
+
+LIBRARY = Library("torchflows", "torchflows", "torchflows", build, spline, FIRST, CASES)

@@ -1,9 +1,9 @@
-"""This library's flows with the interface of zuko's, for code that was written for those.
+"""Flows of this library with the interface of zuko's flows, for code that was written for zuko.
 
-    face = LazyFlow(pf.systems.NSF(features=3, context=5).build())
-    face(c).log_prob(x), face(c).sample((32,)), face(c).transform.inv(z)
+    flow = LazyFlow(pf.systems.NSF(features=3, context=5).build())
+    flow(c).log_prob(x), flow(c).sample((32,)), flow(c).transform.inv(z)
 
-sbi's `ZukoFlow` wraps it as it is: `ZukoFlow(face, embedding_net, input_shape, condition_shape)`.
+sbi's `ZukoFlow` takes it without changes: `ZukoFlow(flow, embedding_net, input_shape, condition_shape)`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import Flow
-from ..distributions.boundary import Conditioned
-from ..errors import SpecError
+from pushforward.core import Flow
+from pushforward.distributions.boundary import Conditioned
+from pushforward.errors import SpecError
 
 
 class LazyFlow(nn.Module):
     """A flow that is called with a context and gives a `torch.distributions.Distribution` with a `transform`.
 
     Args:
-        flow: its latent space is its data space.
+        flow: Flow whose latent space is its data space.
 
     Raises:
-        SpecError: it is not.
+        SpecError: The two spaces differ.
     """
 
     def __init__(self, flow: Flow) -> None:
@@ -35,7 +35,7 @@ class LazyFlow(nn.Module):
         self.flow = flow
 
     def forward(self, c: Tensor | None = None) -> LazyDistribution:
-        """(*batch, C) or None -> the distribution of batch shape `batch`."""
+        """Return the distribution of batch shape `batch` for a context (*batch, C) or None."""
         return LazyDistribution(self.flow, c)
 
 
@@ -46,7 +46,7 @@ class LazyDistribution(Conditioned):
 
     @property
     def transform(self) -> FlowTransform:
-        """From the data side to the latent side."""
+        """Transform from the data side to the latent side."""
         return FlowTransform(self.model, self.context)
 
 
@@ -54,9 +54,9 @@ class FlowTransform:
     """The chain of a flow given a context, called like a `torch.distributions.Transform`.
 
     Args:
-        flow: the flow.
-        context: (*batch, C) or None.
-        inverted: whether it goes from the latent side to the data side.
+        flow: The flow.
+        context: Context (*batch, C) or None.
+        inverted: Whether the transform goes from the latent side to the data side.
     """
 
     def __init__(self, flow: Flow, context: Tensor | None, *, inverted: bool = False) -> None:
@@ -64,30 +64,30 @@ class FlowTransform:
 
     @property
     def inv(self) -> FlowTransform:
-        """The other direction."""
+        """Transform in the other direction."""
         return FlowTransform(self.flow, self.context, inverted=not self.inverted)
 
     def call_and_ladj(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The image and the log absolute determinant of the Jacobian: (*batch, D) -> (*batch, D), (*batch,)."""
+        """Return the image and the log absolute determinant of the Jacobian: (*batch, D) -> (*batch, D), (*batch,)."""
         rows, context, batch = self.flow._flatten(v, self.context)
         chain = self.flow.chain
         image, ladj = (chain.inverse if self.inverted else chain)(rows, self.flow._embedded(context))
         return image.reshape(*batch, *v.shape[-1:]), ladj.reshape(batch)
 
     def __call__(self, v: Tensor) -> Tensor:
-        """The image: (*batch, D) -> (*batch, D)."""
+        """Return the image: (*batch, D) -> (*batch, D)."""
         return self.call_and_ladj(v)[0]
 
     def log_abs_det_jacobian(self, v: Tensor, image: Tensor) -> Tensor:
-        """The log absolute determinant at v, in the signature of torch: (*batch, D) -> (*batch,)."""
+        """Return the log absolute determinant at v, in the signature of torch: (*batch, D) -> (*batch,)."""
         return self.call_and_ladj(v)[1]
 
 
 class LazyTransform(nn.Module):
-    """The same for a chain alone: called with a context it gives the transform.
+    """A chain that is called with a context and gives the transform.
 
     Args:
-        flow: a flow whose chain it is; the base is not used.
+        flow: Flow whose chain is used; its base is not.
     """
 
     def __init__(self, flow: Flow) -> None:
@@ -95,5 +95,5 @@ class LazyTransform(nn.Module):
         self.flow = flow
 
     def forward(self, c: Any = None) -> FlowTransform:
-        """(*batch, C) or None -> the transform."""
+        """Return the transform for a context (*batch, C) or None."""
         return FlowTransform(self.flow, None if c is None else torch.as_tensor(c))

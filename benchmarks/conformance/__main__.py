@@ -1,8 +1,9 @@
-"""`python -m pushforward.conformance [--out FILE] [--only LIBRARY ...]`: who passes what."""
+"""Command line: `python -m benchmarks.conformance [--out FILE] [--only LIBRARY ...]`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -12,22 +13,24 @@ from pathlib import Path
 
 import torch
 
-from ..errors import FileError
-from . import adapters
+from pushforward.errors import FileError
+
+from ..peers import CHECKED, Absent, load, version
 from .report import Table, markdown
 from .result import CHECKS, one_line, run
 
+ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 600.0
-PACKAGE = "pushforward.conformance"
+PACKAGE = "benchmarks.conformance"
 KEPT = "<!-- what follows is written by hand and kept -->"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. The exit code is 1 if the page cannot be written, 2 for wrong usage; a ✗ is a finding, not an error."""
-    parser = argparse.ArgumentParser(prog="python -m pushforward.conformance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.conformance", description=__doc__)
     parser.add_argument("--out", default="-", help="the Markdown page; - is stdout")
     parser.add_argument("--json", help="the results as JSON")
-    parser.add_argument("--only", nargs="+", choices=adapters.NAMES, default=list(adapters.NAMES), metavar="LIBRARY")
+    parser.add_argument("--only", nargs="+", choices=CHECKED, default=list(CHECKED), metavar="LIBRARY")
     parser.add_argument("--check", nargs="+", choices=list(CHECKS), default=list(CHECKS), metavar="CHECK")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one check")
     parser.add_argument("--here", action="store_true", help="in this process, not in one for each library")
@@ -39,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json:
             _write(options.json, json.dumps(table.to_dict(), indent=1))
         if not options.here:
-            command = "python -m pushforward.conformance" + (f" --out {options.out}" if options.out != "-" else "")
+            command = "python -m benchmarks.conformance" + (f" --out {options.out}" if options.out != "-" else "")
             _write(options.out, markdown(table, command) + _kept(options.out))
     except FileError as error:
         print(error, file=sys.stderr)
@@ -51,16 +54,19 @@ def measure(name: str, checks: list[str], limit: float | None) -> Table:
     """Run checks on every flow of one library, in this process.
 
     Args:
-        name: one of `adapters.NAMES`.
-        checks: names of checks.
-        limit: seconds for one check.
+        name: Name from `peers.CHECKED`.
+        checks: Names of checks.
+        limit: Seconds that one check may take.
     """
     torch.set_num_threads(1)
     try:
-        library = adapters.load(name)
-    except Exception as error:
+        library = load(name)
+        importlib.import_module(library.package)
+    except Absent as reason:
+        return Table({}, {}, {name: str(reason)})
+    except Exception as error:  # an import may fail in any way
         return Table({}, {}, {name: one_line(error)})
-    table = Table({}, {library.name: library.version}, {})
+    table = Table({}, {library.package: version(name)}, {})
     for case in library.cases:
         print(case.name, file=sys.stderr, flush=True)
         table.results[case.library, case.flow] = {check: run(case, check, limit=limit) for check in checks}
@@ -68,18 +74,18 @@ def measure(name: str, checks: list[str], limit: float | None) -> Table:
 
 
 def _apart(name: str, options: argparse.Namespace) -> Table:
-    """The same in a fresh process, so that no library sees what another has done to torch."""
+    """Do the same in a fresh process, so that no library sees what another has done to torch."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "results.json")
         command = [sys.executable, "-m", PACKAGE, "--here", "--json", str(path), "--limit", str(options.limit)]
-        done = subprocess.run([*command, "--only", name, "--check", *options.check], check=False)
+        done = subprocess.run([*command, "--only", name, "--check", *options.check], cwd=ROOT, check=False)
         if not path.exists():
             return Table({}, {}, {name: f"its process ended with code {done.returncode}"})
         return Table.from_dict(json.loads(path.read_text()))
 
 
 def _kept(path: str) -> str:
-    """What an earlier page has from the line `KEPT` on."""
+    """Return what an earlier page has from the line `KEPT` on."""
     if path == "-" or not Path(path).exists():
         return ""
     _, mark, rest = Path(path).read_text(encoding="utf-8").partition(KEPT)

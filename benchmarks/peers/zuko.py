@@ -1,4 +1,4 @@
-"""Zuko: lazy flows that make a distribution when they are called."""
+"""Zuko: calling a flow with a context gives a distribution, whose transform goes from data to latent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..work import BINS, BOUND, Work
-from .base import Absent, Library, Model, Spline
+from ..speed.work import BINS, BOUND, Work
+from .case import Case
+from .library import Absent, Library, Model, Spline
 
 FIRST = """
 import torch, zuko
@@ -19,25 +20,29 @@ flow().log_prob(torch.randn(256, 8))
 
 
 class Zuko(Model):
-    """A lazy flow without context."""
+    """A lazy flow."""
 
     notes: tuple[str, ...] = ("the log-probabilities of its draws come from a second pass, back from the draws",)
 
-    def __init__(self, flow: Any) -> None:
-        super().__init__()
-        self.flow = flow
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Return `flow(c).log_prob`."""
+        return self.module(c).log_prob(x)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """As the library's."""
-        return self.flow().log_prob(x)
-
-    def sample(self, n: int) -> Tensor:
-        """As the library's."""
-        return self.flow().sample((n,))
+    def sample(self, n: int, c: Tensor | None = None) -> Tensor:
+        """Return `flow(c).sample`."""
+        return self.module(c).sample((n,))
 
     def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
-        """As the library's, which draws and then goes back for the density."""
-        return self.flow().rsample_and_log_prob((n,))
+        """Return `flow().rsample_and_log_prob`, which draws and then goes back for the density."""
+        return self.module().rsample_and_log_prob((n,))
+
+    def to_latent(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply `flow(c).transform`."""
+        return self.module(c).transform.call_and_ladj(x)
+
+    def to_data(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Apply `flow(c).transform.inv`."""
+        return self.module(c).transform.inv.call_and_ladj(z)
 
 
 def build(work: Work) -> Zuko:
@@ -53,8 +58,8 @@ def build(work: Work) -> Zuko:
     network: dict[str, Any] = {"hidden_features": (size.width, size.width)}
     if system.structure == "autoregressive" and not system.inverted:
         if system.spline:
-            return Zuko(NSF(size.features, transforms=system.layers, bins=BINS, **network))
-        return Zuko(MAF(size.features, transforms=system.layers, **network))
+            return Zuko(NSF(size.features, transforms=system.layers, bins=BINS, **network), size.shape)
+        return Zuko(MAF(size.features, transforms=system.layers, **network), size.shape)
     base = UnconditionalDistribution(
         DiagNormal, loc=torch.zeros(size.features), scale=torch.ones(size.features), buffer=True
     )
@@ -64,7 +69,7 @@ def build(work: Work) -> Zuko:
             MaskedAutoregressiveTransform(size.features, order=orders[i % 2], **network).inv
             for i in range(system.layers)
         ]
-        return Zuko(Flow(steps, base))
+        return Zuko(Flow(steps, base), size.shape)
     if system.spline:
         univariate = partial(MonotonicRQSTransform, bound=BOUND)
         network |= {"univariate": univariate, "shapes": [(BINS,), (BINS,), (BINS - 1,)]}
@@ -72,7 +77,7 @@ def build(work: Work) -> Zuko:
         GeneralCouplingTransform(size.features, mask=torch.tensor(work.mask(i)), **network)
         for i in range(system.layers)
     ]
-    return Zuko(Flow(steps, base))
+    return Zuko(Flow(steps, base), size.shape)
 
 
 def spline(work: Work) -> Spline:
@@ -85,4 +90,16 @@ def spline(work: Work) -> Spline:
     return run
 
 
-LIBRARY = Library("zuko", "zuko", "zuko", build, spline, FIRST)
+def _make(flow: str, features: int, context: int, layers: int) -> nn.Module:
+    import zuko.flows
+
+    return getattr(zuko.flows, flow)(features, context, transforms=layers, hidden_features=(32, 32))
+
+
+CASES = [
+    Case("zuko", flow, Zuko, partial(_make, flow))
+    for flow in ("NICE", "RealNVP", "MAF", "NSF", "NAF", "UNAF", "SOSPF", "BPF", "GF")
+]
+CASES.append(Case("zuko", "NCSF", Zuko, partial(_make, "NCSF"), circle="all"))
+
+LIBRARY = Library("zuko", "zuko", "zuko", build, spline, FIRST, CASES)

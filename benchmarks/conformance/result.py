@@ -1,4 +1,4 @@
-"""What a check returns, the table of all checks, and running one."""
+"""Results of checks, the table of all checks, and the function that runs one."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Literal
 
 import torch
 
-from .adapter import Case
+from ..peers.case import Case
 
 Status = Literal["pass", "fail", "n.a.", "error"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check on one case.
+    """Outcome of one check on one case.
 
     Args:
-        status: "pass"; "fail", a number beyond its tolerance; "error", an exception; "n.a.", nothing to say.
-        measured: what was measured.
-        tolerance: finite; the check passes if measured <= tolerance.
-        reason: one line.
+        status: "pass"; "fail", a number beyond its tolerance; "error", an exception; "n.a.", the check does not apply.
+        measured: Measured number.
+        tolerance: Largest number that passes; finite.
+        reason: Explanation in one line.
     """
 
     status: Status
@@ -35,7 +35,7 @@ class Result:
 
     @property
     def symbol(self) -> str:
-        """✓, ✗ or –."""
+        """Mark in the table: ✓, ✗ or –."""
         return {"pass": "✓", "n.a.": "–"}.get(self.status, "✗")
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Result:
 
 
 class NotApplicable(Exception):
-    """The check says nothing about this case; the message says why."""
+    """A check that does not apply to a case; the message gives the reason."""
 
 
 Function = Callable[[Case], Result]
@@ -52,7 +52,7 @@ Function = Callable[[Case], Result]
 
 @dataclass(frozen=True)
 class Check:
-    """A registered check: its function, and its docstring as the one sentence that the report shows."""
+    """A registered check. The docstring of its function is the sentence that the report shows."""
 
     name: str
     function: Function
@@ -60,7 +60,7 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """What it demands."""
+        """Sentence for the report."""
         return " ".join((self.function.__doc__ or "").split())
 
 
@@ -69,7 +69,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(name: str, *, slow: bool = False) -> Callable[[Function], Function]:
-    """Register a function of a case as a check; `slow` ones take more than a moment."""
+    """Register a function of a case as a check; `slow` marks those that take more than a second."""
 
     def register(function: Function) -> Function:
         CHECKS[name] = Check(name, function, slow)
@@ -79,17 +79,17 @@ def check(name: str, *, slow: bool = False) -> Callable[[Function], Function]:
 
 
 def within(measured: float, tolerance: float, reason: str = "") -> Result:
-    """Pass if measured <= tolerance; NaN fails."""
+    """Return a pass if measured <= tolerance; NaN fails."""
     return Result("pass" if measured <= tolerance else "fail", float(measured), tolerance, reason)
 
 
 def run(case: Case, name: str, *, limit: float | None = None) -> Result:
-    """Run one check on one case; seeded, and with exceptions turned into results.
+    """Run one check on one case, with a fixed seed; exceptions become results.
 
     Args:
-        case: the flow.
-        name: of the check.
-        limit: seconds after which it is stopped and counts as an error; only in a main thread.
+        case: The flow.
+        name: Name of the check.
+        limit: Seconds after which the check is stopped and counts as an error; only in a main thread.
     """
     if name in case.excused:
         return Result("n.a.", reason=case.excused[name])
@@ -105,7 +105,7 @@ def run(case: Case, name: str, *, limit: float | None = None) -> Result:
 
 
 def one_line(error: BaseException, width: int = 160) -> str:
-    """The class of an exception and the first line of its message that says something."""
+    """Return the class of an exception and the first line of its message that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return text if len(text) <= width else text[: width - 3] + "..."

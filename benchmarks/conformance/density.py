@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from .adapter import HIGH, LOW, Adapter, Case
+from pushforward.laws import Adapter
+
+from ..peers.case import HIGH, LOW, Case
 from .quadrature import SETTLED, integrate
 from .result import NotApplicable, Result, check, within
 
@@ -23,10 +25,10 @@ def log_det(case: Case) -> Result:
     """The log-determinant of `forward` equals that of its Jacobian by autograd (D = 3; 1e-6)."""
     flow = case.build(3)
     x = case.draw(16, 3, dtype=flow.dtype)
-    _, claimed = flow.forward(x, None)
-    jacobians = torch.stack([_jacobian(lambda v: flow.forward(v, None)[0], row) for row in x])
+    _, claimed = flow.to_latent(x, None)
+    jacobians = torch.stack([_jacobian(lambda v: flow.to_latent(v, None)[0], row) for row in x])
     truth = torch.linalg.slogdet(jacobians).logabsdet
-    return within(_worst(claimed.detach() - truth), 1e-6 if flow.dtype == torch.float64 else 1e-3)
+    return within(worst(claimed.detach() - truth), 1e-6 if flow.dtype == torch.float64 else 1e-3)
 
 
 @check("inverse det")
@@ -35,11 +37,11 @@ def inverse_log_det(case: Case) -> Result:
     flow = case.build(3)
     x = case.draw(64, 3, dtype=flow.dtype)
     with torch.no_grad():
-        z, there = flow.forward(x, None)
-        _, back = flow.inverse(z.clone(), None)
+        z, there = flow.to_latent(x, None)
+        _, back = flow.to_data(z.clone(), None)
     if back is None:
         raise NotApplicable("the library's inverse gives no log-determinant")
-    return within(_worst(there + back), 1e-5 if flow.dtype == torch.float64 else 1e-3)
+    return within(worst(there + back), 1e-5 if flow.dtype == torch.float64 else 1e-3)
 
 
 @check("round trip 64")
@@ -97,9 +99,9 @@ def samples_follow_density(case: Case) -> Result:
     with torch.no_grad():
         x = flow.sample(4096, None)
         seen = _statistics(x, flow.log_prob(x, None), quartiles).mean(0)
-    # the quadrature's own error counts too
+    # The error of the quadrature counts too.
     error = (spread.square() / 4096 + SETTLED**2).sqrt()
-    return within(_worst((seen - expected) / error), 5.0)
+    return within(worst((seen - expected) / error), 5.0)
 
 
 @check("1-D")
@@ -130,7 +132,7 @@ def _jacobian(f: Callable[[Tensor], Tensor], row: Tensor) -> Tensor:
     return torch.autograd.functional.jacobian(lambda v: f(v[None])[0], row)
 
 
-def _worst(error: Tensor) -> float:
+def worst(error: Tensor) -> float:
     """The largest absolute value; NaN if there is one."""
     return float(error.detach().abs().double().max())
 
@@ -147,8 +149,8 @@ def _single(case: Case, layers: int, scales: list[float]) -> Result:
 def _round_trip(flow: Adapter, x: Tensor) -> float:
     with torch.no_grad():
         # cloned, so that a library that remembers its last pair has to compute
-        back = flow.inverse(flow.forward(x, None)[0].clone(), None)[0]
-    return _worst((back - x).abs().amax(1) / x.abs().amax(1).clamp_min(1.0))
+        back = flow.to_data(flow.to_latent(x, None)[0].clone(), None)[0]
+    return worst((back - x).abs().amax(1) / x.abs().amax(1).clamp_min(1.0))
 
 
 def _onto(case: Case, noise: float) -> Result:
@@ -159,11 +161,11 @@ def _onto(case: Case, noise: float) -> Result:
     axes = [circle if on else line for on in case.on_circle(2)]
     z = torch.cartesian_prod(*axes).to(flow.dtype)
     with torch.no_grad():
-        x = flow.inverse(z, None)[0]
-        back = flow.forward(x.clone(), None)[0]
+        x = flow.to_data(z, None)[0]
+        back = flow.to_latent(x.clone(), None)[0]
     error = (back - z).abs().amax(1)
     lost = float((~(error <= 1e-4)).double().mean())
-    return within(_worst(error), 1e-4, f"{lost:.0%} of the points do not come back" if lost else "")
+    return within(worst(error), 1e-4, f"{lost:.0%} of the points do not come back" if lost else "")
 
 
 def _mass(case: Case, noise: float, features: int) -> Result:
@@ -173,11 +175,11 @@ def _mass(case: Case, noise: float, features: int) -> Result:
 
 
 def _integrated(case: Case, flow: Adapter) -> tuple[Tensor, Tensor, Tensor]:
-    """Points, weights and log-densities; from the wider range only if some mass is missing in the narrower."""
+    """Return points, weights and log-densities; from the wider range only if mass is missing in the narrower one."""
 
     def log_prob(x: Tensor) -> Tensor:
         with torch.no_grad():
-            return flow.log_prob(x.to(flow.dtype), None).reshape(len(x))
+            return flow.log_prob(x.to(flow.dtype)).reshape(len(x))
 
     for reach in REACHES:
         points, weights, logp = integrate(log_prob, case.on_circle(flow.features), reach)
