@@ -350,7 +350,8 @@ def test_the_command_writes_a_page(tmp_path):
 
 
 def test_the_command_says_so_when_it_cannot_write(tmp_path, capsys):
-    out = tmp_path / "missing" / "results.json"
+    out = tmp_path / "file" / "results.json"
+    out.parent.write_text("")
     assert main(["--here", "--only", "pushforward", "--check", "empty", "--json", str(out)]) == 1
     assert "expected a path that can be written" in capsys.readouterr().err
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,16 +12,16 @@ from pathlib import Path
 
 import torch
 
-from pushforward.errors import FileError
-
 from ..peers import CHECKED, Absent, load, version
+from ..speed.report import kept_part
+from ..speed.results import ResultsError, write
+from ..speed.timing import one_line
 from .report import Table, markdown
-from .result import CHECKS, one_line, run
+from .result import CHECKS, run
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 600.0
 PACKAGE = "benchmarks.conformance"
-KEPT = "<!-- what follows is written by hand and kept -->"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,11 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.only:
             table.update(measure(name, options.check, options.limit) if options.here else _apart(name, options))
         if options.json:
-            _write(options.json, json.dumps(table.to_dict(), indent=1))
-        if not options.here:
-            command = "python -m benchmarks.conformance" + (f" --out {options.out}" if options.out != "-" else "")
-            _write(options.out, markdown(table, command) + _kept(options.out))
-    except FileError as error:
+            write(Path(options.json), json.dumps(table.to_dict(), indent=1))
+        command = "python -m benchmarks.conformance"
+        if not options.here and options.out == "-":
+            print(markdown(table, command))
+        elif not options.here:
+            page = Path(options.out)
+            write(page, markdown(table, f"{command} --out {page}") + kept_part(page))
+    except ResultsError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -82,29 +84,6 @@ def _apart(name: str, options: argparse.Namespace) -> Table:
         if not path.exists():
             return Table({}, {}, {name: f"its process ended with code {done.returncode}"})
         return Table.from_dict(json.loads(path.read_text()))
-
-
-def _kept(path: str) -> str:
-    """Return what an earlier page has from the line `KEPT` on."""
-    if path == "-" or not Path(path).exists():
-        return ""
-    _, mark, rest = Path(path).read_text(encoding="utf-8").partition(KEPT)
-    return f"\n{mark}{rest}" if mark else ""
-
-
-def _write(path: str, text: str) -> None:
-    if path == "-":
-        print(text)
-        return
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, target)
-    except OSError as error:
-        raise FileError(
-            f"expected a path that can be written, got {path} ({error.strerror}); choose another"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.laws import Adapter
+from pushforward.laws.broken import NotApplicable
 
 from ..peers.case import Case
+from ..speed.timing import one_line
 from .density import worst
-from .result import NotApplicable, Result, check, one_line, within
+from .result import Result, check, within
 
 PROBE = """
 import importlib, json, sys, warnings

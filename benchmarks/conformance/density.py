@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pushforward.laws import Adapter
+from pushforward.laws.broken import NotApplicable
 
 from ..peers.case import HIGH, LOW, Case
 from .quadrature import SETTLED, integrate
-from .result import NotApplicable, Result, check, within
+from .result import Result, check, within
 
 REACHES = (200.0, 1e5)
 """The quadrature covers [-reach, reach] in every coordinate on the line."""

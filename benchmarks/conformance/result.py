@@ -12,7 +12,10 @@ from typing import Literal
 
 import torch
 
+from pushforward.laws.broken import NotApplicable
+
 from ..peers.case import Case
+from ..speed.timing import one_line
 
 Status = Literal["pass", "fail", "n.a.", "error"]
 
@@ -41,10 +44,6 @@ class Result:
     def __str__(self) -> str:
         numbers = "" if self.measured is None else f"{self.measured:.3g} (tolerance {self.tolerance:g})"
         return " ".join(part for part in (self.status, numbers, self.reason) if part)
-
-
-class NotApplicable(Exception):
-    """A check that does not apply to a case; the message gives the reason."""
 
 
 Function = Callable[[Case], Result]
@@ -102,13 +101,6 @@ def run(case: Case, name: str, *, limit: float | None = None) -> Result:
         return Result("n.a.", reason=str(reason))
     except Exception as error:
         return Result("error", reason=one_line(error))
-
-
-def one_line(error: BaseException, width: int = 160) -> str:
-    """Return the class of an exception and the first line of its message that is not empty."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 @contextlib.contextmanager
