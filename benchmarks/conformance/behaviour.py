@@ -238,7 +238,7 @@ class Density(nn.Module):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """A failed export prints its whole graph."""
+    """Hide what a failed export prints: its whole graph."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -261,7 +261,7 @@ def _conditional(case: Case) -> Adapter:
 
 
 def _unclear(call: Callable[[], Tensor]) -> str:
-    """Empty if the call raises an error that names the context; otherwise what happened instead."""
+    """Return an empty string if the call raises an error that names the context, otherwise what happened instead."""
     try:
         with torch.no_grad():
             got = call()

@@ -129,12 +129,12 @@ def slow_side(case: Case) -> Result:
 
 
 def _jacobian(f: Callable[[Tensor], Tensor], row: Tensor) -> Tensor:
-    # a batch of one, as every library takes batches
+    # A batch of one, as every library takes batches.
     return torch.autograd.functional.jacobian(lambda v: f(v[None])[0], row)
 
 
 def worst(error: Tensor) -> float:
-    """The largest absolute value; NaN if there is one."""
+    """Return the largest absolute value; NaN if there is one."""
     return float(error.detach().abs().double().max())
 
 
@@ -149,7 +149,7 @@ def _single(case: Case, layers: int, scales: list[float]) -> Result:
 
 def _round_trip(flow: Adapter, x: Tensor) -> float:
     with torch.no_grad():
-        # cloned, so that a library that remembers its last pair has to compute
+        # Cloned, so that a library that remembers its last pair has to compute.
         back = flow.to_data(flow.to_latent(x, None)[0].clone(), None)[0]
     return worst((back - x).abs().amax(1) / x.abs().amax(1).clamp_min(1.0))
 
@@ -157,7 +157,7 @@ def _round_trip(flow: Adapter, x: Tensor) -> float:
 def _onto(case: Case, noise: float) -> Result:
     flow = case.build(2, noise=noise)
     line = torch.linspace(-4, 4, 17, dtype=torch.float64)
-    # stays off the seam, where both ends are the same point
+    # Without the seam, where both ends are the same point.
     circle = torch.linspace(LOW, HIGH, 19, dtype=torch.float64)[1:-1]
     axes = [circle if on else line for on in case.on_circle(2)]
     z = torch.cartesian_prod(*axes).to(flow.dtype)
@@ -190,7 +190,7 @@ def _integrated(case: Case, flow: Adapter) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _quartiles(points: Tensor, mass: Tensor) -> Tensor:
-    """First, second and third quartile of each coordinate: (N, D), (N,) -> (3, D)."""
+    """Return the first, second and third quartile of each coordinate: (N, D), (N,) -> (3, D)."""
     found = []
     for column in points.unbind(1):
         order = column.argsort()
@@ -201,7 +201,7 @@ def _quartiles(points: Tensor, mass: Tensor) -> Tensor:
 
 
 def _statistics(x: Tensor, logp: Tensor, quartiles: Tensor) -> Tensor:
-    """Six bounded functions of x (N, 2), centred and scaled by the quartiles, and a clipped log-density: (N, 7)."""
+    """Return six bounded functions of x (N, 2), centred and scaled by the quartiles, and a clipped log-density: (N, 7)."""
     low, middle, high = quartiles
     a, b = ((x - middle) / (high - low).clamp_min(1e-6)).tanh().unbind(1)
     return torch.stack([a, b, a * b, a * a, b * b, a * b * b, logp.reshape(-1).clamp_min(-12)], 1).double()
@@ -213,12 +213,12 @@ def _moments(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _operations(call: Callable[[], object]) -> int:
-    """Floating-point operations of the matrix products in a call: counts work, not time, however the library does it."""
+    """Return the number of floating-point operations in the matrix products of a call."""
     with torch.no_grad():
         try:
             with FlopCounterMode(display=False) as counter:
                 call()
         except Exception as error:
-            call()  # if this fails too, it is not for the counting
+            call()  # If this fails too, the counting is not the reason.
             raise NotApplicable("its operations could not be counted") from error
     return counter.get_total_flops()

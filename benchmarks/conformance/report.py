@@ -1,4 +1,4 @@
-"""The table of who passes what, in Markdown."""
+"""Table of results in Markdown."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Table:
     """Results by library and flow, and then by check.
 
     Args:
-        results: (library, flow) -> name of the check -> result.
-        versions: library -> version.
-        absent: library -> why it was left out.
+        results: Result by (library, flow) and by the name of the check.
+        versions: Version of each library.
+        absent: Reason for each library that was left out.
     """
 
     results: dict[Row, dict[str, Result]]
@@ -30,7 +30,7 @@ class Table:
     absent: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values, for JSON."""
         rows = [
             {"library": library, "flow": flow, "results": {name: asdict(r) for name, r in found.items()}}
             for (library, flow), found in self.results.items()
@@ -39,7 +39,7 @@ class Table:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Table:
-        """The table that `to_dict` described."""
+        """Return the table that `to_dict` described."""
         results = {
             (row["library"], row["flow"]): {name: Result(**r) for name, r in row["results"].items()}
             for row in values["rows"]
@@ -54,11 +54,11 @@ class Table:
 
 
 def markdown(table: Table, command: str) -> str:
-    """The whole page: versions, the table, what each column demands, and every failure with what was measured.
+    """Return the whole page: versions, the table, a sentence for each column, and every failure with its measurement.
 
     Args:
-        table: the results.
-        command: shown as what made the page.
+        table: Results.
+        command: Command that made the page.
     """
     columns = [name for name in CHECKS if any(name in found for found in table.results.values())]
     return "\n".join(

@@ -63,7 +63,7 @@ class Freia(Model):
 
 
 def build(work: Work) -> Freia:
-    """Couplings with one network for scale and shift; each block holds two, one for each half."""
+    """Return couplings with one network for scale and shift; each block holds two, one for each half."""
     import FrEIA.framework as framework
     import FrEIA.modules as modules
 

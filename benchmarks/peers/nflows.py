@@ -49,7 +49,7 @@ class Nflows(Model):
 
 
 def build(work: Work) -> Nflows:
-    """Its transforms in a composite."""
+    """Return a flow of the library's transforms in a composite."""
     from nflows import transforms as nt
     from nflows.distributions import StandardNormal
     from nflows.flows import Flow
@@ -87,7 +87,7 @@ def _autoregressive(nt: Any, work: Work) -> Any:
 
 
 def spline(work: Work) -> Spline:
-    """Its function."""
+    """Return the library's function."""
     from nflows.transforms.splines import unconstrained_rational_quadratic_spline
 
     def run(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,7 @@ class Normflows(Model):
 
 
 def build(work: Work) -> Normflows:
-    """Its layers, last first."""
+    """Return a flow of the library's layers, the last one first."""
     import normflows as nf
     from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
 
@@ -116,7 +116,7 @@ def _reversed(nf: Any, features: int) -> Any:
 
 
 def spline(work: Work) -> Spline:
-    """Its function."""
+    """Return the library's function."""
     from normflows.utils.splines import unconstrained_rational_quadratic_spline
 
     def run(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

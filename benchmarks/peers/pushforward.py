@@ -52,7 +52,7 @@ class Own(Model):
 
 
 def build(work: Work) -> Own:
-    """Couplings or autoregressive layers with the plain networks that all libraries are given, or steps of Glow."""
+    """Return couplings or autoregressive layers with the plain networks that all libraries are given, or steps of Glow."""
     from pushforward.core import Chain, Flow, Inverse, Real
     from pushforward.distributions import Normal
     from pushforward.networks import MADE, MLP, ConvNet
@@ -77,7 +77,7 @@ def build(work: Work) -> Own:
 
 
 def spline(work: Work) -> Spline:
-    """The function, for either structure."""
+    """Return the function, which is the same for both structures."""
     from pushforward.functional.splines import rational_quadratic_tails
 
     return lambda x, p: rational_quadratic_tails(x, p, BOUND)

@@ -51,7 +51,7 @@ class Torchflows(Model):
 
 
 def build(work: Work) -> Torchflows:
-    """Its layers in a composition."""
+    """Return a flow of the library's layers in a composition."""
     from torchflows.bijections.base import BijectiveComposition
     from torchflows.bijections.finite.autoregressive import layers as tl
     from torchflows.bijections.finite.autoregressive.conditioning.coupling_masks import Coupling
@@ -92,7 +92,7 @@ def build(work: Work) -> Torchflows:
 
 
 def spline(work: Work) -> Spline:
-    """Its transformer, which sums the log-derivatives of a row."""
+    """Return the library's transformer, which sums the log-derivatives of a row."""
     from torchflows.bijections.finite.autoregressive.transformers.spline.rational_quadratic import RationalQuadratic
 
     def run(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,7 @@ class Zuko(Model):
 
 
 def build(work: Work) -> Zuko:
-    """The library's own flows; couplings from its general one, so that their networks have the size of a half."""
+    """Return the library's own flow. Couplings are its general ones, so that their networks have the size of a half."""
     from zuko.distributions import DiagNormal
     from zuko.flows import MAF, NSF, Flow, GeneralCouplingTransform, MaskedAutoregressiveTransform
     from zuko.lazy import UnconditionalDistribution
@@ -81,7 +81,7 @@ def build(work: Work) -> Zuko:
 
 
 def spline(work: Work) -> Spline:
-    """Its transform, made anew from the parameters as in a flow."""
+    """Return the library's transform, which is made from the parameters at every call, as in a flow."""
     from zuko.transforms import MonotonicRQSTransform
 
     def run(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,8 +27,8 @@ from ..core.space import context_space
 class Adapter(nn.Module, abc.ABC):
     """Common interface of the flows of all libraries, whose own directions and names differ.
 
-    An adapter calls the library and nothing else. It does not check, convert or repair values, so that what is measured are the
-    properties of the library.
+    An adapter calls the library and nothing else. It does not check, convert or repair values, so that the laws see the
+    library as it is.
 
     Args:
         module: The library's own object.
