@@ -22,8 +22,8 @@ class Mutant:
         name: What is wrong, in a few words.
         cases: Regular expression of the cases whose laws must fail.
         edits: Triples (where, old, new). `where` is the qualified name of a function, a method, a class or an assigned
-            variable, such as "Additive.inverse". `old` occurs exactly once in the code of that definition, as `ast.unparse`
-            prints it without the docstring: line breaks, quotes and comments of the source file do not matter.
+            variable, such as "Additive.inverse". `old` occurs exactly once in the code of that definition, printed by
+            `ast.unparse` and without its docstring: line breaks, quotes and comments of the source file do not matter.
     """
 
     name: str
