@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pushforward.laws import SLOW, AdaptedFlow, Adapter, Case, check, run
+from pushforward.laws import DEAR, AdaptedFlow, Adapter, Case, check, run
 
 
 class Module(nn.Module):
@@ -79,7 +79,7 @@ def test_a_correct_flow_keeps_the_laws(adapter, context):
 
 @pytest.mark.slow
 def test_a_correct_flow_keeps_the_slow_laws():
-    for law in SLOW:
+    for law in DEAR:
         outcome = run(case(Affine, 3), law)
         assert outcome.verdict != "FAIL", outcome.detail
 
