@@ -43,7 +43,7 @@ laws: $(VENV)/.ok ## every law on every case
 	$(BIN)/python -m pushforward.laws check
 
 mutants: $(VENV)/.ok ## plant every fault; all must be caught
-	$(BIN)/python -m pushforward.laws mutants
+	$(BIN)/python -m tests.mutants
 
 docs: $(VENV)/.ok ## the documentation, without a network; warnings are errors
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
@@ -55,7 +55,7 @@ $(BENCH)/.ok: pyproject.toml constraints.txt
 	touch $@
 
 conformance: $(BENCH)/.ok ## who passes what: this library and its peers, in an environment of their own
-	$(BENCH)/bin/python -m pushforward.conformance --out benchmarks/CONFORMANCE.md
+	$(BENCH)/bin/python -m benchmarks.conformance --out benchmarks/CONFORMANCE.md
 
 bench: $(BENCH)/.ok ## speed and memory beside the peers, in the same environment; BENCH_ARGS="--case training" for a part
 	$(BENCH)/bin/python -m benchmarks.speed $(or $(BENCH_ARGS),--all)
