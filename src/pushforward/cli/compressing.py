@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from ..compression import Archive, ArchiveSummary, Item, compress, sources
-from ..compression.file_names import Restored, restored_names
-from ..compression.frames import encoded
 from ..compression.manifest import Entry
+from ..compression.restoring import restore
+from ..compression.sizes import add_sizes
 from ..compression.writing import LARGER
 from ..errors import DataError, FileError
-from ..output import reason, require_writable
+from ..output import require_writable
 from ..serialize import Saved, load
 from .console import Terminal, aligned, duration, printable
 from .options import MachineOptions, UsageError
@@ -56,7 +56,7 @@ def compress_files(
         for item in sources.items_in(paths, saved.model.space.shape):
             if others:
                 started = time.perf_counter()
-                _add_others(item, others)
+                add_sizes(item, others)
                 spent[0] += time.perf_counter() - started
             yield item
 
@@ -95,7 +95,7 @@ def compress_files(
 def decompress_file(
     path: str, out: str, model: str | None, only: Sequence[str], machine: MachineOptions, *, json: bool
 ) -> int:
-    """Restore the items of an archive; what is damaged is named, and the rest restored."""
+    """Restore the items of an archive; damaged items are named, and the others restored."""
     terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if os.path.exists(out) and not os.path.isdir(out):
@@ -113,33 +113,12 @@ def decompress_file(
             )
         problems = archive.check()
         wanted = [_named(archive, one) for one in only] if only else range(len(archive))
-        names = restored_names(archive.entries)
-        restored, values, lost = Restored(out), 0, []
-        unwritten: list[str] = []
-        for i in wanted:
-            entry = archive.entries[i]
-            try:
-                array = archive.read(i)
-                content = sources.file_of(entry, array)
-            except FileError as error:
-                lost.append(entry.name)
-                terminal.warn(str(error))
-                continue
-            except MemoryError:
-                lost.append(entry.name)
-                terminal.warn(f"{path}: {entry.name!r} does not fit into memory")
-                continue
-            try:
-                restored.add(names[i], content)
-            except FileError as error:
-                unwritten.append(str(error))
-                continue
-            values += array.size
+        restored = restore(archive, wanted, out, path, terminal.warn)
+    lost, unwritten = restored.lost, restored.unwritten
     seconds = time.perf_counter() - started
-    _make_folder(out)
     for problem in problems:
         terminal.warn(f"{path}: {problem}")
-    speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
+    speed = f", {restored.values / 1e6 / seconds:.2f} MB/s" if seconds and restored.values else ""
     counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
     terminal.conclude(
         f"{counts} in {duration(seconds)}{speed}, every one checked",
@@ -157,7 +136,7 @@ def decompress_file(
 
 
 def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
-    """One sentence about an archive that is damaged somewhere."""
+    """Return a sentence about an archive that is damaged somewhere."""
     if not wanted:
         return f"{path} is damaged: no item was found in it, and nothing was restored"
     if not lost:
@@ -178,13 +157,6 @@ def _workers(machine: MachineOptions) -> int:
     return min(machine.threads, os.cpu_count() or 1)
 
 
-def _make_folder(out: str) -> None:
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{out} cannot be written: {reason(error)}") from None
-
-
 def _codable(path: str) -> Saved:
     saved = load(path)
     if saved.schema is not None:
@@ -197,7 +169,7 @@ def _spec(saved: Saved) -> dict[str, Any] | None:
 
 
 def _model_path(archive: str, given: str | None, name: str) -> str:
-    """The model file: the one that is named, or the one of the name in the archive, here or beside it."""
+    """Return the model file: the one given, or the one of the name in the archive, here or beside it."""
     if given is not None:
         return given
     safe = os.path.basename(name)
@@ -219,22 +191,8 @@ def _named(archive: Archive, name: str) -> int:
     raise DataError(f"the archive holds no {name!r}; it holds {len(archive)} items, such as {archive.names[:3]}")
 
 
-def _add_others(item: Item, others: dict[str, int]) -> None:
-    """What the other formats need for the same pictures, each picture a file."""
-    if item.mode in ("raw", "file"):
-        for kind in others:
-            others[kind] += item.array.nbytes
-        return
-    for picture in item.array:
-        for kind in others:
-            try:
-                others[kind] += len(encoded(picture, kind.upper()))
-            except FileError:  # WebP has a largest size
-                others[kind] += picture.nbytes
-
-
 def _warning(summary: ArchiveSummary, files: int) -> str:
-    """One sentence about a model that does not make these files smaller."""
+    """Return a sentence about a model that does not make these files smaller."""
     if summary.size > files:
         return (
             f"warning: the archive has {summary.size:,} bytes and the files {files:,}; "

@@ -61,7 +61,7 @@ def run_demo(out: str, machine: MachineOptions, run: Callable[[Sequence[str]], i
 
 
 def tumours() -> Table:
-    """The mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
+    """Return the mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
 
     The two columns about concavity are left out: they hold exact zeros, on which a density can pile up as much as it likes.
 
@@ -83,7 +83,7 @@ def tumours() -> Table:
 
 
 def _flags(machine: MachineOptions) -> list[str]:
-    """The machine's options as flags, where they are not the default."""
+    """Return the options of the machine as flags, where they are not the default."""
     flags = [] if machine.seed == 0 else ["--seed", str(machine.seed)]
     flags += [] if machine.device == "auto" else ["--device", machine.device]
     flags += [] if machine.threads == 1 else ["--threads", str(machine.threads)]

@@ -30,7 +30,7 @@ def inspect_model(path: str, *, json: bool) -> int:
     """Print what the header of a model file says.
 
     Raises:
-        FileError: it is no model file.
+        FileError: It is no model file, or has columns of another form.
     """
     document = inspect_file(path)
     if json:

@@ -22,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def interpolate_pictures(
     path: str, a: str, b: str, steps: int, out: str, label: str | None, machine: MachineOptions, *, linear: bool
 ) -> int:
-    """A strip of pictures on the way from one to another in the latent space."""
+    """Write a strip of pictures on the way from one to another in the latent space."""
     _require_steps(steps)
     require_picture_output(out, [path, a, b])
     loaded = TrainedPictures.open(path, start(machine))
@@ -46,7 +46,7 @@ def interpolate_pictures(
 def edit_pictures(
     path: str, source: str, name: str, strength: str, steps: int, rows: int, out: str, machine: MachineOptions
 ) -> int:
-    """Pictures moved along an attribute: one row a picture, one column a strength."""
+    """Write pictures moved along an attribute: a row for each picture, a column for each strength."""
     strengths = _strengths(strength, steps)
     require_picture_output(out, [path, source])
     loaded = TrainedPictures.open(path, start(machine))
@@ -72,7 +72,7 @@ def edit_pictures(
 def resample_pictures(
     path: str, source: str, keep: int, rows: int, columns: int, out: str, machine: MachineOptions
 ) -> int:
-    """Pictures beside others that share their coarsest codes: one row a picture, which comes first."""
+    """Write pictures, each in a row with others that share its coarsest codes."""
     require_picture_output(out, [path, source])
     loaded = TrainedPictures.open(path, start(machine))
     shown = loaded.read_held(source).take(slice(rows))
@@ -90,7 +90,7 @@ def resample_pictures(
 
 
 def _codes(loaded: TrainedPictures, part: ImageSet) -> Codes:
-    """The codes of pictures, in chunks that fit in memory."""
+    """Return the codes of pictures, computed in chunks that fit in memory."""
     x, context = loaded.rows(part), loaded.context_of(part)
     pieces = [
         encode(loaded.model, x[i : i + CHUNK], None if context is None else context[i : i + CHUNK])
@@ -100,12 +100,7 @@ def _codes(loaded: TrainedPictures, part: ImageSet) -> Codes:
 
 
 def _having(pictures: ImageSet, name: str) -> Array:
-    """Which pictures have an attribute: NAME for the higher of two values, NAME=VALUE for any; a label also by its class.
-
-    Raises:
-        DataError: there is no such attribute.
-        UsageError: no picture, or every one, has that value, or there are more than two.
-    """
+    """Return the pictures that have an attribute: NAME for the higher of two values, NAME=VALUE for any, or a class name."""
     key, equals, text = name.partition("=")
     if key not in pictures.attributes:
         pictures.labels(key)
@@ -129,11 +124,7 @@ def _having(pictures: ImageSet, name: str) -> Array:
 
 
 def _strengths(text: str, steps: int) -> list[float]:
-    """LOW..HIGH as so many numbers.
-
-    Raises:
-        UsageError: it is no such range.
-    """
+    """Return a range LOW..HIGH as a number of equally spaced strengths."""
     _require_steps(steps)
     low, dots, high = text.partition("..")
     try:

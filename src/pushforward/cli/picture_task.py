@@ -306,11 +306,7 @@ def _tensor(part: ImageSet) -> Tensor:
 
 
 def _label_name(pictures: ImageSet, given: str | Literal[True]) -> str:
-    """The attribute that is asked for; of a bare --label the one called label, or the only one.
-
-    Raises:
-        DataError: there is none, or several.
-    """
+    """Return the attribute that is asked for; of a bare --label the one called label, or the only one."""
     if given is not True:
         return given
     pictures.labels()

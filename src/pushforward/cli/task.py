@@ -246,7 +246,7 @@ def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:
 
     Raises:
         SpecError: A GPU is asked for, and there is none.
-        UsageError: torchrun started several processes of a command that one process does.
+        UsageError: `torchrun` started several processes of a command that one process does.
     """
     if not shared:
         require_alone()
@@ -272,7 +272,7 @@ def require_alone() -> None:
     """Refuse several processes of a command that one process does.
 
     Raises:
-        UsageError: torchrun started several.
+        UsageError: `torchrun` started several.
     """
     if world_size() > 1:
         raise UsageError("only fit is shared among the processes of torchrun; start this command without it")

@@ -47,17 +47,17 @@ FLAGS = {
     "resize or pad the images": "give --image-size, or pad the pictures",
     "give the right number of levels": "give --levels",
 }
-"""What the library advises, as options of `fit`."""
+"""Advice in errors of the library, with the options of `fit` that follow it."""
 WITHOUT_FLAGS = {
     "; give a size to crop and resize them to": "; make them of the size of the model's",
     "give the right number of levels": "give pictures of the levels of the model's",
 }
-"""The same where the model has decided."""
+"""The same advice where the model decides the size and the levels."""
 
 
 @contextmanager
 def advised(source: str, flags: Mapping[str, str] = FLAGS) -> Iterator[None]:
-    """Errors within as a user of the command line can act on them: with the source, and with flags for arguments."""
+    """Raise errors within again with the source, and with flags in place of arguments."""
     try:
         yield
     except FlowError as error:
@@ -68,7 +68,7 @@ def advised(source: str, flags: Mapping[str, str] = FLAGS) -> Iterator[None]:
 
 
 def describe(shape: Sequence[int]) -> str:
-    """Pictures of a shape (C, H, W) in words, such as "grey pictures of 8 x 8"."""
+    """Return pictures of a shape (C, H, W) in words, such as "grey pictures of 8 x 8"."""
     channels, height, width = shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
     return f"{kind} pictures of {height} x {width}"
@@ -137,14 +137,14 @@ class TrainedPictures(TrainedModel):
 
     @property
     def columns(self) -> int | None:
-        """Of a grid of samples of all classes in turn."""
+        """Number of columns in a grid of samples of all classes in turn."""
         return grid_columns(self.spec.classes)
 
     def read(self, source: str) -> ImageSplit:
-        """Pictures for this model, cropped and resized if those of the fit were; random crops if it learned tiles.
+        """Return pictures for this model, cropped and resized if those of the fit were; random crops if it learned tiles.
 
         Raises:
-            DataError: they differ from the model's in size, channels or levels.
+            DataError: They differ from the model's in size, channels or levels.
         """
         tiles = self.data.get("tiles")
         with advised(source, WITHOUT_FLAGS):
@@ -161,23 +161,19 @@ class TrainedPictures(TrainedModel):
         return split
 
     def read_held(self, source: str) -> ImageSet:
-        """The test part of a source, all of it where there is none.
-
-        Raises:
-            DataError: as `read`.
-        """
+        """Return the test part of a source, all of it where there is none."""
         split = self.read(source)
         return split.train if split.test is None else split.test
 
     def rows(self, part: ImageSet) -> Tensor:
-        """Pictures as the model takes them."""
+        """Return pictures as the model takes them."""
         return torch.as_tensor(part.images, dtype=self.model.dtype, device=self.model.device)
 
     def context_of(self, part: ImageSet) -> Tensor | None:
-        """The labels of pictures as the model takes them; None where it takes none.
+        """Return the labels of pictures as the model takes them; None where it takes none.
 
         Raises:
-            DataError: they have none, or other ones.
+            DataError: The pictures have no labels, or other ones.
         """
         if not self.spec.classes:
             return None
@@ -197,10 +193,10 @@ class TrainedPictures(TrainedModel):
         return self.one_hot(torch.as_tensor(labels))
 
     def classes_for(self, label: str | None, count: int) -> Tensor | None:
-        """Numbers of one class for so many pictures, by number or name; all classes in turn where none is asked for.
+        """Return the class numbers of new pictures: of the class asked for by number or name, or all classes in turn.
 
         Raises:
-            UsageError: the model takes no label, or there is no such class.
+            UsageError: The model takes no label, or there is no such class.
         """
         if not self.spec.classes:
             if label is not None:
@@ -219,7 +215,7 @@ class TrainedPictures(TrainedModel):
         return torch.full((count,), number)
 
     def one_hot(self, labels: Tensor | None) -> Tensor | None:
-        """Class numbers as the context that the model takes."""
+        """Return class numbers as the context that the model takes."""
         if labels is None:
             return None
         return torch.nn.functional.one_hot(labels, self.spec.classes).to(self.model.device, self.model.dtype)
@@ -231,7 +227,7 @@ class TrainedPictures(TrainedModel):
         columns: int | None = None,
         attributes: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
     ) -> None:
-        """Pictures as a grid or arrays."""
+        """Write pictures as a grid or arrays."""
         write_samples(out, x, self.spec.levels, columns=columns, attributes=attributes)
 
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
@@ -331,12 +327,12 @@ class TrainedPictures(TrainedModel):
 
 
 def grid_columns(classes: int) -> int | None:
-    """Columns of a grid of samples of all classes in turn: one for each, unless there are too many."""
+    """Return the number of columns in a grid of samples of all classes in turn: one for each, unless there are too many."""
     return classes if 1 < classes <= WIDEST else None
 
 
 def write_samples(path: str | os.PathLike[str], x: Tensor, levels: int, **options: Any) -> None:
-    """Pictures of a model, (N, C, H, W) levels, as a grid or arrays."""
+    """Write pictures of a model, (N, C, H, W) levels, as a grid or arrays."""
     write_images(path, x.clamp(0, levels - 1).to(torch.uint8).cpu().numpy(), levels, **options)
 
 
@@ -344,7 +340,7 @@ def require_pillow(path: str, option: str) -> None:
     """Refuse a .png file where Pillow is missing.
 
     Raises:
-        FileError: it is.
+        FileError: Pillow is missing.
     """
     if Path(path).suffix.lower() == ".png":
         load_pillow(f"{option} for pictures")
@@ -354,8 +350,8 @@ def require_picture_output(out: str, inputs: Sequence[str]) -> None:
     """Refuse an output for pictures that cannot be written, before any work is done.
 
     Raises:
-        UsageError: it is of another type, or one of the inputs.
-        FileError: it cannot be written, or Pillow is missing.
+        UsageError: It is of another type, or one of the inputs.
+        FileError: It cannot be written, or Pillow is missing.
     """
     if Path(out).suffix.lower() not in WRITTEN:
         raise UsageError(f"expected --out to be a file of type {', '.join(WRITTEN)} for pictures, got {out}")
