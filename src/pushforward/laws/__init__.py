@@ -8,8 +8,11 @@ python -m pushforward.laws check nsf       # the same for every case of a system
 from .adapter import AdaptedFlow, Adapter
 from .cases import Case, all_cases, layer_cases, system_cases
 from .suite import DEAR, LAWS, check, covering, run
+from .violations import LawBroken, NotApplicable
 
 __all__ = [
+    "LawBroken",
+    "NotApplicable",
     "DEAR",
     "LAWS",
     "AdaptedFlow",

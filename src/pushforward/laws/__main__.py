@@ -25,12 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     check.add_argument("--quick", action="store_true", help="stop at the first failure; leave out compile and export")
     options = parser.parse_args(arguments)
-    known = set(Spec.registry)
     for module in options.module:
         importlib.import_module(module)
     if options.module and not options.pattern:
-        # The cases of the systems that these modules have registered.
-        options.pattern = "^(" + "|".join(sorted(set(Spec.registry) - known)) + ")-[0-9]+$"
+        # The cases of the systems that these modules define.
+        own = sorted(name for name, cls in Spec.registry.items() if cls.__module__ in options.module)
+        options.pattern = f"^({'|'.join(own)})-[0-9]+$"
     cases = all_cases(options.pattern)
     if not cases:
         print(f"no case matches {options.pattern!r}", file=sys.stderr)
