@@ -372,13 +372,6 @@ def test_systems_show_the_presets():
         assert words in out
 
 
-@pytest.mark.parametrize("command", ["interpolate", "edit", "resample"])
-def test_every_command_has_help(command):
-    code, out, err = run(command, "--help")
-    assert (code, err) == (0, "")
-    assert f"Usage: pushforward {command}" in out
-
-
 # --- bad input ---------------------------------------------------------------------------------------------------------------
 
 
