@@ -67,7 +67,8 @@ class VAE(PictureSpec):
         hidden: widths of the encoder, and in reverse of the decoder.
         activation: Activation function of the encoder; most units of one with ReLU die in the first steps, under a loss of
             hundreds of nats.
-        decoder_activation: Activation function of the decoder; with ReLU half of the last layer or more dies on pictures of 17 or 256 levels.
+        decoder_activation: Activation function of the decoder; with ReLU half of the last layer or more dies on pictures of
+            17 or 256 levels.
         above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
         warmup: training steps over which the divergence comes to count fully.
         free_bits: nats of each latent variable's divergence that cost nothing in training.

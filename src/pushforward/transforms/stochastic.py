@@ -104,8 +104,8 @@ class Dequantise(Transform):
 
     Args:
         space: `Integers` with both bounds, or `Categories`.
-        noise: Distribution of u, on the unit box of the same shape; its context is x, as it is or flattened, or none. Uniform by default;
-            a conditional flow is variational dequantisation.
+        noise: Distribution of u, on the unit box of the same shape; its context is x, as it is or flattened, or none. Uniform
+            by default; a conditional flow is variational dequantisation.
 
     Raises:
         SpecError: the integers have no bounds.
