@@ -21,14 +21,14 @@ LARGEST_HEADER = 100_000_000
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The document of a model file, without reading its weights.
+    """Return the description in a model file, without reading its weights.
 
     Returns:
         format, version, model ("table", "system" or "structure"), spec, schema, dtype, training, parameters (numbers in
         the file); structure for a model put together by hand.
 
     Raises:
-        FileError: as `load`, as far as the header tells.
+        FileError: The file is no model, as far as its header tells.
     """
     document = read_description(os.fspath(path))
     return {key: value for key, value in document.items() if key != "tensors"}
@@ -66,7 +66,7 @@ def read_description(name: str) -> dict[str, Any]:
 
 
 def _header(name: str) -> dict[str, Any]:
-    """The JSON header, after checking its length against the file's before anything of that size is read."""
+    """Return the JSON header, after checking its length against the file's before anything of that size is read."""
     if not os.path.exists(name):
         raise FileError(f"expected a model file at {name}, got none; check the path")
     if os.path.isdir(name):

@@ -50,9 +50,9 @@ class Saved:
     Args:
         model: with its weights, in evaluation mode, on the CPU.
         spec: Spec of the system; None for a table without numeric columns and for a model put together by hand.
-        schema: of the table; None when the model is not one of a table.
+        schema: Schema of the table; None when the model is not one of a table.
         training: the record that was saved with it; empty if none was.
-        version: of the library that wrote the file.
+        version: Version of the library that wrote the file.
     """
 
     model: Distribution
@@ -108,7 +108,7 @@ def save(
         path: File, usually ending in .flow.
         model: Built by a spec, put together by hand, or a `TableModel`.
         spec: Spec of the system, or its `to_dict()`; by default the one that built the model.
-        schema: of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
+        schema: Schema of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
         training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
 
     Raises:

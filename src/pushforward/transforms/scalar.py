@@ -115,8 +115,8 @@ class GatedAffine(LineMap):
     """z = g x + (1 - g) m with a gate g = sigmoid(s + shift) (Kingma et al. 2016, arXiv:1606.04934, eq. 13-14).
 
     Args:
-        shift: of the free parameter; 2 starts at g = 0.88.
-        bound: of s on either side, so that g cannot vanish.
+        shift: Shift of the free parameter; 2 starts at g = 0.88.
+        bound: Bound of |s|, so that g cannot vanish.
     """
 
     shift: float = 2.0
@@ -141,8 +141,8 @@ class Sigmoidal(LineMap):
 
     Args:
         gain: largest slope.
-        shift: of the free parameter.
-        bound: of s on either side, so that g cannot vanish.
+        shift: Shift of the free parameter.
+        bound: Bound of |s|, so that g cannot vanish.
     """
 
     gain: float = 1.0
