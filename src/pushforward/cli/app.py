@@ -114,11 +114,10 @@ def _trained_by(model: str, source: str | None = None) -> type[TrainedModel]:
 
     require_alone()
     description = inspect_file(model)
-    if PictureTask.owns(description):
-        return PictureTask.trained()
-    if source is not None and PictureTask.holds(source):
+    owner = next((task for task in (TableTask, PictureTask) if task.owns(description)), TableTask)
+    if owner is TableTask and source is not None and PictureTask.holds(source):
         raise DataError(f"expected a table for {model}, a model of one, got pictures in {source}")
-    return TableTask.trained()
+    return owner.trained()
 
 
 @app.command(sort_key=1, usage="Usage: pushforward fit [OPTIONS] SOURCE")
