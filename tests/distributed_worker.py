@@ -24,8 +24,8 @@ from pushforward.distributions import Normal
 from pushforward.errors import FlowError
 from pushforward.objectives import NegativeLogLikelihood
 from pushforward.training import fit, step, trainer
+from pushforward.training.model_weights import snapshot
 from pushforward.training.parallel import processes as distributed
-from pushforward.training.weights import snapshot
 from pushforward.transforms import LU, ActNorm, Affine, Coupling, half_mask
 
 RANK = int(os.environ.get("RANK", "0"))

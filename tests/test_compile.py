@@ -34,7 +34,7 @@ from pushforward.objectives import NegativeLogLikelihood
 from pushforward.tables import infer_schema, table_from, table_model
 from pushforward.training import TrainConfig, compiling, evaluate, fit, split_rows
 from pushforward.training.checkpoint import load_checkpoint
-from pushforward.training.weights import snapshot
+from pushforward.training.model_weights import snapshot
 
 # Of pictures that end at a single position torch traces another layout than a convolution gives: such training goes on
 # uncompiled, with a warning. A larger case stands for that system.

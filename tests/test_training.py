@@ -29,11 +29,14 @@ from pushforward.training import step as step_module
 from pushforward.training import trainer as trainer_module
 from pushforward.training.batches import batches
 from pushforward.training.checkpoint import load_checkpoint
-from pushforward.training.config import batches_in, schedule_factor
-from pushforward.training.data import Rows, prepare
+from pushforward.training.config import batches_in
+from pushforward.training.data import Rows
+from pushforward.training.learning_rate import schedule_factor
+from pushforward.training.model_weights import snapshot
+from pushforward.training.moving_average import MovingAverage
 from pushforward.training.progress import make_progress
 from pushforward.training.threads import threads_for
-from pushforward.training.weights import MovingAverage, snapshot
+from pushforward.training.validation_split import prepare
 from pushforward.transforms import ActNorm, Affine, Coupling, Dequantise, Elementwise, Logit
 
 ROWS = 200

@@ -17,7 +17,7 @@ from ..evaluation.scores import log_likelihoods
 from ..objectives.divergence import DIVERGENCES, Divergence, ForwardKL, PathGradient
 from ..systems.spec import Spec
 from ..training.progress import Progress, make_progress
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .approximation import CHAINS, Fit
 from .coverage import Chains, judge, walk
 from .importance_weights import resample

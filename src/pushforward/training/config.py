@@ -186,20 +186,3 @@ def batches_in(rows: int, batch_size: int) -> int:
     if whole == 0:
         return 1
     return whole + (rest > 1)
-
-
-def schedule_factor(config: TrainConfig, step: int, total: int, plateau: float) -> float:
-    """What multiplies the learning rate at a step.
-
-    Args:
-        config: resolved.
-        step: steps done so far.
-        total: steps of the whole run.
-        plateau: product of the reductions so far.
-    """
-    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    if config.schedule == "cosine":
-        return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-    if config.schedule == "plateau":
-        return warmup * plateau
-    return warmup

@@ -16,13 +16,14 @@ from ..output import only_writer
 from ..terminal import write_error
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
-from .data import placement, prepare
+from .data import placement
 from .parallel.processes import joined
 from .progress import make_progress
+from .random_state import isolated
 from .result import FitResult
-from .rng import isolated
 from .threads import using_threads
 from .trainer import Callback, Trainer
+from .validation_split import prepare
 
 
 def fit(

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import TrainConfig
-
 
 @dataclasses.dataclass
 class Position:
@@ -49,30 +47,6 @@ class Position:
     def start(cls, device: torch.device) -> Position:
         """Before the first step."""
         return cls(running=_zero(device), gradient=_zero(device))
-
-    def add(self, loss: Tensor, norm: Tensor, rows: int) -> None:
-        """Count a batch that is done: its loss, the norm of its gradient, its number of rows."""
-        self.batch += 1
-        self.rows += rows
-        self.running.add_(loss, alpha=rows)
-        torch.maximum(self.gradient, norm, out=self.gradient)
-
-    def score_epoch(self, score: float, config: TrainConfig, *, better: bool) -> None:
-        """Count the epochs that a score is waited for, and lower the rate when it stalls.
-
-        Args:
-            score: of the epoch in progress.
-            config: resolved.
-            better: whether it is the best so far.
-        """
-        if better:
-            self.score, self.waited, self.stalled = score, 0, 0
-        else:
-            self.waited += 1
-            self.stalled += 1
-        if self.stalled >= (config.plateau_patience or 1):
-            self.plateau *= config.plateau_factor
-            self.stalled = 0
 
     def next_epoch(self) -> None:
         """Go to the start of the next epoch."""

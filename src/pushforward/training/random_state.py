@@ -1,4 +1,4 @@
-"""Random state: a run that leaves its caller's untouched, and the state of one as plain tensors."""
+"""Random state of torch: run code with a seed of its own, and read and set the state as plain tensors."""
 
 from __future__ import annotations
 
@@ -20,16 +20,24 @@ def isolated(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of torch's random numbers on the CPU and on `device`."""
-    state = {"cpu": torch.get_rng_state()}
+def generators(device: torch.device) -> dict[str, torch.Generator]:
+    """Return torch's default generators of the CPU and of `device`, under the names that `random_state` uses."""
+    found = {"cpu": torch.random.default_generator}
     if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
+        torch.cuda.init()
+        found["cuda"] = torch.cuda.default_generators[
+            torch.cuda.current_device() if device.index is None else device.index
+        ]
+    return found
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return the state of torch's random numbers on the CPU and on `device`."""
+    return {name: generator.get_state() for name, generator in generators(device).items()}
 
 
 def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    """Set what `random_state` gave."""
+    """Set the state that `random_state` returned."""
     torch.set_rng_state(state["cpu"].cpu())
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
