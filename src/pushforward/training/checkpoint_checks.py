@@ -71,6 +71,12 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
     Raises:
         TrainingError: naming the part.
     """
+    made = state.get("optimizer_class")
+    if made != fresh.get("optimizer_class"):
+        raise TrainingError(
+            f"the checkpoint in {path} is of a run with the optimizer {made or 'AdamW of fit'}, got "
+            f"{fresh.get('optimizer_class', 'AdamW of fit')}; resume with the same optimizer"
+        )
     streams = state.get("random_others", [])
     weights = fresh["weights"]
     sound = {
@@ -79,7 +85,9 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
         "scale": _like(state.get("scale"), fresh["scale"]),
         "random": isinstance(streams, list)
         and all(_stream_sound(s, fresh["random"]) for s in [state["random"], *streams]),
-        "optimiser": _optimiser_sound(state["optimiser"], fresh["optimiser"], fresh["parameters"]),
+        "optimiser": _optimizer_sound(
+            state["optimiser"], fresh["optimiser"], fresh["parameters"] if made is None else None
+        ),
         "position": _position_sound(state["position"], batches),
     }
     for part, well in sound.items():
@@ -138,13 +146,16 @@ def _stream_sound(found: Any, own: Mapping[str, Tensor]) -> bool:
     return all(_like(found[name], own[name]) for name in own if name in found)
 
 
-def _optimiser_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor]) -> bool:
+def _optimizer_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor] | None) -> bool:
+    """Without parameters the optimizer is one of the user's, whose state is not known here."""
     groups = found.get("param_groups") if isinstance(found, Mapping) else None
     if not isinstance(groups, list) or len(groups) != len(own["param_groups"]):
         return False
     if not all(_group_sound(group, like) for group, like in zip(groups, own["param_groups"], strict=True)):
         return False
     moments = found.get("state")
+    if parameters is None:
+        return isinstance(moments, Mapping) and all(isinstance(v, Mapping) for v in moments.values())
     return isinstance(moments, Mapping) and all(_moments_sound(k, v, parameters) for k, v in moments.items())
 
 

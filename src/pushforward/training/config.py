@@ -152,11 +152,14 @@ class TrainConfig:
         return dataclasses.replace(self, **fields)
 
     def resolve(self, rows: int) -> TrainConfig:
-        """The same with everything that is None, limits apart, chosen for a number of training rows."""
+        """Return the options with all that are None, limits apart, chosen for a number of training rows."""
         batch_size = self.batch_size
         if batch_size is None:
             batch_size = min(1024, max(64, 2 ** round(math.log2(2 * math.sqrt(rows)))))
-        steps = batches_in(rows, batch_size)
+        return self.replace(batch_size=batch_size).for_steps(batches_in(rows, batch_size))
+
+    def for_steps(self, steps: int) -> TrainConfig:
+        """Return the options with all that are None, limits and `batch_size` apart, chosen for the steps of an epoch."""
         patience = min(100, max(5, math.ceil(PATIENCE_STEPS / steps)))
         chosen = {
             "epochs": min(1000, max(20, math.ceil(STEPS / steps))),
@@ -165,7 +168,7 @@ class TrainConfig:
             "warmup": min(200, steps),
         }
         open_fields = {name: value for name, value in chosen.items() if getattr(self, name) is None}
-        return self.replace(batch_size=batch_size, **open_fields)
+        return self.replace(**open_fields)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name."""

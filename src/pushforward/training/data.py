@@ -82,7 +82,7 @@ def chunks(index: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def _checked(values: Any, name: str, space: Space | None, dtype: torch.dtype, device: torch.device) -> Tensor:
-    source = _as_tensor(values, name)
+    source = as_tensor(values, name)
     if space is not None:
         dtype = space.event_dtype(dtype)
         if tuple(source.shape[1:]) != space.shape or source.dim() == 0:
@@ -101,7 +101,12 @@ def _checked(values: Any, name: str, space: Space | None, dtype: torch.dtype, de
     return cast.to(device)
 
 
-def _as_tensor(values: Any, name: str) -> Tensor:
+def as_tensor(values: Any, name: str) -> Tensor:
+    """Return an array of numbers as a tensor.
+
+    Raises:
+        DataError: it is no such array.
+    """
     if isinstance(values, Tensor):
         return values.detach()
     try:

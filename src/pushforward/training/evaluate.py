@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from ..core import Distribution
 from .batches import HeldOutRows
 from .data import as_rows, chunks
+from .data_loader import LoaderBatches
 from .parallel.processes import ProcessRanks
 from .random_state import isolated
 
+HeldOut = HeldOutRows | LoaderBatches
+"""Validation rows, in memory or in batches of an iterable."""
 SCORE_SEED = 20_240_229
 """Seed of every validation pass, so that noisy scores of two epochs differ by the weights and not by the noise."""
 
@@ -44,9 +47,7 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
     return torch.cat(scores) if scores else torch.zeros(0, dtype=model.dtype, device=model.device)
 
 
-def mean_score(
-    objective: nn.Module, held_out: HeldOutRows, size: int, ranks: ProcessRanks, device: torch.device
-) -> float:
+def mean_score(objective: nn.Module, held_out: HeldOut, size: int, ranks: ProcessRanks, device: torch.device) -> float:
     """Return minus the mean loss of the validation rows: for the likelihood objective, mean nats per event.
 
     Args:
@@ -65,13 +66,13 @@ def mean_score(
         return -(ranks.total(torch.stack(losses).cpu().double().sum()) / rows).item()
 
 
-def first_unscored(model: nn.Module, held_out: HeldOutRows, size: int, device: torch.device) -> str | None:
+def first_unscored(model: nn.Module, held_out: HeldOut, size: int, device: torch.device) -> str | None:
     """Return the place of the first validation row whose log-likelihood is not finite; None when there is none."""
     with evaluating(model), isolated(device, SCORE_SEED):
         for batch in held_out.chunks(size):
             bad = ~model(*batch.rows).isfinite()
             if bool(bad.any()):
-                return f"row {int(batch.index[bad][0])} of {held_out.name}"
+                return f"row {batch.place(bad.nonzero()[0])} of {held_out.name}"
     return None
 
 

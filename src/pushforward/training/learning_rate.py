@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from .config import TrainConfig
 
@@ -26,7 +28,15 @@ def schedule_factor(config: TrainConfig, step: int, total: int, plateau: float) 
     return warmup
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def rates_of(optimizer: torch.optim.Optimizer) -> list[float]:
+    """Return the learning rate of every group of parameters."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
     """Set the learning rate of every group of parameters."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

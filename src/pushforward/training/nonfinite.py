@@ -107,7 +107,7 @@ def explain(step: SeenStep, epoch: int, whole: nn.Module, objective: nn.Module, 
     finding = diagnose(whole, objective, step.batch.inputs)
     return (
         f"the {finding.what} became non-finite at epoch {epoch}, step {step.batch.number} "
-        f"({step.batch.place(finding.rows)}); {finding.origin}"
+        f"(rows {step.batch.place(finding.rows)} of the training data); {finding.origin}"
     )
 
 

@@ -50,3 +50,9 @@ def fresh_stream(device: torch.device, seed: int, rank: int, step: int) -> None:
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(mixed)
+
+
+def seeded_generator(seed: int, number: int) -> torch.Generator:
+    """Return a generator for an epoch of a run, or for its split, which is number 0."""
+    # A prime apart, so that the epochs of neighbouring seeds do not share their orders.
+    return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)

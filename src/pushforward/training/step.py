@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import TrainingError
+from ..errors import SpecError, TrainingError
 from ..networks import lower_precision
 from .batches import Batch
 from .compiling import Loss, compiled, no_recompilation
 from .config import TrainConfig
-from .learning_rate import set_rate
+from .learning_rate import rates_of, set_rates
 from .mixed_precision import LossScale, autocast_dtype
 from .model_weights import tensors
 from .moving_average import MovingAverage
-from .optimizer import make_optimizer
+from .optimizer import OptimizerFactory, make_optimizer, parameters_of
 from .parallel.batch_norm import SharedMoments
 from .parallel.strategies import Replicated
 
@@ -32,20 +33,33 @@ class Stepper:
         strategy: Where the weights of the model and the objective are.
         config: Options of the run, resolved.
         device: Device of the model.
+        factory: Function that makes the optimizer from the parameters; AdamW by default.
 
     Raises:
-        SpecError: the model cannot be trained in the precision asked for.
+        SpecError: the model cannot be trained in the precision asked for, or the factory returns no fitting optimizer.
     """
 
-    def __init__(self, strategy: Replicated, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        strategy: Replicated,
+        config: TrainConfig,
+        device: torch.device,
+        factory: OptimizerFactory | None = None,
+    ) -> None:
         self.strategy, self.whole, self.config, self.device = strategy, strategy.whole, config, device
         self.objective, self.parameters, self.ranks = strategy.objective, strategy.parameters, strategy.ranks
         self.modules = list(self.whole.modules())
         self.precision = autocast_dtype(config, self.whole)
         self.scale = LossScale(device) if self.precision == torch.float16 else None
-        self.optimizer, self.fused = make_optimizer(self.parameters, config)
+        self.optimizer, self.fused = make_optimizer(self.parameters, config, factory)
+        self.named = None if factory is None else type(self.optimizer).__name__
+        if strategy.sharded and [*map(id, parameters_of(self.optimizer))] != [*map(id, self.parameters)]:
+            raise SpecError(
+                "expected an optimizer of all parameters in their order for parallel='fsdp', got other ones"
+            )
         self.average = MovingAverage(self.whole, config.ema) if config.ema else None
-        self.rate = config.lr
+        self.base_rates = rates_of(self.optimizer)
+        self.rate, self._factor = self.base_rates[0], 1.0
         self.compiled: Loss | None = None
         self.compiled_rows = 0
         self.several = self.ranks.several
@@ -59,12 +73,14 @@ class Stepper:
             "optimiser": self.strategy.full_state(self.optimizer.state_dict()),
             "average": None if self.average is None else self.strategy.full(self.average.average),
             "scale": None if self.scale is None else self.scale.state(),
+            **({} if self.named is None else {"optimizer_class": self.named}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned."""
         self.optimizer.load_state_dict(self.strategy.part_of_state(state["optimiser"]))
-        self.rate = self.optimizer.param_groups[0]["lr"]
+        # The rates of the state are those of another step: the next one sets its own.
+        self.rate, self._factor = rates_of(self.optimizer)[0], math.nan
         if self.average is not None:
             self.average.load(self.strategy.part(state["average"]))
         if self.scale is not None:
@@ -135,17 +151,17 @@ class Stepper:
         self.scale.unscale([p.grad for p in self.parameters if p.grad is not None])
         return loss, self.scale.judge(loss, self._clip())
 
-    def update(self, step: int, rate: float, bad: Tensor | None = None) -> None:
+    def update(self, step: int, factor: float, bad: Tensor | None = None) -> None:
         """Apply the gradient.
 
         Args:
             step: Number of this step, from 1.
-            rate: Learning rate.
+            factor: Factor on the learning rates that the optimizer began with.
             bad: Flag on the device that says whether to leave the step out; for the fused optimizer only.
         """
-        if rate != self.rate:
-            set_rate(self.optimizer, rate)
-            self.rate = rate
+        if factor != self._factor:
+            set_rates(self.optimizer, [rate * factor for rate in self.base_rates])
+            self.rate, self._factor = self.base_rates[0] * factor, factor
         skip = bad
         if self.scale is not None:
             skip = self.scale.overflow if bad is None else bad | self.scale.overflow

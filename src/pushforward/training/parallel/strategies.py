@@ -40,6 +40,8 @@ class Replicated:
         SpecError: there are several processes, and the objective does not hold the model.
     """
 
+    sharded = False
+
     def __init__(self, model: nn.Module, objective: nn.Module, config: TrainConfig, ranks: ProcessRanks) -> None:
         self.whole, self.objective, self.ranks = bundle(model, objective), objective, ranks
         self.parameters: list[nn.Parameter] = [p for p in self.whole.parameters() if p.requires_grad]
@@ -111,6 +113,8 @@ class Sharded(Replicated):
     Raises:
         SpecError: a parameter is a single number, which cannot be shared out; or an option does not fit.
     """
+
+    sharded = True
 
     def __init__(self, model: nn.Module, objective: nn.Module, config: TrainConfig, ranks: ProcessRanks) -> None:
         from torch.distributed.device_mesh import init_device_mesh
@@ -187,7 +191,9 @@ class Sharded(Replicated):
 
     def _mapped(self, state: dict[str, Any], change: Callable[[Tensor, Any], Tensor]) -> dict[str, Any]:
         changed = {
-            number: {k: change(v, self.shards[number]) if v.dim() else v for k, v in values.items()}
+            number: {
+                k: change(v, self.shards[number]) if isinstance(v, Tensor) and v.dim() else v for k, v in values.items()
+            }
             for number, values in state["state"].items()
         }
         return {**state, "state": changed}
