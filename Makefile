@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test fast fuzz lint laws mutants docs conformance bench clean
+.PHONY: help demo test test-all test-sample fast fuzz lint laws mutants docs conformance bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,8 +19,14 @@ $(VENV)/.ok: pyproject.toml constraints.txt
 demo: $(VENV)/.ok ## fit, score, sample and report on real data; ends with demo-out/report.html
 	$(BIN)/pushforward demo --out demo-out
 
-test: $(VENV)/.ok ## all tests
+test: $(VENV)/.ok ## the tests of every day, within ten minutes on two cores
 	$(BIN)/python -m pytest -n 2
+
+test-all: $(VENV)/.ok ## every test
+	$(BIN)/python -m pytest -n 2 --tier all
+
+test-sample: $(VENV)/.ok ## some of the tests that `make test` leaves out, others for each commit
+	$(BIN)/python -m pytest -n 2 --tier "sample:$(or $(SAMPLE),60):$$(git rev-parse HEAD 2>/dev/null || echo none)"
 
 fast: $(VENV)/.ok ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -37,7 +43,7 @@ laws: $(VENV)/.ok ## every law on every case
 	$(BIN)/python -m pushforward.laws check
 
 mutants: $(VENV)/.ok ## plant every fault; all must be caught
-	$(BIN)/python -m pushforward.laws mutants
+	$(BIN)/python -m tests.mutants
 
 docs: $(VENV)/.ok ## the documentation, without a network; warnings are errors
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
@@ -49,7 +55,7 @@ $(BENCH)/.ok: pyproject.toml constraints.txt
 	touch $@
 
 conformance: $(BENCH)/.ok ## who passes what: this library and its peers, in an environment of their own
-	$(BENCH)/bin/python -m pushforward.conformance --out benchmarks/CONFORMANCE.md
+	$(BENCH)/bin/python -m benchmarks.conformance --out benchmarks/CONFORMANCE.md
 
 bench: $(BENCH)/.ok ## speed and memory beside the peers, in the same environment; BENCH_ARGS="--case training" for a part
 	$(BENCH)/bin/python -m benchmarks.speed $(or $(BENCH_ARGS),--all)

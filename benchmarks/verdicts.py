@@ -1,4 +1,4 @@
-"""Errors of log Z and verdicts of `inference.fit` on twenty densities with known constants, with several seeds each.
+"""Errors of log Z and verdicts of `posteriors.fit` on twenty densities with known constants, with several seeds each.
 
 A run flatters if it is called "Trust it" although log Z is off by more than two stated errors. At most 10 % of the trusted runs
 may flatter, and no run in which a mode is missed may be trusted.
@@ -30,7 +30,7 @@ class Case:
     """A density with a known constant.
 
     Args:
-        log_density: Function of parameters, as `inference.fit` takes it.
+        log_density: Function of parameters, as `posteriors.fit` takes it.
         space: Space of the parameters.
         log_z: The constant, in nats.
         modes: Centres of separate modes (M, D), where there are several.
@@ -249,7 +249,7 @@ def run(name: str, seed: int) -> Run:
     torch.set_num_threads(1)
     case, began = CASES[name](), time.process_time()
     try:
-        fit = pf.inference.fit(case.log_density, case.space, seed=seed, progress=False)
+        fit = pf.posteriors.fit(case.log_density, case.space, seed=seed, progress=False)
     except pf.errors.FlowError as error:
         return Run([name, str(seed), f"{time.process_time() - began:.0f}", *["-"] * 6, str(error)])
     away = fit.log_z.value - case.log_z
@@ -302,7 +302,7 @@ def main() -> None:
         )
 
 
-def _share(fit: pf.inference.Fit, mode: tuple[float, ...]) -> float:
+def _share(fit: pf.posteriors.Fit, mode: tuple[float, ...]) -> float:
     """Return the share of the draws nearer than three to a mode."""
     draws = torch.as_tensor(fit.draws["x"]).flatten(0, 1)
     return float(((draws - torch.tensor(mode)).norm(dim=1) < 3 * math.sqrt(len(mode))).float().mean())

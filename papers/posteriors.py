@@ -1,6 +1,6 @@
 """Flows as posteriors of six models of posteriordb, against its reference draws.
 
-Each model is fitted from its log-density alone, in unconstrained parameters, by `inference.fit` with its defaults; means and standard
+Each model is fitted from its log-density alone, in unconstrained parameters, by `posteriors.fit` with its defaults; means and standard
 deviations of the importance-resampled draws are compared with those of 10,000 reference draws.
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
     for name in options.only:
         posterior = load(name)
         began = time.process_time()
-        fit = pf.inference.fit(
+        fit = pf.posteriors.fit(
             posterior.log_density,
             posterior.space,
             flow=options.flow,

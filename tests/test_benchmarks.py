@@ -13,10 +13,11 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.speed import aims, checks, cli, libraries, report, timing  # noqa: E402
+from benchmarks import peers  # noqa: E402
+from benchmarks.peers.library import Model, Plain, randomise, standard_normal, trainable  # noqa: E402
+from benchmarks.speed import aims, checks, cli, report, timing  # noqa: E402
 from benchmarks.speed.cases import flows, peak, spline, start  # noqa: E402
 from benchmarks.speed.floor import Floor  # noqa: E402
-from benchmarks.speed.libraries.base import Model, Plain, randomise, standard_normal, trainable  # noqa: E402
 from benchmarks.speed.results import Case, Cell, Entry, ResultsError, Store, dump, ratio  # noqa: E402
 from benchmarks.speed.runner import build  # noqa: E402
 from benchmarks.speed.words import METHOD, place  # noqa: E402
@@ -64,13 +65,13 @@ def test_own_flow_is_the_expected_work(system):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("system", VECTOR_SYSTEMS)
-@pytest.mark.parametrize("name", libraries.PEERS)
+@pytest.mark.parametrize("name", peers.PEERS)
 def test_peers_do_the_same_work_or_say_why_not(name, system):
     work = small(system)
     try:
         torch.manual_seed(0)
         model = build(name, work, CPU)
-    except libraries.Absent as reason:
+    except peers.Absent as reason:
         pytest.skip(str(reason))
     found = checks.check(model, Floor(work), work)
     assert found.parameters == sum(p.numel() for p in Floor(work).parameters())
@@ -79,12 +80,12 @@ def test_peers_do_the_same_work_or_say_why_not(name, system):
 
 
 def test_a_library_that_is_not_installed_is_absent():
-    missing = [name for name in libraries.PEERS if importlib.util.find_spec(libraries.load_entry(name).package) is None]
+    missing = [name for name in peers.PEERS if importlib.util.find_spec(peers.load_entry(name).package) is None]
     for name in missing:
-        with pytest.raises(libraries.Absent, match="not installed"):
-            libraries.load(name)
-        assert libraries.version(name) == ""
-    assert libraries.version("pushforward")
+        with pytest.raises(peers.Absent, match="not installed"):
+            peers.load(name)
+        assert peers.version(name) == ""
+    assert peers.version("pushforward")
 
 
 def test_steps_of_glow_are_the_expected_work():
@@ -99,19 +100,24 @@ class Fake(Model):
     """Plain networks that pass for a flow; each fault breaks one promise."""
 
     def __init__(self, work, fault=""):
-        super().__init__()
         width = work.size.width * (2 if fault == "parameters" else 1)
-        self.nets = nn.ModuleList(Plain(a, b, width) for a, b in work.networks)
+        super().__init__(nn.ModuleList(Plain(a, b, width) for a, b in work.networks), work.size.shape)
         self.work, self.fault = work, fault
 
-    def log_prob(self, x):
+    def log_prob(self, x, c=None):
         for _ in range(2 if self.fault == "passes" else 1):
-            for net, (inputs, _) in zip(self.nets, self.work.networks, strict=True):
+            for net, (inputs, _) in zip(self.module, self.work.networks, strict=True):
                 net(x[:, :inputs])
         return standard_normal(x) + (float("nan") if self.fault == "finite" else 0)
 
-    def sample(self, n):
-        return torch.randn(n, *self.work.size.shape)
+    def sample(self, n, c=None):
+        return torch.randn(n, *self.shape)
+
+    def to_latent(self, x, c=None):
+        return x, x.new_zeros(len(x))
+
+    def to_data(self, z, c=None):
+        return z, z.new_zeros(len(z))
 
     def sample_and_log_prob(self, n):
         x = self.sample(n)
@@ -123,7 +129,7 @@ class Fake(Model):
 )
 def test_other_work_is_left_out(fault, said):
     work = small("realnvp")
-    with pytest.raises(libraries.Absent, match=said):
+    with pytest.raises(peers.Absent, match=said):
         checks.check(Fake(work, fault), Floor(work), work)
 
 
@@ -283,7 +289,7 @@ def test_spline_alone_has_as_many_elements_as_a_layer(system):
     work = small(system)
     rows, columns = spline.elements(work)
     assert (rows, columns) == (6, 3 if system == "nsf-coupling" else 5)
-    run = libraries.load("pushforward").spline(work)
+    run = peers.load("pushforward").spline(work)
     x, p = torch.randn(rows, columns), torch.randn(rows, columns, work.system.n)
     z, slopes = run(x, p)
     assert z.shape == slopes.shape == x.shape
@@ -295,7 +301,7 @@ def test_spline_alone_has_as_many_elements_as_a_layer(system):
 def test_the_spline_is_the_same_map_in_either_layout_of_its_parameters():
     rows, columns, n = 6, 3, SYSTEMS["nsf-coupling"].n
     x, p = torch.randn(rows, columns), torch.randn(rows, columns, n)
-    own = libraries.load("pushforward")
+    own = peers.load("pushforward")
     one, other = (own.spline(small(name)) for name in ("nsf-coupling", "nsf-ar"))
     torch.testing.assert_close(one(x, p.mT.contiguous().mT), other(x, p))
 
@@ -327,7 +333,7 @@ def test_the_start_is_measured_in_fresh_processes():
         entry = cells[key].entries["pushforward"]
         assert entry.relative == [1.0]
         assert 0 < entry.extra["seconds"] < 30
-        assert "flowjax" in cells[key].left_out or libraries.version("flowjax")
+        assert "flowjax" in cells[key].left_out or peers.version("flowjax")
 
 
 # The results

@@ -403,10 +403,10 @@ def test_idf_maps_whole_numbers_to_whole_numbers_and_back():
     torch.manual_seed(0)
     model = shaken(IDF(shape=(1, 8, 8), scales=2, steps=3, hidden=8, depth=2).build(), 0.2)
     x = torch.randint(256, (10, 1, 8, 8)).float()
-    codes = pf.inference.encode(model, x)
+    codes = pf.evaluation.encode(model, x)
     assert [tuple(c.shape[1:]) for c in codes] == [(2, 4, 4), (8, 2, 2)]
     assert all(torch.equal(c, c.round()) for c in codes)
-    assert torch.equal(pf.inference.decode(model, codes), x)
+    assert torch.equal(pf.evaluation.decode(model, codes), x)
     shifted = sum(float((c - c.clamp(0, 255)).abs().sum()) for c in codes)
     assert shifted > 0  # it leaves the range of the levels
     assert any(isinstance(layer, Slice) for layer in model.chain.layers)

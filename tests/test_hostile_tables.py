@@ -131,6 +131,20 @@ def test_lines_with_other_entries_each_make_no_table_of_their_square(tmp_path):
         read_table(path)
 
 
+def test_a_panic_of_polars_gives_one_sentence_and_prints_nothing(tmp_path, capfd):
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"a": [1.0, None, 3.0, 4.0]}).write_parquet(path, compression="uncompressed", statistics=False)
+    data = bytearray(path.read_bytes())
+    data[9] = 0  # the packed size of the page
+    path.write_bytes(data)
+    with pytest.raises((pl.exceptions.PolarsError, pl.exceptions.PanicException)):
+        pl.read_parquet(io.BytesIO(data))
+    capfd.readouterr()
+    with pytest.raises(FileError, match="damaged"):
+        read_table(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_damaged_headers_of_parquet_and_arrow_files(tmp_path):
     for name in ("t.parquet", "t.arrow"):
         path = tmp_path / name

@@ -247,9 +247,21 @@ def test_training_ends_when_the_bound_has_converged():
 
     assert converged([state(0.0, 0.004), state(0.0, 0.003)], 0.005)
     assert not converged([state(0.0, 0.3), state(0.0, 0.003)], 0.005)
-    assert not converged([state(0.1 * i, 0.3) for i in range(20)], 0.005)
-    assert converged([state(0.1 * i, 0.3) for i in range(10)] + [state(1.0, 0.3)] * 8, 0.005)
+    assert not converged([state(0.1 * i, 0.02) for i in range(20)], 0.005)
+    assert converged([state(0.1 * i, 0.02) for i in range(10)] + [state(1.0, 0.02)] * 8, 0.005)
 
+
+def test_a_level_bound_ends_training_only_where_the_gap_is_small():
+    def level(gaps):
+        return converged([{"elbo": 0.0, "gap": gap, "error": 0.01} for gap in gaps], 0.005)
+
+    assert level([0.3] * 4 + [0.02] * 4)
+    assert not level([0.08] * 30)
+    assert not level([0.02] * 7)
+    assert not level([0.02] * 29 + [math.inf])
+
+
+def test_training_takes_no_step_where_the_bound_is_near_from_the_start():
     target = Target(lambda x: -0.5 * x.square().sum(1), Real((1,)))
     model = Flow(Inverse(Elementwise(Affine(), Real((1,)))), Normal(Real((1,))))
     options = {"samples": 64, "lr": 1e-2, "anneal": 0.0}

@@ -1,19 +1,34 @@
 """Every law on every case: systems, layers, bases."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from pushforward.core import Real
+from pushforward.core import Node, Real
 from pushforward.distributions import Normal
-from pushforward.laws import LAWS, SLOW, all_cases
+from pushforward.laws import DEAR, LAWS, all_cases, covering
 from pushforward.laws.cases import Case
 from pushforward.laws.suite import run
+from pushforward.systems.spec import Spec
+
+pytest_plugins = ["pytester"]
 
 CASES = {case.name: case for case in all_cases()}
+COVERING = covering(list(CASES.values()))
 
 
-@pytest.mark.parametrize("law", [pytest.param(law, marks=[pytest.mark.slow] * (law in SLOW)) for law in LAWS])
-@pytest.mark.parametrize("name", CASES)
+def pairs():
+    """Yield every case with every law; dear laws belong to `make test` on the covering cases only."""
+    for name in CASES:
+        for law in LAWS:
+            marks = [pytest.mark.slow] if law in DEAR else []
+            if law in DEAR and name not in COVERING:
+                marks.append(pytest.mark.dear)
+            yield pytest.param(name, law, marks=marks, id=f"{name}-{law}")
+
+
+@pytest.mark.parametrize(("name", "law"), list(pairs()))
 def test_law(name, law):
     outcome = run(CASES[name], law)
     assert outcome.verdict != "FAIL", outcome.detail
@@ -35,3 +50,30 @@ def test_compilation_that_changes_gradients_only_is_seen():
     outcome = run(Case("other gradient", lambda: OtherGradient(Real((2,)))), "compile")
     assert outcome.verdict == "FAIL"
     assert "gradients of weight" in outcome.detail
+
+
+def test_covering_cases_have_every_class_of_node():
+    def classes(names):
+        return {type(part) for name in names for part in CASES[name].make().modules() if isinstance(part, Node)}
+
+    assert classes(COVERING) == classes(CASES)
+    assert {f"{name}-0" for name in Spec.registry} <= COVERING
+    assert len(COVERING) < len(CASES) / 3
+
+
+@pytest.mark.dear
+def test_a_tier_of_dear_tests_depends_on_its_text_alone(pytester):
+    pytester.makeconftest((Path(__file__).parent / "conftest.py").read_text())
+    pytester.makeini("[pytest]\nmarkers = dear: dear")
+    pytester.makepyfile(
+        "import pytest\n"
+        "def test_cheap(): pass\n"
+        "@pytest.mark.dear\n@pytest.mark.parametrize('i', range(20))\ndef test_dear(i): pass\n"
+    )
+    pytester.runpytest("-p", "no:xdist").assert_outcomes(passed=1, deselected=20)
+    pytester.runpytest("-p", "no:xdist", "--tier", "all").assert_outcomes(passed=21)
+    one, again, other = (
+        pytester.runpytest("-p", "no:xdist", "-q", "--collect-only", "--tier", f"sample:5:{text}").outlines[:5]
+        for text in ("a", "a", "b")
+    )
+    assert one == again != other

@@ -54,11 +54,11 @@ def test_old_imports_work_with_a_warning(statement: str, home: str) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", statement], check=True)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_unknown_names_are_still_errors() -> None:
     with pytest.raises(AttributeError):
         _ = pf.core.nothing_of_that_name
-    with warnings.catch_warnings(), pytest.raises(ImportError):
-        warnings.simplefilter("ignore")
+    with pytest.raises(ImportError):
         importlib.import_module("pushforward.data.nothing_of_that_name")
 
 

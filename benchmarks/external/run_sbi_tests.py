@@ -22,9 +22,9 @@ from sbi.neural_nets import net_builders
 from sbi.neural_nets.estimators.zuko_flow import ZukoFlow
 from sbi.utils.sbiutils import standardizing_net
 from torch import Tensor, nn
+from zuko_interface import LazyFlow
 
 import pushforward as pf
-from pushforward.conformance.faces import LazyFlow
 from pushforward.transforms import Standardise
 
 SLOTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -3,7 +3,7 @@
     python benchmarks/external/run_zuko_tests.py CHECKOUT [pytest options]
 
 CHECKOUT is a checkout of zuko (probabilists/zuko on GitHub). Its test file is run as it is; zuko itself is neither
-needed nor imported: a module of the same name stands in for it, and holds this library's flows behind the zuko-like face.
+needed nor imported: a module of the same name takes its place, and holds this library's flows with zuko's interface.
 The nine places in its list of flows are taken by nine configurations of this library's systems; the ids say which.
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from zuko_interface import LazyFlow, LazyTransform
 
 import pushforward as pf
-from pushforward.conformance.faces import LazyFlow, LazyTransform
 from pushforward.core import Real
 from pushforward.distributions import Normal
 from pushforward.networks import MLP, MaskedMLP

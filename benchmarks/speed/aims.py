@@ -6,8 +6,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..peers import OWN, PEERS
 from .cases.flows import COMPILED, DENSITY, FLOOR, FLOWS
-from .libraries import OWN, PEERS
 from .results import Case, Cell
 
 Cases = Mapping[str, Case]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..peers.library import Absent, Model, trainable
 from .floor import Floor
-from .libraries.base import Absent, Model, trainable
 from .work import Work
 
 ROWS = 4

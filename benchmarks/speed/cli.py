@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from .libraries import OWN, PEERS
+from ..peers import OWN, PEERS
 from .machine import describe, setting
 from .report import kept_part, page
 from .results import Case, ResultsError, Store, dump, write

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .libraries.base import Plain, PlainConvolutions
+from ..peers.library import Plain, PlainConvolutions
 from .work import Work
 
 

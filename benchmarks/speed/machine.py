@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .libraries import NAMES, version
+from ..peers import NAMES, version
 
 GPU = "cuda"
 """How the names of settings on a GPU begin."""

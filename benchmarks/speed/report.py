@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..peers import NAMES, NOT_INSTALLED, OWN, PEERS
 from .aims import NEVER_SLOWER, Aim, Cases, aims, best_peer, gpu_aims
 from .cases.flows import COMPILED, DENSITY, FLOOR, FLOWS
-from .libraries import NAMES, OWN, PEERS
 from .machine import GPU, setting_title
-from .results import NOT_INSTALLED, Case, Cell, Ratio
+from .results import Case, Cell, Ratio
 from .runner import CASES
 from .words import COLUMNS, INTRODUCTION, METHOD, TITLES, place, size_of, title_of
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..peers import NOT_INSTALLED
+
 DIGITS = 5
-NOT_INSTALLED = "not installed"
-"""The reason that says nothing of a library; what was measured of it elsewhere stays."""
 
 
 class ResultsError(Exception):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..peers import NAMES, OWN, Absent, load
+from ..peers.library import Model, Spline, randomise
 from .cases import memory
 from .cases.flows import FLOOR, FLOWS, Bench, Contenders
 from .cases.peak import peak
@@ -16,8 +18,6 @@ from .cases.spline import DIRECTIONS, spline
 from .cases.start import start
 from .checks import check
 from .floor import Floor
-from .libraries import NAMES, OWN, Absent, load
-from .libraries.base import Model, Spline, randomise
 from .results import Cell, Entry
 from .timing import Clock, Plan, ReferenceFailed, Say, in_turns, labelled, one_line
 from .work import Work, works

@@ -31,10 +31,11 @@ def labelled(say: Say, label: str) -> Say:
     return said
 
 
-def one_line(error: Exception) -> str:
-    """Type and first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def one_line(error: BaseException, width: int = 160) -> str:
+    """Return the class of an exception and the first line of its message that is not empty."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 @dataclass(frozen=True)

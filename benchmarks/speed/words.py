@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .libraries import NAMES, load_entry
+from ..peers import NAMES, load_entry
 from .timing import Plan
 from .work import BINS, BOUND, SIZES, SYSTEMS
 

@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ...peers import OWN
+from ...peers.library import Model, trainable
 from ..floor import Floor
-from ..libraries import OWN
-from ..libraries.base import Model, trainable
 from ..timing import Call, one_line
 from ..work import Work
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..libraries import Absent, load
-from ..libraries.base import randomise, trainable
+from ...peers import Absent, load
+from ...peers.library import randomise, trainable
 from ..work import SIZES, SYSTEMS, Work
 from .flows import Likelihood, ReverseKL
 

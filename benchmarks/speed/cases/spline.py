@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..libraries import OWN
-from ..libraries.base import Spline
+from ...peers import OWN
+from ...peers.library import Spline
 from ..timing import Call
 from ..work import Work
 from .flows import COMPILED, Contenders

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ..libraries import OWN, Absent, load
+from ...peers import OWN, Absent, load
 from ..results import Cell, Entry
 from ..timing import Say
 

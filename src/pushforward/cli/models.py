@@ -139,7 +139,7 @@ def without(table: Table, names: Collection[str]) -> Table:
 
 
 def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
-    """Return the log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `inference.log_likelihoods`.
+    """Return the log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `evaluation.log_likelihoods`.
 
     Rows far out in heavy tails lose up to three digits in float32, so those far below the median are computed again in float64.
     """

@@ -211,12 +211,12 @@ class _Recorder(_Symbols):
         self.nats = 0.0
 
     def _part(self, at: int | None) -> Tensor:
-        return self.known[: self.n] if at is None else self.known[: self.n, at]
+        return self.known[: self.n] if at is None else self.known[: self.n].flatten(1)[:, at]
 
     def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
         """The known ones."""
         found = super().labels(logits, at)
-        logp = logits[: self.n].log_softmax(-1).gather(-1, self._part(at).unsqueeze(-1))
+        logp = logits[: self.n].log_softmax(-1).gather(-1, self._part(at).long().unsqueeze(-1))
         self.nats += float(logp.sum())
         return found
 
@@ -229,7 +229,7 @@ class _Recorder(_Symbols):
 
     def _take(self, table: FrequencyTable, at: int | None) -> Array:
         values = self._part(at)
-        flat = values.reshape(-1).numpy().astype(np.int64 if values.dtype == torch.int64 else np.float64)
+        flat = values.reshape(-1).numpy().astype(np.int64 if isinstance(table, CategoricalTable) else np.float64)
         self.segments.append(table.intervals(flat))
         escaped = flat[table.outside(flat)]
         if len(escaped):

@@ -47,6 +47,10 @@ class Torus(Space):
         # Just below zero, rounding gives a full turn.
         return torch.where(turned >= TURN, torch.zeros_like(turned), turned)
 
+    def near(self, x: Tensor) -> Tensor:
+        """Return which rows are finite: a full turn more or less is the same angle."""
+        return rows(x.isfinite())
+
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Uniform angles."""
         return self.nearest(TURN * torch.rand(n, *self.shape, dtype=dtype))

@@ -77,6 +77,10 @@ class Space(abc.ABC):
         """Some point of the space for each row, equal to the row where that lies inside."""
         return x
 
+    def near(self, x: Tensor) -> Tensor:
+        """Return which rows would lie in the space if they had been written with more digits: (B, *shape) -> (B,) of bool."""
+        return rows((x - self.nearest(x)).abs() <= 1e-3 * x.abs().clamp_min(1))
+
     @abc.abstractmethod
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Any n points of the space, for the laws and for tracing: (n, *shape)."""

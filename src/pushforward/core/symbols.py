@@ -19,7 +19,7 @@ class Symbols(Protocol):
 
         Args:
             logits: (B, ..., K), -inf for labels that never come.
-            at: which entry of the event's first dimension they are; None for the whole event.
+            at: Number of the entry in the flat event; None for the whole event.
 
         Returns:
             (B, ...) int64.

@@ -3,10 +3,25 @@
 from pushforward.laws import check
 check(pf.systems.NSF(features=2))          # raises at the first broken law, with numbers
 python -m pushforward.laws check nsf       # the same for every case of a system, from the shell
-python -m pushforward.laws mutants         # plants faults in the formulas; every one must be caught
 """
 
+from .adapter import AdaptedFlow, Adapter
 from .cases import Case, all_cases, layer_cases, system_cases
-from .suite import LAWS, SLOW, check, run
+from .suite import DEAR, LAWS, check, covering, run
+from .violations import LawBroken, NotApplicable
 
-__all__ = ["LAWS", "SLOW", "Case", "all_cases", "check", "layer_cases", "run", "system_cases"]
+__all__ = [
+    "LawBroken",
+    "NotApplicable",
+    "DEAR",
+    "LAWS",
+    "AdaptedFlow",
+    "Adapter",
+    "Case",
+    "all_cases",
+    "check",
+    "covering",
+    "layer_cases",
+    "run",
+    "system_cases",
+]

@@ -1,4 +1,4 @@
-"""`python -m pushforward.laws check [PATTERN]` and `python -m pushforward.laws mutants [--sample N]`."""
+"""Command line: `python -m pushforward.laws check [PATTERN]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUICK = {"compile", "export"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit code is 1 if a law fails or a fault survives."""
+    """Run the command; the exit code is 1 if a law fails, 2 if no case matches."""
     parser = argparse.ArgumentParser(prog="python -m pushforward.laws")
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="run the laws on the cases whose name matches")
@@ -24,21 +24,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--module", action="append", default=[], help="module to import first, such as my_package.my_system"
     )
     check.add_argument("--quick", action="store_true", help="stop at the first failure; leave out compile and export")
-    mutants = commands.add_parser("mutants", help="plant faults; every one must be caught")
-    mutants.add_argument("--sample", type=int, help="how many, at random; all by default")
-    mutants.add_argument("--seed", type=int, default=0)
-    mutants.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
-    if options.command == "mutants":
-        from .mutants import run_mutants
-
-        return 1 if run_mutants(options.sample, options.seed, options.workers) else 0
-    known = set(Spec.registry)
     for module in options.module:
         importlib.import_module(module)
     if options.module and not options.pattern:
-        # The cases of the systems that these modules have registered.
-        options.pattern = "^(" + "|".join(sorted(set(Spec.registry) - known)) + ")-[0-9]+$"
+        # The cases of the systems that these modules define.
+        own = sorted(name for name, cls in Spec.registry.items() if cls.__module__ in options.module)
+        options.pattern = f"^({'|'.join(own)})-[0-9]+$"
     cases = all_cases(options.pattern)
     if not cases:
         print(f"no case matches {options.pattern!r}", file=sys.stderr)

@@ -255,6 +255,7 @@ def layer_cases() -> list[Case]:
         "spline": lambda: t.Elementwise(t.RationalQuadratic(5, 4.0), r2),
         "spline-on-a-box": lambda: t.Elementwise(bounded, unit),
         "logistic-mixture": lambda: t.Elementwise(t.LogisticMixture(4), r2),
+        "logistic-mixture-apart": lambda: t.Elementwise(t.LogisticMixture(4), r2),
         "logistic-mixture-coupling": lambda: t.Coupling(t.LogisticMixture(3), r3, [True, False, False], net),
         "elementwise-context": lambda: t.Elementwise(t.Affine(), r2, context=2, hidden=(8,)),
         "coupling-alternating": lambda: t.Coupling(t.Affine(), r3, t.alternating_mask(3), net, context=2),
@@ -288,6 +289,7 @@ def layer_cases() -> list[Case]:
             economical=False,
         ),
         "planar": lambda: t.Planar(r3),
+        "planar-steep": lambda: t.Planar(r3),
         "planar-context": lambda: t.Planar(r2, context=2, hidden=(6,)),
         "cholesky": lambda: t.Cholesky(r3, context=2),
         "radial": lambda: t.Radial(r3),
@@ -380,12 +382,21 @@ def layer_cases() -> list[Case]:
     constant |= {"leapfrog", "tempering", "cholesky"}
     constant |= {"tokens", "sigmoidal", "sigmoidal-jet", "batch-norm-channels"}
     calls = {"residual-through-all-terms": 1500}
+    # Far from their start, where numeric inverses need many steps.
+    spread = {"logistic-mixture-apart": 8.0, "planar-steep": 4.0}
     exempt = {
         name: {"export": "torch.export cannot take the gradient of a target"}
         for name in ("annealed-langevin", "underdamped", "metropolis")
     }
     return [
-        Case(name, make, constant=name in constant, calls=calls.get(name, 100), exempt=exempt.get(name, {}))
+        Case(
+            name,
+            make,
+            constant=name in constant,
+            spread=spread.get(name, 0.6),
+            calls=calls.get(name, 100),
+            exempt=exempt.get(name, {}),
+        )
         for name, make in makers.items()
     ]
 

@@ -152,4 +152,4 @@ DIVERGENCES: dict[str, type[Divergence]] = {
     "iwae": Renyi,
     "forward-kl": ForwardKL,
 }
-"""By the names that `inference.fit` takes."""
+"""By the names that `posteriors.fit` takes."""

@@ -98,7 +98,7 @@ def amortised(
     (Papamakarios and Murray 2016, arXiv:1605.06376, proposition 1, with the prior as proposal; called NPE since Greenberg,
     Nonnenmacher and Macke 2019, arXiv:1905.07488). The result is the posterior under the distribution that theta came from:
     draw it from the prior. Both theta and x are standardised within the model. Whether it can be trusted,
-    `diagnostics.sbc_ranks` and `diagnostics.tarp` say.
+    `evaluation.sbc_ranks` and `evaluation.tarp` say.
 
     Args:
         flow: name of a system of vectors that takes a context; or its spec, with as many features as parameters and the

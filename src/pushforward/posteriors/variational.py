@@ -82,7 +82,8 @@ def fit(
         restarts: Number of independent runs, of which the one with the largest evidence bound is kept.
         draws: Number of draws kept in `Fit.draws`, a multiple of 4; the weights are those of four times as many.
         chains: Number of short chains that look for missed modes; 0 for none.
-        tolerance: Training ends early when the bound is within so many nats of log Z, or rises no more; 0 for never.
+        tolerance: Training ends early when the bound is within so many nats of log Z, or within six times as many and no longer
+            rises; 0 for never.
         seed: Seed of everything random; torch's random state is the same after as before.
         dtype: Type of the model's numbers; torch's default by default.
         progress: Whether to show progress on stderr.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from importlib.metadata import entry_points
 
 from .spec import Spec
@@ -14,7 +15,14 @@ from .spec import Spec
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 for _point in entry_points(group="pushforward.systems"):
-    _point.load()
+    try:
+        _point.load()
+    except Exception as _error:
+        warnings.warn(
+            f"the system {_point.name!r} of another package is left out, as {_point.value} cannot be imported: {_error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 from .autoencoder import vae  # noqa: E402, F401
 

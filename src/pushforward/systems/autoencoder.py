@@ -55,7 +55,7 @@ class Joint(nn.Module):
 class VAE(PictureSpec):
     """Variational autoencoder: z ~ N(0, 1), x ~ p(x|z), and a flow q(z|x) as the approximate posterior.
 
-    log p(x) >= E_q log p(x|z) + log p(z) - log q(z|x); `inference.log_likelihoods` tightens it with many samples.
+    log p(x) >= E_q log p(x|z) + log p(z) - log q(z|x); `evaluation.log_likelihoods` tightens it with many samples.
 
     Args:
         latent: length of z.

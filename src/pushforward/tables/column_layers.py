@@ -27,8 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Exactness, Real, Transform
+from ..core import Exactness, Real, Space, Transform
 from ..errors import DataError
+from ..functional.hand_gradients import eager
 from .row_space import Column, TableSpace
 
 
@@ -188,6 +189,49 @@ class Cast(Transform):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Z in float64, 0."""
+        return z.double(), z.new_zeros(z.shape[0], dtype=torch.float64)
+
+
+class OnSurface(Transform):
+    """From rows in float64 to the nearest points of a curved space in the model's dtype, and back.
+
+    Densities are those of the points, with respect to the measure of the space.
+
+    Args:
+        columns: Columns of the coordinates.
+        space: Curved space, of shape (len(columns),).
+
+    Raises:
+        DataError: A column is not of continuous numbers without bounds.
+    """
+
+    anchor: Tensor
+
+    def __init__(self, columns: Sequence[Column], space: Space) -> None:
+        super().__init__()
+        for column in columns:
+            if column.kind != "continuous" or column.missing or column.support != (-math.inf, math.inf):
+                raise DataError(
+                    f"expected columns of continuous numbers without bounds and missing values, the coordinates of a point on "
+                    f"{space}, got {column.name!r}; leave the column out or declare it continuous"
+                )
+        self.x_space, self.z_space = TableSpace(columns), space
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the nearest points, and 0.
+
+        Raises:
+            DataError: A row is not a point of the space.
+        """
+        if eager(x) and not bool((near := self.z_space.near(x)).all()):
+            row = int((~near).nonzero()[0])
+            values = ", ".join(f"{v:g}" for v in x[row].tolist()[:5])
+            raise DataError(f"expected the coordinates of a point on {self.z_space} in every row, got ({values})")
+        return self.z_space.nearest(x.to(self.anchor.dtype)), self._nothing(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the points in float64, and 0."""
         return z.double(), z.new_zeros(z.shape[0], dtype=torch.float64)
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from ..errors import DataError, FileError, FlowError, brief, listed
+from ..terminal import quiet_standard_error
 from .column_names import require_distinct
 from .limits import DEFAULT, Limits
 from .numpy_files import Columns
@@ -161,7 +162,8 @@ def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np
         contents = measure(path)
         limits.require_columns(contents.columns)
         limits.require_size(contents.size, packed)
-        with _binary(path) as file:
+        # Rust prints the message of a panic to standard error before Python sees the exception.
+        with quiet_standard_error(), _binary(path) as file:
             if suffix in PARQUET:
                 frame = polars.read_parquet(file)
             elif suffix in ARROW:
@@ -172,9 +174,9 @@ def read_frame(path: str, suffix: str, limits: Limits = DEFAULT) -> dict[str, np
                 for name, kind in lazy.collect_schema().items():
                     _require_flat(name, kind)
                 frame = lazy.collect()
-        texts = [series.str.len_bytes().sum() for series in frame.get_columns() if series.dtype == polars.String]
-        limits.require_size(sum(texts), packed)
-        return from_polars(frame)
+            texts = [series.str.len_bytes().sum() for series in frame.get_columns() if series.dtype == polars.String]
+            limits.require_size(sum(texts), packed)
+            return from_polars(frame)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
         if isinstance(error, FlowError):
             raise
@@ -211,7 +213,7 @@ def _parsed(source: str | bytes, separator: str, overrides: Mapping[str, Any]) -
     polars = load_polars("reading CSV")
 
     def parse(rows: int | None) -> Any:
-        with _binary(source) as file:
+        with quiet_standard_error(), _binary(source) as file:
             return polars.read_csv(
                 file,
                 separator=separator,

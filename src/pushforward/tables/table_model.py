@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Chain, Distribution, Flow, Given, Transform
+from ..core import Chain, Distribution, Flow, Given, Real, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
 from ..systems.label_spec import LabelSpec
 from ..systems.spec import Spec, spec_from_dict
-from .column_layers import column_layers
+from .column_layers import OnSurface, column_layers
 from .row_space import TableSpace
 from .schema import Schema
 
@@ -83,8 +83,12 @@ class TableModel(Distribution):
     def _number_model(self, spec: Spec) -> Flow:
         columns = [self.schema.columns[i] for i in self.number_at]
         bit = {i: offset + 1 for i, offset in zip(self.fact_at, self.offsets, strict=True)}
-        layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
         inner = spec.build()
+        layers: list[Transform]
+        if inner.space == Real((len(columns),)) or inner.space.discrete or inner.space.shape != (len(columns),):
+            layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
+        else:
+            layers = [OnSurface(columns, inner.space)]
         if isinstance(inner, Flow) and inner.embed is None:
             return Flow(Chain(*layers, inner.chain), inner.base)
         return Flow(Chain(*layers), inner)

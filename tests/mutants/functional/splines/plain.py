@@ -1,0 +1,16 @@
+"""Faults of `pushforward/functional/splines/plain.py`."""
+
+from ...mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "spline: the plain formula has another slope",
+        "nsf-0|spline$",
+        [("rational_quadratic", "2 * denominator.log()", "denominator.log()")],
+    ),
+    Mutant(
+        "spline: the plain formula has another value",
+        "nsf-0|spline$",
+        [("rational_quadratic", "d0 * mixed", "d1 * mixed")],
+    ),
+]
