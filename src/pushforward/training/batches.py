@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,20 @@ BLOCK_NUMBERS = 2**20
 """Numbers gathered at once, at most, but never less than a batch: 4 MB of float32, which stay in the processor's cache."""
 ROWS_NAMED = 5
 """Number of rows named in a message."""
+
+
+class StepInputs(Protocol):
+    """What a step of training needs to know of its batch."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Arguments of the objective."""
+
+    def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
+        """Return the arguments of the objective for the part of this process, and its share."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import SpecError, TrainingError
 from ..networks import lower_precision
-from .batches import Batch
+from .batches import Batch, StepInputs
 from .compiling import Loss, compiled, no_recompilation
 from .config import TrainConfig
 from .learning_rate import rates_of, set_rates
@@ -125,11 +125,12 @@ class Stepper:
                 with no_recompilation():
                     yield
 
-    def gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def gradient(self, batch: StepInputs, clip: float | None = None) -> tuple[Tensor, Tensor]:
         """Compute the loss and, clipped, its gradient; several processes do so together, with the same results.
 
         Args:
             batch: A whole batch.
+            clip: Largest norm of the gradient; by default that of the options.
 
         Returns:
             The loss and the norm of its gradient before clipping, without gradients; 0 where float16 made it overflow.
@@ -147,9 +148,9 @@ class Stepper:
         if self.several:
             self.strategy.collect()
         if self.scale is None:
-            return loss, self._clip()
+            return loss, self._clip(clip)
         self.scale.unscale([p.grad for p in self.parameters if p.grad is not None])
-        return loss, self.scale.judge(loss, self._clip())
+        return loss, self.scale.judge(loss, self._clip(clip))
 
     def update(self, step: int, factor: float, bad: Tensor | None = None) -> None:
         """Apply the gradient.
@@ -173,13 +174,13 @@ class Stepper:
         if self.average is not None:
             self.average.update(step)
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _loss(self, batch: StepInputs) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch to differentiate, and its value."""
         loss = self._own_loss(*batch.inputs)
         _require_loss(loss)
         return loss, loss.detach()
 
-    def _shared_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _shared_loss(self, batch: StepInputs) -> tuple[Tensor, Tensor]:
         """Return this process's part of the loss of a batch to differentiate, and the value of the whole loss."""
         self.strategy.clear()
         inputs, share = batch.share(self.ranks)
@@ -195,13 +196,14 @@ class Stepper:
             return self.compiled(*inputs)
         return self.objective(*inputs)
 
-    def _clip(self) -> Tensor:
+    def _clip(self, largest: float | None) -> Tensor:
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         if self.several:
             norm = self.strategy.norm_of_all(norm)
         norm = norm.detach()
-        if self.config.clip:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip, norm)
+        largest = self.config.clip if largest is None else largest
+        if largest:
+            nn.utils.clip_grads_with_norm_(self.parameters, largest, norm)
         return norm
 
 

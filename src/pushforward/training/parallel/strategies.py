@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ class Replicated:
         objective: The loss.
         config: Options of the run, resolved.
         ranks: The processes.
+        parameters: Parameters to train; by default all that require a gradient.
 
     Attributes:
         whole: The bundle of the model and the objective that is trained.
@@ -42,9 +43,17 @@ class Replicated:
 
     sharded = False
 
-    def __init__(self, model: nn.Module, objective: nn.Module, config: TrainConfig, ranks: ProcessRanks) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: nn.Module,
+        config: TrainConfig,
+        ranks: ProcessRanks,
+        parameters: Sequence[nn.Parameter] | None = None,
+    ) -> None:
         self.whole, self.objective, self.ranks = bundle(model, objective), objective, ranks
-        self.parameters: list[nn.Parameter] = [p for p in self.whole.parameters() if p.requires_grad]
+        own = [p for p in self.whole.parameters() if p.requires_grad]
+        self.parameters: list[nn.Parameter] = own if parameters is None else list(parameters)
         if ranks.several and set(self.whole.parameters()) != set(objective.parameters()):
             raise SpecError(
                 "expected an objective that holds the model as a part of itself, as several processes wrap the objective; "
