@@ -15,7 +15,7 @@ from ..core import Distribution, Space
 from ..errors import ContextError, DataError
 
 CHUNK = 65_536
-"""Rows looked at together when all are checked."""
+"""Number of rows that are checked together."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Rows:
         return self.x.shape[0]
 
     def take(self, index: Tensor) -> tuple[Tensor, ...]:
-        """The batch of some rows: (x,) or (x, context)."""
+        """Return the batch of some rows: (x,) or (x, context)."""
         x = self.x.index_select(0, index)
         return (x,) if self.context is None else (x, self.context.index_select(0, index))
 
     def fingerprint(self) -> list[str]:
-        """Shape, type and a hash of the values, for each array."""
+        """Return shape, type and a hash of the values, for each array."""
         return [fingerprint_of(t) for t in (self.x, self.context) if t is not None]
 
 
@@ -67,7 +67,7 @@ def as_rows(model: nn.Module, data: Any, context: Any, name: str) -> Rows:
 
 
 def placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Device and floating-point type of a module's first floating-point parameter or buffer."""
+    """Return device and floating-point type of a module's first floating-point parameter or buffer."""
     for tensors in (model.parameters(), model.buffers()):
         for tensor in tensors:
             if tensor.is_floating_point():
@@ -76,7 +76,7 @@ def placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def chunks(index: Tensor, size: int) -> Iterator[Tensor]:
-    """Consecutive pieces of at most `size` entries."""
+    """Return consecutive pieces of at most `size` entries."""
     for start in range(0, len(index), size):
         yield index[start : start + size]
 

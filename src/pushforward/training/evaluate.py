@@ -28,10 +28,10 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
     Noisy models draw from the caller's random state, as `log_prob` does.
 
     Args:
-        model: any distribution.
+        model: Any distribution.
         x: (N, *event), an array or a tensor; cast to the model's type and moved to its device.
         context: (N, *context), or None for models without one.
-        batch_size: rows in a chunk.
+        batch_size: Number of rows in a chunk.
 
     Returns:
         (N,) nats, on the model's device; -inf outside the support.
@@ -78,7 +78,7 @@ def first_unscored(model: nn.Module, held_out: HeldOut, size: int, device: torch
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; every submodule's mode is set back after."""
+    """Set evaluation mode without gradients within the block, and every submodule's own mode after it."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -11,22 +11,22 @@ NamedTensors = dict[str, Tensor]
 
 
 def bundle(model: nn.Module, objective: nn.Module) -> nn.Module:
-    """One module for what is trained: the model, and what the objective has of its own."""
+    """Return one module of all that is trained: the model, and the objective with its own parameters."""
     return nn.ModuleDict({"model": model, "objective": objective})
 
 
 def plain_name(name: str) -> str:
-    """A name in the bundle as seen from the model: 'model.chain.layers.0' -> 'chain.layers.0'."""
+    """Return a name in the bundle as seen from the model: 'model.chain.layers.0' -> 'chain.layers.0'."""
     return name.removeprefix("model.") if name != "model" else ""
 
 
 def tensors(module: nn.Module) -> NamedTensors:
-    """Every parameter and buffer once, by name, shared and not copied."""
+    """Return every parameter and buffer once, by name, without copies."""
     return {name: t.detach() for name, t in (*module.named_parameters(), *module.named_buffers())}
 
 
 def snapshot(module: nn.Module) -> NamedTensors:
-    """A copy of every parameter and buffer."""
+    """Return a copy of every parameter and buffer."""
     return {name: t.clone() for name, t in tensors(module).items()}
 
 
@@ -39,5 +39,5 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process has of a tensor that is shared out among several, in the same memory; else the tensor."""
+    """Return this process's shard of a tensor that is shared out among several, in the same memory; else the tensor."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor

@@ -18,8 +18,8 @@ class MovingAverage:
     too, as they describe the weights of the moment; buffers that are not saved (masks) or not finite are left out.
 
     Args:
-        module: whose weights are averaged.
-        decay: in (0, 1).
+        module: Module whose weights are averaged.
+        decay: Largest decay d, in (0, 1).
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -36,7 +36,7 @@ class MovingAverage:
         self._pairs = [local(t) for t in self.average.values()], [local(t) for t in self.tracked.values()]
 
     def update(self, step: int) -> None:
-        """Move towards the weights after the `step`-th step."""
+        """Move the average towards the weights after the `step`-th step."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(*self._pairs, 1 - decay)
 
@@ -48,7 +48,7 @@ class MovingAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Within, the module has the averaged weights; after, its own again."""
+        """Give the module the averaged weights within the block, and its own again after it."""
         own = {name: t.clone() for name, t in self.tracked.items()}
         try:
             self._set(self.average)

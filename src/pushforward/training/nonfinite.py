@@ -17,13 +17,13 @@ from .random_state import generators, set_random_state
 
 
 def steps_between_checks(device: torch.device) -> int:
-    """Steps after which the flags of non-finite numbers are read: 1 where reading them costs nothing."""
+    """Return the number of steps after which the flags of non-finite numbers are read: 1 where reading them costs nothing."""
     return 1 if device.type == "cpu" else 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SeenStep:
-    """What it takes to run a step again.
+    """All that is needed to run a step again.
 
     Args:
         number: Number of steps done before it.
@@ -59,7 +59,7 @@ class Watch:
         self.steps.append(SeenStep(number, batch, random))
 
     def after(self, loss: Tensor, norm: Tensor) -> bool:
-        """Look at its loss and gradient; False when it must not be applied and training ends here."""
+        """Check its loss and gradient; return False when it must not be applied and training ends here."""
         if self.every == 1:
             if math.isfinite(loss.item()) and math.isfinite(norm.item()):
                 self.steps.clear()
@@ -72,14 +72,14 @@ class Watch:
 
     @property
     def skip(self) -> Tensor | None:
-        """Whether the optimiser must leave out the update, on the device; None where `after` says so itself."""
+        """Flag on the device that tells the optimizer to leave out the update; None where `after` has the answer at once."""
         return None if self.every == 1 else self.bad
 
     def first_bad(self, *, at_once: bool) -> SeenStep | None:
-        """The first step that was not finite; None when there is none, or when it is not yet time to look.
+        """Return the first step that was not finite; None when there is none, or when it is not yet time for a check.
 
         Args:
-            at_once: look now, whenever the last look was.
+            at_once: Whether to check now, whenever the last check was.
         """
         if self.every == 1:
             return self.steps[0] if self.steps else None
@@ -117,8 +117,8 @@ class Finding:
 
     Args:
         what: "loss" or "gradient".
-        origin: a clause naming the layer or parameter.
-        rows: positions in the batch of the rows concerned; None when they cannot be told apart.
+        origin: A clause that names the layer or parameter.
+        rows: Positions in the batch of the rows concerned; None when they cannot be told apart.
     """
 
     what: str
@@ -171,7 +171,7 @@ def diagnose(whole: nn.Module, objective: nn.Module, inputs: tuple[Any, ...]) ->
 
 
 def _describe(module: nn.Module, names: dict[nn.Module, str]) -> str:
-    """'chain.layers.2 (Coupling)', and the part of the layer in front where it is not a layer itself."""
+    """Return 'chain.layers.2 (Coupling)', and the part of the layer in front where it is not a layer itself."""
     name = names[module]
     if not name:
         return f"the model ({type(module).__name__}), when its layers and its base are put together"
@@ -198,7 +198,7 @@ def _floats(value: Any) -> Iterator[Tensor]:
 
 
 def _rows(output: Tensor, batch: tuple[Tensor, ...]) -> Tensor | None:
-    """Rows of the batch whose output is not finite, when the output has one row for each."""
+    """Return the rows of the batch whose output is not finite, when the output has one row for each."""
     if output.dim() == 0 or output.shape[0] != batch[0].shape[0]:
         return None
     bad = ~output.isfinite()

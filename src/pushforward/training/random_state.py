@@ -11,7 +11,7 @@ from torch import Tensor
 
 @contextmanager
 def isolated(device: torch.device, seed: int) -> Iterator[None]:
-    """Within, torch's random numbers on the CPU and on `device` start from `seed`; after, they are as they were."""
+    """Start torch's random numbers on the CPU and on `device` from `seed` within the block; restore them after it."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.random.default_generator.manual_seed(seed)
         if device.type == "cuda":

@@ -14,11 +14,11 @@ from .random_state import random_state, set_random_state
 
 @contextmanager
 def rehearsal(whole: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within, steps may be tried; after, there are no gradients, and buffers and the random state are as they were.
+    """Allow trial steps within the block; after it there are no gradients, and buffers and random state are as before.
 
     Args:
-        whole: with every parameter and buffer that a step may change.
-        device: of the random numbers.
+        whole: Module with every parameter and buffer that a step may change.
+        device: Device of the random numbers.
     """
     state = random_state(device)
     buffers = {buffer: buffer.clone() for buffer in whole.buffers()}

@@ -14,7 +14,7 @@ from .processes import ProcessRanks
 
 
 class SharedMoments:
-    """Lets the batch normalisations of a module measure the batch that several processes share.
+    """Mean and variance of a batch that several processes share, for the batch normalisations of a module.
 
     Args:
         whole: Module with all layers.
@@ -47,7 +47,7 @@ class SharedMoments:
                 del layer.moments
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """As `batch_moments`, over all processes; gradients flow back to all of them."""
+        """Return the mean and variance over all processes, as `batch_moments` does; gradients flow back to all of them."""
         # A flow inside of another may see several events for each row.
         count = self._whole * (x.shape[0] // self._own)
         if count < 2:
@@ -60,7 +60,7 @@ class SharedMoments:
 
 
 class _Total(torch.autograd.Function):
-    """The sum over all processes. Each adds to all results, so the cotangents are summed too."""
+    """Sum over all processes. Each process adds to all results, so the cotangents are summed too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
