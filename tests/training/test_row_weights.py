@@ -1,5 +1,7 @@
 """Weights of rows: repeated rows, rows left out, and weighted moments."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ from pushforward.objectives import (
 from pushforward.objectives.matching import OptimalTransport, SchroedingerBridge, Straight
 from pushforward.objectives.row_weights import require_row_weights
 from pushforward.training import evaluate, fit
-from pushforward.training.data import Rows
+from pushforward.training import step as step_module
 from pushforward.training.row_weights import as_row_weights, with_mean_one
 from pushforward.training.validation_split import prepare
 from pushforward.transforms import Affine, Elementwise
@@ -146,6 +148,26 @@ def test_weights_are_scaled_without_overflow():
     assert scaled.tolist() == pytest.approx([4 / 3, 0, 2 / 3])
 
 
+def test_a_compiled_objective_gets_the_weights(monkeypatch):
+    """Without a compiler, which takes long to load: the compiled function is called with the arguments of the objective."""
+    seen = []
+
+    def compiled(objective, whole, batch, weights):
+        return lambda batch, weights: seen.append(len(weights)) or objective(batch, weights)
+
+    monkeypatch.setattr(step_module, "compiled", compiled)
+    monkeypatch.setattr(step_module, "no_recompilation", contextlib.nullcontext)
+    weights = np.random.default_rng(1).gamma(1.0, size=ROWS)
+    runs = []
+    for compile in (False, True):
+        model = small()
+        result = fit(model, table(), weights=weights, compile=compile, **QUICK)
+        assert result.config["compile"] is compile
+        runs.append(model)
+    assert same(*runs)
+    assert seen == [32] * 15
+
+
 @pytest.mark.parametrize(
     ("weights", "expected"),
     [
@@ -183,9 +205,7 @@ def test_objectives_that_cannot_weight_rows_are_refused():
     require_row_weights(Binarised(EvidenceBound(flow)))
 
 
-def test_the_objectives_of_own_space_take_weights():
-    """Twice the weight on half of the rows is the same as their loss twice, whatever the noise."""
-
+def test_half_of_the_rows_with_twice_the_weight():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
@@ -200,4 +220,18 @@ def test_the_objectives_of_own_space_take_weights():
     assert torch.allclose(objective((x,), weights), objective((x[:3],)))
     flipped = Flipped(objective).eval()
     assert torch.allclose(flipped((x,), weights), objective((x[:3],)))
-    assert len(Rows(x)) == 6
+
+
+def test_the_bound_and_flow_matching_weight_each_row():
+    """With the random numbers of the rows held fixed, weights of one half of the rows leave the loss of that half."""
+    vae = pf.build("vae", shape=(1, 4, 4), latent=2, hidden=(4,))
+    matched = pf.build("flow-matching", features=2, hidden=(4,))
+    pictures = torch.bernoulli(torch.full((6, 1, 4, 4), 0.5))
+    for objective, x in ((EvidenceBound(vae), pictures), (FlowMatching(matched, Straight()), torch.randn(6, 2))):
+        losses = []
+        for weights in (None, torch.ones(6), torch.tensor([2.0, 2, 2, 0, 0, 0]), torch.tensor([0.0, 0, 0, 2, 2, 2])):
+            torch.manual_seed(0)
+            losses.append(objective((x,), weights).item())
+        assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+        assert (losses[2] + losses[3]) / 2 == pytest.approx(losses[0], rel=1e-5)
+        assert losses[2] != pytest.approx(losses[3], rel=1e-3)
