@@ -55,9 +55,9 @@ class Saved:
     Args:
         model: with its weights, in evaluation mode, on the CPU.
         spec: Spec of the system; None for a table without numeric columns and for a model put together by hand.
-        schema: of the table; None when the model is not one of a table.
+        schema: Schema of the table; None when the model is not one of a table.
         training: the record that was saved with it; empty if none was.
-        version: of the library that wrote the file.
+        version: Version of the library that wrote the file.
     """
 
     model: Distribution
@@ -111,7 +111,7 @@ def save(
         path: File, usually ending in .flow.
         model: Built by a spec, put together by hand, or a `TableModel`.
         spec: Spec of the system, or its `to_dict()`; by default the one that built the model.
-        schema: of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
+        schema: Schema of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
         training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
 
     Raises:
@@ -237,7 +237,7 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         the file); structure for a model put together by hand.
 
     Raises:
-        FileError: as `load`, as far as the header tells.
+        FileError: The file is no model, as far as its header tells.
     """
     document = _document(os.fspath(path))
     return {key: value for key, value in document.items() if key != "tensors"}

@@ -40,7 +40,7 @@ class EventCoder:
     Args:
         model: exact and discrete, without a context, of which every base can make events of symbols.
         rows: events in every batch that the networks see.
-        dtype: what the networks compute in; float64 leaves most room before the rounding of another machine matters.
+        dtype: Precision of the networks; float64 leaves most room before the rounding of another machine matters.
 
     Raises:
         SpecError: the model is none of these, with the reason.

@@ -106,7 +106,7 @@ def encode(segments: Sequence[tuple[Array, Array]]) -> bytes:
     """Code symbols, given as segments in the order in which a decoder asks for them.
 
     Args:
-        segments: of each the starts and frequencies, (n,) integers with 1 <= frequency and start + frequency <= 2^24.
+        segments: Starts and frequencies of each, (n,) integers with 1 <= frequency and start + frequency <= 2^24.
 
     Returns:
         bytes for `Decoder`.

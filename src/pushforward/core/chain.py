@@ -22,7 +22,7 @@ class Identity(Transform):
     """z = x, dlogp = 0.
 
     Args:
-        space: of x and z.
+        space: Space of x and z.
     """
 
     undo = Undo.BOTH

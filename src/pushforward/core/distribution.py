@@ -119,7 +119,7 @@ class Distribution(Node):
         """Draws with gradients where the model is differentiable, and the log-density that comes with them.
 
         Args:
-            shape: of the draws for each context row, as in `torch.distributions`.
+            shape: Shape of the draws for each row of the context, as in `torch.distributions`.
             context: (*batch, *context.shape).
 
         Returns:

@@ -143,7 +143,7 @@ def initialise(distribution: Distribution, x: Tensor, context: Tensor | None = N
     Args:
         distribution: a flow, or any distribution.
         x: (*batch, *space.shape), at least two events.
-        context: as in `log_prob`.
+        context: Context of the events, see `log_prob`.
 
     Raises:
         ShapeError: fewer than two events.

@@ -37,7 +37,7 @@ class Drift:
 
     Args:
         layer: its number in the chain and its class.
-        kept: how the mode "invert" treats it.
+        kept: Treatment in the mode "invert".
         alone: max |v - v'| / max(1, max |v|), v' recomputed from the layer's own output. NaN when it is not undone.
         along: the same with v' recomputed as in training, from the end of the run of layers it belongs to.
     """

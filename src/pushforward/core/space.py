@@ -21,7 +21,7 @@ class Space(abc.ABC):
     """Where one event lives. Two layers can be chained when their spaces are equal.
 
     Args:
-        shape: of one event, without batch dimensions.
+        shape: Shape of one event, without batch dimensions.
     """
 
     shape: tuple[int, ...]
@@ -172,7 +172,7 @@ class Box(Space):
     """Real arrays with every entry in [low, high]; either bound may be infinite.
 
     Args:
-        shape: of one event.
+        shape: Shape of one event.
         low: smallest value.
         high: largest value.
 
@@ -264,7 +264,7 @@ class Simplex(Space):
     the tangent basis fits that, and is not orthonormal.
 
     Args:
-        shape: of one event, (..., K) with K at least 2.
+        shape: Shape of one event, (..., K) with K at least 2.
 
     Raises:
         SpecError: fewer than two shares.

@@ -32,7 +32,7 @@ class Symbols(Protocol):
             log_weights: (B, ..., M), of which the exponentials add up to 1.
             means: (B, ..., M).
             log_scales: (B, ..., M).
-            at: as for `labels`.
+            at: Number of the entry in the flat event; None for the whole event.
 
         Returns:
             (B, ...), whole numbers in floating point.

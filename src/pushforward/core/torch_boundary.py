@@ -24,7 +24,7 @@ class FromTorch(Distribution):
 
     Args:
         make: called with the arguments, for example `torch.distributions.Gumbel`.
-        space: of one event; batch dimensions of `make(...)` count as part of the event.
+        space: Space of one event; batch dimensions of `make(...)` count as part of the event.
         arguments: Arguments of `make` by name: tensors or numbers whose shapes broadcast to the event's. An
             `nn.Parameter` is trained with the model.
 

@@ -16,7 +16,7 @@ class Labels(Distribution):
     """What distributions of labels share: `Categories`, or `OneHot` vectors that let gradients through.
 
     Args:
-        space: of the labels.
+        space: Space of the labels.
     """
 
     allowed: Tensor
@@ -53,7 +53,7 @@ class Categorical(Labels):
     """Independent labels: log p(x) = sum_i log softmax(l_i)[x_i].
 
     Args:
-        space: of the labels, `Categories` with one dimension or `OneHot`.
+        space: Space of the labels, `Categories` with one dimension or `OneHot`.
     """
 
     def __init__(self, space: Categories | OneHot) -> None:
@@ -80,8 +80,8 @@ class AutoregressiveCategorical(Labels):
         classes: number of labels of each coordinate; at least one coordinate, each with at least one label. Or the space.
         context: length of the context, 0 for none; or its space.
         hidden: widths of the hidden layers of the MaskedMLP.
-        dropout: of its hidden units while training.
-        order: of the MaskedMLP.
+        dropout: Share of hidden units that are dropped in training.
+        order: Order of the coordinates in the MaskedMLP.
         net: another network, from codes (B, D, K) and the context to logits (B, D, K), those of label i from the labels before
             it: a `CausalNetwork`, or any with that property, which draws with a pass for each label.
 

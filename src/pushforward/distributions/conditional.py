@@ -19,7 +19,7 @@ class ConditionalNormal(Distribution):
     """N(x; m(c), diag s(c)^2) with log s smoothly bounded.
 
     Args:
-        space: of x.
+        space: Space of x.
         context: length of c.
         hidden: widths of the network's layers.
         net: a network of your own, from c to twice the space's size; then `hidden` is unused.
@@ -56,12 +56,12 @@ class _ConditionalLevels(Distribution):
     """Independent levels 0 ... K - 1 with `n` parameters each, which a network makes.
 
     Args:
-        shape: of x.
+        shape: Shape of x.
         context: length of c.
         levels: K.
         n: parameters of a number.
         hidden: widths of the network's layers.
-        activation: of these layers.
+        activation: Activation function of these layers.
         net: a network of your own, from c to all parameters; then `hidden` and `activation` are unused.
     """
 
@@ -86,10 +86,10 @@ class ConditionalBernoulli(_ConditionalLevels):
     """Independent bits with probabilities sigmoid(l(c)).
 
     Args:
-        shape: of x, in {0, 1}.
+        shape: Shape of x, in {0, 1}.
         context: length of c.
         hidden: widths of the network's layers.
-        activation: of these layers.
+        activation: Activation function of these layers.
         net: a network of your own, from c to the logits; then `hidden` and `activation` are unused.
     """
 
@@ -120,11 +120,11 @@ class ConditionalCategorical(_ConditionalLevels):
     """Independent levels 0 ... K - 1 with probabilities softmax(l(c)).
 
     Args:
-        shape: of x.
+        shape: Shape of x.
         context: length of c.
         levels: K.
         hidden: widths of the network's layers.
-        activation: of these layers.
+        activation: Activation function of these layers.
         net: a network of your own, from c to K logits for each number; then `hidden` and `activation` are unused.
     """
 
@@ -159,11 +159,11 @@ class ConditionalLogistic(_ConditionalLevels):
     with m and s made from c (Kingma et al. 2016, arXiv:1606.04934, section 5.2, with a scale for every number).
 
     Args:
-        shape: of x.
+        shape: Shape of x.
         context: length of c.
         levels: K.
         hidden: widths of the network's layers.
-        activation: of these layers.
+        activation: Activation function of these layers.
         net: a network of your own, from c to two parameters for each number; then `hidden` and `activation` are unused.
         bound: |log s| stays below it, in units of K / 16.
     """

@@ -18,7 +18,7 @@ class Factorised(Distribution):
     """log p(x) = sum_i log p(x_i); subclasses give the two functions of one coordinate.
 
     Args:
-        space: of one event.
+        space: Space of one event.
     """
 
     zero: Tensor
@@ -53,7 +53,7 @@ class Normal(Factorised):
     """Standard normal: log p = -x^2 / 2 - log(2 pi) / 2.
 
     Args:
-        space: of one event.
+        space: Space of one event.
     """
 
     def __init__(self, space: Real) -> None:
@@ -74,7 +74,7 @@ class Logistic(Factorised):
     """Standard logistic: log p = log sigmoid(x) + log sigmoid(-x).
 
     Args:
-        space: of one event.
+        space: Space of one event.
     """
 
     def __init__(self, space: Real) -> None:
@@ -93,7 +93,7 @@ class StudentT(Factorised):
         log p = lgamma((v + 1) / 2) - lgamma(v / 2) - log(v pi) / 2 - (v + 1) / 2 log(1 + x^2 / v)
 
     Args:
-        space: of one event.
+        space: Space of one event.
         df: degrees of freedom v to start with, above 1/2.
 
     Raises:

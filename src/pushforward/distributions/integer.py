@@ -24,7 +24,7 @@ class DiscretisedLogistic(Distribution):
     event, or made from the context: the conditional prior of what a multi-scale model factors out.
 
     Args:
-        shape: of one event, (D,) or (C, H, W).
+        shape: Shape of one event, (D,) or (C, H, W).
         components: M; their means start evenly spaced, equal ones could never part.
         unit: means and scales are multiples of it, so that parameters of size one suit data of any size.
         bound: |log s / unit| stays below it.

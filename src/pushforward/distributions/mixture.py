@@ -15,7 +15,7 @@ class GaussianMixture(Distribution):
     """p(x) = sum_k w_k N(x; m_k, diag s_k^2) with everything learned.
 
     Args:
-        space: of one event, of shape (D,).
+        space: Space of one event, of shape (D,).
         components: K.
         spread: the means start standard normal times this.
 

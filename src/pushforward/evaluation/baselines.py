@@ -51,11 +51,11 @@ class BaselineScore:
     """Held-out log-likelihood of one baseline, in nats per row and raw units.
 
     Args:
-        name: what it is.
+        name: Name of the baseline.
         mean: over the held-out rows; NaN when it was skipped.
-        standard_error: of that mean.
+        standard_error: Standard error of that mean.
         per_row: (N,), empty when it was skipped.
-        note: what was chosen for it, or why it was skipped.
+        note: Choices that were made for it, or the reason why it was skipped.
     """
 
     name: str
@@ -117,7 +117,7 @@ def table_views(
         train: name -> (N,) column.
         test: the same names.
         kinds: name -> "continuous", "integer", or anything else for labels.
-        seed: of the noise.
+        seed: Seed of the noise.
 
     Returns:
         The views of `train` and `test`.
@@ -168,7 +168,7 @@ def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: in
     Args:
         train: (N, D) array, or a `NumericView`.
         test: held-out rows, (M, D) or a `NumericView`.
-        seed: of the folds, subsamples and starts.
+        seed: Seed of the folds, subsamples and starts.
 
     Returns:
         One score for each baseline; a skipped one says why in its `note`.

@@ -128,12 +128,13 @@ def sbc_ranks(
     as the log-likelihood, finds them (Modrak et al. 2023, arXiv:2211.02383); so does `tarp`.
 
     Args:
-        draw: of posteriors: (n, x (B, *data)) -> (n, B, D), such as `Amortised.sample`.
+        draw: Function that draws from posteriors: (n, x (B, *data)) -> (n, B, D), such as `Amortised.sample`.
         theta: (N, D) true parameters, drawn from the prior and not trained on.
         x: (N, *data) what was simulated with each.
         draws: L, of each posterior; L + 1 with many divisors suits histograms.
-        of: what is ranked: (*batch, D) parameters and (*batch, *data) -> (*batch, K); the parameters themselves by default.
-        seed: of the draws, as far as they are torch's; its random state is the same after as before.
+        of: Function whose values are ranked: (*batch, D) parameters and (*batch, *data) -> (*batch, K); the parameters
+            themselves by default.
+        seed: Seed of torch's draws; torch's random state is the same after as before.
 
     Returns:
         The ranks, of D parameters or K quantities, and tests.
@@ -164,16 +165,16 @@ def tarp(
     around references on all sides of a posterior they cancel, and `sbc_ranks` sees them better.
 
     Args:
-        draw: as in `sbc_ranks`.
+        draw: Function that draws from posteriors, see `sbc_ranks`.
         theta: (N, D) true parameters, drawn from the prior and not trained on.
         x: (N, *data) what was simulated with each.
         draws: L, of each posterior.
         references: "nearest": the true parameters of that earlier row whose data are nearest, which depend on x as they
             should; "uniform": random points in the range of the parameters, as in the paper's code; or (N, D).
-        seed: of the draws and references; torch's random state is the same after as before.
+        seed: Seed of the draws and references; torch's random state is the same after as before.
 
     Raises:
-        DataError: as `sbc_ranks`.
+        DataError: The arguments do not fit together, see `sbc_ranks`.
         ShapeError: likewise, or there is not one reference for each row.
     """
     theta, x = _checked(theta, x, draws)

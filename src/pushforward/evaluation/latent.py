@@ -42,7 +42,7 @@ def decode(model: Distribution, codes: Sequence[Tensor | None], context: Tensor 
 
     Args:
         model: a flow.
-        codes: as `encode` gives; None where a part is to be drawn.
+        codes: Codes that `encode` gives; None for a part that is to be drawn.
         context: (N, *context) or (*context), or None.
 
     Returns:
@@ -82,7 +82,7 @@ def draw(model: Distribution, count: int, context: Tensor | None = None, *, temp
 
     Args:
         model: any distribution.
-        count: of events.
+        count: Number of events.
         context: (count, *context) or (*context), or None.
         temperature: T >= 0.
 
@@ -116,8 +116,8 @@ def interpolate(a: Codes, b: Codes, steps: int, *, spherical: bool = True) -> Co
 
     Args:
         a: the codes of one event, (1, *shape) each.
-        b: of the other.
-        steps: how many, at least 2.
+        b: Codes of the other event.
+        steps: Number of steps, at least 2.
         spherical: whether on the sphere.
 
     Raises:
@@ -145,7 +145,7 @@ def attribute(codes: Codes, labels: Tensor) -> Codes:
     """The mean code of events with a label minus that of those without (Kingma and Dhariwal 2018, arXiv:1807.03039, section 6).
 
     Args:
-        codes: of N events.
+        codes: Codes of N events.
         labels: (N,) booleans.
 
     Returns:
@@ -173,8 +173,8 @@ def resample(model: Distribution, x: Tensor, keep: int, context: Tensor | None =
     Args:
         model: a flow of several scales.
         x: (N, *event).
-        keep: how many of the codes to keep, from the coarsest; all of them give x back.
-        context: as in `encode`.
+        keep: Number of codes to keep, from the coarsest; all of them give x back.
+        context: Context of the events, see `encode`.
 
     Raises:
         SpecError: there are not so many codes.
@@ -191,7 +191,7 @@ def nearest(x: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
     Args:
         x: (N, *event).
         among: (M, *event), such as the training events.
-        count: how many of them, at most M.
+        count: Number of neighbours, at most M.
 
     Returns:
         their numbers (N, count), closest first, and distances (N, count).

@@ -34,7 +34,7 @@ def log_likelihoods(
         x: (N, *event), an array or a tensor.
         context: (N, *context), or None.
         samples: k; 1 is used where averaging means nothing.
-        seed: of the draws; torch's random state is the same after as before.
+        seed: Seed of the draws; torch's random state is the same after as before.
         batch_size: events in a chunk.
 
     Returns:
@@ -96,12 +96,12 @@ def bits_per_dimension(
     first layers, so that nothing is left to be corrected here, and 8 bits are what a uniform model needs.
 
     Args:
-        model: of events on a discrete space.
+        model: Model of events on a discrete space.
         x: (N, *event).
         context: (N, *context), or None.
         samples: draws averaged for each event where the model is a random lower bound: 1 for the plain bound, more for an
             importance-weighted one.
-        seed: of the draws.
+        seed: Seed of the draws.
         batch_size: events in a chunk.
 
     Raises:
@@ -118,7 +118,7 @@ def bits_from(model: Distribution, logp: Tensor, samples: int = 1) -> Bits:
     """The same from log-likelihoods that are at hand.
 
     Args:
-        model: what gave them.
+        model: Model that gave the log-likelihoods.
         logp: (N,) nats.
         samples: draws that were averaged for each.
     """

@@ -63,7 +63,7 @@ def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int 
         x: (N, *space.shape); the first `rows` are used.
         context: (N, *context.shape) or None.
         rows: number of paths.
-        seed: of the noise that W_2 is measured to.
+        seed: Seed of the noise to which W_2 is measured.
 
     Raises:
         SpecError: the model has no continuous layer.
@@ -91,7 +91,7 @@ def follow(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS
         x: (N, *space.shape); the first `rows` are used.
         context: (N, *context.shape) or None.
         rows: number of paths.
-        points: of each.
+        points: Number of points of each path.
 
     Returns:
         (points, rows, *E) in the units of that layer; None for a model without one.
@@ -110,11 +110,11 @@ class SolverCheck:
     Args:
         change: mean log-density minus that of the exactly solved model, in nats per row.
         error: standard error of that mean.
-        largest: of the changes, in size.
+        largest: Largest absolute change.
         round_trip: largest distance of a row from where its round trip ends, in the units of the layer's events.
-        evaluations: of the velocity on a path; 0 for layers without one.
-        steps: of the fixed solver that scores; None for others.
-        wanted: as many as make the round trip close enough; None when it is, or when no number does.
+        evaluations: Number of evaluations of the velocity on a path; 0 for layers without one.
+        steps: Number of steps of the fixed solver that scores; None for others.
+        wanted: Number of steps with which the round trip is close enough; None if it is already, or if no number is enough.
     """
 
     change: float
@@ -151,8 +151,8 @@ def check_solver(
         model: any distribution.
         x: (N, *space.shape); the first `rows` are used.
         context: (N, *context.shape) or None.
-        rows: how many.
-        seed: of the noise, the same for both.
+        rows: Number of rows.
+        seed: Seed of the noise, the same for both.
 
     Returns:
         None for a model without approximations.
@@ -191,7 +191,7 @@ class StepError:
     """What a number of steps does.
 
     Args:
-        steps: of the fixed solver.
+        steps: Number of steps of the fixed solver.
         round_trip: largest distance of a row from where its round trip ends.
         change: mean log-density minus that of the exactly solved model, in nats per row.
     """
@@ -212,7 +212,7 @@ def step_errors(
         x: (N, *space.shape); the first `rows` are used.
         context: (N, *context.shape) or None.
         steps: to try.
-        rows: how many.
+        rows: Number of rows.
 
     Raises:
         SpecError: there is no such layer.

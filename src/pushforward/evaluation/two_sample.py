@@ -26,10 +26,10 @@ class TwoSampleScore:
         accuracy_error: its standard error sqrt(a (1 - a) / n).
         auc: area under its ROC curve on the same rows.
         auc_error: its standard error (DeLong, DeLong, Clarke-Pearson 1988).
-        p_value: of an accuracy as high when the two distributions are equal, normal approximation.
+        p_value: Probability of an accuracy as high if the two distributions are equal, by a normal approximation.
         rows: n, the rows tested, half of them real.
         fitted_rows: the rows that it was fitted to, half of them real.
-        classifier: what it was.
+        classifier: Name of the classifier.
     """
 
     accuracy: float
@@ -55,8 +55,8 @@ def two_sample_score(
         real: (N, D) rows that the model was not trained on, NaN where missing.
         samples: (M, D) draws of the model.
         categorical: indices of columns that hold codes 0, 1, ... of labels.
-        seed: of the split and the forest.
-        max_rows: of each kind that are used.
+        seed: Seed of the split and the forest.
+        max_rows: Largest number of rows of each kind.
 
     Returns:
         The score on held-out rows.

@@ -38,7 +38,7 @@ def logistic_mixture(v: Tensor, p: Tensor, bound: float, spread: float, *, inver
         v: (...) real.
         p: (..., 3 K): weights before a softmax; means, to which K even steps over [-spread, spread] are added; log-scales
             before they are bounded, which start at -log(2) / 2.
-        bound: of the log-scales, on either side of where they start.
+        bound: Largest distance of the log-scales from their start.
         spread: half the range of the means where they start.
         inverse: whether v is on the z side.
 

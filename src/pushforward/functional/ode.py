@@ -78,7 +78,7 @@ class Solution:
 
     Args:
         state: there.
-        evaluations: of the field, on the way there.
+        evaluations: Number of evaluations of the field on the way.
     """
 
     state: State
@@ -118,7 +118,7 @@ class Solver(abc.ABC):
             state: at t0.
             t0: start.
             t1: end.
-            leading: how many tensors of the state decide the lengths of adaptive steps; all by default.
+            leading: Number of tensors of the state that decide the lengths of adaptive steps; all by default.
         """
 
     @abc.abstractmethod
@@ -175,7 +175,7 @@ class Fixed(Solver):
     """Steps of equal length.
 
     Args:
-        steps: of the whole path, at least 1.
+        steps: Number of steps of the whole path, at least 1.
         method: "euler" (order 1), "midpoint" (2), "rk4" (4) or "dopri5" (5).
         exact: a promise that there are so many steps that the error is that of rounding.
 

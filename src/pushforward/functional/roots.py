@@ -23,9 +23,9 @@ def newton_bisect(
 
     Args:
         f: x -> (value, derivative), both of x's shape; the value increases with x.
-        low: where the value is <= 0.
-        high: where it is >= 0.
-        noise: what rounding leaves of the value at a root, element by element; where the value is no larger, x stays.
+        low: Point at which the value is <= 0.
+        high: Point at which the value is >= 0.
+        noise: Rounding error of the value at a root, element by element; where the value is no larger, x stays.
         start: the first guess, between them; their middle by default.
         iterations: at most.
 

@@ -124,7 +124,7 @@ class GatedSelfAttention(nn.Module):
 
     Args:
         hidden: length of every token.
-        heads: of the attention.
+        heads: Number of heads of the attention.
         dropout: probability of dropping a number of what the attention gives while training.
     """
 
@@ -153,7 +153,7 @@ class GatedAttention(Network):
         size: H, W of x; positions are learned for them.
         hidden: channels between; a multiple of `heads`.
         blocks: their number.
-        heads: of the attention.
+        heads: Number of heads of the attention.
         context: channels of the condition, 0 for none; it is added to the first hidden layer and inside every `GatedConv`.
         dropout: probability of dropping a hidden number while training.
         attention: whether there is self-attention; without it a block is a `GatedConv` and a layer normalisation.

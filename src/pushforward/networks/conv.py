@@ -29,7 +29,7 @@ class Condition(nn.Module):
     Args:
         context: channels of the condition.
         hidden: channels of every hidden layer it is added to.
-        places: how many hidden layers there are; each gets a projection of its own.
+        places: Number of hidden layers; each gets a projection of its own.
     """
 
     def __init__(self, context: int, hidden: int, places: int = 1) -> None:

@@ -111,7 +111,7 @@ class LabelTransformer(Network):
         length: T.
         hidden: width; a multiple of `heads`.
         blocks: their number.
-        heads: of the attention.
+        heads: Number of heads of the attention.
     """
 
     def __init__(

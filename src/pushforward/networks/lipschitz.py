@@ -80,7 +80,7 @@ class Spectral(nn.Module, abc.ABC):
         layer: with a weight and a bias.
         coefficient: c, in (0, 1].
         context: length of the context, 0 for none.
-        width: of the shift.
+        width: Width of the shift.
 
     Raises:
         SpecError: c is not in (0, 1].
@@ -119,8 +119,8 @@ class SpectralLinear(Spectral):
     """h -> W h + b + V c with |W| <= coefficient.
 
     Args:
-        inputs: of h.
-        outputs: of the result.
+        inputs: Number of entries of h.
+        outputs: Number of entries of the result.
         coefficient: in (0, 1].
         context: length of c.
     """

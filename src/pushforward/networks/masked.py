@@ -57,7 +57,7 @@ class MaskedMLP(Network):
         hidden: widths of the hidden layers; all equal, and an odd number of them, when residual.
         context: length of the context, 0 for none; every output sees it.
         order: rank of each feature: order[i] = how many features come before feature i. None is 0, 1, ..., D - 1.
-        residual: as in `MLP`.
+        residual: Whether there are residual connections, see `MLP`.
         activation: name of it.
         dropout: probability of dropping a hidden unit while training.
         zero: whether the last layer starts at zero.

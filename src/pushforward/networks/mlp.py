@@ -40,7 +40,7 @@ class Activation(Recorded, nn.Module):
     """The activation of that name, as a layer.
 
     Args:
-        name: of it.
+        name: Name of the function.
 
     Raises:
         SpecError: there is none.
@@ -135,7 +135,7 @@ class Parameters(nn.Module):
     """Numbers that are learned, or made from a context: the same start, plus what a network makes of the context.
 
     Args:
-        start: where they start, (*shape).
+        start: Starting values, (*shape).
         context: length of the context, 0 for none.
         hidden: widths of the network's hidden layers; none for a matrix.
         activation: Activation function of the network.

@@ -38,7 +38,7 @@ class CausalNetwork(Network, abc.ABC):
             tokens: (B, k, inputs), tokens first - 1 ... first + k - 2. Before token 0 there is none: when `first` is 0, they
                 are tokens 0 ... k - 2, of shape (B, k - 1, inputs).
             first: position of the first output.
-            cache: of `begin` or `extend`; not changed.
+            cache: Cache of `begin` or `extend`; not changed.
 
         Returns:
             (B, k, outputs), and the cache with these positions.

@@ -24,7 +24,7 @@ class TransformerBlock(nn.Module):
 
     Args:
         hidden: length of every token; a multiple of `heads`.
-        heads: of the attention.
+        heads: Number of heads of the attention.
         causal: whether a token sees only itself and those before it.
         dropout: probability of dropping a number that the attention or the MLP adds while training.
     """
@@ -103,7 +103,7 @@ class ViT(_Transformer):
         size: H, W of x; positions are learned for them.
         hidden: length of every token; a multiple of `heads`.
         blocks: their number.
-        heads: of the attention.
+        heads: Number of heads of the attention.
         context: channels of the condition, 0 for none; it is added to the tokens before the first block.
         dropout: probability of dropping a hidden number while training.
         zero: whether the last layer starts at zero.
@@ -177,7 +177,7 @@ class CausalTransformer(_Transformer, CausalNetwork):
         length: T, number of tokens; positions are learned for them.
         hidden: length of every hidden token; a multiple of `heads`.
         blocks: their number.
-        heads: of the attention.
+        heads: Number of heads of the attention.
         context: length of the condition, 0 for none; a vector, which is added to every token. Not a picture.
         dropout: probability of dropping a hidden number while training.
         zero: whether the last layer starts at zero.
@@ -245,7 +245,7 @@ class CausalTransformer(_Transformer, CausalNetwork):
             tokens: (B, k, inputs), tokens first - 1 ... first + k - 2. Before token 0 there is none: when `first` is 0, they
                 are tokens 0 ... k - 2, of shape (B, k - 1, inputs).
             first: position of the first output; as many positions are in the cache.
-            cache: of `begin` or `extend`; not changed.
+            cache: Cache of `begin` or `extend`; not changed.
 
         Returns:
             (B, k, outputs), those of positions first ... first + k - 1, and the cache with these positions.

@@ -64,12 +64,12 @@ class Staircase:
         features: D.
         width: rows of inputs for each rank.
         n: rows of outputs for each rank.
-        weights: of each hidden layer, (units, inputs) or (units, units before).
-        biases: of each hidden layer, (units,), or None for none.
+        weights: Weights of each hidden layer, (units, inputs) or (units, units before).
+        biases: Biases of each hidden layer, (units,), or None for none.
         units: for each layer how many units see inputs of rank < r only, for r = 0 ... D.
         out: (D n, units), the outputs of one rank together.
         out_bias: (D n,), or None.
-        pieces: of the weights, cut for every step; made when they are needed first.
+        pieces: Pieces of the weights for every step; they are made when they are first needed.
     """
 
     features: int

@@ -29,7 +29,7 @@ class RemoteFile:
     """A published file.
 
     Args:
-        name: of the file, at every place that holds it.
+        name: Name of the file, at every place that holds it.
         sha256: hexadecimal digest of its bytes.
         size: in bytes.
     """
@@ -50,7 +50,7 @@ class Dataset:
         shape: (C, H, W) of a picture.
         parts: numbers of pictures to train on, to choose by and to test by.
         local: name of the .npz file in the folder that PUSHFORWARD_DATA names.
-        files: as published.
+        files: Files as they were published.
         places: addresses that hold the files, tried in this order.
         levels: number of values that a pixel can take.
         classes: names of the labels 0, 1, ...

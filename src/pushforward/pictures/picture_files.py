@@ -328,7 +328,7 @@ def write_images(
         path: the suffix says how.
         images: (N, C, H, W), integers from 0 to levels - 1, C is 1 or 3; stored as uint8.
         levels: number of values that a pixel can take.
-        columns: of the grid, as `padding` and `scale`; see `to_grid`.
+        columns: Number of columns of the grid; see `to_grid`, also for `padding` and `scale`.
         padding: grey pixels between the pictures of the grid.
         scale: whole factor of enlargement of the grid's pictures.
         attributes: integers (N,) by name, for .npz; "label" is stored as `y`.

@@ -38,7 +38,7 @@ class ImageSet:
         levels: number K of values that a pixel can take, 2 to 256.
         attributes: whole numbers (N,) by name, such as "label"; kept as int64.
         files: the file of each picture, or none.
-        name: of the set.
+        name: Name of the set.
         classes: the names of the values 0, 1, ... of the attribute "label", or none.
 
     Raises:
@@ -99,7 +99,7 @@ class ImageSet:
         """An attribute as class numbers, and the number of classes.
 
         Args:
-            name: of the attribute; without it "label", or the only one there is.
+            name: Name of the attribute; without it "label", or the only one there is.
 
         Returns:
             (N,) int64 and K: the number of named classes, else the largest number plus one.

@@ -150,7 +150,7 @@ def resample(log_weights: Tensor, count: int) -> Tensor:
 
     Args:
         log_weights: (N,) nats, of weights that add up to one.
-        count: how many.
+        count: Number of draws.
     """
     # Draws that come from several places in turn have weights with a period, which systematic steps must not meet.
     order = torch.randperm(len(log_weights))

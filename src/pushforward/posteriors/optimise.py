@@ -115,11 +115,11 @@ def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: flo
     The guess of the momenta on the way back is learned (Doucet et al. 2022, arXiv:2208.07698), a standard normal at first.
 
     Args:
-        flow: whose draws they move.
-        start: where annealing starts, wide and exact.
+        flow: Flow whose draws the layers move.
+        start: Distribution at which annealing starts, wide and exact.
         target: log p.
-        count: of layers.
-        step: of each, to start with, in the units of the unconstrained parameters.
+        count: Number of layers.
+        step: Size of each step at the start, in the units of the unconstrained parameters.
     """
     gaps = Schedule(count)
 
@@ -162,7 +162,7 @@ def train(
         The state at some steps, see `look`.
 
     Raises:
-        DomainError: as `Target` does.
+        DomainError: The density cannot be used, see `Target`.
         TrainingError: the gradient was not finite for ten steps in a row.
     """
     theirs = {id(p) for p in target.parameters()}

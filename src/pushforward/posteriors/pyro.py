@@ -27,7 +27,7 @@ class FlowGuide(AutoContinuous):
     Args:
         model: a Pyro model of fixed structure.
         flow: name of a system, a `Spec`, or a function of the number of unconstrained latent variables that makes a flow.
-        layers: of a flow given by its name.
+        layers: Number of layers of a flow given by its name.
         scale: deviation at the start, in unconstrained units.
     """
 

@@ -23,8 +23,8 @@ class FlowEstimator(ConditionalDensityEstimator):
 
     Args:
         net: the flow of parameters given data.
-        input_shape: of the parameters.
-        condition_shape: of the data.
+        input_shape: Shape of the parameters.
+        condition_shape: Shape of the data.
     """
 
     net: Flow
@@ -55,8 +55,8 @@ def sbi_builder(
     The flow is that of `amortised`, trained by sbi. In the box of a uniform prior it leaks no mass, and sbi rejects no draws.
 
     Args:
-        flow: as in `amortised`.
-        space: of the parameters, likewise.
+        flow: System of the flow, see `amortised`.
+        space: Space of the parameters, see `amortised`.
         embed: network of the standardised data, likewise.
 
     Returns:

@@ -105,7 +105,8 @@ def amortised(
             length of x, or of what `embed` makes of it, as context; or a model of the same shapes, of your own.
         theta: (N, D) parameters, an array or a tensor.
         x: (N, *data) what was simulated with each: vectors, unless there is an `embed`.
-        space: of the parameters: `Real((D,))` by default, or a `Box`, such as that of a uniform prior, which no mass leaves.
+        space: Space of the parameters: `Real((D,))` by default, or a `Box`, such as that of a uniform prior, which no mass
+            leaves.
         embed: network (B, *data) -> (B, C) of the standardised data, trained along. A model with one, or with a flow of
             your own, has no spec, so that `save` cannot write it; `torch.save` can.
         **training: what `fit` takes: fields of its config, `validation`, `callbacks`, `progress` ...; `seed` also sets
@@ -134,12 +135,12 @@ def prepared(
     """The model that `amortised` trains, before: checked, built and standardised.
 
     Args:
-        flow: as in `amortised`, as all that follow.
+        flow: System of the flow; see `amortised` for this and all other arguments.
         theta: (N, D).
         x: (N, *data).
-        space: of the parameters.
+        space: Space of the parameters.
         embed: network of the data.
-        seed: of the weights; torch's own random state by default.
+        seed: Seed of the weights; torch's own random state by default.
     """
     dtype, device = (flow.dtype, flow.device) if isinstance(flow, Distribution) else (torch.get_default_dtype(), None)
     theta, x = (as_rows(nn.Module(), given, None, name).x for given, name in ((theta, "theta"), (x, "x")))

@@ -31,8 +31,8 @@ class Target(nn.Module):
     """log p as a function of unconstrained vectors (B, D), with the log-determinants of the bijections.
 
     Args:
-        log_density: of the parameters: (B, *shape) -> (B,), or a dict of such tensors -> (B,); nats, the constant may be
-            missing.
+        log_density: Log-density of the parameters: (B, *shape) -> (B,), or a dict of such tensors -> (B,); nats, the constant
+            may be missing.
         space: Space of the parameters, or a dict of spaces by name.
 
     Attributes:

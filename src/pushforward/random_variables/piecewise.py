@@ -26,8 +26,8 @@ class Branch:
     """One piece [low, high] of the line on which a map is strictly monotone.
 
     Args:
-        low: where the piece starts; may be -inf.
-        high: where it ends; may be inf.
+        low: Start of the piece; may be -inf.
+        high: End of the piece; may be inf.
         map: r, elementwise.
         inverse: s, from the image of the piece back to it, elementwise. Outside the image it may return anything.
         derivative: s', elementwise; by automatic differentiation of `inverse` when not given.
@@ -83,7 +83,7 @@ class PushForward(TorchDistribution):
     Args:
         base: continuous distribution of x.
         pieces: the branches; they cover the support of the base.
-        support: of y, when the map's values at the ends of the base's support do not tell.
+        support: Support of y, when the map's values at the ends of the base's support do not tell.
 
     Raises:
         SpecError: the base is discrete, the branches do not cover it, or a map and its inverse do not fit.
@@ -286,7 +286,7 @@ def expectation(distribution: TorchDistribution | Distribution, function: Map) -
     """E[h(Y)]: a sum for tables, and by double-exponential quadrature over the base, E[h(r(X))], for push-forwards.
 
     Args:
-        distribution: of single numbers: a push-forward, or any other of torch or of this library.
+        distribution: Distribution of single numbers: a push-forward, or any other of torch or of this library.
         function: h, elementwise, on float64 values.
 
     Returns:

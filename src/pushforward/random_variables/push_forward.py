@@ -68,7 +68,7 @@ def monotone(
         inverse: s, elementwise; outside the image of r it may return anything.
         derivative: s', the derivative of the inverse; by automatic differentiation when not given.
         increasing: whether r increases; a decreasing one has G = 1 - F(s).
-        support: of y; by default the values of r at the ends of the base's support.
+        support: Support of y; by default the values of r at the ends of the base's support.
 
     Raises:
         SpecError: the base is discrete, or `map` and `inverse` do not fit each other.

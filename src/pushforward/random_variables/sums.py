@@ -227,7 +227,7 @@ class MixedSum(TorchDistribution):
     """The sum of a discrete and a continuous variable: u(z) = sum_k p_k f(z - v_k), as exact as its two parts.
 
     Args:
-        table: of the discrete variable.
+        table: Table of the discrete variable.
         continuous: distribution of one number.
     """
 

@@ -25,12 +25,12 @@ class ReportInputs:
     """Everything that the report shows, as plain arrays and dictionaries.
 
     Args:
-        title: of the page, for example the table's name.
+        title: Title of the page, for example the table's name.
         system: name of the fitted system.
         paper: its source.
         spec: its arguments.
         training: the training record, `FitResult.to_dict()`; an empty one where there is none.
-        exactness: how log p(x) stands to the numbers reported: "=", ">=", "<=" or "~".
+        exactness: Relation of log p(x) to the reported numbers: "=", ">=", "<=" or "~".
         exactness_note: a sentence about that; empty for a plain one.
         kinds: column name -> "continuous", "integer", "categorical" or "constant", in the table's order.
         held_out: column name -> (N,) values of rows that were not trained on.
@@ -42,7 +42,7 @@ class ReportInputs:
         baselines: scores of simpler densities on the same held-out rows.
         paths: rows on their way to noise, of continuous flows.
         two_sample: score of a classifier that tells held-out rows from samples.
-        settings: what else made the file: the data's name, the seed, options.
+        settings: Other facts of the run: the data's name, the seed, options.
         versions: library name -> version.
         created: date and time, as text.
         note: a sentence at the head of the page, such as which rows these are if they were not quite held out.
@@ -98,7 +98,7 @@ def build_report(inputs: ReportInputs) -> str:
     """The page as HTML, with its pictures and formulas inside: nothing is loaded from anywhere, nothing runs.
 
     Args:
-        inputs: what to show.
+        inputs: Contents of the page.
 
     Returns:
         A whole HTML document.

@@ -21,7 +21,7 @@ class Paths:
 
     Args:
         points: (T, N, D), at equal times from the data to the noise.
-        names: of the D coordinates.
+        names: Names of the D coordinates.
         straightness: energy over squared displacement, 1 for straight paths of constant speed.
         solver: a sentence about what solving numerically does; empty where it does nothing.
     """

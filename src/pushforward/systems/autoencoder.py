@@ -59,18 +59,20 @@ class VAE(PictureSpec):
 
     Args:
         latent: length of z.
-        likelihood: of pixels given z: "bernoulli" for two levels, "categorical", or "logistic" (discretised); "auto" is
-            the first for two levels and the last for more.
+        likelihood: Likelihood of pixels given z: "bernoulli" for two levels, "categorical", or "logistic" (discretised);
+            "auto" is the first for two levels and the last for more.
         posterior: "diagonal" or "full" Gaussian; "planar", "radial", "sylvester", "iaf" or "spline" flow; "hamiltonian":
             leapfrog steps towards the true posterior, with tempered momenta.
-        steps: of the posterior's flow.
+        steps: Number of steps of the posterior's flow.
         hidden: widths of the encoder, and in reverse of the decoder.
-        activation: of the encoder; most units of one with ReLU die in the first steps, under a loss of hundreds of nats.
-        decoder_activation: of the decoder; with ReLU half of the last layer or more dies on pictures of 17 or 256 levels.
+        activation: Activation function of the encoder; most units of one with ReLU die in the first steps, under a loss of
+            hundreds of nats.
+        decoder_activation: Activation function of the decoder; with ReLU half of the last layer or more dies on pictures of
+            17 or 256 levels.
         above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
         warmup: training steps over which the divergence comes to count fully.
         free_bits: nats of each latent variable's divergence that cost nothing in training.
-        samples: of the importance-weighted bound in training.
+        samples: Number of samples of the importance-weighted bound in training.
     """
 
     name = "vae"

@@ -38,16 +38,16 @@ class Discrete(LabelSpec):
     more; an autoregressive base can model any labels by itself, if its network can.
 
     Args:
-        layers: of the flow; 0 leaves the base alone.
+        layers: Number of layers of the flow; 0 leaves the base alone.
         structure: who steers whom: "bipartite" lets every other label steer the rest, which is as quick to draw as to score;
             "autoregressive" lets all labels before it steer a label.
         base: labels that are independent, or autoregressive against the order of the last layer.
         scale: whether there is an s, coprime with K.
-        temperature: of the softmax that gradients come from.
+        temperature: Temperature of the softmax that gradients come from.
         network: "mlp" (a MaskedMLP where it is autoregressive); "table", with a row for each combination of labels, for few of
             them; "lstm" or "transformer" for sequences of labels from one alphabet.
         hidden: widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
-        heads: of a transformer.
+        heads: Number of heads of a transformer.
         dropout: in an autoregressive "mlp", while training.
     """
 

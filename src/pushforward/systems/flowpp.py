@@ -41,13 +41,13 @@ class FlowPP(ImageSpec):
         middle: couplings of channels after squeezing.
         last: couplings of colours after that.
         hidden: channels of the networks.
-        blocks: of a gated convolution and attention, in each network.
-        heads: of the attention.
+        blocks: Number of blocks of a gated convolution and attention in each network.
+        heads: Number of heads of the attention.
         components: K logistics of each mixture.
         dropout: in the networks, while training.
         dequantise: "variational", or "uniform" noise to compare.
         noise_couplings: affine couplings of colours in the noise's flow.
-        noise_blocks: of its networks.
+        noise_blocks: Number of blocks in each network of the noise's flow.
         noise_hidden: channels of its networks.
     """
 

@@ -27,12 +27,12 @@ class IDF(PictureSpec):
     Its space is all the whole numbers: what it gives to pictures and what it gives to arrays with other levels adds up to one.
 
     Args:
-        scales: how often the picture is squeezed.
+        scales: Number of scales; the picture is squeezed at each.
         steps: couplings of each scale.
         hidden: channels of the networks.
         depth: layers of the networks.
-        components: of the mixture of the last ones.
-        prior_components: of mixtures of what is factored out; the paper has 1.
+        components: Number of components in the mixtures of the last latent variables.
+        prior_components: Number of components in the mixtures of the latent variables that leave earlier; the paper has 1.
     """
 
     name = "idf"
@@ -118,7 +118,7 @@ class Centred(nn.Module):
         network: the network.
         centre: subtracted.
         unit: divided by.
-        beside: how many of the last channels are a condition, and stay as they are.
+        beside: Number of last channels that are a condition and stay as they are.
     """
 
     def __init__(self, network: nn.Module, centre: float, unit: float, beside: int = 0) -> None:

@@ -25,8 +25,8 @@ class Jet(ImageSpec):
         patch: height and width of the patches.
         layers: couplings.
         hidden: length of the transformers' tokens.
-        blocks: of each transformer.
-        heads: of the attention.
+        blocks: Number of blocks of each transformer.
+        heads: Number of heads of the attention.
         dropout: in the transformers, while training.
     """
 

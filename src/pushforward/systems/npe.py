@@ -19,7 +19,7 @@ class StandardisedContext(nn.Module):
     """A context as every layer sees it: standardised, then through a network where there is one.
 
     Args:
-        space: of the context.
+        space: Space of the context.
         network: (B, *space.shape) -> (B, C).
     """
 
@@ -50,9 +50,9 @@ def conditional(inner: Distribution, space: Space, context: Real | None, network
 
     Args:
         inner: on the line, with the context that the network gives.
-        space: of the parameters: all of the line, or a box, which logits or logarithms carry onto it.
+        space: Space of the parameters: all of the line, or a box, which logits or logarithms carry onto it.
         context: the space of the data; None for none.
-        network: of the standardised data.
+        network: Network of the standardised data.
 
     Raises:
         SpecError: the parameters live elsewhere.

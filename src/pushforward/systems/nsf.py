@@ -91,11 +91,11 @@ class ImageNSF(ImageSpec):
     """Neural spline flow of pictures: the scales and steps of Glow with splines for its affine maps.
 
     Args:
-        scales: how often the picture is squeezed.
-        steps: of each scale: actnorm, 1 x 1 convolution, spline coupling of channel halves.
+        scales: Number of scales; the picture is squeezed at each.
+        steps: Number of steps of each scale: actnorm, 1 x 1 convolution, spline coupling of channel halves.
         hidden: channels of the residual networks.
         blocks: residual blocks of each.
-        bins: of the splines.
+        bins: Number of bins of the splines.
         bound: the splines act on [-bound, bound] and are the identity outside.
         dropout: in the networks, while training.
     """

@@ -173,8 +173,8 @@ class ImageSpec(PictureSpec, register=False):
         """Glow's frame: per scale a squeeze and some steps; between scales half of the channels leave, with learned priors.
 
         Args:
-            scales: how often the picture is squeezed.
-            steps: of each scale.
+            scales: Number of scales; the picture is squeezed at each.
+            steps: Number of steps of each scale.
             step: the layers of one, from their space and the step's number over all scales.
         """
         self.require_divisible(2**scales, f"{scales} scales")

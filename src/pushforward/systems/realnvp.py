@@ -86,10 +86,10 @@ class ImageRealNVP(ImageSpec):
     half of the channels are factored out as standard normal. The last scale has four checkerboard couplings.
 
     Args:
-        scales: how often half of the channels leave, plus one.
+        scales: Number of scales; half of the channels leave between two of them.
         hidden: channels of the residual networks.
         blocks: residual blocks of each.
-        norm: what follows each coupling: a running batch normalisation of the channels, activation normalisation, or nothing.
+        norm: Layer after each coupling: a running batch normalisation of the channels, activation normalisation, or none.
         dropout: in the networks, while training.
     """
 

@@ -112,7 +112,7 @@ class Spec(abc.ABC):
         """The objective that `fit` minimises unless it is given one, for a model made with this spec.
 
         Args:
-            model: what `build` gave, or something around it, such as a model of a table.
+            model: Model that `build` gave, or one around it, such as a model of a table.
 
         Returns:
             A module whose `forward(batch)` is the loss; None for the negative log-likelihood.

@@ -23,8 +23,8 @@ class TarFlow(ImageSpec):
         patch: height and width of the patches.
         layers: autoregressive layers.
         hidden: length of the transformers' tokens.
-        blocks: of each transformer.
-        heads: of the attention.
+        blocks: Number of blocks of each transformer.
+        heads: Number of heads of the attention.
         dropout: in the transformers, while training.
         together: tokens that drawing solves for at once; 1 is strictly sequential.
     """

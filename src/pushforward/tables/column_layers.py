@@ -173,7 +173,7 @@ class Cast(Transform):
     """From float64 to the model's dtype and back.
 
     Args:
-        columns: what the layers before it leave.
+        columns: Columns that the layers before it leave.
     """
 
     anchor: Tensor
@@ -241,7 +241,7 @@ def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[in
     Args:
         columns: numeric ones.
         context: length of the context, 0 for none.
-        bits: as in `FillMissing`; needed when a value can be missing.
+        bits: Places of the bits in the context, see `FillMissing`; needed when a value can be missing.
 
     Raises:
         DataError: a column is not numeric.

@@ -24,12 +24,12 @@ class Column:
     """What is known of one column.
 
     Args:
-        name: of the column.
+        name: Name of the column.
         kind: "continuous", "integer", "categorical" or "constant".
         storage: type of the values in the table: "float64", "int64", "bool" or "str".
         missing: whether a value can be missing.
         categories: labels of a categorical column, or of a constant one that is not a number.
-        value: of a constant number.
+        value: Value of a constant number.
         low: lower bound of a continuous column, smallest value of an integer one; None for no bound.
         high: upper bound or largest value, likewise.
         edge: distance by which values exactly on a bound are moved inside, in the column's units.
@@ -74,7 +74,7 @@ class TableSpace(Space):
     """Rows of a table, (C,) in float64 whatever the model's dtype; NaN is a missing value where the column can have one.
 
     Args:
-        columns: of the table.
+        columns: Columns of the table.
     """
 
     columns: tuple[Column, ...]

@@ -46,10 +46,10 @@ class Split:
     """Which rows of a table were held out for validation.
 
     Args:
-        rows: of the table.
+        rows: Number of rows of the table.
         validation: fraction, or number of rows, as in `fit`.
-        seed: of the permutation, as in `fit`.
-        digest: of the encoded table, to know it again; see `digest`.
+        seed: Seed of the permutation, as in `fit`.
+        digest: Digest of the encoded table, by which it is recognised; see `digest`.
     """
 
     rows: int
@@ -105,7 +105,7 @@ class Schema:
 
         Args:
             table: a Table, or what `table_from` takes.
-            extra: what to do with columns that the schema does not know.
+            extra: Treatment of columns that the schema does not know.
 
         Returns:
             (N, C) float64.
@@ -185,7 +185,7 @@ def infer_schema(
 
     Args:
         table: a Table, or what `table_from` takes; at least two rows.
-        kinds: of columns by name, where the rules would choose another.
+        kinds: Kinds of columns by name, where the rules would choose another.
         bounds: (low, high) of continuous columns, or ranges of integer ones, by name; None for no bound.
         max_categories: labels a column may have.
         rows: numbers, or a mask, of the rows whose mean and deviation standardise the columns; all by default.

@@ -28,7 +28,7 @@ class Table:
     """Named columns of equal length.
 
     Args:
-        names: of the columns, all different.
+        names: Names of the columns, all different.
         columns: one-dimensional arrays. They are stored as float64 (NaN is missing), int64, bool, or object arrays of text,
             whole numbers or truth values with None for missing.
 
@@ -111,7 +111,7 @@ def read_table(
     its columns named x0, x1, ...; NPZ holds columns by name, or arrays (N, C) whose columns are numbered after their name.
 
     Args:
-        path: of the file; "-" reads CSV from standard input.
+        path: Path of the file; "-" reads CSV from standard input.
         text: columns of a CSV file that hold text even where it looks like numbers, such as postcodes.
         max_columns: limit on the number of columns.
         max_gigabytes: limit on what a packed file unpacks to, in GB of memory; by default half a gigabyte, or a hundred times

@@ -37,11 +37,11 @@ class TableModel(Distribution):
     column is an integer and no number can be missing; otherwise a noisy lower bound.
 
     Args:
-        schema: of the table.
-        spec: of the flow of the numeric columns, with `features` their number and `context` the length of the one-hot code
+        schema: Schema of the table.
+        spec: Spec of the flow of the numeric columns, with `features` their number and `context` the length of the one-hot code
             of the discrete facts; None for a table without numeric columns.
         label_hidden: widths of the hidden layers of the labels' network.
-        label_spec: of another model of the discrete facts, with `classes` their numbers of labels.
+        label_spec: Spec of another model of the discrete facts, with `classes` their numbers of labels.
 
     Raises:
         DataError: every column is constant.
@@ -197,7 +197,7 @@ def table_model(
     """A model of a table with any system of the registry: `table_model(schema, "maf", layers=8)`.
 
     Args:
-        schema: of the table.
+        schema: Schema of the table.
         system: name of the flow for the numeric columns; unused when there are none. Or, for tables without numeric columns,
             of a system of labels.
         labels: name of a system for the discrete facts; by default an autoregressive network of softmaxes.

@@ -36,7 +36,7 @@ class Autoregressive(Transform):
 
     Args:
         scalar: the map.
-        space: of x and z, of shape (D,), or (T, d) for T tokens, or `OneHot` labels (D, K).
+        space: Space of x and z, of shape (D,), or (T, d) for T tokens, or `OneHot` labels (D, K).
         net: from (B, D) and the context to (B, D, scalar.n), where output i depends on no x_j from i on, in some order:
             a `MaskedMLP`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
             parameter of all numbers of a token and then the second: a `CausalNetwork`, or any with that property. For

@@ -97,7 +97,7 @@ class LogRatio(Transform):
     """Shares onto the line, by their ratios to the last one: z_i = log(x_i / x_K), dlogp = -sum_i log x_i (Aitchison 1982).
 
     Args:
-        space: of x, of shape (..., K); z has K - 1 numbers for each vector of shares.
+        space: Space of x, of shape (..., K); z has K - 1 numbers for each vector of shares.
     """
 
     def __init__(self, space: Simplex) -> None:

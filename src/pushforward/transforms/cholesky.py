@@ -23,7 +23,7 @@ class Cholesky(Transform):
     """z = m + L x; the identity at first.
 
     Args:
-        space: of x and z, of shape (D,).
+        space: Space of x and z, of shape (D,).
         context: length of a context that m and L are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
         activation: Activation function of that network.

@@ -35,7 +35,7 @@ class Path:
         end: (B, *space.shape).
         dlogp: (B,) nats, of that direction.
         penalties: by name, each (B,): integrals over the path.
-        evaluations: of the velocity.
+        evaluations: Number of evaluations of the velocity.
     """
 
     end: Tensor
@@ -52,8 +52,8 @@ class Continuous(Transform):
 
     Args:
         velocity: v.
-        space: of x and of z.
-        solver: of the paths.
+        space: Space of x and of z.
+        solver: Solver of the paths.
         scoring: the same in evaluation mode; `solver` by default.
         trace: "exact", "estimated" from probes, or "training": estimated in training, exact in evaluation.
         probes: number of them.

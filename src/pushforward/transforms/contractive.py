@@ -42,15 +42,15 @@ class Residual(Transform):
 
     Args:
         net: g, with its derivatives.
-        space: of x and of z.
+        space: Space of x and of z.
         lipschitz: L, which g promises.
         logdet: "exact" (a product with the Jacobian for each dimension), "series" (biased) or "roulette" (unbiased).
-        terms: of the series, all of "series" and the first of "roulette", in training.
+        terms: Number of terms in training: all of "series", or the first ones of "roulette".
         scoring_terms: the same in evaluation.
         economical: whether the gradient of an estimated log-determinant is that of one product with the Jacobian, unbiased
             for "roulette", in memory that does not grow with the terms; else it goes through all terms.
         tolerance: bound of the inverse's error, relative to 1 + |z|; by default about that of rounding.
-        iterations: of the inverse, at most.
+        iterations: Largest number of iterations of the inverse.
         context: length or space of c; 0 for none.
 
     Raises:

@@ -31,7 +31,7 @@ class Coupling(Transform):
 
     Args:
         scalar: the map.
-        space: of x and z, of shape (D,), or (C, H, W) for images.
+        space: Space of x and z, of shape (D,), or (C, H, W) for images.
         mask: True passes unchanged. One boolean for each entry of the first dimension: coordinates, or whole channels; or, for
             images, rows of booleans for the positions, such as `checkerboard_mask`. Not all True; all False only for
             vectors, when D is 1 or there is a context.

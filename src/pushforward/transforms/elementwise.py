@@ -21,10 +21,10 @@ class Elementwise(Transform):
 
     Args:
         scalar: the map.
-        space: of x and z.
+        space: Space of x and z.
         context: length of the context, 0 for none, or its space; with one, a network makes the parameters.
         hidden: widths of that network; none for a matrix.
-        activation: of it.
+        activation: Activation function of the network.
         network: makes it, for pictures as context: from (inputs, outputs) channels; the context has the height and width
             of the space then.
 

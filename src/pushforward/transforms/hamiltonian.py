@@ -100,8 +100,8 @@ class Leapfrog(Transform):
 
     Args:
         target: log p, a function or a module of points and a context.
-        space: of the points alone, of shape (D, ...).
-        steps: how many.
+        space: Space of the points alone, of shape (D, ...).
+        steps: Number of steps.
         step: s to start with, for every coordinate.
         learned: whether the step sizes are.
         context: length of a context that the target takes, 0 for none, or its space.
@@ -153,7 +153,7 @@ class Tempering(Transform):
     """Momenta scaled by a learned factor, from the latent to the data side v <- f v: cooling when f < 1.
 
     Args:
-        space: of the points alone.
+        space: Space of the points alone.
         factor: f to start with.
     """
 
@@ -181,7 +181,7 @@ class Refresh(Transform):
     underdamped Langevin dynamics (Horowitz 1991); a = 0, all new, is what `Augment` and `Slice` do without it.
 
     Args:
-        space: of the points alone.
+        space: Space of the points alone.
         keep: a to start with.
     """
 
@@ -213,8 +213,8 @@ class Metropolis(Transform):
 
     Args:
         target: log p, a function or a module of points and a context.
-        space: of x and z, of shape (D, ...).
-        steps: of the trajectory.
+        space: Space of x and z, of shape (D, ...).
+        steps: Number of steps of the trajectory.
         step: size of each.
         learned: whether the sizes are.
         context: length of a context that the target takes, 0 for none, or its space.
@@ -279,8 +279,8 @@ def hamiltonian(
 
     Args:
         target: log p, a function or a module of points and a context.
-        space: of the points, of shape (D, ...).
-        steps: of the trajectory.
+        space: Space of the points, of shape (D, ...).
+        steps: Number of steps of the trajectory.
         step: size of each.
         learned: whether the sizes are.
         context: length of a context that the target takes, 0 for none, or its space.

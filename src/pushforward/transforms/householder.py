@@ -30,12 +30,12 @@ class Sylvester(Transform):
     """z = x + Q R tanh(S Q^T x + b).
 
     Args:
-        space: of x and z, of shape (D,).
+        space: Space of x and z, of shape (D,).
         width: M, at most D; D by default, as the last two kinds of directions need it.
-        directions: what Q is. "orthogonal": the Q of the QR decomposition of a free matrix (the authors iterate towards the
-            nearest orthogonal one instead); "householder": a product of reflections; "triangular": the identity, or the
-            reversal of the coordinates when `flip`, so that nothing is made.
-        reflections: of "householder".
+        directions: Construction of Q. "orthogonal": the Q of the QR decomposition of a free matrix (the authors iterate
+            towards the nearest orthogonal one instead); "householder": a product of reflections; "triangular": the identity,
+            or the reversal of the coordinates when `flip`, so that nothing is made.
+        reflections: Number of reflections with "householder".
         flip: whether "triangular" reverses the coordinates.
         context: length of a context that Q, R, S and b are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.

@@ -29,7 +29,7 @@ class Permutation(Transform):
     """z_i = x_order[i].
 
     Args:
-        space: of x and z, of shape (D, ...); the first dimension is permuted.
+        space: Space of x and z, of shape (D, ...); the first dimension is permuted.
         order: a permutation of 0 ... D - 1; None reverses.
 
     Raises:
@@ -63,7 +63,7 @@ class Diagonal(Transform):
     """z = exp(s) x: the scaling layer of NICE (Dinh et al. 2015, arXiv:1410.8516, section 3.3).
 
     Args:
-        space: of x and z.
+        space: Space of x and z.
     """
 
     undo = Undo.BOTH
@@ -88,7 +88,7 @@ class Linear(Transform):
     log |det W| is computed in float64 and counts once for each position (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 9).
 
     Args:
-        space: of x and z, of shape (D,), or (C, ...).
+        space: Space of x and z, of shape (D,), or (C, ...).
 
     Raises:
         SpecError: an event is a single number without a dimension.
@@ -121,7 +121,7 @@ class LU(Transform):
     log-determinant is a sum (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11); it counts once for each position.
 
     Args:
-        space: of x and z, of shape (D,), or (C, ...).
+        space: Space of x and z, of shape (D,), or (C, ...).
         rotation: whether it starts as a random rotation (with fixed signs of the diagonal), and not as the identity.
 
     Raises:
@@ -192,7 +192,7 @@ class Orthogonal(Transform):
     """z = Q R x, Q the Cayley map of a learned skew-symmetric matrix, R a fixed rotation; for images of the channels.
 
     Args:
-        space: of x and z, of shape (D,), or (C, ...).
+        space: Space of x and z, of shape (D,), or (C, ...).
         rotation: whether R is random, and not the identity.
 
     Raises:
@@ -235,7 +235,7 @@ class Haar(Transform):
     (Ardizzone et al. 2019, arXiv:1907.02392, section 3.2).
 
     Args:
-        space: of x, of shape (C, H, W).
+        space: Space of x, of shape (C, H, W).
 
     Raises:
         ShapeError: no image, or one of an odd height or width.

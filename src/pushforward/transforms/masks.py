@@ -50,7 +50,7 @@ class Halves(nn.Module):
     """The entries (or channels) that pass and those that are mapped.
 
     Args:
-        space: of an event, (D,) or (C, ...).
+        space: Space of an event, (D,) or (C, ...).
         mask: one boolean for each entry of the first dimension.
     """
 
@@ -99,7 +99,7 @@ class Positions(nn.Module):
     The network sees the image with zeros where it is mapped, and the mask as one more channel.
 
     Args:
-        space: of an event, (C, H, W).
+        space: Space of an event, (C, H, W).
         mask: H rows of W booleans.
     """
 

@@ -36,7 +36,7 @@ class Modular(ScalarMap):
     Args:
         classes: K of every coordinate; or one for each of them.
         scale: whether there is an s; else z = (m + x) mod K.
-        temperature: of the softmax that gradients come from.
+        temperature: Temperature of the softmax that gradients come from.
     """
 
     classes: int | tuple[int, ...]

@@ -44,7 +44,7 @@ class _Started(Transform):
     """A layer that starts from data once: a saved or trained one never starts again.
 
     Args:
-        space: of x and z.
+        space: Space of x and z.
         started: whether there is nothing to measure.
     """
 
@@ -70,7 +70,7 @@ class ActNorm(_Started):
     """z = (x - m) exp(-s), m and s learned; `initialise` sets them to the mean and log-deviation of a batch.
 
     Args:
-        space: of x and z.
+        space: Space of x and z.
         channels: whether all positions of a channel, the first dimension of an event, share m and s.
     """
 
@@ -108,7 +108,7 @@ class BatchNorm(_Started):
     the averages as they are. The inverse always does, and so undoes the last forward in both modes.
 
     Args:
-        space: of x and z.
+        space: Space of x and z.
         momentum: share of the batch in the new average, in (0, 1].
         channels: whether all positions of a channel, the first dimension of an event, share m and v.
     """
@@ -166,7 +166,7 @@ class Standardise(_Started):
     """z = (x - m) / s with fixed m and s, given or measured once by `initialise`.
 
     Args:
-        space: of x and z.
+        space: Space of x and z.
         loc: m, of the space's shape; zeros by default.
         scale: s, likewise, positive; ones by default.
     """

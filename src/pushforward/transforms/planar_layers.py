@@ -43,7 +43,7 @@ class Planar(Transform):
     """z = x + u tanh(w.x + b), with u moved along w until w.u > -1.
 
     Args:
-        space: of x and z, of shape (D,).
+        space: Space of x and z, of shape (D,).
         context: length of a context that u, w and b are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
         activation: Activation function of that network.
@@ -89,7 +89,7 @@ class Radial(Transform):
     """z = x + beta (x - x_0) / (alpha + |x - x_0|) with alpha > 0 and beta > -alpha.
 
     Args:
-        space: of x and z, of shape (D,).
+        space: Space of x and z, of shape (D,).
         context: length of a context that x_0, alpha and beta are made from; 0 for none.
         hidden: widths of the network that makes them; none for a matrix.
         activation: Activation function of that network.

@@ -62,7 +62,9 @@ class ScalarMap:
         return self
 
 
-class _OnTheLine(ScalarMap):
+class LineMap(ScalarMap):
+    """Base class of scalar maps of the real line onto itself, the same for every coordinate."""
+
     def check(self, space: Space) -> None:
         """Refuse anything but `Real`.
 
@@ -74,7 +76,7 @@ class _OnTheLine(ScalarMap):
 
 
 @dataclass(frozen=True)
-class Additive(_OnTheLine):
+class Additive(LineMap):
     """z = x + t (Dinh et al. 2015, arXiv:1410.8516, eq. 3). Volume-preserving."""
 
     n: int = 1
@@ -89,7 +91,7 @@ class Additive(_OnTheLine):
 
 
 @dataclass(frozen=True)
-class Affine(_OnTheLine):
+class Affine(LineMap):
     """z = x exp(s) + t, with s a smoothly bounded free parameter (Dinh et al. 2017, arXiv:1605.08803, eq. 4).
 
     Args:
@@ -109,12 +111,12 @@ class Affine(_OnTheLine):
 
 
 @dataclass(frozen=True)
-class GatedAffine(_OnTheLine):
+class GatedAffine(LineMap):
     """z = g x + (1 - g) m with a gate g = sigmoid(s + shift) (Kingma et al. 2016, arXiv:1606.04934, eq. 13-14).
 
     Args:
-        shift: of the free parameter; 2 starts at g = 0.88.
-        bound: of s on either side, so that g cannot vanish.
+        shift: Shift of the free parameter; 2 starts at g = 0.88.
+        bound: Bound of |s|, so that g cannot vanish.
     """
 
     shift: float = 2.0
@@ -131,7 +133,7 @@ class GatedAffine(_OnTheLine):
 
 
 @dataclass(frozen=True)
-class Sigmoidal(_OnTheLine):
+class Sigmoidal(LineMap):
     """z = (x + t) g, g = gain sigmoid(s + shift), with s a smoothly bounded free parameter.
 
     With gain 1 and shift 2 the affine coupling of Glow's code (Kingma and Dhariwal 2018, arXiv:1807.03039); with gain 2 and
@@ -139,8 +141,8 @@ class Sigmoidal(_OnTheLine):
 
     Args:
         gain: largest slope.
-        shift: of the free parameter.
-        bound: of s on either side, so that g cannot vanish.
+        shift: Shift of the free parameter.
+        bound: Bound of |s|, so that g cannot vanish.
     """
 
     gain: float = 1.0
@@ -252,7 +254,7 @@ class RationalQuadratic(ScalarMap):
             SpecError: naming the space.
         """
         if self.low is None:
-            _OnTheLine.check(self, space)  # type: ignore[arg-type]
+            LineMap.check(self, space)  # type: ignore[arg-type]
         elif space.discrete or space.interval != (self.low, self.high):
             raise SpecError(f"this spline maps [{self.low}, {self.high}], got {space}")
 
@@ -271,7 +273,7 @@ class RationalQuadratic(ScalarMap):
 
 
 @dataclass(frozen=True)
-class LogisticMixture(_OnTheLine):
+class LogisticMixture(LineMap):
     """z = logit F(x), F the CDF of a mixture of K logistics (Ho et al. 2019, arXiv:1902.00275, eq. 12-14).
 
     The inverse is numeric, inside an exact bracket.

@@ -16,8 +16,8 @@ class Reshape(Transform):
     """The same numbers in another shape.
 
     Args:
-        space: of x.
-        shape: of z.
+        space: Space of x.
+        shape: Shape of z.
 
     Raises:
         ShapeError: the two shapes hold different numbers of values.
@@ -46,7 +46,7 @@ class Squeeze(Transform):
     Channel c of a block's row i and column j becomes channel c f^2 + i f + j.
 
     Args:
-        space: of x, of shape (C, H, W).
+        space: Space of x, of shape (C, H, W).
         factor: f.
 
     Raises:
@@ -81,7 +81,7 @@ class Checkerboard(Transform):
     after this layer is a coupling of the colours, at half the cost of a mask (Ho et al. 2019, arXiv:1902.00275, appendix).
 
     Args:
-        space: of x, of shape (C, H, W).
+        space: Space of x, of shape (C, H, W).
 
     Raises:
         ShapeError: no image, or one of an odd width.
@@ -118,7 +118,7 @@ class Tokens(Transform):
     """Positions in reading order as tokens of all channels: (C, H, W) -> (H W, C).
 
     Args:
-        space: of x, of shape (C, H, W).
+        space: Space of x, of shape (C, H, W).
 
     Raises:
         ShapeError: no image.

@@ -65,8 +65,9 @@ class Augment(Transform):
     (Huang, Dinh, Courville 2020, arXiv:2002.07101, eq. 3). `Slice` is its mirror image: it draws on the way to x.
 
     Args:
-        space: of x, of shape (D, ...).
-        noise: of u, on a space that differs from it in the first dimension only; its context is x, flattened, or none.
+        space: Space of x, of shape (D, ...).
+        noise: Distribution of u, on a space that differs from it in the first dimension only; its context is x, flattened, or
+            none.
 
     Raises:
         ShapeError: the noise lives elsewhere, or wants another context.
@@ -103,8 +104,8 @@ class Dequantise(Transform):
 
     Args:
         space: `Integers` with both bounds, or `Categories`.
-        noise: of u, on the unit box of the same shape; its context is x, as it is or flattened, or none. Uniform by default;
-            a conditional flow is variational dequantisation.
+        noise: Distribution of u, on the unit box of the same shape; its context is x, as it is or flattened, or none. Uniform
+            by default; a conditional flow is variational dequantisation.
 
     Raises:
         SpecError: the integers have no bounds.

@@ -25,7 +25,7 @@ class Slice(Transform):
     such as a flow whose context is what is kept (Kingma and Dhariwal 2018, arXiv:1807.03039, appendix B).
 
     Args:
-        space: of x, of shape (D,), or (C, H, W) for images, whose channels are parted.
+        space: Space of x, of shape (D,), or (C, H, W) for images, whose channels are split.
         keep: k, between 1 and D - 1.
         rest: on the space of the D - k other entries. Its context is none; or the kept ones, followed by the layer's own
             context, repeated at every position of an image; or both flattened.

@@ -17,8 +17,8 @@ class FromTorchTransform(Transform):
 
     Args:
         transform: t, from the data side to the latent side; `transform.inv` is the other way round.
-        x_space: of x.
-        z_space: of z; that of x by default.
+        x_space: Space of x.
+        z_space: Space of z; that of x by default.
 
     Raises:
         SpecError: it is no bijection.
@@ -46,7 +46,7 @@ class AsTorchTransform(TorchTransform):
     """An exact layer as a bijection of torch's, from the latent to the data side, as `TransformedDistribution` takes them.
 
     Args:
-        layer: of any shape of events.
+        layer: Layer of any shape of events.
         context: given to the layer with every batch: (*layer.context.shape), or None.
 
     Raises:

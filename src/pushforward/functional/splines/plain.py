@@ -74,7 +74,7 @@ class SplineRule:
     """What every form of the spline as a `Rule` of (v, p) has: v (...), p (..., 3 K - 1) with tails, (..., 3 K + 1) without.
 
     Args:
-        shape: of the spline.
+        shape: Shape of the spline.
     """
 
     shape: Shape

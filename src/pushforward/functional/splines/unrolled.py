@@ -27,11 +27,11 @@ class _Found(NamedTuple):
 
     Args:
         reached: K + 1 tensors of bool: whether v lies beyond the start of each bin; the last is False.
-        shares: of widths and of heights, K tensors each: what the softmax gives each bin.
+        shares: Shares of widths and of heights that the softmax gives each bin, K tensors each.
         x0: start of the bin.
         y0: start of the bin.
         ends: its slopes d0, d1.
-        terms: of the formula.
+        terms: Number of terms of the formula.
     """
 
     reached: list[Tensor]

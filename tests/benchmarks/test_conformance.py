@@ -11,7 +11,7 @@ from torch import nn
 
 import pushforward as pf
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.conformance import CHECKS, Result, run  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks import archives
 from benchmarks.archives import look, make_model, png_chunk, same, saved
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pushforward.errors import DataError, FileError, FlowError
+from pushforward.output import atomic_output
 from pushforward.tables import Schema, Split, Table, digest, infer_schema, read_table, table_from, write_table
-from pushforward.tables.formats import SUFFIXES, atomic_output
+from pushforward.tables.formats import SUFFIXES
 
 COLUMNS = {
     "x": np.array([0.1, -2.5e-8, 1 / 3, np.nan, 1e300]),

@@ -294,7 +294,7 @@ def test_kernels_in_the_interpreter():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(here)],
         env={**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        cwd=here.parent.parent,
+        cwd=here.parent.parent.parent,
         capture_output=True,
         text=True,
         check=False,

@@ -407,7 +407,7 @@ def saved_bytes(flow, x, mode):
 
 @pytest.fixture(scope="module")
 def benchmark():
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "memory.py"
+    path = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "memory.py"
     spec = importlib.util.spec_from_file_location("benchmarks_memory", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

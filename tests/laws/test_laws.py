@@ -63,7 +63,7 @@ def test_covering_cases_have_every_class_of_node():
 
 @pytest.mark.dear
 def test_a_tier_of_dear_tests_depends_on_its_text_alone(pytester):
-    pytester.makeconftest((Path(__file__).parent / "conftest.py").read_text())
+    pytester.makeconftest((Path(__file__).parent.parent / "conftest.py").read_text())
     pytester.makeini("[pytest]\nmarkers = dear: dear")
     pytester.makepyfile(
         "import pytest\n"
