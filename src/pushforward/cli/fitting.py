@@ -18,7 +18,7 @@ from ..tables import Schema, Table, TableModel, digest, infer_schema, models_lab
 from ..terminal import write_output
 from ..training import FitResult, TrainConfig
 from ..training.parallel.processes import leave, process_rank
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .display import print_json, tell
 from .holdout import Holdout, Parts, fit_baselines, score_record
 from .models import row_scores, start, system_name, without

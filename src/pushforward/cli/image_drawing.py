@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..evaluation import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
 from ..pictures import ImageSet
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .display import tell
 from .models import start
 from .options import MachineOptions

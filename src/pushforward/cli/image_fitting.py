@@ -26,7 +26,7 @@ from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
 from ..training.parallel.processes import leave, process_rank, world_size
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .display import print_json, tell
 from .files import require_writable
 from .holdout import Holdout, Parts

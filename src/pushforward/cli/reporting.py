@@ -24,7 +24,7 @@ from ..evaluation import (
 from ..report import Paths, ReportInputs, write_report
 from ..tables import Table, digest
 from ..terminal import write_output
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .display import print_json, tell
 from .files import require_writable
 from .holdout import Holdout, fit_baselines, score_record

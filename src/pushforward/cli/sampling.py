@@ -8,7 +8,7 @@ import torch
 
 from ..tables import write_table
 from ..tables.formats import CSV
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .display import tell
 from .files import require_table_suffix, require_writable
 from .models import open_model, start
