@@ -11,12 +11,14 @@ import signal
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import pushforward as pf
 from pushforward.core import Chain, Flow, Inverse, Real
@@ -24,8 +26,8 @@ from pushforward.distributions import Normal
 from pushforward.errors import FlowError
 from pushforward.objectives import NegativeLogLikelihood
 from pushforward.training import fit, step, trainer
+from pushforward.training.model_weights import snapshot
 from pushforward.training.parallel import processes as distributed
-from pushforward.training.weights import snapshot
 from pushforward.transforms import LU, ActNorm, Affine, Coupling, half_mask
 
 RANK = int(os.environ.get("RANK", "0"))
@@ -169,6 +171,29 @@ def start(folder):
     space = Real((2,))
     flow = Flow(Chain(ActNorm(space), LU(space), *small(seed=RANK).chain.layers), Normal(space))
     return fitted(flow, epochs=1)
+
+
+def weights(folder):
+    x = table()
+    return fitted(small(), x, weights=np.arange(len(x)) % 4 + 0.5, epochs=2)
+
+
+def loader(folder):
+    """Shuffled batches, the same ones in all processes."""
+    data = DataLoader(TensorDataset(torch.tensor(table(192), dtype=torch.float32)), batch_size=32, shuffle=True)
+    return fitted(small(), data, validation=table(51, seed=1), batch_size=None, epochs=2)
+
+
+def optimizer(folder):
+    return fitted(small(), optimizer=partial(torch.optim.SGD, lr=1e-2, momentum=0.9), epochs=2)
+
+
+def optimizer_fsdp(folder):
+    """Sharded, and resumed from a checkpoint of whole tensors."""
+    path = folder / f"optimizer-{SEVERAL}.checkpoint"
+    options = {"optimizer": partial(torch.optim.SGD, lr=1e-2, momentum=0.9), "parallel": "fsdp", "epochs": 2}
+    fitted(small(), max_steps=7, checkpoint=path, **options)
+    return fitted(small(seed=3), resume=path, **options)
 
 
 class Penalised(NegativeLogLikelihood):

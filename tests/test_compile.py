@@ -31,10 +31,11 @@ from pushforward.errors import SpecError, TrainingError
 from pushforward.laws import all_cases
 from pushforward.laws.interface import example
 from pushforward.objectives import NegativeLogLikelihood
+from pushforward.systems.spec import Spec
 from pushforward.tables import infer_schema, table_from, table_model
 from pushforward.training import TrainConfig, compiling, evaluate, fit, split_rows
 from pushforward.training.checkpoint import load_checkpoint
-from pushforward.training.weights import snapshot
+from pushforward.training.model_weights import snapshot
 
 # Of pictures that end at a single position torch traces another layout than a convolution gives: such training goes on
 # uncompiled, with a warning. A larger case stands for that system.
@@ -129,7 +130,7 @@ def check_gradients(case):
 
 
 def test_every_exact_system_is_under_the_test_above():
-    exact = {name for name, spec in pf.core.Spec.registry.items() if not next(spec.cases()).build().exactness}
+    exact = {name for name, spec in Spec.registry.items() if not next(spec.cases()).build().exactness}
     assert {case.name.rpartition("-")[0] for case in FIRST_CASES} >= exact
 
 

@@ -42,6 +42,10 @@ SAME = [
     "context",
     "batch_norm",
     "start",
+    "weights",
+    "loader",
+    "optimizer",
+    "optimizer_fsdp",
     "unused",
     "compiled",
     "nonfinite",
@@ -404,7 +408,7 @@ interrupt = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(interrupt)
 interrupt.GRACE = 0.2
 libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
-with interrupt.LastWords(lambda: "the end") as words:
+with interrupt.FinalMessage(lambda: "the end") as words:
     os.kill(os.getpid(), signal.SIGTERM)
     assert words.requested
     if sys.argv[1] == "blocked":
@@ -428,7 +432,7 @@ def test_an_applications_own_handler_is_left_alone():
     before = signal.getsignal(signal.SIGTERM)
     try:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with interrupt.LastWords(lambda: "never") as words:
+        with interrupt.FinalMessage(lambda: "never") as words:
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
             words.ignore_more()
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

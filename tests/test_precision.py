@@ -20,7 +20,7 @@ from pushforward.training import mixed_precision as precision_module
 from pushforward.training import step as step_module
 from pushforward.training.evaluate import evaluating
 from pushforward.training.mixed_precision import LossScale
-from pushforward.training.weights import snapshot
+from pushforward.training.model_weights import snapshot
 from pushforward.transforms import LU, Affine, Coupling
 
 LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -292,9 +292,9 @@ def test_steps_that_overflow_are_left_out_and_training_goes_on(monkeypatch, chec
     """From too high a scale the first steps overflow; the weights then are those of a run that began later."""
     if not fused:
         check_every = 1
-        original = step_module.make_optimiser
+        original = step_module.make_optimizer
         monkeypatch.setattr(
-            step_module, "make_optimiser", lambda p, c: (torch.optim.AdamW(original(p, c)[0].param_groups, c.lr), False)
+            step_module, "make_optimizer", lambda p, c: (torch.optim.AdamW(original(p, c)[0].param_groups, c.lr), False)
         )
     from pushforward.training import trainer as trainer_module
 

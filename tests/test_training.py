@@ -29,11 +29,14 @@ from pushforward.training import step as step_module
 from pushforward.training import trainer as trainer_module
 from pushforward.training.batches import batches
 from pushforward.training.checkpoint import load_checkpoint
-from pushforward.training.config import batches_in, schedule_factor
-from pushforward.training.data import Rows, prepare
+from pushforward.training.config import batches_in
+from pushforward.training.data import Rows
+from pushforward.training.learning_rate import schedule_factor
+from pushforward.training.model_weights import snapshot
+from pushforward.training.moving_average import MovingAverage
 from pushforward.training.progress import make_progress
 from pushforward.training.threads import threads_for
-from pushforward.training.weights import MovingAverage, snapshot
+from pushforward.training.validation_split import prepare
 from pushforward.transforms import ActNorm, Affine, Coupling, Dequantise, Elementwise, Logit
 
 ROWS = 200
@@ -432,10 +435,8 @@ def test_threads_are_as_before_after_the_run(wanted, within):
 
 def test_the_rate_is_set_when_it_changes(monkeypatch):
     rates = []
-    original = step_module.set_rate
-    monkeypatch.setattr(
-        step_module, "set_rate", lambda optimiser, rate: rates.append(rate) or original(optimiser, rate)
-    )
+    original = step_module.set_rates
+    monkeypatch.setattr(step_module, "set_rates", lambda optimizer, new: rates.extend(new) or original(optimizer, new))
     result = fit(small(), table(), warmup=4, schedule="constant", ema=0, **QUICK)
     assert result.steps == 18
     assert rates == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
@@ -474,13 +475,13 @@ def test_no_step_waits_for_the_gpu(autocast):
     config = TrainConfig(autocast=autocast, batch_size=20, initialise=False)
     split = prepare(model, table(), None, None, 0)
     trainer = trainer_module.Trainer(model, NegativeLogLikelihood(model), split, config, None)
-    trainer.initialise()
+    trainer.start()
 
     def epoch():
         for batch in batches(split.train, split.train_index, 20):
             trainer._step(batch)
 
-    with trainer.stepper.running():
+    with trainer.state.stepper.running():
         epoch()
         torch.cuda.set_sync_debug_mode("error")
         try:

@@ -1,4 +1,4 @@
-"""The scikit-learn face: `FlowDensity`, a density estimator, transformer and anomaly detector. Needs scikit-learn."""
+"""`FlowDensity`: a scikit-learn density estimator, transformer and anomaly detector. Needs scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .core import Distribution, Flow
 from .errors import DataError, SpecError
 from .systems.spec import build
 from .training import fit
+from .training.row_weights import as_row_weights
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
@@ -25,7 +26,7 @@ except ImportError as error:
     raise ImportError("FlowDensity needs scikit-learn: pip install 'pushforward[sklearn]'") from error
 
 _CHUNK = 8192
-"""Rows that are evaluated together."""
+"""Number of rows that are evaluated together."""
 
 
 class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -36,29 +37,29 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     has log-density -inf. Training runs in single precision, everything after it in double precision.
 
     Args:
-        system: name of a system, such as "nsf", "maf" or "realnvp".
-        layers: of the system; None for its default.
-        hidden: of the system: a width or a tuple of widths, as the system takes them; None for its default.
-        options: further arguments of the system, by name.
-        max_iter: epochs at most; None to choose from the number of rows.
-        batch_size: rows in a step; None to choose from the number of rows.
-        lr: learning rate.
-        validation_fraction: of the rows, held out for early stopping; 0 for none.
-        patience: epochs without improvement after which training stops; None to choose from the number of rows.
-        contamination: share of the training rows that `predict` calls outliers, in [0, 1).
-        random_state: seed or generator of the weights, the split and the order of rows.
-        verbose: whether to show progress on stderr: 0 or 1.
+        system: Name of a system, such as "nsf", "maf" or "realnvp".
+        layers: Number of layers of the system; None for its default.
+        hidden: Width or tuple of widths of the hidden layers, as the system takes them; None for its default.
+        options: Further arguments of the system, by name.
+        max_iter: Largest number of epochs; None to choose it from the number of rows.
+        batch_size: Number of rows in a step; None to choose it from the number of rows.
+        lr: Learning rate.
+        validation_fraction: Share of the rows that is held out for early stopping; 0 for none.
+        patience: Number of epochs without improvement after which training stops; None to choose it from the number of rows.
+        contamination: Share of the training rows, or of their weight, that `predict` calls outliers, in [0, 1).
+        random_state: Seed or generator of the weights, the split and the order of rows.
+        verbose: Whether to show progress on stderr: 0 or 1.
 
     Attributes:
-        flow_: the trained distribution of the standardised columns, in double precision.
-        scaler_: the `StandardScaler` between raw and standardised columns.
-        varying_: which columns are modelled: those with different values in training.
-        constants_: the values of the others.
-        threshold_: log-density below which a row is an outlier.
-        n_iter_: epochs trained.
-        history_: one dict for each epoch, see `pushforward.training.FitResult`.
-        n_features_in_: number of columns.
-        feature_names_in_: their names, when X had names that are all strings.
+        flow_: The trained distribution of the standardised columns, in double precision.
+        scaler_: The `StandardScaler` between raw and standardised columns.
+        varying_: Mask of the columns that are modelled: those with different values in training.
+        constants_: Values of the other columns.
+        threshold_: Log-density below which a row is an outlier.
+        n_iter_: Number of epochs trained.
+        history_: One dict for each epoch, see `pushforward.training.FitResult`.
+        n_features_in_: Number of columns.
+        feature_names_in_: Names of the columns, when X had names that are all strings.
 
     Examples:
         >>> model = FlowDensity(system="maf", random_state=0).fit(X)  # doctest: +SKIP
@@ -94,15 +95,17 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> FlowDensity:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> FlowDensity:
         """Learn the density of the rows of X.
 
         Args:
             X: (rows, columns) of finite numbers; at least three rows, or two without validation.
-            y: ignored.
+            y: Ignored.
+            sample_weight: (rows,) finite weights >= 0, or None for equal weights. They weight the loss, the validation score,
+                the standardisation and the quantile of `threshold_`; rows of weight 0 are left out.
 
         Returns:
-            self.
+            The estimator itself.
 
         Raises:
             ValueError: X is no such array or has no column that varies, or an argument is unknown or out of range;
@@ -111,11 +114,14 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
         self._check_arguments()
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=3 if self.validation_fraction else 2)
+        weights = None if sample_weight is None else as_row_weights(sample_weight, len(X)).numpy()
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
         varying = X.min(0) < X.max(0)
         if not varying.any():
             raise DataError("expected a column with different values, got columns that are all constant")
         with np.errstate(over="ignore", invalid="ignore"):
-            scaler = StandardScaler().fit(X[:, varying])
+            scaler = StandardScaler().fit(X[:, varying], sample_weight=weights)
         if not (np.isfinite(scaler.mean_).all() and np.isfinite(scaler.scale_).all()):
             raise DataError("expected columns whose variance fits double precision, got larger values; rescale them")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -123,6 +129,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         result = fit(
             flow,
             scaler.transform(X[:, varying]),
+            weights=weights,
             validation=_plain(self.validation_fraction) or None,
             progress=bool(self.verbose),
             epochs=_plain(self.max_iter),
@@ -138,33 +145,43 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.n_iter_ = result.epochs
         self.history_ = result.history
         self._n_features_out = flow.base.space.size if isinstance(flow, Flow) else 0
-        self.threshold_ = float(np.quantile(self._log_density(X), self.contamination))
+        self.threshold_ = _quantile(self._log_density(X), self.contamination, weights)
         if result.stopped == "interrupted":
             raise KeyboardInterrupt(result.message)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Log-density of each row in the units of X, in nats: (rows,)."""
+        """Return the log-density of each row in the units of X, in nats: (rows,)."""
         return self._log_density(self._checked(X))
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean log-density of the rows in nats (the mean, as `GaussianMixture.score`; not the sum, as `KernelDensity`)."""
-        return float(self.score_samples(X).mean())
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the mean log-density of the rows in nats (as `GaussianMixture.score`; not the sum, as `KernelDensity`).
+
+        Args:
+            X: (rows, columns).
+            y: Ignored.
+            sample_weight: (rows,) weights of the mean, or None for equal weights.
+        """
+        scores = self.score_samples(X)
+        if sample_weight is None:
+            return float(scores.mean())
+        weights = as_row_weights(sample_weight, len(scores)).numpy()
+        return float(np.average(scores[weights > 0], weights=weights[weights > 0]))
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Log-density minus `threshold_`: negative for outliers, (rows,)."""
+        """Return the log-density minus `threshold_`, which is negative for outliers: (rows,)."""
         return self.score_samples(X) - self.threshold_
 
     def predict(self, X: Any) -> np.ndarray:
-        """1 for inliers, -1 for rows less likely than the quantile `contamination` of the training rows: (rows,)."""
+        """Return 1 for inliers, -1 for rows less likely than the quantile `contamination` of the training rows: (rows,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Draws from the learned density, in the units of X.
+        """Draw from the learned density, in the units of X.
 
         Args:
-            n_samples: at least 1.
-            random_state: seed or generator.
+            n_samples: Number of draws, at least 1.
+            random_state: Seed or generator.
 
         Returns:
             (n_samples, columns).
@@ -182,9 +199,9 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return self._raw(torch.cat(draws).numpy())
 
     def transform(self, X: Any) -> np.ndarray:
-        """Latent code of each row, distributed as the system's base where rows follow the learned density: (rows, codes).
+        """Return the latent code of each row: (rows, codes).
 
-        Constant columns have no part in it.
+        Codes of rows that follow the learned density are distributed as the system's base. Constant columns have no part in it.
 
         Raises:
             SpecError: the system has no latent code.
@@ -193,7 +210,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return _in_chunks(self._invertible().encode, self._standard(X))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """The row of each latent code, in raw units: the inverse of `transform`, (rows, columns).
+        """Return the row of each latent code in raw units, the inverse of `transform`: (rows, columns).
 
         Raises:
             ValueError: X is no array of codes.
@@ -257,8 +274,17 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number, as a parameter grid may hold, as Python's."""
+    """Return a NumPy number, as a parameter grid may hold, as one of Python."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _quantile(values: np.ndarray, share: float, weights: np.ndarray | None) -> float:
+    """Return a quantile; with weights the first value at and below which lies more than a share of the weight."""
+    if weights is None:
+        return float(np.quantile(values, share))
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(values[order][min(np.searchsorted(below, share * below[-1], side="right"), len(values) - 1)])
 
 
 def _in_chunks(function: Callable[[Tensor], Tensor], rows: np.ndarray) -> np.ndarray:

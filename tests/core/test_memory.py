@@ -68,7 +68,8 @@ def couplings(layers, scalar=None, context=0, width=8):
 def gradients(node, x, context, mode, *, of_x=True, seed=3):
     """Values and gradients (of x, the context and every parameter) of a weighted sum of log-likelihoods."""
     x = x.detach().clone().requires_grad_(of_x and x.is_floating_point())
-    context = None if context is None else context.detach().clone().requires_grad_()
+    if context is not None:
+        context = context.detach().clone().requires_grad_(context.is_floating_point())
     node.zero_grad(set_to_none=True)
     torch.manual_seed(seed)
     with saving(node, mode):
@@ -368,7 +369,7 @@ def test_drift_is_the_error_of_the_inputs_recomputed():
 
 
 def made():
-    return pf.networks.MADE(D, 2, hidden=(8,))
+    return pf.networks.MaskedMLP(D, 2, hidden=(8,))
 
 
 def test_drift_shows_layers_that_lose_numbers():

@@ -25,7 +25,7 @@ from ..signals import Interrupted, signal_of
 from ..training import FitResult, TrainConfig
 from ..training import fit as train
 from ..training.parallel.processes import LostProcess, leave, process_rank, world_size
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .console import Terminal, finite, training_text
 from .options import OutputOptions, UsageError
 from .task import FitOptions, Task, TrainingRows, start, system_name

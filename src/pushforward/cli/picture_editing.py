@@ -10,7 +10,7 @@ import torch
 from ..errors import DataError
 from ..evaluation import Codes, attribute, decode, encode, interpolate, resample, shift
 from ..pictures import ImageSet
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .console import Terminal
 from .options import MachineOptions, UsageError
 from .task import start

@@ -31,7 +31,7 @@ from ..training import TrainConfig
 from ..training.checkpoint import load_checkpoint
 from ..training.config import batches_in
 from ..training.parallel.processes import process_rank, world_size
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .console import Terminal, bits_text
 from .options import TrainOptions, UsageError
 from .task import FitOptions, Task, TrainingRows, system_name

@@ -22,7 +22,7 @@ from ..pictures.crops import list_pictures, random_crops
 from ..pictures.picture_files import load_pillow
 from ..serialize import load
 from ..systems.picture_spec import PictureSpec
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from ..training_record import usable
 from .console import BITS_MEANING, Terminal, aligned, joined
 from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError

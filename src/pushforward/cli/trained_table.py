@@ -21,7 +21,7 @@ from ..report.table_inputs import table_inputs
 from ..serialize import load
 from ..tables import Schema, Table, TableModel, digest, read_table, write_table
 from ..tables.formats import CSV, SUFFIXES
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from ..training_record import usable
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
 from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError

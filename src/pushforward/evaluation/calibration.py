@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, ShapeError
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .normality import Array, anderson, anderson_p, holm, kolmogorov_smirnov
 
 Draw = Callable[[int, Tensor], Tensor]

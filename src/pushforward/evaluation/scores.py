@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core import Distribution, Exactness
 from ..errors import SpecError
 from ..training import evaluate
-from ..training.rng import isolated
+from ..training.random_state import isolated
 
 
 def can_average(exactness: Exactness) -> bool:

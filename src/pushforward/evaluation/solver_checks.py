@@ -17,7 +17,7 @@ from ..functional.ode import Fixed
 from ..objectives.transport import assignment
 from ..training import evaluate
 from ..training.evaluate import evaluating
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from ..transforms import Continuous
 from ..transforms.continuous import is_continuous
 

@@ -1,4 +1,8 @@
-"""Objectives: modules whose `forward(batch)` is a scalar loss to minimise; a batch is `(x,)` or `(x, context)`."""
+"""Objectives: modules whose `forward(batch, weights=None)` is a scalar loss to minimise.
+
+A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one over the data set; an objective without that
+argument trains without weights only.
+"""
 
 from .bound import EvidenceBound, bound_terms
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL

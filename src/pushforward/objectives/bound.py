@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from ..core import Flow, layers_of
 from ..errors import SpecError
 from ..transforms import Stochastic
+from .row_weights import weighted_mean
 
 
 def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -97,23 +98,23 @@ class EvidenceBound(nn.Module):
         settings += [f"{self.free_bits:g} free nats"] * bool(self.free_bits)
         return ", ".join([f"{name}, nats per row", *settings])
 
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Batch (x,) or (x, context), B rows each -> scalar, nats per event."""
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, nats per event."""
         x, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)
         if not self.training:
-            return -self._weighted(x, context, 1.0).mean()
+            return -weighted_mean(self._weighted(x, context, 1.0), weights)
         if self.warmup:
             share: Tensor | float = (self.seen / self.warmup).clamp_max(1.0)
             self.seen += 1
         else:
             share = 1.0
         if self.samples > 1:
-            return -self._weighted(x, context, share).mean()
+            return -weighted_mean(self._weighted(x, context, share), weights)
         reconstruction, divergences = bound_terms(self.model, x, context)
-        means = [d.mean() for d in divergences]
+        means = [weighted_mean(d, weights) for d in divergences]
         if self.free_bits:
             means = [m.clamp_min(self.free_bits) for m in means]
-        return share * torch.stack(means).sum() - reconstruction.mean()
+        return share * torch.stack(means).sum() - weighted_mean(reconstruction, weights)
 
     def _weighted(self, x: Tensor, context: Tensor | None, share: Tensor | float) -> Tensor:
         """log 1/K sum_k w_k, chunk by chunk."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..core import Distribution
 from ..errors import SpecError
 from .naming import likelihood_name, objective_name
+from .row_weights import weighted_mean
 
 
 class NegativeLogLikelihood(nn.Module):
@@ -31,9 +32,9 @@ class NegativeLogLikelihood(nn.Module):
         """Name and unit of the loss."""
         return likelihood_name(self.model)
 
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Batch (x,) or (x, context), B rows each -> scalar, mean nats per event."""
-        return -self.model(*batch).mean()
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, mean nats per event."""
+        return -weighted_mean(self.model(*batch), weights)
 
 
 class PenalisedLikelihood(nn.Module):
@@ -61,15 +62,16 @@ class PenalisedLikelihood(nn.Module):
         penalties = " + ".join(f"{w:g} {name}" for name, w in self.weights.items())
         return likelihood_name(self.model) + (f", with the penalties {penalties}" if penalties else "")
 
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Batch (x,) or (x, context), B rows each -> scalar, nats per event and the penalties."""
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, nats per event and the penalties."""
         if not self.training or not self.weights:
-            return -self.model(*batch).mean()
+            return -weighted_mean(self.model(*batch), weights)
         logp, penalties = self.model.log_prob_aux(*batch)
         for name in self.weights:
             if name not in penalties:
                 raise SpecError(f"expected a model with the penalty {name!r}, got {', '.join(penalties) or 'none'}")
-        return sum((w * penalties[name].mean() for name, w in self.weights.items()), -logp.mean())
+        terms = (w * weighted_mean(penalties[name], weights) for name, w in self.weights.items())
+        return sum(terms, -weighted_mean(logp, weights))
 
 
 def default_objective(model: nn.Module) -> nn.Module:
@@ -99,10 +101,11 @@ class _Seeing(nn.Module):
     def _seen(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """The objective's loss of what is seen of a batch."""
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Return the objective's loss of the changed batch."""
         x, *rest = batch
-        return self.objective((self._seen(x), *rest))
+        seen = (self._seen(x), *rest)
+        return self.objective(seen) if weights is None else self.objective(seen, weights)
 
 
 class Flipped(_Seeing):

@@ -22,12 +22,18 @@ from torch import Tensor, nn
 from ..core import Distribution
 from ..errors import SpecError
 from ..transforms.continuous import is_continuous
+from .row_weights import weighted_mean
 from .transport import assignment, entropic_pairs
 
 
 @dataclass(frozen=True)
 class Bridge(abc.ABC):
     """Pairs of data and noise, and what lies between them."""
+
+    @property
+    def pairs_rows(self) -> bool:
+        """Whether the noise of a row depends on the other rows of its batch."""
+        return type(self).pair is not Bridge.pair
 
     def pair(self, x: Tensor, z: Tensor) -> Tensor:
         """The noise of each row of data, from among those given: (B, *E), (B, *E) -> (B, *E); as they come."""
@@ -139,8 +145,19 @@ class FlowMatching(nn.Module):
         super().__init__()
         self.model, self.bridge = model, bridge
 
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Batch (x,) or (x, context), B rows each -> scalar, in squared units of the layer's events.
+    @property
+    def unweighted(self) -> str | None:
+        """Reason why rows cannot be weighted; None if they can.
+
+        Pairs of optimal transport give each row of a batch the same share of the noise. With weights on the rows the noise
+        would no longer follow the base.
+        """
+        return (
+            f"with {type(self.bridge).__name__}, which pairs rows of equal weight" if self.bridge.pairs_rows else None
+        )
+
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, in squared units of the layer's events.
 
         Raises:
             SpecError: the model has no continuous layer.
@@ -157,4 +174,4 @@ class FlowMatching(nn.Module):
         t = torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device)
         y, u = self.bridge.between(t, x, z)
         v = layer.speed(t, y, context)  # type: ignore[operator]
-        return (v - u).flatten(1).square().sum(1).mean() / 2 - logp.mean()
+        return weighted_mean((v - u).flatten(1).square().sum(1), weights) / 2 - weighted_mean(logp, weights)

@@ -5,5 +5,6 @@ from .importance_weights import Importance, importance
 from .simulators import Amortised, amortised
 from .summary_table import Summary
 from .variational import fit
+from .variational_config import VariationalConfig
 
-__all__ = ["Amortised", "Fit", "Importance", "Summary", "amortised", "fit", "importance"]
+__all__ = ["Amortised", "Fit", "Importance", "Summary", "VariationalConfig", "amortised", "fit", "importance"]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core import Chain, Distribution, Flow, Inverse, Real, layers_of
 from ..distributions import ConditionalNormal, Normal
-from ..errors import DomainError, ShapeError, SpecError, TrainingError
+from ..errors import DomainError, ShapeError, SpecError
 from ..networks import head
 from ..objectives.divergence import Divergence
 from ..systems.nsf import NSF
 from ..systems.spec import Spec, spec_from_dict
+from ..training import TrainConfig
+from ..training.parallel.processes import ProcessRanks
+from ..training.parallel.strategies import Replicated
 from ..training.progress import Progress
+from ..training.running_clip import RunningClip
+from ..training.step import Stepper
 from ..transforms import Annealed, Cholesky, Schedule, Temperature, hamiltonian
 from .importance_weights import importance
 from .start import Frame
@@ -34,7 +40,7 @@ COOLING = 0.3
 COLDEST = 0.01
 """The temperature that annealing starts from."""
 CLIP = 20.0
-"""Largest norm of a gradient, in running means of it."""
+"""Largest norm of a gradient, as a multiple of its running mean."""
 
 
 def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
@@ -161,26 +167,19 @@ def train(
     """
     theirs = {id(p) for p in target.parameters()}
     parameters = [p for p in divergence.model.parameters() if p.requires_grad and id(p) not in theirs]
-    optimiser = torch.optim.Adam(parameters, lr=lr)
-    history, mean_norm, bad = [look(divergence.model, target, samples, 0)], 0.0, 0
+    options = TrainConfig(ema=0.0, clip=0.0)
+    strategy = Replicated(divergence.model, divergence, options, ProcessRanks(), parameters)
+    # Adam begins with rate one, so that the factor of a step is its rate.
+    stepper = Stepper(strategy, options, divergence.model.device, lambda own: torch.optim.Adam(own, lr=1.0))
+    history, clip = [look(divergence.model, target, samples, 0)], RunningClip(CLIP)
     every, rate, cooling = max(1, steps // CHECKS), _Rate(lr, steps), 0
     if skip and history[0]["gap"] < tolerance:
         return history
     divergence.train()
     for step in range(1, steps + 1):
-        optimiser.zero_grad()
-        divergence(samples, temperature(step, anneal * steps)).backward()
-        norm = float(nn.utils.clip_grad_norm_(parameters, CLIP * mean_norm if mean_norm else math.inf))
-        if math.isfinite(norm):
-            mean_norm, bad = (0.98 * mean_norm + 0.02 * min(norm, CLIP * mean_norm) if mean_norm else norm), 0
-            optimiser.param_groups[0]["lr"] = rate(step)
-            optimiser.step()
-        else:
-            bad += 1
-            if bad == 10:
-                raise TrainingError(
-                    "the gradient was not finite for ten steps in a row; lower lr, or look at log_density"
-                )
+        _, norm = stepper.gradient(Draws(samples, temperature(step, anneal * steps)), clip.largest)
+        if clip.accepts(float(norm)):
+            stepper.update(step, rate(step))
         if step % every == 0:
             history.append(look(divergence.model, target, samples, step))
             if progress is not None:
@@ -194,6 +193,31 @@ def train(
             break
     divergence.eval()
     return history
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A step's draws from the model, in place of a batch of rows.
+
+    Args:
+        count: Number of draws.
+        temperature: Factor on log p.
+    """
+
+    count: int
+    temperature: float
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Arguments of a divergence."""
+        return self.count, self.temperature
+
+    def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
+        """Return the arguments of a divergence; draws are not shared among processes."""
+        return self.inputs, 1.0
 
 
 class _Rate:

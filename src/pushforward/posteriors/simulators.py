@@ -16,7 +16,7 @@ from ..systems.spec import Spec
 from ..training import FitResult, fit
 from ..training.data import as_rows
 from ..training.evaluate import evaluating
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from ..transforms import Standardise
 
 CHUNK = 65_536

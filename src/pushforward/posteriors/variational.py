@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution as TorchDistribution
 
-from ..core import Distribution, Exactness, Flow, Space
+from ..core import Exactness, Flow, Space
 from ..core.torch_boundary import space_of
-from ..errors import ShapeError, SpecError, suggestion
+from ..errors import ShapeError, SpecError
 from ..evaluation.scores import log_likelihoods
-from ..objectives.divergence import DIVERGENCES, Divergence, ForwardKL, PathGradient
-from ..systems.spec import Spec
+from ..objectives.divergence import Divergence, ForwardKL, PathGradient
 from ..training.progress import Progress, make_progress
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .approximation import CHAINS, Fit
 from .coverage import Chains, judge, walk
 from .importance_weights import resample
 from .optimise import fits, gaussian, require_proper, require_settled, shaped, train, with_langevin
-from .proposal import NEIGHBOURS, Heavy, Kernels, Proposal, weigh
+from .proposal import NEIGHBOURS, Heavy, Kernels, Proposal, Weighed, weigh
 from .start import PIECES, Frame, Start, search
 from .target import Target
+from .variational_config import VariationalConfig
 from .verdict import Evidence, verdict
 
-Objective = Literal["reverse-kl", "path", "iwae", "forward-kl"]
 WARM = 1.0
 """Nats. Where the Gaussian's bound is nearer to log Z, annealing has nothing to find."""
 
@@ -36,23 +35,9 @@ def fit(
     log_density: Callable[[Any], Tensor] | TorchDistribution,
     space: Space | Mapping[str, Space] | None = None,
     *,
-    flow: str | Spec | Flow = "nsf",
-    layers: int | None = None,
-    objective: Objective | Callable[[Distribution, Target], Divergence] = "reverse-kl",
-    steps: int = 3000,
-    samples: int = 256,
-    lr: float = 5e-3,
-    anneal: float = 0.3,
-    start: Literal["gaussian", "wide"] = "gaussian",
-    scale: float = 1.0,
-    langevin: int = 0,
-    restarts: int = 1,
-    draws: int = 4000,
-    chains: int = 128,
-    tolerance: float = 0.005,
-    seed: int = 0,
-    dtype: torch.dtype | None = None,
+    config: VariationalConfig | None = None,
     progress: bool = True,
+    **overrides: Any,
 ) -> Fit:
     """Fit a flow to an unnormalised density, and judge the result.
 
@@ -66,27 +51,9 @@ def fit(
             failed Cholesky factorisation, say) count as points without mass.
         space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict
             of spaces by name. A distribution has its own.
-        flow: Name of a system, a `Spec`, or a flow of your own on `Real((D,))`, D the number of unconstrained parameters,
-            which is then trained as it is; with restarts, copies of it are.
-        layers: Number of layers of a flow given by its name.
-        objective: "reverse-kl"; "path", the same with a gradient of less variance, for exact flows; "iwae", which covers
-            more; "forward-kl", on importance-weighted draws; or a function of model and target that makes a `Divergence`.
-        steps: Number of steps of the optimiser at most.
-        samples: Number of draws in a step.
-        lr: Learning rate of Adam; it falls to zero along a cosine.
-        anneal: Share of the steps over which log p is multiplied by a temperature that rises from .01 to 1, where the Gaussian
-            is far from the density.
-        start: "gaussian" searches for the mass and fits a Gaussian first; "wide" starts at a standard normal times `scale`.
-        scale: Factor on the width of the region that is searched, or deviation of the wide start.
-        langevin: Number of annealed Langevin layers after the flow (a stochastic normalizing flow), trained along.
-        restarts: Number of independent runs, of which the one with the largest evidence bound is kept.
-        draws: Number of draws kept in `Fit.draws`, a multiple of 4; the weights are those of four times as many.
-        chains: Number of short chains that look for missed modes; 0 for none.
-        tolerance: Training ends early when the bound is within so many nats of log Z, or within six times as many and no longer
-            rises; 0 for never.
-        seed: Seed of everything random; torch's random state is the same after as before.
-        dtype: Type of the model's numbers; torch's default by default.
+        config: Options of the fit.
         progress: Whether to show progress on stderr.
+        **overrides: Fields of `config` to replace, such as `flow="realnvp"`, `steps=1000` or `seed=1`.
 
     Raises:
         SpecError: an option is unknown or out of range, or the flow does not fit the parameters.
@@ -94,13 +61,8 @@ def fit(
         DomainError: it has no gradient, gives a number that is not finite (with the first such point), raises at every point of
             a batch, or is improper.
     """
-    _check(steps=steps, samples=samples, restarts=restarts, layers=1 if layers is None else layers)
-    if draws < 4 * CHAINS or draws % CHAINS or langevin < 0 or chains < 0 or not 0 <= anneal <= 1 or not scale > 0:
-        raise SpecError(
-            f"expected draws a multiple of {CHAINS}, langevin and chains >= 0, anneal in [0, 1] and scale > 0, got {draws}, "
-            f"{langevin}, {chains}, {anneal} and {scale}"
-        )
-    dtype = torch.get_default_dtype() if dtype is None else dtype
+    config = (config or VariationalConfig()).replace(**overrides)
+    dtype = torch.get_default_dtype() if config.dtype is None else config.dtype
     if isinstance(log_density, TorchDistribution):
         given = log_density
         if given.batch_shape:
@@ -110,46 +72,23 @@ def fit(
     if space is None:
         raise SpecError("expected the space of the parameters, or a dict of spaces by name, got none")
     target = Target(log_density, space).to(dtype)
-    make = _objective(objective)
-    if isinstance(flow, Flow):
-        fits(flow, target.features)
-    options: dict[str, Any] = {"steps": steps, "samples": samples, "lr": lr, "tolerance": tolerance}
+    if isinstance(config.flow, Flow):
+        fits(config.flow, target.features)
     runs = []
-    for run in range(restarts):
-        with isolated(torch.device("cpu"), seed + run), make_progress(steps, 0, noun="step", shown=progress) as shown:
-            found = search(target, scale, dtype) if start == "gaussian" else None
-            frame = None if found is None else Frame(*found.found.best)
-            wide = gaussian(target.features, 1.0 if start == "gaussian" else scale, frame).to(dtype)
-            centre = 0.0 if frame is None else frame.mean
-            require_proper(target, wide.sample(64), centre)
-            pieces, heat = None, anneal
-            if isinstance(flow, Flow):
-                model = flow if restarts == 1 else copy.deepcopy(flow)
-            else:
-                first = copy.deepcopy(wide)
-                if start == "gaussian":
-                    heat = _warmed(first, target, anneal, **options)
-                if found is not None and flow != "gaussian" and found.lacking(target, first) > PIECES:
-                    pieces = found
-                    first = gaussian(target.features, 1.0, Frame.of(found.draws)).to(dtype)
-                model = shaped(flow, layers, first)
-            if langevin:
-                model = with_langevin(model, wide, target, langevin).to(dtype)
-            divergence = make(model, target)
-            if pieces is None or model.exactness != Exactness.EXACT:
-                history = train(divergence, target, anneal=heat, progress=shown, skip=heat == 0, **options)
-            else:
-                history = covering(divergence, pieces, target, progress=shown, **options)
-            proposal, ends = _probed(model, found, target, chains)
-            runs.append((model, history, weigh(proposal, target, 4 * draws), ends, centre))
-    model, history, weighed, ends, centre = max(runs, key=lambda run: run[2].own.elbo.value)
+    for run in range(config.restarts):
+        with (
+            isolated(torch.device("cpu"), config.seed + run),
+            make_progress(config.steps, 0, noun="step", shown=progress) as shown,
+        ):
+            runs.append(_run(target, config, dtype, shown))
+    model, history, weighed, ends, centre = max(runs, key=lambda run: run.weighed.own.elbo.value)
     growth = require_settled(history)
     require_proper(target, weighed.z[: weighed.count_own][:256], centre)
-    with isolated(torch.device("cpu"), seed):
+    with isolated(torch.device("cpu"), config.seed):
         # log q is averaged over draws where the flow's density is a random bound.
         log_q = None if ends is None else log_likelihoods(model, ends.x, samples=64)
         report = None if ends is None or log_q is None else judge(ends, log_q, weighed.all.log_z.value)
-        kept, _ = target.constrain(weighed.z[resample(weighed.all.log_weights, draws)])
+        kept, _ = target.constrain(weighed.z[resample(weighed.all.log_weights, config.draws)])
     lacking = None if weighed.proposal.alone else weighed.lacking
     return Fit(
         model=model,
@@ -167,6 +106,60 @@ def fit(
         history=history,
         verdict=verdict(Evidence(weighed.all.k_hat, weighed.own.ess, report, growth, lacking, weighed.raised)),
     )
+
+
+class _Run(NamedTuple):
+    """What one of several independent runs ends with.
+
+    Args:
+        model: The flow.
+        history: The state at some steps, see `look`.
+        weighed: Draws with their weights.
+        ends: Ends of the short chains; None without chains.
+        centre: Centre of the mass as the optimisers have found it.
+    """
+
+    model: Flow
+    history: list[dict[str, float]]
+    weighed: Weighed
+    ends: Chains | None
+    centre: Tensor | float
+
+
+def _run(target: Target, config: VariationalConfig, dtype: torch.dtype, progress: Progress) -> _Run:
+    """Find the mass, fit a flow there, and weigh its draws; random numbers are torch's at present."""
+    flow, wide_start = config.flow, config.start != "gaussian"
+    options: dict[str, Any] = {
+        "steps": config.steps,
+        "samples": config.samples,
+        "lr": config.lr,
+        "tolerance": config.tolerance,
+    }
+    found = None if wide_start else search(target, config.scale, dtype)
+    frame = None if found is None else Frame(*found.found.best)
+    wide = gaussian(target.features, config.scale if wide_start else 1.0, frame).to(dtype)
+    centre = 0.0 if frame is None else frame.mean
+    require_proper(target, wide.sample(64), centre)
+    pieces, heat = None, config.anneal
+    if isinstance(flow, Flow):
+        model = flow if config.restarts == 1 else copy.deepcopy(flow)
+    else:
+        first = copy.deepcopy(wide)
+        if not wide_start:
+            heat = _warmed(first, target, config.anneal, **options)
+        if found is not None and flow != "gaussian" and found.lacking(target, first) > PIECES:
+            pieces = found
+            first = gaussian(target.features, 1.0, Frame.of(found.draws)).to(dtype)
+        model = shaped(flow, config.layers, first)
+    if config.langevin:
+        model = with_langevin(model, wide, target, config.langevin).to(dtype)
+    divergence = config.divergence(model, target)
+    if pieces is None or model.exactness != Exactness.EXACT:
+        history = train(divergence, target, anneal=heat, progress=progress, skip=heat == 0, **options)
+    else:
+        history = covering(divergence, pieces, target, progress=progress, **options)
+    proposal, ends = _probed(model, found, target, config.chains)
+    return _Run(model, history, weigh(proposal, target, 4 * config.draws), ends, centre)
 
 
 def _warmed(first: Flow, target: Target, anneal: float, *, steps: int, lr: float, **options: Any) -> float:
@@ -217,17 +210,3 @@ def covering(
     model.load_state_dict(led)
     wider = ForwardKL(model, target.tolerant, Proposal(model, [Heavy(pieces.found)]))
     return train(wider, target, steps=steps, anneal=0.0, progress=progress, **training)
-
-
-def _objective(objective: Any) -> Callable[[Distribution, Target], Divergence]:
-    if callable(objective):
-        return objective
-    if objective not in DIVERGENCES:
-        raise SpecError(f"unknown objective {objective!r}; {suggestion(str(objective), sorted(DIVERGENCES), 'known:')}")
-    return DIVERGENCES[objective]
-
-
-def _check(**counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1:
-            raise SpecError(f"expected {name} >= 1, got {value}")

@@ -19,7 +19,7 @@ from ..evaluation import (
     two_sample_score,
 )
 from ..tables import Table, TableModel
-from ..training.rng import isolated
+from ..training.random_state import isolated
 from .page import ReportInputs
 from .path_plot import Paths
 

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from ..errors import DataError, brief, listed
-from ..training.data import split_rows
+from ..training.validation_split import split_rows
 from .coding import LARGEST, is_number, is_whole, labels_of, refuse, to_codes, to_numbers, to_values
 from .column_json import column_from
 from .column_layers import unbounded

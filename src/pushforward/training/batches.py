@@ -1,17 +1,37 @@
-"""The batches of an epoch: slices of rows that are put into the epoch's order many batches at a time."""
+"""Batches of an epoch: slices of rows in memory, which are put into the epoch's order many batches at a time."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from .config import batches_in
-from .data import Rows
+from .data import Rows, chunks
+from .parallel.processes import ProcessRanks
+from .random_state import seeded_generator
 
 BLOCK_NUMBERS = 2**20
 """Numbers gathered at once, at most, but never less than a batch: 4 MB of float32, which stay in the processor's cache."""
+ROWS_NAMED = 5
+"""Number of rows named in a message."""
+
+
+class StepInputs(Protocol):
+    """What a step of training needs to know of its batch."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Arguments of the objective."""
+
+    def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
+        """Return the arguments of the objective for the part of this process, and its share."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -19,27 +39,57 @@ class Batch:
     """Some rows of an epoch.
 
     Args:
-        number: in the epoch, from 1.
-        index: numbers of its rows.
+        number: Number in the epoch, from 1.
         rows: (x,) or (x, context), a view of a block.
+        index: Numbers of its rows in the data; None if only their places in the batch are known.
+        weights: Weights of the rows, (B,), with mean one over the data set; None for rows of equal weight.
+        last: Whether it is the last batch of the epoch.
     """
 
     number: int
-    index: Tensor
     rows: tuple[Tensor, ...]
+    index: Tensor | None = None
+    weights: Tensor | None = None
+    last: bool = False
 
     def __len__(self) -> int:
-        return self.index.shape[0]
+        return self.rows[0].shape[0]
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Arguments of the objective for this batch: the rows and, if there are any, their weights."""
+        return (self.rows,) if self.weights is None else (self.rows, self.weights)
+
+    def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
+        """Return the arguments of the objective for the rows of this process, and their share of the batch."""
+        if self.weights is None:
+            rows, share = ranks.share(self.rows)
+            return (rows,), share
+        (*some, weights), share = ranks.share((*self.rows, self.weights))
+        return (tuple(some), weights), share
+
+    def place(self, positions: Tensor | None = None) -> str:
+        """Return the numbers of rows for a message: '3, 17', or '0, 2 of batch 5' where they are those in the batch.
+
+        Args:
+            positions: Positions in the batch; all of them by default.
+        """
+        named = torch.arange(len(self)) if self.index is None else self.index
+        named = named if positions is None else named[positions.to(named.device)]
+        shown = ", ".join(map(str, named[:ROWS_NAMED].tolist())) + (", ..." if len(named) > ROWS_NAMED else "")
+        where = f" of batch {self.number}" if self.index is None else ""
+        return f"{shown}{where}"
 
 
-def batches(rows: Rows, order: Tensor, size: int, done: int = 0) -> Iterator[Batch]:
-    """Every batch of an epoch after the first `done` ones; the last may be smaller, or larger by one row.
+def batches(rows: Rows, order: Tensor, size: int, done: int = 0, weights: Tensor | None = None) -> Iterator[Batch]:
+    """Return every batch of an epoch after the first `done` ones; the last may be smaller, or larger by one row.
 
     Args:
-        rows: where they lie.
-        order: numbers of the epoch's rows, in its order.
-        size: rows in a batch.
-        done: batches to leave out.
+        rows: Rows in memory.
+        order: Numbers of the epoch's rows, in its order.
+        size: Number of rows in a batch.
+        done: Number of batches to leave out.
+        weights: Weights of all rows, or None.
     """
     count = batches_in(len(order), size)
     numbers = sum(t[0].numel() for t in (rows.x, rows.context) if t is not None)
@@ -49,7 +99,81 @@ def batches(rows: Rows, order: Tensor, size: int, done: int = 0) -> Iterator[Bat
         last = min(first + per_block, count)
         index = order[first * size : len(order) if last == count else last * size]
         block = rows.take(index)
+        own = None if weights is None else weights.index_select(0, index)
         for number in range(max(first, done), last):
             start = (number - first) * size
             end = len(index) if number + 1 == count else start + size
-            yield Batch(number + 1, index[start:end], tuple(t[start:end] for t in block))
+            yield Batch(
+                number=number + 1,
+                rows=tuple(t[start:end] for t in block),
+                index=index[start:end],
+                weights=None if own is None else own[start:end],
+                last=number + 1 == count,
+            )
+
+
+class RowBatches:
+    """Training rows in memory, in batches that are shuffled anew in each epoch.
+
+    Args:
+        data: Rows with the training rows among them.
+        index: Numbers of the training rows.
+        weights: Weights of the rows of `data`, or None.
+        size: Number of rows in a batch.
+        seed: Seed of the orders.
+
+    Attributes:
+        rows: Number of training rows.
+        count: Number of batches in an epoch; None if it is not known yet.
+        example: Events of a batch, of which only the shape matters.
+    """
+
+    def __init__(self, data: Rows, index: Tensor, weights: Tensor | None, size: int, seed: int) -> None:
+        self.data, self.index, self.weights, self.size, self.seed = data, index, weights, size, seed
+        self.rows = len(index)
+        self.count: int | None = batches_in(self.rows, size)
+        self.example = data.x[:size]
+
+    def order(self, number: int) -> Tensor:
+        """Return the numbers of the training rows in the order of an epoch."""
+        order = torch.randperm(self.rows, generator=seeded_generator(self.seed, number))
+        return self.index[order.to(self.index.device)]
+
+    def epoch(self, number: int, done: int = 0) -> Iterator[Batch]:
+        """Return the batches of an epoch after the first `done` ones."""
+        return batches(self.data, self.order(number), self.size, done, self.weights)
+
+    def head(self, rows: int) -> tuple[Tensor, ...]:
+        """Return the first rows of the first epoch: (x,) or (x, context)."""
+        return self.data.take(self.order(1)[:rows])
+
+    def ended(self, batches: int, rows: int) -> None:
+        """Take note of the numbers of batches and rows in an epoch that has ended; they are known here."""
+
+
+class HeldOutRows:
+    """Validation rows in memory.
+
+    Args:
+        data: Rows with the validation rows among them.
+        index: Numbers of the validation rows.
+        weights: Weights of the rows of `data`, or None.
+        name: Name of the data in messages.
+
+    Attributes:
+        rows: Number of validation rows.
+    """
+
+    def __init__(self, data: Rows, index: Tensor, weights: Tensor | None, name: str) -> None:
+        self.data, self.index, self.weights, self.name = data, index, weights, name
+        self.rows = len(index)
+
+    def fingerprint(self) -> list[str]:
+        """Return the fingerprints of the rows."""
+        return self.data.fingerprint()
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """Return consecutive batches of at most `size` rows."""
+        for number, piece in enumerate(chunks(self.index, size), 1):
+            weights = None if self.weights is None else self.weights.index_select(0, piece)
+            yield Batch(number, self.data.take(piece), piece, weights)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
+import time
 import zipfile
 from collections.abc import Mapping
 from io import BufferedReader
@@ -13,11 +15,11 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ..errors import FileError, TrainingError
+from ..errors import FileError
 from ..output import atomic_output, reason
 from .checkpoint_checks import require_plain
-from .config import TrainConfig
-from .weights import Weights, plain_name
+
+logger = logging.getLogger("pushforward.training")
 
 FORMAT = "pushforward training checkpoint"
 VERSION = 3
@@ -150,34 +152,27 @@ class _Rest(io.RawIOBase):
         return len(data)
 
 
-def require_same_run(
-    state: Mapping[str, Any], path: object, config: TrainConfig, weights: Weights, fingerprint: list[str]
-) -> None:
-    """Refuse a checkpoint of another model, other data or other options.
+class CheckpointWriter:
+    """The checkpoints of a run, all at one path, and the clock that says when the next one is due.
 
-    Raises:
-        TrainingError: naming the first difference.
+    Args:
+        path: Path of the file.
+        every: Seconds between two checkpoints within an epoch; None for no such checkpoints.
     """
-    then, now = _shapes(state["weights"]), _shapes(weights)
-    for name in [*now, *then]:
-        if then.get(name) != now.get(name):
-            raise TrainingError(
-                f"the checkpoint in {path} is of another model: {plain_name(name)} is {then.get(name, 'absent')} there and "
-                f"{now.get(name, 'absent')} here; build the model with the same arguments"
-            )
-    if state["data"] != fingerprint:
-        raise TrainingError(
-            f"the checkpoint in {path} is of other data or another split; resume with the same rows, context and validation"
-        )
-    different = config.differences(state["config"])
-    if different:
-        name = different[0]
-        raise TrainingError(
-            f"the checkpoint in {path} is of a run with {name}={state['config'].get(name)!r}, got {name}="
-            f"{getattr(config, name)!r}; only its length (epochs, max_steps, max_seconds) and speed (compile, threads) may "
-            "change on resume"
-        )
 
+    def __init__(self, path: Path, every: float | None) -> None:
+        self.path, self.every = path, every
+        self.saved = time.monotonic()
 
-def _shapes(weights: Weights) -> dict[str, str]:
-    return {name: f"{tuple(t.shape)} {t.dtype}" for name, t in weights.items()}
+    def due(self) -> bool:
+        """Whether the time for the next checkpoint has come."""
+        return self.every is not None and time.monotonic() - self.saved >= self.every
+
+    def write(self, state: Mapping[str, Any]) -> bool:
+        """Save a state and return whether that was possible; a failure is logged, and the old file is still there."""
+        try:
+            save_checkpoint(self.path, state)
+        except FileError as error:
+            logger.warning("%s; the checkpoint before it is still there", error)
+            return False
+        return True

@@ -14,6 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import FileError, TrainingError
+from .config import TrainConfig
+from .model_weights import NamedTensors, plain_name
 from .progress_state import Position
 
 MOMENTS = frozenset({"step", "exp_avg", "exp_avg_sq"})
@@ -24,18 +26,57 @@ RECORD = ("epoch", "steps", "train", "validation", "lr", "gradient", "seconds", 
 """Entries of the record of an epoch."""
 
 
-def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, Any], batches: int) -> None:
+def require_same_run(
+    state: Mapping[str, Any], path: object, config: TrainConfig, weights: NamedTensors, fingerprint: list[str]
+) -> None:
+    """Refuse a checkpoint of another model, of other data or of other options.
+
+    Raises:
+        TrainingError: naming the first difference.
+    """
+    then, now = _shapes(state["weights"]), _shapes(weights)
+    for name in [*now, *then]:
+        if then.get(name) != now.get(name):
+            raise TrainingError(
+                f"the checkpoint in {path} is of another model: {plain_name(name)} is {then.get(name, 'absent')} there and "
+                f"{now.get(name, 'absent')} here; build the model with the same arguments"
+            )
+    if state["data"] != fingerprint:
+        raise TrainingError(
+            f"the checkpoint in {path} is of other data or another split; resume with the same rows, context and validation"
+        )
+    different = config.differences(state["config"])
+    if different:
+        name = different[0]
+        raise TrainingError(
+            f"the checkpoint in {path} is of a run with {name}={state['config'].get(name)!r}, got {name}="
+            f"{getattr(config, name)!r}; only its length (epochs, max_steps, max_seconds) and speed (compile, threads) may "
+            "change on resume"
+        )
+
+
+def _shapes(weights: NamedTensors) -> dict[str, str]:
+    return {name: f"{tuple(t.shape)} {t.dtype}" for name, t in weights.items()}
+
+
+def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, Any], batches: int | None) -> None:
     """Refuse a state whose parts are not of the kind that this run has.
 
     Args:
         state: the content of the checkpoint; its weights have the names and shapes of the run's.
         path: Path of the file, for the message.
         fresh: the state of this run, as it would be saved now.
-        batches: number of batches in an epoch.
+        batches: Number of batches in an epoch; None if it is not known.
 
     Raises:
         TrainingError: naming the part.
     """
+    made = state.get("optimizer_class")
+    if made != fresh.get("optimizer_class"):
+        raise TrainingError(
+            f"the checkpoint in {path} is of a run with the optimizer {made or 'AdamW of fit'}, got "
+            f"{fresh.get('optimizer_class', 'AdamW of fit')}; resume with the same optimizer"
+        )
     streams = state.get("random_others", [])
     weights = fresh["weights"]
     sound = {
@@ -44,7 +85,9 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
         "scale": _like(state.get("scale"), fresh["scale"]),
         "random": isinstance(streams, list)
         and all(_stream_sound(s, fresh["random"]) for s in [state["random"], *streams]),
-        "optimiser": _optimiser_sound(state["optimiser"], fresh["optimiser"], fresh["parameters"]),
+        "optimiser": _optimizer_sound(
+            state["optimiser"], fresh["optimiser"], fresh["parameters"] if made is None else None
+        ),
         "position": _position_sound(state["position"], batches),
     }
     for part, well in sound.items():
@@ -103,13 +146,16 @@ def _stream_sound(found: Any, own: Mapping[str, Tensor]) -> bool:
     return all(_like(found[name], own[name]) for name in own if name in found)
 
 
-def _optimiser_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor]) -> bool:
+def _optimizer_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor] | None) -> bool:
+    """Without parameters the optimizer is one of the user's, whose state is not known here."""
     groups = found.get("param_groups") if isinstance(found, Mapping) else None
     if not isinstance(groups, list) or len(groups) != len(own["param_groups"]):
         return False
     if not all(_group_sound(group, like) for group, like in zip(groups, own["param_groups"], strict=True)):
         return False
     moments = found.get("state")
+    if parameters is None:
+        return isinstance(moments, Mapping) and all(isinstance(v, Mapping) for v in moments.values())
     return isinstance(moments, Mapping) and all(_moments_sound(k, v, parameters) for k, v in moments.items())
 
 
@@ -143,7 +189,7 @@ def _moments_sound(number: Any, values: Any, parameters: list[Tensor]) -> bool:
     )
 
 
-def _position_sound(found: Any, batches: int) -> bool:
+def _position_sound(found: Any, batches: int | None) -> bool:
     fields = [field.name for field in dataclasses.fields(Position)]
     if not isinstance(found, Mapping) or found.keys() != set(fields):
         return False
@@ -155,7 +201,7 @@ def _position_sound(found: Any, batches: int) -> bool:
         and all(isinstance(t, Tensor) and t.is_floating_point() and t.dim() == 0 for t in sums)
         and all(_number(found[name]) and found[name] >= 0 for name in ("seconds", "plateau"))
         and (score is None or type(score) is float)
-        and found["batch"] <= batches
+        and (batches is None or found["batch"] <= batches)
         and found["rows"] >= found["batch"]
         and isinstance(history, list)
         and len(history) == found["epoch"] - 1

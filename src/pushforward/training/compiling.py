@@ -18,35 +18,36 @@ from torch import Tensor, nn
 
 from .trial_step import rehearsal
 
-Loss = Callable[[tuple[Tensor, ...]], Tensor]
+Loss = Callable[..., Tensor]
+"""A function of the objective's arguments: a batch and, with weighted rows, their weights."""
 
 logger = logging.getLogger("pushforward.training")
 
 BACKEND = "inductor"
-"""Of `torch.compile`."""
+"""Backend of `torch.compile`."""
 REASON = 160
-"""Characters of an error shown in a warning."""
+"""Number of characters of an error shown in a warning."""
 
 
-def compiled(objective: nn.Module, whole: nn.Module, batch: tuple[Tensor, ...]) -> Loss | None:
-    """The objective compiled for batches of one shape; None, after a warning, where that is not possible.
+def compiled(objective: nn.Module, whole: nn.Module, *inputs: Any) -> Loss | None:
+    """Compile an objective for batches of one shape; return None, after a warning, where that is not possible.
 
     The module itself is left as it is: its weights keep their names, and it can still be called.
 
     Args:
-        objective: the loss, in the mode and precision in which it will be called.
-        whole: with every parameter and buffer that a step may change.
-        batch: of that shape.
+        objective: The loss, in the mode and precision in which it will be called.
+        whole: Module with every parameter and buffer that a step may change.
+        *inputs: Arguments of the objective of that shape: a batch and, with weighted rows, their weights.
     """
     options: dict[str, Any] = {"options": {"fallback_random": True}} if BACKEND == "inductor" else {}
     try:
-        with rehearsal(whole, batch[0].device), warnings.catch_warnings():
+        with rehearsal(whole, inputs[0][0].device), warnings.catch_warnings():
             # What torch says about itself while it compiles is of no use to a caller.
             warnings.simplefilter("ignore")
             loss = torch.compile(_function(objective), fullgraph=True, dynamic=False, backend=BACKEND, **options)
-            loss(batch).backward()
+            loss(*inputs).backward()
             with torch.compiler.set_stance("fail_on_recompile"):
-                loss(batch).backward()
+                loss(*inputs).backward()
     # Compilers raise dozens of unrelated types. What is wrong with the objective itself comes up again in the first step.
     except Exception as error:
         logger.warning("the objective was not compiled, training goes on without: %s", _reason(error))
@@ -66,8 +67,8 @@ def _function(objective: nn.Module) -> Loss:
     out of each other's way, and lets the compiled code go when the run ends.
     """
 
-    def loss(batch: tuple[Tensor, ...]) -> Tensor:
-        return objective(batch)
+    def loss(*inputs: Any) -> Tensor:
+        return objective(*inputs)
 
     loss.__code__ = loss.__code__.replace()
     return loss

@@ -155,11 +155,14 @@ class TrainConfig:
         return dataclasses.replace(self, **fields)
 
     def resolve(self, rows: int) -> TrainConfig:
-        """The same with everything that is None, limits apart, chosen for a number of training rows."""
+        """Return the options with all that are None, limits apart, chosen for a number of training rows."""
         batch_size = self.batch_size
         if batch_size is None:
             batch_size = min(1024, max(64, 2 ** round(math.log2(2 * math.sqrt(rows)))))
-        steps = batches_in(rows, batch_size)
+        return self.replace(batch_size=batch_size).for_steps(batches_in(rows, batch_size))
+
+    def for_steps(self, steps: int) -> TrainConfig:
+        """Return the options with all that are None, limits and `batch_size` apart, chosen for the steps of an epoch."""
         patience = min(100, max(5, math.ceil(PATIENCE_STEPS / steps)))
         chosen = {
             "epochs": min(1000, max(20, math.ceil(STEPS / steps))),
@@ -168,7 +171,7 @@ class TrainConfig:
             "warmup": min(200, steps),
         }
         open_fields = {name: value for name, value in chosen.items() if getattr(self, name) is None}
-        return self.replace(batch_size=batch_size, **open_fields)
+        return self.replace(**open_fields)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name."""
@@ -189,20 +192,3 @@ def batches_in(rows: int, batch_size: int) -> int:
     if whole == 0:
         return 1
     return whole + (rest > 1)
-
-
-def schedule_factor(config: TrainConfig, step: int, total: int, plateau: float) -> float:
-    """What multiplies the learning rate at a step.
-
-    Args:
-        config: resolved.
-        step: steps done so far.
-        total: steps of the whole run.
-        plateau: product of the reductions so far.
-    """
-    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    if config.schedule == "cosine":
-        return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-    if config.schedule == "plateau":
-        return warmup * plateau
-    return warmup

@@ -10,24 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Distribution
-from .data import Rows, as_rows, chunks
+from .batches import HeldOutRows
+from .data import as_rows, chunks
+from .data_loader import LoaderBatches
 from .parallel.processes import ProcessRanks
-from .rng import isolated
+from .random_state import isolated
 
+HeldOut = HeldOutRows | LoaderBatches
+"""Validation rows, in memory or in batches of an iterable."""
 SCORE_SEED = 20_240_229
-"""Of every validation pass, so that noisy scores of two epochs differ by the weights and not by the noise."""
+"""Seed of every validation pass, so that noisy scores of two epochs differ by the weights and not by the noise."""
 
 
 def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int = 4096) -> Tensor:
-    """Log-likelihood of every row, in evaluation mode, without gradients and in chunks.
+    """Return the log-likelihood of every row, in evaluation mode, without gradients and in chunks.
 
     Noisy models draw from the caller's random state, as `log_prob` does.
 
     Args:
-        model: any distribution.
+        model: Any distribution.
         x: (N, *event), an array or a tensor; cast to the model's type and moved to its device.
         context: (N, *context), or None for models without one.
-        batch_size: rows in a chunk.
+        batch_size: Number of rows in a chunk.
 
     Returns:
         (N,) nats, on the model's device; -inf outside the support.
@@ -43,40 +47,38 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
     return torch.cat(scores) if scores else torch.zeros(0, dtype=model.dtype, device=model.device)
 
 
-def mean_score(
-    objective: nn.Module, rows: Rows, index: Tensor, batch_size: int, ranks: ProcessRanks | None = None
-) -> float:
-    """Minus the mean loss of some rows: for the likelihood objective, mean nats per event.
+def mean_score(objective: nn.Module, held_out: HeldOut, size: int, ranks: ProcessRanks, device: torch.device) -> float:
+    """Return minus the mean loss of the validation rows: for the likelihood objective, mean nats per event.
 
     Args:
-        objective: the loss.
-        rows: where they lie.
-        index: their numbers.
-        batch_size: rows in a chunk.
-        ranks: the processes that share each chunk; all get the result.
+        objective: The loss.
+        held_out: The validation rows.
+        size: Number of rows in a chunk.
+        ranks: The processes that share each chunk; all get the result.
+        device: Device of the model.
     """
-    ranks = ranks or ProcessRanks()
-    losses = []
-    with evaluating(objective), isolated(rows.x.device, SCORE_SEED + ranks.rank):
-        for piece in chunks(index, batch_size):
-            part, share = ranks.share(rows.take(piece))
-            losses.append(objective(part) * (share * len(piece)))
-        return -(ranks.total(torch.stack(losses).cpu().double().sum()) / len(index)).item()
+    losses, rows = [], 0
+    with evaluating(objective), isolated(device, SCORE_SEED + ranks.rank):
+        for batch in held_out.chunks(size):
+            inputs, share = batch.share(ranks)
+            losses.append(objective(*inputs) * (share * len(batch)))
+            rows += len(batch)
+        return -(ranks.total(torch.stack(losses).cpu().double().sum()) / rows).item()
 
 
-def first_unscored(model: nn.Module, rows: Rows, index: Tensor, batch_size: int) -> int | None:
-    """Number of the first row whose log-likelihood is not finite; None when there is none."""
-    with evaluating(model), isolated(rows.x.device, SCORE_SEED):
-        for piece in chunks(index, batch_size):
-            bad = ~model(*rows.take(piece)).isfinite()
+def first_unscored(model: nn.Module, held_out: HeldOut, size: int, device: torch.device) -> str | None:
+    """Return the place of the first validation row whose log-likelihood is not finite; None when there is none."""
+    with evaluating(model), isolated(device, SCORE_SEED):
+        for batch in held_out.chunks(size):
+            bad = ~model(*batch.rows).isfinite()
             if bool(bad.any()):
-                return int(piece[bad][0])
+                return f"row {batch.place(bad.nonzero()[0])} of {held_out.name}"
     return None
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; every submodule's mode is set back after."""
+    """Set evaluation mode without gradients within the block, and every submodule's own mode after it."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -12,19 +12,19 @@ from typing import Any
 from ..signals import raise_terminated
 
 GRACE = 25.0
-"""Seconds from SIGTERM to the last words; torchrun sends SIGKILL after 30."""
+"""Seconds from SIGTERM to the final message; torchrun sends SIGKILL after 30."""
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM only sets `requested`. Handlers of the application's own are left alone.
+    """Handler of SIGINT and SIGTERM that, while entered, only sets `requested`; handlers of the application are left alone.
 
     Args:
-        patient: whether all later SIGINTs are requests too, as a process that leaves others behind would block them, and
-            SIGTERM is left to `LastWords`.
+        patient: Whether all later SIGINTs are requests too, as a process that left others behind would block them, and
+            SIGTERM is left to `FinalMessage`.
 
     Attributes:
-        requested: whether a signal came.
-        signal: number of the signal that came; None for none.
+        requested: Whether a signal came.
+        signal: Number of the signal that came; None for none.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
@@ -45,7 +45,7 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the handlers back."""
+        """Put the handlers back."""
         self._give_back()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -58,14 +58,14 @@ class Interrupt:
             signal.signal(*self._before.popitem())
 
 
-class LastWords:
-    """While entered, SIGTERM sets `requested`; where nobody acts on it in time, one sentence is written and all ends.
+class FinalMessage:
+    """Handler of SIGTERM that, while entered, sets `requested`, and ends the process with a sentence after `GRACE` seconds.
 
-    A main thread that waits inside of torch for a process that is gone never comes back to Python's signal handlers. A thread
-    that waits for the signal's number, which Python writes to a pipe at once, speaks in its place.
+    A main thread that waits inside of torch for a process that is gone never comes back to Python's signal handlers. A second
+    thread, which waits for the signal's number that Python writes to a pipe at once, writes the sentence in its place.
 
     Args:
-        sentence: what to write to stderr; nothing when it is empty.
+        sentence: Function that returns the sentence for stderr; nothing is written when it is empty.
     """
 
     def __init__(self, sentence: Callable[[], str]) -> None:
@@ -73,7 +73,7 @@ class LastWords:
         self._after: signal.Handlers | None = None
         self._over = threading.Event()
 
-    def __enter__(self) -> LastWords:
+    def __enter__(self) -> FinalMessage:
         """Take over the default handler, in the main thread only."""
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -88,7 +88,7 @@ class LastWords:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the handler back, unless the signal is to be ignored from now on."""
+        """Put the handler back, unless the signal is to be ignored from now on."""
         self._over.set()
         if self._after is not None:
             signal.signal(signal.SIGTERM, self._after)
@@ -97,7 +97,7 @@ class LastWords:
             self._after = None
 
     def ignore_more(self) -> None:
-        """Let no SIGTERM end this process any more."""
+        """Ignore SIGTERM from now on."""
         if self._after is not None:
             self._after = signal.SIG_IGN
 

@@ -17,14 +17,14 @@ logger = logging.getLogger("pushforward.training")
 
 
 class MetricsFile:
-    """Lines of a JSONL file, written as epochs end. Numbers that are not finite become null.
+    """A JSONL file, written as epochs end. Numbers that are not finite become null.
 
     A disk that is full later does not end the run: there is one warning, and the lines that are missing are written as soon
     as there is space again.
 
     Args:
-        path: the file; what it held before is replaced by the lines of `history`.
-        history: of the epochs already done, when a run is resumed.
+        path: Path of the file; its content is replaced by the lines of `history`.
+        history: Records of the epochs already done, when a run is resumed.
 
     Raises:
         FileError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Mixed precision in training: what `autocast` asks of the networks, and the loss scale of float16."""
+"""Mixed precision in training: the precision of the networks that `autocast` chooses, and the loss scale of float16."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ logger = logging.getLogger("pushforward.training")
 
 DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 START = 2.0**12
-"""Loss scale to begin with: entries of the gradient up to 16 fit float16 then, and those from 1e-11 do not vanish."""
+"""First loss scale: entries of the gradient up to 16 fit float16 then, and those from 1e-11 do not vanish."""
 GROWTH_STEPS = 2_000
-"""Steps without an overflow after which the loss scale is doubled."""
+"""Number of steps without an overflow after which the loss scale is doubled."""
 
 
 def autocast_dtype(config: TrainConfig, model: nn.Module) -> torch.dtype | None:
-    """Precision of the networks' products while training; None for that of the weights.
+    """Return the precision of the networks' products while training; None for that of the weights.
 
     Raises:
         SpecError: the model is not in float32, or its device cannot compute in that precision.
@@ -47,15 +47,15 @@ def autocast_dtype(config: TrainConfig, model: nn.Module) -> torch.dtype | None:
 
 
 class LossScale:
-    """What a loss is multiplied by, so that small gradients do not vanish in float16, and divided out again.
+    """Loss scale: a factor on the loss, so that small gradients do not vanish in float16, which is divided out again.
 
     A gradient that overflows halves the scale, and its step is left out; after many good steps the scale is doubled
-    (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). At scale 1 an overflow is one of the model. All of it
-    stays on the device. torch's own GradScaler leaves out steps by the same flag of the optimiser that the loop needs
+    (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). At scale 1 an overflow is one of the model. All numbers
+    stay on the device. torch's own GradScaler leaves out steps by the same flag of the optimiser that the loop needs
     for losses that are not finite, and so cannot be used beside it.
 
     Args:
-        device: of the loss.
+        device: Device of the loss.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -64,7 +64,7 @@ class LossScale:
         self.overflow = torch.zeros((), dtype=torch.bool, device=device)
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """The loss to differentiate."""
+        """Return the loss to differentiate."""
         return loss * self.value
 
     @torch.no_grad()
@@ -77,11 +77,11 @@ class LossScale:
         """Set `overflow` and the next scale.
 
         Args:
-            loss: of the step.
-            norm: of its unscaled gradient.
+            loss: Loss of the step.
+            norm: Norm of its unscaled gradient.
 
         Returns:
-            The norm, 0 where the gradient overflowed only because of the scale.
+            The norm, or 0 where the gradient overflowed only because of the scale.
         """
         self.overflow = loss.isfinite() & ~norm.isfinite() & (self.value > 1)
         self.good = torch.where(self.overflow, 0, self.good + 1)
@@ -92,9 +92,9 @@ class LossScale:
         return torch.where(self.overflow, 0, norm)
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
+        """Return what a checkpoint keeps."""
         return {"value": self.value, "good": self.good}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take over what `state` gave."""
+        """Take over what `state` returned."""
         self.value, self.good = state["value"].to(self.value.device), state["good"].to(self.good.device)

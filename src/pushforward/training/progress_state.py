@@ -1,4 +1,4 @@
-"""Position: how far a run has come, as plain values and two float64 numbers on the device; saved with every checkpoint."""
+"""Position: how far a run has come, as plain values and two numbers on the device, which every checkpoint holds."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import TrainConfig
-
 
 @dataclasses.dataclass
 class Position:
-    """Where a run stands, between two steps.
+    """How far a run has come, between two steps.
 
     Args:
-        epoch: the one in progress, from 1.
-        batch: batches of it that are done.
-        step: optimiser steps done in all.
-        seconds: that earlier runs took.
-        running: sum over the epoch's rows of the loss.
-        rows: number of those rows.
-        gradient: largest norm of the gradient in the epoch.
-        plateau: product of the reductions of the learning rate.
-        stalled: epochs without a better score since the last reduction or improvement.
-        waited: epochs without a better score.
-        score: best score so far, of the training rows where there are no validation rows.
-        best_epoch: whose weights are kept; 0 for none yet.
-        history: records of the finished epochs.
+        epoch: Number of the epoch in progress, from 1.
+        batch: Number of its batches that are done.
+        step: Number of optimizer steps done in all.
+        seconds: Seconds that earlier runs took.
+        running: Sum of the loss over the rows of the epoch, in double precision.
+        rows: Number of those rows.
+        gradient: Largest norm of the gradient in the epoch, in double precision.
+        plateau: Product of the reductions of the learning rate.
+        stalled: Number of epochs without a better score since the last reduction or improvement.
+        waited: Number of epochs without a better score.
+        score: Best score so far, that of the training rows where there are no validation rows; None before the first.
+        best_epoch: Number of the epoch whose weights are kept; 0 for none yet.
+        history: Records of the finished epochs.
     """
 
     running: Tensor
@@ -47,32 +45,8 @@ class Position:
 
     @classmethod
     def start(cls, device: torch.device) -> Position:
-        """Before the first step."""
+        """Return the position before the first step."""
         return cls(running=_zero(device), gradient=_zero(device))
-
-    def add(self, loss: Tensor, norm: Tensor, rows: int) -> None:
-        """Count a batch that is done: its loss, the norm of its gradient, its number of rows."""
-        self.batch += 1
-        self.rows += rows
-        self.running.add_(loss, alpha=rows)
-        torch.maximum(self.gradient, norm, out=self.gradient)
-
-    def score_epoch(self, score: float, config: TrainConfig, *, better: bool) -> None:
-        """Count the epochs that a score is waited for, and lower the rate when it stalls.
-
-        Args:
-            score: of the epoch in progress.
-            config: resolved.
-            better: whether it is the best so far.
-        """
-        if better:
-            self.score, self.waited, self.stalled = score, 0, 0
-        else:
-            self.waited += 1
-            self.stalled += 1
-        if self.stalled >= (config.plateau_patience or 1):
-            self.plateau *= config.plateau_factor
-            self.stalled = 0
 
     def next_epoch(self) -> None:
         """Go to the start of the next epoch."""
@@ -81,12 +55,12 @@ class Position:
         self.running, self.gradient = _zero(self.running.device), _zero(self.gradient.device)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, shared."""
+        """Return the fields by name, without copies."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], device: torch.device) -> Position:
-        """The reverse of `to_dict`, with the tensors moved to a device."""
+        """Return a position from its fields, with the tensors moved to a device: the reverse of `to_dict`."""
         moved: dict[str, Any] = {
             k: v.to(device, torch.float64) if isinstance(v, Tensor) else v for k, v in values.items()
         }

@@ -1,4 +1,4 @@
-"""FitResult: what came out of a training run, beside the weights."""
+"""FitResult: the record of a training run."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ class FitResult:
     """The record of a training run.
 
     Args:
-        best_epoch: epoch whose weights the model has now; 0 when no epoch was finished.
-        best_validation: minus the validation loss of that epoch: for the likelihood objective the mean log-likelihood, in
+        best_epoch: Number of the epoch whose weights the model has now; 0 when no epoch was finished.
+        best_validation: Minus the validation loss of that epoch: for the likelihood objective the mean log-likelihood, in
             nats per event. None without validation rows.
-        epochs: epochs finished.
-        steps: optimiser steps made.
-        seconds: that training took, earlier runs included on resume.
-        history: for each epoch "epoch", "steps", "train" and "validation" (minus the loss; "train" is the mean over the
+        epochs: Number of epochs finished.
+        steps: Number of optimizer steps.
+        seconds: Seconds that training took, earlier runs included on resume.
+        history: Record of each epoch: "epoch", "steps", "train" and "validation" (minus the loss; "train" is the mean over the
             epoch's batches while the weights moved), "lr", "gradient" (largest norm before clipping), "seconds", "best";
             for discrete events "bits" per dimension of the score, when the loss is a likelihood.
-        train_rows: number of training rows.
-        validation_rows: number of validation rows.
-        stopped: "converged" (all epochs done), "patience", "limit" (of steps or time), "callback", "interrupted" or
-            "nonfinite".
-        message: a sentence about how it ended; empty when there is nothing to say.
-        seed: with the counts it gives the split again: `split_rows`.
-        config: the options in force, as plain values; `compile` is False when it was not possible.
-        likelihood: whether minus the loss is a log-likelihood in nats.
+        train_rows: Number of training rows; of data in batches, the rows of the last epoch that has ended.
+        validation_rows: Number of validation rows.
+        stopped: Reason for the end: "converged" (all epochs done), "patience", "limit" (of steps or time), "callback",
+            "interrupted" or "nonfinite".
+        message: A sentence about the end; empty when there is nothing to say.
+        seed: Seed of the run; with the numbers of rows it gives the split again, see `split_rows`.
+        config: Options in force, as plain values; `compile` is False when it was not possible.
+        likelihood: Whether minus the loss is a log-likelihood in nats.
         objective: Name and unit of what was minimised, such as "negative log-likelihood, nats per row".
-        signal: number of the signal that interrupted the run, SIGINT (Ctrl-C) or SIGTERM; None for none.
+        signal: Number of the signal that interrupted the run, SIGINT (Ctrl-C) or SIGTERM; None for none.
     """
 
     best_epoch: int
@@ -51,7 +51,7 @@ class FitResult:
     objective: str = ""
 
     def __repr__(self) -> str:
-        """A short table: what was minimised, how far training came, how it ended."""
+        """Return a short table: what was minimised, how far training came, how it ended."""
         facts = {
             "minimised": self.objective or "not recorded",
             "validation": _score(self.best_validation, likelihood=self.likelihood),
@@ -64,12 +64,12 @@ class FitResult:
         return "\n".join(["FitResult", *(f"  {name:<12}{value}" for name, value in facts.items() if value)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
 
 def _score(best: float | None, *, likelihood: bool) -> str:
-    """The best validation score in words."""
+    """Return the best validation score in words."""
     if best is None:
         return "no rows"
     return f"{best:.4f} ({'log-likelihood, nats per row' if likelihood else 'minus the loss'})"

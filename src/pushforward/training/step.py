@@ -3,83 +3,114 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import TrainingError
+from ..errors import SpecError, TrainingError
 from ..networks import lower_precision
-from .compiling import compiled, no_recompilation
+from .batches import Batch, StepInputs
+from .compiling import Loss, compiled, no_recompilation
 from .config import TrainConfig
+from .learning_rate import rates_of, set_rates
 from .mixed_precision import LossScale, autocast_dtype
-from .optimiser import make_optimiser, set_rate
+from .model_weights import tensors
+from .moving_average import MovingAverage
+from .optimizer import OptimizerFactory, make_optimizer, parameters_of
+from .parallel.batch_norm import SharedMoments
 from .parallel.strategies import Replicated
-from .weights import MovingAverage, tensors
 
 
 class Stepper:
-    """Takes the steps of a run: owns the optimiser, the moving average and, in float16, the loss scale.
+    """The steps of a run: the loss, compiled or not, the optimizer, the moving average and, in float16, the loss scale.
 
-    A step is `gradient`, then, when its numbers are fine, `update`; both within `running`.
+    A step is `gradient`, then, when its numbers are finite, `update`; both within `running`.
 
     Args:
-        weights: of the model and the objective, and the loss that is made with them.
-        config: resolved.
-        device: of the model.
+        strategy: Where the weights of the model and the objective are.
+        config: Options of the run, resolved.
+        device: Device of the model.
+        factory: Function that makes the optimizer from the parameters; AdamW by default.
 
     Raises:
-        SpecError: the model cannot be trained in the precision asked for.
+        SpecError: the model cannot be trained in the precision asked for, or the factory returns no fitting optimizer.
     """
 
-    def __init__(self, weights: Replicated, config: TrainConfig, device: torch.device) -> None:
-        self.weights, self.whole, self.config, self.device = weights, weights.whole, config, device
-        self.parameters = weights.parameters
+    def __init__(
+        self,
+        strategy: Replicated,
+        config: TrainConfig,
+        device: torch.device,
+        factory: OptimizerFactory | None = None,
+    ) -> None:
+        self.strategy, self.whole, self.config, self.device = strategy, strategy.whole, config, device
+        self.objective, self.parameters, self.ranks = strategy.objective, strategy.parameters, strategy.ranks
         self.modules = list(self.whole.modules())
         self.precision = autocast_dtype(config, self.whole)
         self.scale = LossScale(device) if self.precision == torch.float16 else None
-        self.optimiser, self.fused = make_optimiser(self.parameters, config)
+        self.optimizer, self.fused = make_optimizer(self.parameters, config, factory)
+        self.named = None if factory is None else type(self.optimizer).__name__
+        if strategy.sharded and [*map(id, parameters_of(self.optimizer))] != [*map(id, self.parameters)]:
+            raise SpecError(
+                "expected an optimizer of all parameters in their order for parallel='fsdp', got other ones"
+            )
         self.average = MovingAverage(self.whole, config.ema) if config.ema else None
-        self.rate = config.lr
+        self.base_rates = rates_of(self.optimizer)
+        self.rate, self._factor = self.base_rates[0], 1.0
+        self.compiled: Loss | None = None
+        self.compiled_rows = 0
+        self.several = self.ranks.several
+        self._moments = SharedMoments(self.whole, self.ranks)
+        self._strays = _strays(self.whole) if self.several else []
+        self._wrapped: Callable[..., Tensor] | None = None
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, by its names there."""
+        """Return what a checkpoint keeps, by its names there."""
         return {
-            "optimiser": self.weights.full_state(self.optimiser.state_dict()),
-            "average": None if self.average is None else self.weights.full(self.average.average),
+            "optimiser": self.strategy.full_state(self.optimizer.state_dict()),
+            "average": None if self.average is None else self.strategy.full(self.average.average),
             "scale": None if self.scale is None else self.scale.state(),
+            **({} if self.named is None else {"optimizer_class": self.named}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
-        self.optimiser.load_state_dict(self.weights.part_of_state(state["optimiser"]))
-        self.rate = self.optimiser.param_groups[0]["lr"]
+        """Take over what `state` returned."""
+        self.optimizer.load_state_dict(self.strategy.part_of_state(state["optimiser"]))
+        # The rates of the state are those of another step: the next one sets its own.
+        self.rate, self._factor = rates_of(self.optimizer)[0], math.nan
         if self.average is not None:
-            self.average.load(self.weights.part(state["average"]))
+            self.average.load(self.strategy.part(state["average"]))
         if self.scale is not None:
             self.scale.load(state["scale"])
 
-    def compile(self, batch: tuple[Tensor, ...]) -> bool:
-        """Compile the objective for batches of this one's shape, if that is possible."""
-        rows, _ = self.weights.ranks.share(batch)
+    def compile(self, batch: Batch) -> bool:
+        """Compile the objective for batches of this one's shape; return whether that was possible."""
+        inputs, _ = batch.share(self.ranks)
         self.whole.train()
         with lower_precision(self.whole, self.precision):
-            self.weights.compiled = compiled(self.weights.objective, self.whole, rows)
-        self.weights.compiled_rows = rows[0].shape[0]
-        return self.weights.compiled is not None
+            self.compiled = compiled(self.objective, self.whole, *inputs)
+        self.compiled_rows = inputs[0][0].shape[0]
+        return self.compiled is not None
+
+    def wrap(self, batch: Batch) -> None:
+        """Prepare the loss for several processes.
+
+        Args:
+            batch: A whole batch, with which the loss is tried.
+        """
+        with self.running():
+            inputs, _ = batch.share(self.ranks)
+            self._wrapped = self.strategy.wrap(_LossModule(self.objective, self._own_loss), inputs)
 
     def spread_buffers(self) -> None:
         """Give all processes the running averages of the first one, of layers that do not share the whole batch."""
-        names = self.weights.strays
-        self.weights.ranks.spread(tensors(self.whole)[name] for name in names)
+        self.ranks.spread(tensors(self.whole)[name] for name in self._strays)
         if self.average is not None:
-            self.weights.ranks.spread(self.average.average[name] for name in names if name in self.average.average)
-
-    def wrap(self, batch: tuple[Tensor, ...]) -> None:
-        """Get ready for several processes, with a batch to try."""
-        with self.running():
-            self.weights.wrap(batch)
+            average = self.average.average
+            self.ranks.spread(average[name] for name in self._strays if name in average)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -88,17 +119,18 @@ class Stepper:
         if not all(module.training for module in self.modules):
             self.whole.train()
         with lower_precision(self.whole, self.precision):
-            if self.weights.compiled is None:
+            if self.compiled is None:
                 yield
             else:
                 with no_recompilation():
                     yield
 
-    def gradient(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def gradient(self, batch: StepInputs, clip: float | None = None) -> tuple[Tensor, Tensor]:
         """Compute the loss and, clipped, its gradient; several processes do so together, with the same results.
 
         Args:
-            batch: a whole one.
+            batch: A whole batch.
+            clip: Largest norm of the gradient; by default that of the options.
 
         Returns:
             The loss and the norm of its gradient before clipping, without gradients; 0 where float16 made it overflow.
@@ -106,49 +138,95 @@ class Stepper:
         Raises:
             TrainingError: the loss is no scalar, or does not depend on the parameters.
         """
-        self.weights.clear()
-        loss, share = self.weights.loss(batch)
-        _require_loss(loss)
-        ranks = self.weights.ranks
-        # Gradients are averaged over the processes; with these weights that gives the one of the mean over the whole batch.
-        weighted = loss * (share * ranks.size) if ranks.several else loss
-        loss = ranks.total(loss.detach() * share) if ranks.several else loss.detach()
+        for parameter in self.parameters:
+            parameter.grad = None
+        differentiated, loss = self._shared_loss(batch) if self.several else self._loss(batch)
         if self.scale is None:
-            weighted.backward()
-            self.weights.collect()
-            return loss, self._clip()
-        self.scale.scaled(weighted).backward()
-        self.weights.collect()
+            differentiated.backward()
+        else:
+            self.scale.scaled(differentiated).backward()
+        if self.several:
+            self.strategy.collect()
+        if self.scale is None:
+            return loss, self._clip(clip)
         self.scale.unscale([p.grad for p in self.parameters if p.grad is not None])
-        return loss, self.scale.judge(loss, self._clip())
+        return loss, self.scale.judge(loss, self._clip(clip))
 
-    def update(self, step: int, rate: float, bad: Tensor | None = None) -> None:
+    def update(self, step: int, factor: float, bad: Tensor | None = None) -> None:
         """Apply the gradient.
 
         Args:
-            step: number of this step, from 1.
-            rate: learning rate.
-            bad: whether to leave it out, on the device; for the fused optimiser only.
+            step: Number of this step, from 1.
+            factor: Factor on the learning rates that the optimizer began with.
+            bad: Flag on the device that says whether to leave the step out; for the fused optimizer only.
         """
-        if rate != self.rate:
-            set_rate(self.optimiser, rate)
-            self.rate = rate
+        if factor != self._factor:
+            set_rates(self.optimizer, [rate * factor for rate in self.base_rates])
+            self.rate, self._factor = self.base_rates[0] * factor, factor
         skip = bad
         if self.scale is not None:
             skip = self.scale.overflow if bad is None else bad | self.scale.overflow
         if self.fused and skip is not None:
-            # The fused optimiser leaves out the update on the device when this is 1.
-            self.optimiser.found_inf = skip.float()  # type: ignore[attr-defined]
+            # The fused optimizer leaves out the update on the device when this is 1.
+            self.optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
         if self.fused or skip is None or not bool(skip):
-            self.optimiser.step()
+            self.optimizer.step()
         if self.average is not None:
             self.average.update(step)
 
-    def _clip(self) -> Tensor:
-        norm = self.weights.norm().detach()
-        if self.config.clip:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip, norm)
+    def _loss(self, batch: StepInputs) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch to differentiate, and its value."""
+        loss = self._own_loss(*batch.inputs)
+        _require_loss(loss)
+        return loss, loss.detach()
+
+    def _shared_loss(self, batch: StepInputs) -> tuple[Tensor, Tensor]:
+        """Return this process's part of the loss of a batch to differentiate, and the value of the whole loss."""
+        self.strategy.clear()
+        inputs, share = batch.share(self.ranks)
+        with self._moments.shared(len(batch), inputs[0][0].shape[0], counts=share > 0):
+            loss = (self._wrapped or self._own_loss)(*inputs)
+        _require_loss(loss)
+        # Gradients are averaged over the processes; with these weights that gives the one of the mean over the whole batch.
+        return loss * (share * self.ranks.size), self.ranks.total(loss.detach() * share)
+
+    def _own_loss(self, *inputs: Any) -> Tensor:
+        # Eager for the last batch of an epoch when it has another size: padding would be exact for some objectives only.
+        if self.compiled is not None and inputs[0][0].shape[0] == self.compiled_rows:
+            return self.compiled(*inputs)
+        return self.objective(*inputs)
+
+    def _clip(self, largest: float | None) -> Tensor:
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if self.several:
+            norm = self.strategy.norm_of_all(norm)
+        norm = norm.detach()
+        largest = self.config.clip if largest is None else largest
+        if largest:
+            nn.utils.clip_grads_with_norm_(self.parameters, largest, norm)
         return norm
+
+
+class _LossModule(nn.Module):
+    """What several processes wrap: a module with all the parameters, though the loss may be a compiled function."""
+
+    def __init__(self, objective: nn.Module, call: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.objective, self.call = objective, call
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """Return the mean loss of this process's rows."""
+        return self.call(*inputs)
+
+
+def _strays(whole: nn.Module) -> list[str]:
+    """Names of the buffers of torch's own batch normalisations, each of which measures one process's rows only."""
+    return [
+        f"{name}.{buffer}"
+        for name, module in whole.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for buffer, _ in module.named_buffers(recurse=False)
+    ]
 
 
 def _require_loss(loss: object) -> None:

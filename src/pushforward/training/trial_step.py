@@ -1,23 +1,24 @@
-"""Trying a step without taking it."""
+"""Trial steps: a loss and its gradient are computed, and nothing is changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
-from .rng import random_state, set_random_state
+from .random_state import random_state, set_random_state
 
 
 @contextmanager
 def rehearsal(whole: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within, steps may be tried; after, there are no gradients, and buffers and the random state are as they were.
+    """Allow trial steps within the block; after it there are no gradients, and buffers and random state are as before.
 
     Args:
-        whole: with every parameter and buffer that a step may change.
-        device: of the random numbers.
+        whole: Module with every parameter and buffer that a step may change.
+        device: Device of the random numbers.
     """
     state = random_state(device)
     buffers = {buffer: buffer.clone() for buffer in whole.buffers()}
@@ -29,3 +30,21 @@ def rehearsal(whole: nn.Module, device: torch.device) -> Iterator[None]:
             for buffer, value in buffers.items():
                 buffer.copy_(value)
         set_random_state(state, device)
+
+
+def leaves_out_parameters(
+    whole: nn.Module, objective: nn.Module, inputs: tuple[Any, ...], device: torch.device
+) -> bool:
+    """Whether a parameter has no part in the loss of some rows.
+
+    Args:
+        whole: Module with every parameter and buffer that a step may change; it stays as it is.
+        objective: The loss.
+        inputs: Arguments of the objective.
+        device: Device of the random numbers.
+    """
+    with rehearsal(whole, device):
+        loss = objective(*inputs)
+        if loss.requires_grad:
+            loss.backward()
+        return any(p.requires_grad and p.grad is None for p in whole.parameters())

@@ -14,11 +14,11 @@ from .processes import ProcessRanks
 
 
 class SharedMoments:
-    """Lets the batch normalisations of a module measure the batch that several processes share.
+    """Mean and variance of a batch that several processes share, for the batch normalisations of a module.
 
     Args:
-        whole: with all layers.
-        ranks: the processes.
+        whole: Module with all layers.
+        ranks: The processes.
     """
 
     def __init__(self, whole: nn.Module, ranks: ProcessRanks) -> None:
@@ -26,18 +26,18 @@ class SharedMoments:
         self._whole, self._own, self._counts = 1, 1, True
 
     @contextmanager
-    def shared(self, batch: tuple[Tensor, ...], rows: tuple[Tensor, ...], weight: float) -> Iterator[None]:
-        """Within, they measure the whole batch.
+    def shared(self, whole: int, own: int, *, counts: bool) -> Iterator[None]:
+        """Within, the layers measure the whole batch.
 
         Args:
-            batch: the whole one.
-            rows: this process's part.
-            weight: of the part; 0 when it is there for company only.
+            whole: Number of rows in the batch.
+            own: Number of rows in the part of this process.
+            counts: Whether these rows count; False if they only stand in for an empty part.
         """
         if not self.layers:
             yield
             return
-        self._whole, self._own, self._counts = batch[0].shape[0], rows[0].shape[0], weight > 0
+        self._whole, self._own, self._counts = whole, own, counts
         for layer in self.layers:
             layer.moments = self
         try:
@@ -47,7 +47,7 @@ class SharedMoments:
                 del layer.moments
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """As `batch_moments`, over all processes; gradients flow back to all of them."""
+        """Return the mean and variance over all processes, as `batch_moments` does; gradients flow back to all of them."""
         # A flow inside of another may see several events for each row.
         count = self._whole * (x.shape[0] // self._own)
         if count < 2:
@@ -60,7 +60,7 @@ class SharedMoments:
 
 
 class _Total(torch.autograd.Function):
-    """The sum over all processes. Each adds to all results, so the cotangents are summed too."""
+    """Sum over all processes. Each process adds to all results, so the cotangents are summed too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

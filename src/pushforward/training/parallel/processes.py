@@ -1,9 +1,9 @@
-"""Several processes, one run: who they are, what they tell each other, and how a run ends when one of them is lost.
+"""Distributed training: the processes of a run, what they agree on, and how a run ends when one of them is lost.
 
-`torchrun` starts the processes and says to each, in its environment, which one it is. Without that there is one process, no
-process group, and every method here is the identity. All processes hold the same rows and go through the same steps; each
+`torchrun` starts the processes and sets the rank of each in its environment. Without that there is one process, no process
+group, and every method here is the identity. All processes hold the same rows and go through the same steps; each
 computes its share of every batch. What only one of them can know (the clock, Ctrl-C) is agreed on before it is acted on, so
-that none waits for ever for another; the first process alone writes files.
+that none waits for ever for another; only the first process writes files.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ import torch
 from torch import Tensor, distributed
 
 from ...errors import FlowError, TrainingError
-from ..interrupt import LastWords
+from ..interrupt import FinalMessage
 
 T = TypeVar("T")
 
 ANSWER = timedelta(minutes=10)
-"""Within which every process must answer the others."""
+"""Time within which every process must answer the others."""
 AGREE_SECONDS = 1.0
-"""Between two agreements on when to stop and save, about."""
+"""Seconds between two agreements on when to stop and save, about."""
 AGREE_STEPS = 50
-"""Steps between two agreements, at most."""
+"""Largest number of steps between two agreements."""
 
 _silent: bool | None = None
-"""Whether another process has told of an error; None when there was none."""
+"""Whether another process has reported an error; None when there was none."""
 _runs = 0
-"""Runs begun among several processes; every process counts the same ones."""
+"""Number of runs begun among several processes; every process counts the same ones."""
 
 
 class LostProcess(TrainingError):
@@ -48,21 +48,21 @@ class ProcessRanks:
     """This process among those of the run; by default the only one.
 
     Args:
-        rank: its number, from 0.
-        size: how many there are.
-        control: their process group for values on the CPU; None for one process.
+        rank: Number of this process, from 0.
+        size: Number of processes.
+        control: Process group for values on the CPU; None for one process.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, control: Any = None) -> None:
         self.rank, self.size, self.control = rank, size, control
         self.run = 0
         self.checkpoint: Path | None = None
-        self.words: LastWords | None = None
+        self.final_message: FinalMessage | None = None
         self._countdown, self._interval, self._last = 1, 1, time.monotonic()
 
     @property
     def main(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the one that writes files and messages."""
         return self.rank == 0
 
     @property
@@ -73,13 +73,13 @@ class ProcessRanks:
     @property
     def asked_to_end(self) -> bool:
         """Whether SIGTERM has come."""
-        return self.words is not None and self.words.requested
+        return self.final_message is not None and self.final_message.requested
 
     def share(self, rows: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], float]:
-        """This process's part of a batch, and its weight: rows of the part / rows of the batch.
+        """Return this process's part of a batch, and its share: rows of the part / rows of the batch.
 
         The parts are consecutive and differ by one row at most. A process without a row of its own gets the batch's first,
-        with weight 0: it has to take part in the exchange of gradients, and a row of zero weight adds nothing to them.
+        with share 0: it has to take part in the exchange of gradients, and a row of share 0 adds nothing to them.
         """
         if not self.several:
             return rows, 1.0
@@ -90,7 +90,7 @@ class ProcessRanks:
         return tuple(t[start:stop] for t in rows), (stop - start) / count
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum over the processes of a tensor on the device of the model."""
+        """Return the sum over the processes of a tensor on the device of the model."""
         if self.several:
             value = value.clone()
             distributed.all_reduce(value, group=self.control if value.device.type == "cpu" else None)
@@ -105,11 +105,11 @@ class ProcessRanks:
                 tensor.detach().copy_(sent)
 
     def agree(self, *wishes: bool, now: bool = False) -> tuple[bool, ...]:
-        """Which wishes any process has; False for all of them while it is not yet time to ask, about once a second.
+        """Return which wishes any process has; False for all of them while it is not yet time to ask, about once a second.
 
         Args:
-            wishes: of this process.
-            now: ask at once.
+            wishes: Wishes of this process.
+            now: Whether to ask at once.
         """
         if not self.several:
             return wishes
@@ -126,10 +126,10 @@ class ProcessRanks:
         return tuple(bool(value) for value in found)
 
     def once(self, act: Callable[[], T]) -> T:
-        """What `act` returns in the first process, which alone runs it.
+        """Return what `act` returns in the first process, the only one that runs it.
 
         Raises:
-            FlowError: what it raised there, in every process.
+            FlowError: the error that it raised there, in every process.
         """
         if not self.several:
             return act()
@@ -146,7 +146,7 @@ class ProcessRanks:
         return result
 
     def gathered(self, value: T) -> list[T]:
-        """The values of all processes, in their order."""
+        """Return the values of all processes, in their order."""
         if not self.several:
             return [value]
         values: list[Any] = [None] * self.size
@@ -154,7 +154,7 @@ class ProcessRanks:
         return values
 
     def require_same(self, value: object) -> None:
-        """Refuse processes that do not work on the same thing.
+        """Refuse processes that have different rows, splits or options.
 
         Raises:
             TrainingError: a process has another value than the first.
@@ -181,8 +181,8 @@ class ProcessRanks:
                 "once; move each to its own with model.to(f'cuda:{os.environ[\"LOCAL_RANK\"]}')"
             )
 
-    def told(self) -> bool:
-        """Claim to be the process that tells how the run ended; whether another one was first."""
+    def reported_elsewhere(self) -> bool:
+        """Claim to report how the run ended, and return whether another process was first."""
         try:
             store = distributed.distributed_c10d._get_default_store()
             return int(store.add(f"pushforward told {self.run}", 1)) > 1
@@ -190,8 +190,8 @@ class ProcessRanks:
         except RuntimeError:
             return False
 
-    def lost(self) -> str:
-        """The sentence about a lost process."""
+    def lost_message(self) -> str:
+        """Return the sentence about a lost process."""
         how = "another process of this run has ended, or does not answer"
         if self.checkpoint is None or not self.checkpoint.exists():
             return f"{how} (seen by process {self.rank} of {self.size}); nothing was saved"
@@ -203,14 +203,14 @@ class ProcessRanks:
 
 @contextmanager
 def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[ProcessRanks]:
-    """This process among those that `torchrun` started; the only one without.
+    """Join the processes that `torchrun` started; without it there is this process only.
 
     Within, a process that is lost raises an error in the others, and SIGTERM, which `torchrun` then sends them, is a request.
     The process group stays for the next run and is left by `leave`, or when Python ends.
 
     Args:
-        device: of the model, which decides about the backend: nccl for GPUs, else gloo.
-        checkpoint: of the run, to be named when it ends.
+        device: Device of the model, which decides about the backend: nccl for GPUs, else gloo.
+        checkpoint: Path of the checkpoint of the run, which messages name.
 
     Raises:
         LostProcess: another process has ended, or does not answer.
@@ -223,40 +223,40 @@ def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[Pro
     ranks = _connect(device)
     _silent, _runs = None, _runs + 1
     ranks.run, ranks.checkpoint = _runs, checkpoint
-    ranks.words = LastWords(lambda: "" if ranks.told() else ranks.lost())
-    with ranks.words, warnings.catch_warnings():
+    ranks.final_message = FinalMessage(lambda: "" if ranks.reported_elsewhere() else ranks.lost_message())
+    with ranks.final_message, warnings.catch_warnings():
         # Strides of dimensions of length 1 mean nothing, but are compared; the kernels of small convolutions have many.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         try:
             ranks.require_own_device(device)
             yield ranks
         except BaseException as error:
-            # torchrun ends this process as soon as it sees another one fail; what happened is to be told before that.
-            ranks.words.ignore_more()
-            _silent = ranks.told()
+            # torchrun ends this process as soon as it sees another one fail; the report has to come before that.
+            ranks.final_message.ignore_more()
+            _silent = ranks.reported_elsewhere()
             if isinstance(error, RuntimeError) and _of_the_connection(error):
                 atexit.unregister(leave)
-                raise LostProcess(ranks.lost()) from error
+                raise LostProcess(ranks.lost_message()) from error
             raise
 
 
 def silent() -> bool:
-    """Whether another process tells how the run went: the first one, or the first one with an error."""
+    """Whether another process reports how the run went: the first one, or the first one with an error."""
     return process_rank() > 0 if _silent is None else _silent
 
 
 def world_size() -> int:
-    """How many processes the environment says there are."""
+    """Return the number of processes that the environment names."""
     return _number("WORLD_SIZE", 1)
 
 
 def process_rank() -> int:
-    """Which of them this one is."""
+    """Return the number of this process."""
     return _number("RANK", 0) if world_size() > 1 else 0
 
 
 def local_rank() -> int:
-    """Which one on this machine, and so which GPU is this process's."""
+    """Return the number of this process on this machine, which is that of its GPU."""
     return _number("LOCAL_RANK", 0) if world_size() > 1 else 0
 
 
@@ -282,7 +282,7 @@ def _connect(device: torch.device) -> ProcessRanks:
 
 
 def _of_the_connection(error: RuntimeError) -> bool:
-    """Whether an error is of the exchange between processes, and not of the model."""
+    """Whether an error comes from the exchange between processes, and not from the model."""
     if isinstance(error, distributed.DistError):
         return True
     text = str(error)

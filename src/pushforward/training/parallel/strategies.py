@@ -1,16 +1,16 @@
-"""Where the weights of a run live: all of them in every process, or a shard in each; and how a step's loss is made there.
+"""Strategies: where the weights of a run are, all of them in every process, or a shard in each.
 
 `Replicated` is one process, or several with DistributedDataParallel (Li et al. 2020, arXiv:2006.15704), which averages their
 gradients. `Sharded` is FSDP2 (Zhao et al. 2023, arXiv:2304.11277; `torch.distributed.fsdp.fully_shard`): every process
-keeps a part of each weight, of its gradient and of the optimiser's state, and gathers whole layers while it computes them.
-What is wrapped is the objective, because both act on `forward` only.
+keeps a part of each weight, of its gradient and of the optimizer's state, and gathers whole layers while it computes them.
+Both wrap the objective, because torch acts on the `forward` of a module only.
 """
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,59 +18,64 @@ from torch import Tensor, nn
 from ...core import Chain, Transform
 from ...errors import SpecError
 from ..config import TrainConfig
-from ..trial_step import rehearsal
-from ..weights import Weights, bundle, local, tensors
-from .batch_norm import SharedMoments
+from ..model_weights import NamedTensors, bundle, local, tensors
+from ..trial_step import leaves_out_parameters
 from .processes import ProcessRanks
-
-Batch = tuple[Tensor, ...]
 
 
 class Replicated:
-    """Every process has all weights, and the same ones.
+    """All weights in every process, the same in each.
 
     Args:
-        model: to train.
-        objective: the loss.
-        config: resolved.
-        ranks: the processes.
+        model: The model to train.
+        objective: The loss.
+        config: Options of the run, resolved.
+        ranks: The processes.
+        parameters: Parameters to train; by default all that require a gradient.
+
+    Attributes:
+        whole: The bundle of the model and the objective that is trained.
+        parameters: Tensors that the optimizer changes.
 
     Raises:
-        SpecError: there are several, and the objective does not hold the model.
+        SpecError: there are several processes, and the objective does not hold the model.
     """
 
-    def __init__(self, model: nn.Module, objective: nn.Module, config: TrainConfig, ranks: ProcessRanks) -> None:
+    sharded = False
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: nn.Module,
+        config: TrainConfig,
+        ranks: ProcessRanks,
+        parameters: Sequence[nn.Parameter] | None = None,
+    ) -> None:
         self.whole, self.objective, self.ranks = bundle(model, objective), objective, ranks
-        self.parameters: list[nn.Parameter] = [p for p in self.whole.parameters() if p.requires_grad]
-        self.compiled: Callable[[Batch], Tensor] | None = None
-        self.compiled_rows = 0
-        self.moments = SharedMoments(self.whole, ranks)
-        self.strays = _strays(self.whole) if ranks.several else []
-        self._wrapped: nn.Module | None = None
+        own = [p for p in self.whole.parameters() if p.requires_grad]
+        self.parameters: list[nn.Parameter] = own if parameters is None else list(parameters)
         if ranks.several and set(self.whole.parameters()) != set(objective.parameters()):
             raise SpecError(
                 "expected an objective that holds the model as a part of itself, as several processes wrap the objective; "
                 f"got a {type(objective).__name__} without some of its parameters"
             )
 
-    def wrap(self, batch: Batch) -> None:
-        """Wrap the objective where there are several processes; in training mode and in the precision of the run.
+    def wrap(self, loss: nn.Module, inputs: tuple[Any, ...]) -> Callable[..., Tensor]:
+        """Return a loss whose gradients are averaged over several processes.
 
         Args:
-            batch: a whole one, to find out whether all parameters have a part in the loss.
+            loss: A module with all parameters.
+            inputs: Its arguments for some rows, to find out whether all parameters have a part in the loss.
         """
-        if not self.ranks.several:
-            return
         from torch.nn.parallel import DistributedDataParallel
 
-        rows, _ = self.ranks.share(batch)
-        (unused,) = self.ranks.agree(_leaves_out(self.whole, self.objective, rows), now=True)
-        device = rows[0].device
+        device = inputs[0][0].device
+        (unused,) = self.ranks.agree(leaves_out_parameters(self.whole, self.objective, inputs, device), now=True)
         with warnings.catch_warnings():
             # The newer name of `broadcast_buffers` is not known to older versions of torch.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            self._wrapped = DistributedDataParallel(
-                _Loss(self),
+            return DistributedDataParallel(
+                loss,
                 device_ids=[device] if device.type == "cuda" else None,
                 broadcast_buffers=False,
                 init_sync=False,
@@ -78,58 +83,47 @@ class Replicated:
                 gradient_as_bucket_view=True,
             )
 
-    def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """The mean loss of this process's part of a batch, and the part's share of the batch."""
-        rows, weight = self.ranks.share(batch)
-        with self.moments.shared(batch, rows, weight):
-            return (self._wrapped or self._own_loss)(rows), weight
-
-    def _own_loss(self, rows: Batch) -> Tensor:
-        # Eager for the last batch of an epoch when it has another size: padding would be exact for some objectives only.
-        fits = self.compiled is not None and rows[0].shape[0] == self.compiled_rows
-        return self.compiled(rows) if fits and self.compiled is not None else self.objective(rows)
-
     def clear(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
+        """Remove the gradients of tensors other than `parameters`."""
 
     def collect(self) -> None:
-        """Put the gradients where the optimiser looks for them, after a backward pass."""
+        """Put the gradients into `parameters` after a backward pass."""
 
-    def norm(self) -> Tensor:
-        """Norm of the gradient of all weights."""
-        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+    def norm_of_all(self, norm: Tensor) -> Tensor:
+        """Return the norm of the whole gradient from that of this process's `parameters`."""
+        return norm
 
-    def full(self, weights: Weights) -> Weights:
-        """Whole tensors from tensors of `whole`, in every process."""
+    def full(self, weights: NamedTensors) -> NamedTensors:
+        """Return whole tensors from tensors of `whole`, in every process."""
         return weights
 
-    def part(self, weights: Weights) -> Weights:
-        """The reverse of `full`."""
+    def part(self, weights: NamedTensors) -> NamedTensors:
+        """Return the tensors of this process from whole ones: the reverse of `full`."""
         return weights
 
     def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """An optimiser's state with whole tensors, in every process."""
+        """Return an optimizer's state with whole tensors, in every process."""
         return state
 
     def part_of_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The reverse of `full_state`."""
+        """Return an optimizer's state with the tensors of this process: the reverse of `full_state`."""
         return state
 
 
 class Sharded(Replicated):
-    """Every process has a shard of each weight. What is trained is a copy; the model itself gets its weights at the end.
+    """A shard of each weight in every process. A copy is trained; the model itself gets its weights at the end.
 
     Args:
-        model: to train, its weights the same in all processes; moved to the CPU meanwhile.
-        objective: the loss.
-        config: resolved.
-        ranks: the processes, more than one.
+        model: The model to train, its weights the same in all processes; it is moved to the CPU meanwhile.
+        objective: The loss.
+        config: Options of the run, resolved.
+        ranks: The processes, more than one.
 
     Raises:
         SpecError: a parameter is a single number, which cannot be shared out; or an option does not fit.
     """
+
+    sharded = True
 
     def __init__(self, model: nn.Module, objective: nn.Module, config: TrainConfig, ranks: ProcessRanks) -> None:
         from torch.distributed.device_mesh import init_device_mesh
@@ -159,54 +153,56 @@ class Sharded(Replicated):
                 register_fsdp_forward_method(layer, method)
         fully_shard(self.objective, mesh=mesh)
         self.shards: list[Any] = [p for p in self.whole.parameters() if p.requires_grad]
-        # The optimiser works on plain tensors that share memory with the shards: that is quicker, and knows every trick.
+        # The optimizer works on plain tensors that share memory with the shards: that is quicker, and knows every trick.
         self.parameters = [nn.Parameter(p.detach().to_local()) for p in self.shards]
 
-    def wrap(self, batch: Batch) -> None:
-        """Nothing is left to do."""
+    def wrap(self, loss: nn.Module, inputs: tuple[Any, ...]) -> Callable[..., Tensor]:
+        """Return a loss without the warnings of FSDP; the objective is wrapped from the start."""
 
-    def loss(self, batch: Batch) -> tuple[Tensor, float]:
-        """The mean loss of this process's part of a batch, and the part's share of the batch."""
-        with warnings.catch_warnings():
-            # Contributions of layers are often views; chains never change them in place.
-            warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")
-            return super().loss(batch)
+        def quiet(*inputs: Any) -> Tensor:
+            with warnings.catch_warnings():
+                # Contributions of layers are often views; chains never change them in place.
+                warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")
+                return loss(*inputs)
+
+        return quiet
 
     def clear(self) -> None:
-        """Forget the gradients."""
-        super().clear()
+        """Remove the gradients of the shards."""
         for shard in self.shards:
             shard.grad = None
 
     def collect(self) -> None:
-        """Hand the shards of the gradients to the parameters that the optimiser knows."""
+        """Hand the gradients of the shards to the parameters that the optimizer knows."""
         for own, shard in zip(self.parameters, self.shards, strict=True):
             own.grad = None if shard.grad is None else shard.grad.to_local()
 
-    def norm(self) -> Tensor:
-        """Norm of the gradient of all shards of all processes."""
-        return self.ranks.total(super().norm().square()).sqrt()
+    def norm_of_all(self, norm: Tensor) -> Tensor:
+        """Return the norm of the gradient of all shards of all processes."""
+        return self.ranks.total(norm.square()).sqrt()
 
-    def full(self, weights: Weights) -> Weights:
-        """Whole tensors, on the CPU."""
+    def full(self, weights: NamedTensors) -> NamedTensors:
+        """Return whole tensors, on the CPU."""
         return {name: _whole(tensor) for name, tensor in weights.items()}
 
-    def part(self, weights: Weights) -> Weights:
-        """This process's shards of whole tensors."""
+    def part(self, weights: NamedTensors) -> NamedTensors:
+        """Return this process's shards of whole tensors."""
         own = tensors(self.whole)
         return {name: self._shard(tensor, own[name]) for name, tensor in weights.items()}
 
     def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The moments of every parameter whole, on the CPU."""
+        """Return an optimizer's state with whole tensors, on the CPU."""
         return self._mapped(state, lambda value, shard: _whole(_shaped(value, shard)))
 
     def part_of_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """This process's shards of the moments."""
+        """Return an optimizer's state with this process's shards."""
         return self._mapped(state, lambda value, shard: local(self._shard(value, shard)))
 
     def _mapped(self, state: dict[str, Any], change: Callable[[Tensor, Any], Tensor]) -> dict[str, Any]:
         changed = {
-            number: {k: change(v, self.shards[number]) if v.dim() else v for k, v in values.items()}
+            number: {
+                k: change(v, self.shards[number]) if isinstance(v, Tensor) and v.dim() else v for k, v in values.items()
+            }
             for number, values in state["state"].items()
         }
         return {**state, "state": changed}
@@ -217,28 +213,6 @@ class Sharded(Replicated):
         own = like.to_local()
         first = self.ranks.rank * -(-full.shape[0] // self.ranks.size)
         return _shaped(full[first : first + own.shape[0]].to(own.device), like)
-
-
-class _Loss(nn.Module):
-    """What DistributedDataParallel wraps: a module with all the parameters, though the loss may be a compiled function."""
-
-    def __init__(self, weights: Replicated) -> None:
-        super().__init__()
-        self.objective, self.call = weights.objective, weights._own_loss
-
-    def forward(self, rows: Batch) -> Tensor:
-        """This process's rows -> their mean loss."""
-        return self.call(rows)
-
-
-def _strays(whole: nn.Module) -> list[str]:
-    """Names of the buffers of torch's own batch normalisations, each of which measures one process's rows only."""
-    return [
-        f"{name}.{buffer}"
-        for name, module in whole.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        for buffer, _ in module.named_buffers(recurse=False)
-    ]
 
 
 def _units(whole: nn.Module) -> list[Transform]:
@@ -253,15 +227,6 @@ def _units(whole: nn.Module) -> list[Transform]:
     owners = [set(unit.parameters()) for unit in units]
     owners.append({p for m in whole.modules() if m not in inside for p in m.parameters(recurse=False)})
     return units if len(set().union(*owners)) == sum(map(len, owners)) else []
-
-
-def _leaves_out(whole: nn.Module, objective: nn.Module, rows: Batch) -> bool:
-    """Whether a parameter has no part in the loss of some rows; weights, buffers and random state stay as they are."""
-    with rehearsal(whole, rows[0].device):
-        loss = objective(rows)
-        if loss.requires_grad:
-            loss.backward()
-        return any(p.requires_grad and p.grad is None for p in whole.parameters())
 
 
 def _whole(tensor: Any) -> Tensor:
