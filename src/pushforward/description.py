@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-
 from .errors import SpecError, brief
 
-DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-}
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+"""Names of the torch types that the weights of a model can have."""
 ENTRIES: dict[str, tuple[type, ...]] = {
     "version": (str,),
     "model": (str,),

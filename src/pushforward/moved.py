@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.util
 import sys
 import warnings
@@ -131,8 +130,8 @@ CLASSES = {"MADE": "MaskedMLP"}
 """Classes that model files may name, by their old and their new names."""
 
 
-class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finder and loader of modules by their old names."""
+class _OldNames:
+    """Finder and loader of modules by their old names. The base classes of these are slow to import."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -141,7 +140,10 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         root, _, name = fullname.partition(".")
         if root != ROOT or (name not in MODULES and name not in PACKAGES):
             return None
-        return importlib.util.spec_from_loader(fullname, self, is_package=name in PACKAGES)
+        return importlib.util.spec_from_loader(fullname, self, is_package=name in PACKAGES)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let Python make the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module with the new name in the place of the old one."""

@@ -15,10 +15,11 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .errors import FileError
+from .errors import FileError, SpecError
 
 if sys.platform != "win32":
     import fcntl
@@ -95,6 +96,35 @@ def remove_leftovers(target: Path) -> None:
                         os.unlink(found)
                 finally:
                     os.close(descriptor)
+
+
+def require_writable(path: str | None, option: str, inputs: Sequence[str | None] = ()) -> None:
+    """Refuse an output path that cannot be written, or that is one of the inputs. Nothing is left behind.
+
+    Args:
+        path: Path of the output; None and "-" are never refused.
+        option: Name of the option that gives the path, for the message.
+        inputs: Paths of the inputs.
+
+    Raises:
+        FileError: It cannot be written.
+        SpecError: It is an input.
+    """
+    if path is None or path == "-":
+        return
+    target = Path(os.path.realpath(path))
+    for given in inputs:
+        if given and os.path.exists(given) and os.path.realpath(given) == str(target):
+            raise SpecError(f"{option} {path} is an input of this command; give another file name")
+    if not target.name or (target.exists() and not target.is_file()):
+        raise FileError(f"{path} cannot be written: it is a directory or device; give a file name")
+    if not target.parent.is_dir():
+        raise FileError(f"{path} cannot be written: there is no directory {os.path.dirname(path)}; create it first")
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".pushforward-"):
+            pass
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {reason(error)}") from None
 
 
 def reason(error: OSError) -> str:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,19 +32,15 @@ from torch import Tensor
 
 from .core import Distribution
 from .core.budget import Budget
-from .description import DEEPEST, DTYPES, is_complete, is_deep, require_buildable
-from .errors import DataError, FileError, FlowError, SpecError, brief
+from .description import DEEPEST, is_deep, require_buildable
+from .errors import DataError, FileError, FlowError, SpecError
+from .model_header import FORMAT, KEY, inspect_file, read_description
 from .networks import MLP, Constant, MaskedMLP
 from .output import atomic_output, reason
 from .structure import build_structure, describe_structure
 from .systems.spec import Spec, spec_from_dict
 from .tables import Schema, TableModel
 from .transforms import Coupling
-
-FORMAT = 2
-"""Version of the layout that is written; older ones can be read, newer ones not."""
-KEY = "pushforward"
-LARGEST_HEADER = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +63,8 @@ class Saved:
 
 
 Path = str | os.PathLike[str]
+
+__all__ = ["FORMAT", "KEY", "Saved", "inspect_file", "load", "save", "tensors_hash"]
 
 
 @overload
@@ -184,7 +181,7 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
         FileError: the file is missing, truncated, corrupted, foreign, or written by a newer version.
     """
     name = os.fspath(path)
-    document = _document(name)
+    document = read_description(name)
     try:
         with open(name, "rb") as file:
             tensors = load_tensors(file.read())
@@ -229,78 +226,6 @@ def _from_format_1(model: Distribution) -> None:
             tensor.copy_(tensor.unflatten(0, (-1, n)).transpose(0, 1).flatten(0, 1))
 
 
-def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The document of a model file, without reading its weights.
-
-    Returns:
-        format, version, model ("table", "system" or "structure"), spec, schema, dtype, training, parameters (numbers in
-        the file); structure for a model put together by hand.
-
-    Raises:
-        FileError: The file is no model, as far as its header tells.
-    """
-    document = _document(os.fspath(path))
-    return {key: value for key, value in document.items() if key != "tensors"}
-
-
-def _document(name: str) -> dict[str, Any]:
-    header = _header(name)
-    metadata = header.get("__metadata__")
-    text = metadata.get(KEY) if isinstance(metadata, dict) else None
-    if not isinstance(metadata, dict) or not isinstance(text, str):
-        raise FileError(f"{name} is a safetensors file, but not one that pushforward wrote")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or is_deep(document):
-        raise FileError(f"{name} is corrupted: its description is not JSON; get it again")
-    layout = document.get("format")
-    if isinstance(layout, int) and layout > FORMAT:
-        raise FileError(
-            f"{name} has format {brief(layout, 20)}, written by pushforward {str(document.get('version', 'unknown'))[:40]}; "
-            f"this version reads up to format {FORMAT}, so update pushforward"
-        )
-    if metadata.get("sha256") != hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest():
-        raise FileError(f"{name} is corrupted: its description is not the one that was saved; get it again")
-    if not isinstance(layout, int) or isinstance(layout, bool) or layout < 1 or not is_complete(document):
-        raise FileError(f"{name} is not a model file of pushforward: its description is incomplete")
-    document["parameters"] = sum(_count(entry) for key, entry in header.items() if key != "__metadata__")
-    return document
-
-
-def _header(name: str) -> dict[str, Any]:
-    """The JSON header, after checking its length against the file's before anything of that size is read."""
-    if not os.path.exists(name):
-        raise FileError(f"expected a model file at {name}, got none; check the path")
-    if os.path.isdir(name):
-        raise FileError(f"expected a model file at {name}, got a directory")
-    try:
-        size = os.path.getsize(name)
-        with open(name, "rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            if size == 0:
-                raise FileError(f"{name} is empty")
-            if len(start) < 8 or length > min(size - 8, LARGEST_HEADER):
-                raise FileError(f"{name} is truncated, or not a model file of pushforward")
-            header = json.loads(file.read(length))
-    except OSError as error:
-        raise FileError(f"{name} cannot be read: {reason(error)}") from None
-    except FileError:
-        raise
-    except (ValueError, RecursionError):
-        raise FileError(f"{name} is corrupted, or not a model file of pushforward") from None
-    if not isinstance(header, dict):
-        raise FileError(f"{name} is corrupted, or not a model file of pushforward")
-    return header
-
-
-def _count(entry: Any) -> int:
-    shape = entry.get("shape") if isinstance(entry, dict) else None
-    return math.prod(shape) if isinstance(shape, list) and all(isinstance(s, int) for s in shape) else 0
-
-
 def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distribution:
     """The model with fresh weights; the random state is left as it was."""
     spec = None if document["spec"] is None else spec_from_dict(document["spec"])
@@ -320,7 +245,7 @@ def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distrib
             model = build_structure(document["structure"], classes)
         else:
             raise SpecError("expected the description of a system, got none")
-    return model.to(DTYPES[document["dtype"]])
+    return model.to(getattr(torch, document["dtype"]))
 
 
 def _require_same(

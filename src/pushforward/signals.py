@@ -22,3 +22,16 @@ def raise_terminated(number: int, frame: FrameType | None) -> None:
 def signal_of(error: KeyboardInterrupt) -> int:
     """Return the number of the signal that raised an exception."""
     return signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM, after something was saved.
+
+    Args:
+        message: Sentence about what was saved, and where.
+        number: Number of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from command_line import refused, run
 from PIL import Image
-from test_cli import refused, run
 
 import pushforward as pf
 from pushforward.errors import DataError, FileError

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import is_dataclass
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 from cyclopts import App, Parameter
+from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Env
-from cyclopts.validators import Number
 
 from .. import __version__
-from .config import options_from_file
+from ..dataclass_source import argument_texts
+from ..errors import DataError
 from .options import (
     FilePath,
+    Flag,
     ImageOptions,
     MachineOptions,
     OutPath,
@@ -19,11 +23,16 @@ from .options import (
     Positive,
     ReadOptions,
     Repeated,
+    ReportOptions,
+    SampleOptions,
+    ScoreOptions,
     SystemOptions,
     TableOptions,
     TrainOptions,
 )
-from .problems import UsageError
+
+if TYPE_CHECKING:
+    from .task import Task, TrainedModel
 
 _HELP = """Learn the distribution of a table, or of pictures, with a normalizing flow; score, sample, edit and report on it.
 
@@ -33,24 +42,85 @@ PUSHFORWARD_DEBUG=1, or --debug, shows where an error came from. "-" is standard
 
 
 def _shown(default: object) -> str | None:
-    """What help says of a default; nothing of those that only mean "not given"."""
+    """Text of a default in the help; None for those that only mean "not given"."""
     return None if default in (False, (), None) else str(default)
 
 
-app = App(
+def _from_file(app_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Add the options of the file that `--config` names, a step in how cyclopts collects arguments."""
+    path = next((a.tokens[0].value for a in arguments if a.name == "--config" and a.tokens), None)
+    if path is not None:
+        from .options_file import options_from_file
+
+        options_from_file(path, app, app_, commands, arguments)
+
+
+class _Commands(App):
+    """The commands, whose help has the texts in docstrings: cyclopts would parse the whole source file for each class."""
+
+    def assemble_argument_collection(
+        self, *, default_parameter: Parameter | None = None, parse_docstring: bool = False
+    ) -> ArgumentCollection:
+        """Return the arguments of the command, with their texts if these are wanted."""
+        found = super().assemble_argument_collection(default_parameter=default_parameter)
+        if parse_docstring and self.default_command is not None:
+            options = [hint for hint in get_type_hints(self.default_command).values() if is_dataclass(hint)]
+            docs = [cleandoc(part.__doc__ or "") for part in (*options, self.default_command)]
+            texts = {name: text for doc in docs for name, text in argument_texts(doc).items()}
+            for argument in found:
+                text = Parameter(help=texts.get(argument.field_info.name))
+                argument.parameter = Parameter.combine(text, argument.parameter)
+        return found
+
+
+app = _Commands(
     name="pushforward",
     help=_HELP,
     version=__version__,
     help_format="plaintext",
-    config=[Env("PUSHFORWARD_", show=False), options_from_file],
+    config=[Env("PUSHFORWARD_", show=False), _from_file],
     default_parameter=Parameter(show_env_var=False, show_default=_shown),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-Json = Annotated[bool, Parameter(negative=())]
 
 
-@app.command(sort_key=1)
+def _task_of_source(source: str) -> type[Task]:
+    """Return the task for the data of a source: the first that reads it; a table's reader names the types of files."""
+    from .table_task import TableTask
+
+    if TableTask.reads(source):
+        return TableTask
+    from .picture_task import PictureTask
+
+    return PictureTask if PictureTask.reads(source) else TableTask
+
+
+def _trained_by(model: str, source: str | None = None) -> type[TrainedModel]:
+    """Return the class of a model file: that of the first task that owns it; a table's says what else it is.
+
+    Args:
+        model: The file.
+        source: Data that the model is asked about.
+
+    Raises:
+        FileError: It is no model file.
+        DataError: The model is one of a table, and the source holds pictures.
+    """
+    from ..model_header import inspect_file
+    from .picture_task import PictureTask
+    from .table_task import TableTask
+    from .task import require_alone
+
+    require_alone()
+    description = inspect_file(model)
+    owner = next((task for task in (TableTask, PictureTask) if task.owns(description)), TableTask)
+    if owner is TableTask and source is not None and PictureTask.holds(source):
+        raise DataError(f"expected a table for {model}, a model of one, got pictures in {source}")
+    return owner.trained()
+
+
+@app.command(sort_key=1, usage="Usage: pushforward fit [OPTIONS] SOURCE")
 def fit(
     source: FilePath,
     /,
@@ -66,119 +136,62 @@ def fit(
     """Learn a table or pictures: train a flow, score what it has not seen, and write one model file.
 
     Args:
-        source: table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input. Pictures: a
+        source: Table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input. Pictures: a
             folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
-        output: see `OutputOptions`.
-        system: see `SystemOptions`.
-        columns: see `TableOptions`.
-        reading: see `ReadOptions`.
-        images: see `ImageOptions`.
-        training: see `TrainOptions`.
-        machine: see `MachineOptions`.
     """
-    from .files import with_model_file
-    from .kinds import fits_pictures
+    output = output.named_after(source)
+    from .fitting import fit as run
+    from .task import FitOptions
 
-    output = with_model_file(source, output)
-    if fits_pictures(source):
-        from .image_fitting import fit_images
-
-        return fit_images(source, output, system, columns, images, training, machine)
-    if images != ImageOptions():
-        raise UsageError(
-            f"--image-size, --tiles, --levels, --label, --flips and --grids are for pictures, and {source} is a table"
-        )
-    from .fitting import fit_table
-
-    return fit_table(source, output, system, columns, reading, training, machine)
+    options = FitOptions(
+        output=output,
+        system=system,
+        columns=columns,
+        reading=reading,
+        images=images,
+        training=training,
+        machine=machine,
+    )
+    return run(_task_of_source(source), source, options)
 
 
-@app.command(sort_key=2)
+@app.command(sort_key=2, usage="Usage: pushforward score [OPTIONS] MODEL TABLE")
 def score(
     model: FilePath,
     table: FilePath,
     /,
     *,
-    out: OutPath | None = None,
-    top: Annotated[int, Parameter(alias="-t")] = 0,
-    samples: Positive = 1,
-    drop: Repeated = (),
-    exactly: Annotated[bool, Parameter(negative=())] = False,
-    json: Json = False,
+    options: ScoreOptions = ScoreOptions(),  # noqa: B008
     reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Write the log-likelihood of every row of a table, in nats and in the table's own units; of pictures, bits per dimension.
 
     Args:
-        model: written by `fit`.
-        table: with the model's columns, in any order; or pictures, of which the test part is scored where there is one.
-        out: table with one column, log_prob, in the order of the rows; - for standard output, the default without --top.
-        top: list so many of the least likely rows, with their numbers (from 1) and values.
-        samples: draws that are averaged for each row where log_prob is a lower bound; more make it tighter.
-        drop: column of the table to leave out; repeated.
-        exactly: of continuous and residual flows: with solvers, traces and series that are right to rounding, at several
-            times the cost.
-        json: print the summary as one JSON object.
-        reading: see `ReadOptions`.
-        machine: see `MachineOptions`.
+        model: Model file that `fit` wrote.
+        table: Table with the model's columns, in any order; or pictures, of which the test part is scored where there is one.
     """
-    from .kinds import asks_pictures
+    from .scoring import score as run
 
-    if asks_pictures(model, table):
-        from .image_scoring import score_pictures
-
-        if exactly:
-            raise UsageError("--exactly is for continuous and residual flows of tables; leave it out for pictures")
-        if drop:
-            raise UsageError("--drop is for the columns of tables; leave it out for pictures")
-        return score_pictures(model, table, out, top, samples, machine, json=json)
-    from .scoring import score_table
-
-    return score_table(model, table, out, top, samples, drop, reading, machine, solved=exactly, json=json)
+    return run(_trained_by(model, table), model, table, options, reading, machine)
 
 
-@app.command(sort_key=3)
+@app.command(sort_key=3, usage="Usage: pushforward sample [OPTIONS] MODEL")
 def sample(
     model: FilePath,
     /,
     *,
-    rows: Annotated[Positive | None, Parameter(name=("--rows", "-n"))] = None,
-    out: OutPath = "-",
-    temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
-    label: str | None = None,
-    nearest: FilePath | None = None,
-    escape_formulas: Json = False,
+    options: SampleOptions = SampleOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Draw new rows, or pictures: a table of the same columns and types, or a grid. The same seed gives the same bytes.
 
     Args:
-        model: written by `fit`.
-        rows: how many; 1000 by default, 64 pictures.
-        out: table to write, its type by its suffix, - for CSV on standard output; of pictures .png for a grid, .npy or
-            .npz for the array.
-        temperature: of pictures: what the latent codes are multiplied by.
-        label: class of the pictures, by number or name; all in turn by default.
-        nearest: pictures, of whose training part the nearest one is shown under each sample.
-        escape_formulas: in CSV, write a single quote before names and texts that a spreadsheet would run as formulas.
-        machine: see `MachineOptions`.
+        model: Model file that `fit` wrote.
     """
-    from .kinds import models_pictures
+    from .scoring import sample as run
 
-    if models_pictures(model):
-        from .image_drawing import sample_pictures
-
-        if escape_formulas:
-            raise UsageError(f"--escape-formulas is for tables, and {model} is a model of pictures; leave it out")
-        return sample_pictures(model, rows, out, temperature, label, nearest, machine)
-    if temperature != 1 or label is not None or nearest is not None:
-        raise UsageError(
-            f"--temperature, --label and --nearest are for models of pictures, and {model} is one of a table"
-        )
-    from .sampling import sample_table
-
-    return sample_table(model, 1000 if rows is None else rows, out, machine, formulas=not escape_formulas)
+    return run(_trained_by(model), model, options, machine)
 
 
 @app.command(sort_key=4)
@@ -190,23 +203,22 @@ def interpolate(
     *,
     steps: Positive = 9,
     out: OutPath,
-    linear: Json = False,
+    linear: Flag = False,
     label: str | None = None,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Draw a strip of pictures on the way from one to another in the latent space.
 
     Args:
-        model: of pictures, written by `fit`.
-        a: first picture.
-        b: last picture.
-        steps: pictures in the strip, both included.
-        out: .png for the strip, .npy or .npz for the array.
-        linear: whether along a straight line, and not on the sphere.
-        label: class of the pictures, for a model by class.
-        machine: see `MachineOptions`.
+        model: Model of pictures that `fit` wrote.
+        a: First picture.
+        b: Last picture.
+        steps: Number of pictures in the strip, both included.
+        out: File to write: .png for the strip, .npy or .npz for the array.
+        linear: Go along a straight line instead of the sphere.
+        label: Class of the pictures, for a model by class.
     """
-    from .image_drawing import interpolate_pictures
+    from .picture_editing import interpolate_pictures
 
     return interpolate_pictures(model, a, b, steps, out, label, machine, linear=linear)
 
@@ -227,16 +239,15 @@ def edit(
     """Move pictures along an attribute: the mean code of pictures that have it minus that of those that do not.
 
     Args:
-        model: of pictures, written by `fit`.
-        source: pictures with attributes; the training part gives the direction, pictures of the test part are moved.
-        attribute: NAME of one with two values, of which the higher is meant, or NAME=VALUE.
-        strength: LOW..HIGH, multiples of the direction.
-        steps: strengths between them, both included: the columns of the grid.
-        rows: pictures to move: the rows of the grid.
-        out: .png for the grid, .npy or .npz for the array.
-        machine: see `MachineOptions`.
+        model: Model of pictures that `fit` wrote.
+        source: Pictures with attributes; the training part gives the direction, pictures of the test part are moved.
+        attribute: NAME of an attribute with two values, whose higher value is meant, or NAME=VALUE.
+        strength: Range LOW..HIGH of the multiples of the direction.
+        steps: Number of strengths in that range, both ends included: the columns of the grid.
+        rows: Number of pictures to move: the rows of the grid.
+        out: File to write: .png for the grid, .npy or .npz for the array.
     """
-    from .image_drawing import edit_pictures
+    from .picture_editing import edit_pictures
 
     return edit_pictures(model, source, attribute, strength, steps, rows, out, machine)
 
@@ -253,79 +264,65 @@ def resample(
     out: OutPath,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Keep the coarsest latent codes of pictures and draw the finer ones anew: what each scale is responsible for.
+    """Keep the coarsest latent codes of pictures and draw the finer ones anew, to show what each scale determines.
 
     Args:
-        model: of pictures, written by `fit`.
-        source: pictures; those of the test part are taken where there is one.
-        keep: codes to keep.
-        rows: pictures.
-        columns: of the grid: the picture itself, then new ones.
-        out: .png for the grid, .npy or .npz for the array.
-        machine: see `MachineOptions`.
+        model: Model of pictures that `fit` wrote.
+        source: Pictures; those of the test part are taken where there is one.
+        keep: Number of codes to keep.
+        rows: Number of pictures.
+        columns: Number of columns of the grid: the picture itself, then new ones.
+        out: File to write: .png for the grid, .npy or .npz for the array.
     """
-    from .image_drawing import resample_pictures
+    from .picture_editing import resample_pictures
 
     return resample_pictures(model, source, keep, rows, columns, out, machine)
 
 
-@app.command(sort_key=7)
+@app.command(sort_key=7, usage="Usage: pushforward report [OPTIONS] MODEL TABLE")
 def report(
     model: FilePath,
     table: FilePath,
     /,
     *,
-    out: OutPath = "report.html",
-    drop: Repeated = (),
-    title: str | None = None,
-    baselines: bool = True,
-    json: Json = False,
+    options: ReportOptions = ReportOptions(),  # noqa: B008
     reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Write one self-contained HTML page about a model: scores, pictures, tests, the least likely rows.
+    """Write one self-contained HTML page about a model: scores, samples beside data, tests, the least likely rows or pictures.
 
     Args:
-        model: written by `fit`.
-        table: the one it was fitted to, of which the rows that were held out are used; of another one, all rows.
-        out: the page.
-        drop: column of the table to leave out; repeated.
-        title: of the page; by default the table's name.
-        baselines: whether to fit the simple densities that the score stands beside.
-        json: print the summary as one JSON object.
-        reading: see `ReadOptions`.
-        machine: see `MachineOptions`.
+        model: Model file that `fit` wrote.
+        table: Table, or pictures, that the model was fitted to, of which the held-out part is used; or others, which are all
+            used.
     """
-    from .kinds import refuse_pictures
+    from .scoring import report as run
 
-    refuse_pictures(model, "report", "score, and look at samples with sample")
-    from .reporting import report_table
-
-    return report_table(model, table, out, drop, title, reading, machine, baselines=baselines, json=json)
+    return run(_trained_by(model, table), model, table, options, reading, machine)
 
 
 @app.command(sort_key=8)
-def inspect(model: FilePath, /, *, json: Json = False) -> int:
-    """Say what a model file is, how it was trained and how it scored, without reading its weights.
+def inspect(model: FilePath, /, *, json: Flag = False) -> int:
+    """Print what a model file is, how it was trained and how it scored, without reading its weights.
 
     Args:
-        model: written by `fit`.
-        json: print everything as one JSON object.
+        model: Model file that `fit` wrote.
+        json: Print everything as one JSON object.
     """
-    from .describing import inspect_model
+    from .model_inspection import inspect_model
 
     return inspect_model(model, json=json)
 
 
 @app.command(sort_key=9)
-def systems(name: str | None = None, /, *, json: Json = False) -> int:
+def systems(name: str | None = None, /, *, json: Flag = False) -> int:
     """List the named systems; with a name, that system's arguments.
 
     Args:
-        name: of a system.
-        json: print a JSON list, or object.
+        name: Name of a system.
+        json: Print a JSON list, or object.
     """
-    from .describing import list_systems
+    from .system_list import list_systems
 
     return list_systems(name, json=json)
 
@@ -339,7 +336,7 @@ def compress(
     rows: Positive | None = None,
     verify: bool = True,
     baselines: bool = True,
-    json: Json = False,
+    json: Flag = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
     """Keep pictures and arrays in an archive, without loss: integer and discrete flows behind an entropy coder.
@@ -347,14 +344,13 @@ def compress(
     What the model cannot code is kept byte for byte: other channels, more bits, formats that are compressed already.
 
     Args:
-        model: exact and discrete, such as idf, written by `fit`; it is needed again to decompress.
+        model: Exact and discrete model, such as idf, that `fit` wrote; it is needed again to decompress.
         sources: Pictures of any size, .npy arrays, or folders of them.
-        out: the archive, usually .pfz.
-        rows: Events in a block, which is read as a whole; by default about 131,000 numbers.
+        out: Archive to write, usually .pfz.
+        rows: Number of events in a block, which is read as a whole; by default about 131,000 numbers.
         verify: Decode the written archive and compare it with the files before it gets its name.
-        baselines: whether to show what PNG and lossless WebP need.
-        json: print the summary as one JSON object.
-        machine: see `MachineOptions`; --threads blocks are coded at a time.
+        baselines: Whether to show what PNG and lossless WebP need.
+        json: Print the summary as one JSON object.
     """
     from .compressing import compress_files
 
@@ -369,18 +365,17 @@ def decompress(
     out: OutPath,
     model: FilePath | None = None,
     only: Repeated = (),
-    json: Json = False,
+    json: Flag = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Restore what an archive keeps, every pixel as it was, and checked; damage is named, and what is whole restored.
+    """Restore what an archive holds, every pixel as it was, and checked; damaged items are named, and the others restored.
 
     Args:
-        archive: written by `compress`.
-        out: folder to restore to.
-        model: that the archive was written with; by default the file of its name, beside the archive or here.
-        only: name of an item to restore; repeated. Only its blocks are read.
-        json: print the summary as one JSON object.
-        machine: see `MachineOptions`.
+        archive: Archive that `compress` wrote.
+        out: Folder to restore to.
+        model: Model file that the archive was written with; by default the file of its name, beside the archive or here.
+        only: Name of an item to restore; repeated. Only its blocks are read.
+        json: Print the summary as one JSON object.
     """
     from .compressing import decompress_file
 
@@ -392,9 +387,8 @@ def demo(*, out: OutPath = "demo-out", machine: MachineOptions = MachineOptions(
     """Run the main job on real data: fit, score, sample and report; ends with the path of the report.
 
     Args:
-        out: folder to write to.
-        machine: see `MachineOptions`.
+        out: Folder to write to.
     """
     from .demo import run_demo
 
-    return run_demo(out, machine)
+    return run_demo(out, machine, lambda words: app(words, exit_on_error=False, print_error=False))

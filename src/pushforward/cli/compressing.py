@@ -11,19 +11,16 @@ import numpy as np
 import torch
 
 from ..compression import Archive, ArchiveSummary, Item, compress, sources
-from ..compression.file_names import Restored, restored_names
-from ..compression.frames import encoded
 from ..compression.manifest import Entry
+from ..compression.restoring import restore
+from ..compression.sizes import add_sizes
 from ..compression.writing import LARGER
 from ..errors import DataError, FileError
-from ..output import reason
+from ..output import require_writable
 from ..serialize import Saved, load
-from ..terminal import write_output
-from .display import aligned, duration, print_json, printable, tell
-from .files import require_writable
-from .models import require_alone
-from .options import MachineOptions
-from .problems import UsageError
+from .console import Terminal, aligned, duration, printable
+from .options import MachineOptions, UsageError
+from .task import require_alone
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EVERY = 5.0
@@ -41,11 +38,8 @@ def compress_files(
     baselines: bool,
     json: bool,
 ) -> int:
-    """Write an archive and say how small it became.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """Write an archive and say how small it became."""
+    terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if not given:
         raise UsageError("expected pictures, .npy arrays or folders to compress, got none")
@@ -54,7 +48,7 @@ def compress_files(
     paths = sources.paths_in(given)
     require_writable(out, "--out", [os.fspath(path) for path in paths.values()])
     files = sum(path.stat().st_size for path in paths.values())
-    tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress", quiet=machine.quiet)
+    terminal.tell(f"{len(paths):,} file{'s' * (len(paths) != 1)} to compress")
     others = {"PNG": 0, "WebP": 0} if baselines else {}
     spent = [0.0]
 
@@ -62,7 +56,7 @@ def compress_files(
         for item in sources.items_in(paths, saved.model.space.shape):
             if others:
                 started = time.perf_counter()
-                _add_others(item, others)
+                add_sizes(item, others)
                 spent[0] += time.perf_counter() - started
             yield item
 
@@ -71,7 +65,7 @@ def compress_files(
     def progress(summary: ArchiveSummary) -> None:
         if time.perf_counter() - last[0] >= EVERY:
             last[0] = time.perf_counter()
-            tell(f"{summary.items:,} read, {summary.size:,} bytes written", quiet=machine.quiet)
+            terminal.tell(f"{summary.items:,} read, {summary.size:,} bytes written")
 
     def compare(entry: Entry, array: Array) -> None:
         sources.require_same(paths[entry.name], entry, array)
@@ -89,27 +83,20 @@ def compress_files(
         progress=progress,
     )
     summary.seconds -= spent[0]
-    record = _record(model, out, summary, files, others)
-    if json:
-        print_json(record)
-    elif not machine.quiet:
-        write_output(_text(summary, files, others, verified=verify))
+    terminal.conclude(_text(summary, files, others, verified=verify), _record(model, out, summary, files, others))
     for why, count in summary.reasons.items():
-        tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}", quiet=machine.quiet)
+        terminal.tell(f"note: {count:,} block{'s' * (count != 1)} stored without the model: {why}")
     if summary.reasons[LARGER] or summary.size > max(files, 1):
-        tell(_warning(summary, files), quiet=machine.quiet)
-    tell(f"wrote {out}", quiet=machine.quiet)
+        terminal.tell(_warning(summary, files))
+    terminal.tell(f"wrote {out}")
     return 0
 
 
 def decompress_file(
     path: str, out: str, model: str | None, only: Sequence[str], machine: MachineOptions, *, json: bool
 ) -> int:
-    """Restore the items of an archive; what is damaged is named, and the rest restored.
-
-    Raises:
-        FlowError: see the package for the exit codes.
-    """
+    """Restore the items of an archive; damaged items are named, and the others restored."""
+    terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if os.path.exists(out) and not os.path.isdir(out):
         raise FileError(f"{out} cannot be used for --out: it is a file; give a folder")
@@ -120,57 +107,36 @@ def decompress_file(
     with Archive(path, saved.model, spec=_spec(saved), workers=_workers(machine)) as archive:
         if not archive.same_machine:
             made = repr(str(archive.header.get("by", "nothing known"))[:200])
-            tell(
+            terminal.warn(
                 f"note: this machine computes otherwise than the one that wrote {path} (with {made}); every block is checked, "
                 "and what cannot be restored here is said"
             )
         problems = archive.check()
         wanted = [_named(archive, one) for one in only] if only else range(len(archive))
-        names = restored_names(archive.entries)
-        restored, values, lost = Restored(out), 0, []
-        unwritten: list[str] = []
-        for i in wanted:
-            entry = archive.entries[i]
-            try:
-                array = archive.read(i)
-                content = sources.file_of(entry, array)
-            except FileError as error:
-                lost.append(entry.name)
-                tell(str(error))
-                continue
-            except MemoryError:
-                lost.append(entry.name)
-                tell(f"{path}: {entry.name!r} does not fit into memory")
-                continue
-            try:
-                restored.add(names[i], content)
-            except FileError as error:
-                unwritten.append(str(error))
-                continue
-            values += array.size
+        restored = restore(archive, wanted, out, path, terminal.warn)
+    lost, unwritten = restored.lost, restored.unwritten
     seconds = time.perf_counter() - started
-    _make_folder(out)
     for problem in problems:
-        tell(f"{path}: {problem}")
-    if json:
-        print_json({"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds})
-    elif not machine.quiet:
-        speed = f", {values / 1e6 / seconds:.2f} MB/s" if seconds and values else ""
-        counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
-        write_output(f"{counts} in {duration(seconds)}{speed}, every one checked")
+        terminal.warn(f"{path}: {problem}")
+    speed = f", {restored.values / 1e6 / seconds:.2f} MB/s" if seconds and restored.values else ""
+    counts = f"restored {len(restored.paths):,} of {len(wanted):,} to {printable(out)}"
+    terminal.conclude(
+        f"{counts} in {duration(seconds)}{speed}, every one checked",
+        {"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds},
+    )
     if unwritten:
         # A full disk is no damage of the archive, and is named beside it.
         left = f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored"
         if not (lost or problems):
             raise FileError(f"{left}, and the archive is whole; make room, or give another folder")
-        tell(f"{path}: {left}; make room, or give another folder")
+        terminal.warn(f"{path}: {left}; make room, or give another folder")
     if lost or problems:
         raise FileError(_damage(path, len(wanted), len(lost), len(restored.paths)))
     return 0
 
 
 def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
-    """One sentence about an archive that is damaged somewhere."""
+    """Return a sentence about an archive that is damaged somewhere."""
     if not wanted:
         return f"{path} is damaged: no item was found in it, and nothing was restored"
     if not lost:
@@ -191,13 +157,6 @@ def _workers(machine: MachineOptions) -> int:
     return min(machine.threads, os.cpu_count() or 1)
 
 
-def _make_folder(out: str) -> None:
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{out} cannot be written: {reason(error)}") from None
-
-
 def _codable(path: str) -> Saved:
     saved = load(path)
     if saved.schema is not None:
@@ -210,7 +169,7 @@ def _spec(saved: Saved) -> dict[str, Any] | None:
 
 
 def _model_path(archive: str, given: str | None, name: str) -> str:
-    """The model file: the one that is named, or the one of the name in the archive, here or beside it."""
+    """Return the model file: the one given, or the one of the name in the archive, here or beside it."""
     if given is not None:
         return given
     safe = os.path.basename(name)
@@ -232,22 +191,8 @@ def _named(archive: Archive, name: str) -> int:
     raise DataError(f"the archive holds no {name!r}; it holds {len(archive)} items, such as {archive.names[:3]}")
 
 
-def _add_others(item: Item, others: dict[str, int]) -> None:
-    """What the other formats need for the same pictures, each picture a file."""
-    if item.mode in ("raw", "file"):
-        for kind in others:
-            others[kind] += item.array.nbytes
-        return
-    for picture in item.array:
-        for kind in others:
-            try:
-                others[kind] += len(encoded(picture, kind.upper()))
-            except FileError:  # WebP has a largest size
-                others[kind] += picture.nbytes
-
-
 def _warning(summary: ArchiveSummary, files: int) -> str:
-    """One sentence about a model that does not make these files smaller."""
+    """Return a sentence about a model that does not make these files smaller."""
     if summary.size > files:
         return (
             f"warning: the archive has {summary.size:,} bytes and the files {files:,}; "

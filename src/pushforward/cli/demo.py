@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError, FileError
 from ..tables import Table, write_table
-from ..terminal import write_output
-from .display import tell
-from .models import start
+from .console import Terminal
 from .options import MachineOptions
+from .task import start
 
 STORY = """\
 569 breast tumours of the Wisconsin study (Street, Wolberg, Mangasarian 1993): eight measurements of their cells'
@@ -21,14 +21,18 @@ nuclei, taken from images, and the diagnosis. How likely is each tumour among al
 """
 
 
-def run_demo(out: str, machine: MachineOptions) -> int:
+def run_demo(out: str, machine: MachineOptions, run: Callable[[Sequence[str]], int | None]) -> int:
     """Write the table, then fit, score, sample and report, printing each command first.
 
-    Raises:
-        FlowError: the folder cannot be written, or scikit-learn is not installed.
-    """
-    from .app import app
+    Args:
+        out: Folder to write to.
+        machine: Options for every command.
+        run: Function that runs a command and returns its exit code.
 
+    Raises:
+        FlowError: The folder cannot be written, or scikit-learn is not installed.
+    """
+    terminal = Terminal(quiet=machine.quiet)
     start(machine)
     folder = Path(out)
     table, model = folder / "table.csv", folder / "table.flow"
@@ -38,7 +42,7 @@ def run_demo(out: str, machine: MachineOptions) -> int:
     except OSError as error:
         raise FileError(f"{out} cannot be written: {(error.strerror or str(error)).lower()}") from None
     write_table(tumours(), table)
-    tell(STORY, quiet=machine.quiet)
+    terminal.tell(STORY)
     common = _flags(machine)
     for command in (
         ["fit", table, "--flow", "nsf", "--layers", 3, "--hidden", 32, "--test", 0.2, "--out", model],
@@ -47,17 +51,17 @@ def run_demo(out: str, machine: MachineOptions) -> int:
         ["report", model, table, "--title", "Breast tumours", "--out", folder / "report.html"],
     ):
         words = [*map(str, command), *common]
-        tell(f"$ {shlex.join(['pushforward', *words])}", quiet=machine.quiet)
-        code = app(words, exit_on_error=False, print_error=False)
+        terminal.tell(f"$ {shlex.join(['pushforward', *words])}")
+        code = run(words)
         if code:
             return int(code)
-        tell("", quiet=machine.quiet)
-    write_output(f"the report is {os.path.abspath(folder / 'report.html')}")
+        terminal.tell("")
+    terminal.show(f"the report is {os.path.abspath(folder / 'report.html')}")
     return 0
 
 
 def tumours() -> Table:
-    """The mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
+    """Return the mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
 
     The two columns about concavity are left out: they hold exact zeros, on which a density can pile up as much as it likes.
 
@@ -79,7 +83,7 @@ def tumours() -> Table:
 
 
 def _flags(machine: MachineOptions) -> list[str]:
-    """The machine's options as flags, where they are not the default."""
+    """Return the options of the machine as flags, where they are not the default."""
     flags = [] if machine.seed == 0 else ["--seed", str(machine.seed)]
     flags += [] if machine.device == "auto" else ["--device", machine.device]
     flags += [] if machine.threads == 1 else ["--threads", str(machine.threads)]

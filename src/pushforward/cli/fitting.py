@@ -1,220 +1,205 @@
-"""`pushforward fit`: from a table to a model file."""
+"""`pushforward fit` for every kind of data: from a source to a model file, with a checkpoint on the way."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import datetime
 import os
+import platform
+import signal
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 
+from .. import __version__
 from .. import systems as _systems  # noqa: F401  (registers every system)
-from ..errors import DataError
-from ..evaluation import check_solver
-from ..systems.picture_spec import PictureSpec
-from ..systems.spec import Spec
-from ..tables import Schema, Table, TableModel, digest, infer_schema, models_labels, read_table, table_model
-from ..terminal import write_output
+from ..core import Distribution
+from ..errors import FlowError
+from ..output import only_writer, require_writable
+from ..serialize import save
+from ..signals import Interrupted, signal_of
 from ..training import FitResult, TrainConfig
-from ..training.parallel.processes import leave, process_rank
+from ..training import fit as train
+from ..training.parallel.processes import LostProcess, leave, process_rank, world_size
 from ..training.random_state import isolated
-from .display import print_json, tell
-from .holdout import Holdout, Parts, fit_baselines, score_record
-from .models import row_scores, start, system_name, without
-from .options import MachineOptions, OutputOptions, ReadOptions, SystemOptions, TableOptions, TrainOptions
-from .problems import UsageError
-from .runs import Checkpoint, keep, origin, reserved, save_interrupted, system_arguments, train_model
-from .summary import score_text, training_text
-from .values import bounds, pairs, part
+from .console import Terminal, finite, training_text
+from .options import OutputOptions, UsageError
+from .task import FitOptions, Task, TrainingRows, start, system_name
 
-TABLE_FLOW = "nsf"
-"""System of a table when none is named."""
+CTRL_C_HINT = "go on with the same command and --resume"
 
 
-def fit_table(
-    path: str,
-    output: OutputOptions,
-    system: SystemOptions,
-    columns: TableOptions,
-    reading: ReadOptions,
-    training: TrainOptions,
-    machine: MachineOptions,
-) -> int:
+def fit(kind: type[Task], source: str, options: FitOptions) -> int:
     """Read, split, train, save, score, save with the scores, and say how it went.
 
     The model is written as soon as it is trained, so that nothing after that can lose it. Of several processes, started by
     torchrun, all train together, and the first one does the rest.
 
     Raises:
-        FlowError: see the package for the exit codes.
         Interrupted: Ctrl-C or SIGTERM, after something was saved.
     """
-    with reserved(path, output) as checkpoint:
-        return _fit_table(path, output, checkpoint, system, columns, reading, training, machine)
-
-
-def _fit_table(
-    path: str,
-    output: OutputOptions,
-    checkpoint: Checkpoint,
-    system: SystemOptions,
-    columns: TableOptions,
-    reading: ReadOptions,
-    training: TrainOptions,
-    machine: MachineOptions,
-) -> int:
     first = process_rank() == 0
-    if not first:
-        machine = dataclasses.replace(machine, quiet=True)
-    config = TrainConfig(**dataclasses.asdict(training), seed=machine.seed, threads=machine.threads)
-    arguments = system_arguments(system, table_system(system.flow))
-    device = start(machine, shared=True)
-    name = table_system(system.flow)
-    job = _prepare(path, columns, reading, machine.seed, labels=models_labels(name))
-    with isolated(torch.device("cpu"), machine.seed):
-        model = table_model(job.schema, name, labels=system.labels, **arguments).to(device)
-    _announce(path, output.model, job, model, machine)
-    if config.compile:
-        tell("compiling first, which takes a while", quiet=machine.quiet)
-    result = train_model(
-        model,
-        job.rows[job.parts.fitted],
-        output,
-        checkpoint,
-        machine,
-        validation=job.holdout.validation or None,
-        config=config,
-    )
-    leave()
-    record = _record(path, job, result, columns)
-    if result.stopped == "interrupted":
-        save_interrupted(model, None, record, result, output, checkpoint)
-    if not first:
-        return 0
-    keep(model, None, record, output, checkpoint, lambda: _scores(job, model, output, machine))
-    _conclude(model, record, output, machine)
+    terminal = Terminal(quiet=options.machine.quiet or not first, json=options.output.json)
+    with reserved(source, options.output):
+        task = kind(source, options, terminal)
+        device = start(options.machine, shared=True)
+        task.read()
+        task.split()
+        spec = task.spec()
+        with isolated(torch.device("cpu"), task.seed):
+            model = task.model(spec).to(device)
+        for line in task.describe():
+            terminal.tell(line)
+        numbers = sum(p.numel() for p in model.parameters())
+        out = options.output.model
+        terminal.tell(f"{system_name(model)}: {numbers:,} parameters, on {device.type}; the model goes to {out}")
+        if task.config.compile:
+            terminal.tell("compiling first, which takes a while")
+        result = train_model(model, task.rows(model), task.config, options)
+        leave()
+        record = {**result.to_dict(), "data": task.record(), "split": asdict(task.holdout), **origin()}
+        if result.stopped == "interrupted":
+            save_interrupted(model, record, result, options.output)
+        if first:
+            keep(model, record, options.output, lambda: task.score(model))
+            conclude(task, model, record)
     return 0
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """A table that is ready to be learned."""
+@contextlib.contextmanager
+def reserved(source: str, output: OutputOptions) -> Iterator[None]:
+    """Look at all files that the run will write; within, no other run can write them.
 
-    table: Table
-    schema: Schema
-    rows: np.ndarray
-    holdout: Holdout
-    parts: Parts
-
-
-def _prepare(path: str, options: TableOptions, reading: ReadOptions, seed: int, *, labels: bool) -> _Job:
-    """Read the table, split its rows, find out what its columns are; whole numbers are labels where a system wants those."""
-    kinds = pairs(options.kind, "--kind", "age=integer")
-    limits = bounds(options.bounds)
-    shares = {option: part(getattr(options, option), f"--{option}") for option in ("test", "validation")}
-    text = [name for name, kind in kinds.items() if kind == "categorical"]
-    table = read_table(path, text=text, **dataclasses.asdict(reading))
-    table = without(table, options.drop)
-    if table.n_rows < 2:
-        raise DataError(f"{path}: expected at least 2 rows to learn from, got {table.n_rows}")
-    holdout = Holdout(table.n_rows, shares["test"], shares["validation"], seed)
-    parts = holdout.parts()
-    schema = infer_schema(table, kinds=kinds, bounds=limits, rows=parts.train)  # type: ignore[arg-type]
-    if labels:
-        kinds = {c.name: "categorical" for c in schema.columns if c.kind == "integer" and c.name not in limits} | kinds
-        schema = infer_schema(table, kinds=kinds, bounds=limits, rows=parts.train)  # type: ignore[arg-type]
-    rows = schema.encode(table)
-    return _Job(table, schema, rows, dataclasses.replace(holdout, digest=digest(rows)), parts)
-
-
-def table_system(flow: str | None) -> str:
-    """Name of the system for a table.
+    Of several processes of one run, the first one has the files.
 
     Raises:
-        UsageError: it is one of pictures.
+        UsageError: Two are the same, or one is an input, or a checkpoint is left from an interrupted run.
+        FileError: One cannot be written, or another run is writing it.
     """
-    known = Spec.registry.get(flow or TABLE_FLOW)
-    if known is not None and issubclass(known, PictureSpec):
-        raise UsageError(
-            f"{flow} models pictures, not tables; give a folder of pictures, an array of them or the name of a data set"
-        )
-    return flow or TABLE_FLOW
-
-
-def _announce(path: str, out: str, job: _Job, model: TableModel, machine: MachineOptions) -> None:
-    kinds = [column.kind for column in job.schema.columns]
-    count = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
-    train, validation, test = (len(rows) for rows in job.parts)
-    tell(
-        f"{path}: {job.table.n_rows:,} rows ({train:,} to train, {validation:,} to validate, {test:,} to test), "
-        f"{len(kinds)} columns ({', '.join(f'{n} {kind}' for kind, n in count.items())})",
-        quiet=machine.quiet,
-    )
-    for sentence in _piles(job):
-        tell(sentence, quiet=machine.quiet)
-    numbers = sum(p.numel() for p in model.parameters())
-    tell(
-        f"{system_name(model)}: {numbers:,} parameters, on {model.device.type}; the model goes to {out}",
-        quiet=machine.quiet,
-    )
-
-
-def _piles(job: _Job) -> list[str]:
-    """A sentence for each continuous column in which one value comes so often that a density can pile up on it."""
-    sentences = []
-    for column, values in zip(job.schema.columns, job.rows.T, strict=True):
-        if column.kind != "continuous":
-            continue
-        distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
-        most = int(counts.argmax())
-        if counts[most] >= max(10, 0.01 * len(values)):
-            sentences.append(
-                f"note: {column.name} is {distinct[most]:g} in {counts[most]:,} rows; a density piles up on repeats, "
-                "so read the score with care"
+    if process_rank() > 0:
+        yield
+        return
+    _require_paths(source, output)
+    with contextlib.ExitStack() as stack:
+        for path in filter(None, (output.model, output.metrics)):
+            stack.enter_context(only_writer(path))
+        with only_writer(output.state):
+            # Training takes it for itself; a run that has it now is refused before any work.
+            pass
+        if output.checkpoint is None and output.resume is None and output.state.exists():
+            raise UsageError(
+                f"{output.state} is left from an interrupted run; {CTRL_C_HINT} {output.state}, or remove it to start anew"
             )
-    return sentences
+        yield
 
 
-def _record(path: str, job: _Job, result: FitResult, columns: TableOptions) -> dict[str, Any]:
-    """What the model file says about its training."""
+def _require_paths(source: str, output: OutputOptions) -> None:
+    if source == "-" and world_size() > 1:
+        raise UsageError("expected a table in a file, got -: several processes cannot all read standard input")
+    inputs = [source, output.resume]
+    require_writable(output.model, "--out", inputs)
+    require_writable(output.metrics, "--metrics", [*inputs, output.model])
+    require_writable(str(output.state), "--checkpoint", [source])
+    if output.model == "-":
+        raise UsageError("expected --out to be a file, got -: a model is not text")
+    targets = [output.model, str(output.state), *([output.metrics] if output.metrics else [])]
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
+        raise UsageError("--out, --metrics and --checkpoint are the same file; give different ones")
+
+
+def train_model(model: Distribution, data: TrainingRows, config: TrainConfig, options: FitOptions) -> FitResult:
+    """Train with the files that the options name; a checkpoint that nothing can go on from is removed.
+
+    Raises:
+        FlowError: As `pushforward.fit`.
+    """
+    output = options.output
+    try:
+        return train(
+            model,
+            data.rows,
+            context=data.context,
+            validation=data.validation,
+            config=config,
+            objective=data.objective,
+            callbacks=data.callbacks,
+            metrics=output.metrics,
+            checkpoint=output.state,
+            resume=output.resume,
+            progress=not options.machine.quiet and process_rank() == 0,
+        )
+    except LostProcess:
+        raise
+    except FlowError:
+        # There is nothing in it to go on from, unless it was given.
+        if output.state_is_temporary and output.resume is None:
+            output.state.unlink(missing_ok=True)
+        raise
+
+
+def save_interrupted(
+    model: Distribution, record: dict[str, Any], result: FitResult, output: OutputOptions
+) -> typing.NoReturn:
+    """Keep what there is, and say where.
+
+    Raises:
+        Interrupted: Always.
+    """
+    kept = "no epoch was finished"
+    if result.best_epoch and process_rank() == 0:
+        save(output.model, model, training=finite(record))
+        kept = f"the best model so far, of epoch {result.best_epoch}, is in {output.model}"
+    number = result.signal or signal.SIGINT
+    raise Interrupted(f"interrupted; {kept}; {CTRL_C_HINT} {output.state}", number)
+
+
+def keep(
+    model: Distribution,
+    record: dict[str, Any],
+    output: OutputOptions,
+    score: Callable[[], dict[str, Any] | None],
+) -> None:
+    """Write a trained model at once, so that nothing after that can lose it, and again with its scores, added to the record.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM while scoring.
+        FlowError: The file cannot be written, or the scores cannot be computed.
+    """
+    save(output.model, model, training=finite(record))
+    if output.state_is_temporary:
+        output.state.unlink(missing_ok=True)
+    try:
+        record["scores"] = score()
+        save(output.model, model, training=finite(record))
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted while scoring; the trained model is in {output.model}, without a score", signal_of(error)
+        ) from None
+
+
+def origin() -> dict[str, Any]:
+    """Return the versions and the time with which a model was made, for its file."""
     return {
-        **result.to_dict(),
-        "data": {
-            "name": "standard input" if path == "-" else os.path.basename(path),
-            "rows": job.table.n_rows,
-            "dropped": list(columns.drop),
+        "versions": {
+            "pushforward": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
         },
-        "split": job.holdout.to_dict(),
-        **origin(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
-def _scores(job: _Job, model: TableModel, output: OutputOptions, machine: MachineOptions) -> dict[str, Any] | None:
-    """The held-out score and the baselines'; None when no rows were held out."""
-    held, others = job.parts.held, job.parts.others
-    if len(held) == 0:
-        return None
-    log_prob = row_scores(model, job.rows[held], machine.seed)
-    baselines, note = [], "not asked for"
-    if output.baselines:
-        try:
-            baselines, note = fit_baselines(job.schema, job.table, others, held, machine.seed), ""
-        except DataError as error:
-            note = str(error)
-    solver = check_solver(model, job.rows[held])
-    return score_record(job.parts.held_name, model.exactness.symbol, log_prob, baselines, others, note, solver)
-
-
-def _conclude(model: TableModel, record: dict[str, Any], output: OutputOptions, machine: MachineOptions) -> None:
-    if output.json:
-        shown = {key: value for key, value in record.items() if key != "history"}
-        spec = None if model.spec is None else model.spec.to_dict()
-        print_json({"model": output.model, "system": system_name(model), "spec": spec, **shown})
-    if machine.quiet:
-        return
-    if not output.json:
-        write_output(
-            f"\n{score_text(system_name(model), record['scores'])}" if record["scores"] else "\nno rows were held out"
-        )
-    tell(f"\ntraining: {training_text(record)}\nwrote {output.model}")
+def conclude(task: Task, model: Distribution, record: dict[str, Any]) -> None:
+    """Print the scores and how training went."""
+    out = task.options.output.model
+    scores = record["scores"]
+    text = task.score_text(model, scores) if scores else f"no {task.noun} were held out"
+    shown = {key: value for key, value in record.items() if key != "history"}
+    spec = None if model.spec is None else model.spec.to_dict()
+    task.terminal.conclude(f"\n{text}", {"model": out, "system": system_name(model), "spec": spec, **shown})
+    task.terminal.tell(f"\ntraining: {training_text(record)}\nwrote {out}")

@@ -1,4 +1,4 @@
-"""`main`: runs one command, and turns whatever happens into an exit code and at most one sentence."""
+"""`main`: run one command, and turn whatever happens into an exit code and at most one sentence."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from collections.abc import Iterator, Sequence
 from cyclopts import CycloptsError
 
 from ..errors import FlowError, SpecError, shortened
-from ..signals import raise_terminated, signal_of
+from ..signals import Interrupted, raise_terminated, signal_of
 from ..terminal import abandon, flush_error, flush_output, occupy_standard_streams, write_error
 from .app import app
-from .problems import Interrupted, UsageError
+from .options import UsageError
 
 DATA, USAGE, PIPE = 1, 2, 141
-"""Exit codes. 141 is what a shell reports for a program ended by SIGPIPE."""
+"""Exit codes; a shell reports 141 for a program ended by SIGPIPE."""
 SIGNALLED = 128
-"""What a shell adds to the number of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
+"""Number that a shell adds to that of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
 DEBUG = "--debug"
+HELP = {"--help", "-h"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: those of the process by default.
+        arguments: Arguments of the command line; by default those of the process.
 
     Returns:
         The exit code: see the package.
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     occupy_standard_streams()
     try:
         with _termination_as_interruption():
-            code = app([token for token in tokens if token != DEBUG], exit_on_error=False, print_error=False)
+            code = _run([token for token in tokens if token != DEBUG])
             flush_output()
             return int(code or 0)
     except (Exception, KeyboardInterrupt) as error:
@@ -61,9 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flush_error()
 
 
+def _run(tokens: list[str]) -> int | None:
+    if HELP.isdisjoint(tokens) or tokens[0] not in list(app):
+        return app(tokens, exit_on_error=False, print_error=False)
+    # cyclopts would first look at all options of the command, which takes longer than to print them.
+    app.help_print([token for token in tokens if token not in HELP])
+    return 0
+
+
 @contextlib.contextmanager
 def _termination_as_interruption() -> Iterator[None]:
-    """Within, SIGTERM ends the command as Ctrl-C does; several processes have a way of their own."""
+    """Let SIGTERM end the command as Ctrl-C does; training in several processes handles it by itself."""
     number, takes = signal.SIGTERM, threading.current_thread() is threading.main_thread()
     if not takes or os.environ.get("WORLD_SIZE", "1") != "1" or signal.getsignal(number) is not signal.SIG_DFL:
         yield
@@ -76,7 +85,7 @@ def _termination_as_interruption() -> Iterator[None]:
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
-    """The exit code and the sentence for an exception; no sentence where the reader of the output is gone."""
+    """Return the exit code and the sentence for an exception; no sentence where the reader of the output is gone."""
     if isinstance(error, CycloptsError):
         command = " ".join(["pushforward", *(error.command_chain or ())])
         return USAGE, f"error: {_one_line(error)}; see {command} --help"
@@ -100,7 +109,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
 
 
 def _silent() -> bool:
-    """Whether another process of torchrun's speaks for all."""
+    """Return whether another process that `torchrun` started prints for all."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return False
     from ..training.parallel.processes import silent
@@ -113,13 +122,13 @@ def _one_line(error: BaseException) -> str:
 
 
 class _Warnings(logging.Handler):
-    """Warnings of the library as sentences on stderr; how an interrupted run ended is said by the command itself."""
+    """Handler that prints warnings of the library on standard error; the command itself prints how an interrupted run ended."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one."""
+        """Print one warning."""
         message = record.getMessage()
         if not message.startswith("training was interrupted") and not _silent():
             write_error(f"pushforward: warning: {message}")

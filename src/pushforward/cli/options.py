@@ -1,23 +1,32 @@
-"""The options of the commands, as dataclasses that become flags. Nothing here imports torch, so that help is quick."""
+"""The options of the commands, as dataclasses that become flags, and the values that their texts stand for.
+
+Nothing here imports torch when it is imported, so that help is quick.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-_SYSTEM = Group("System", sort_key=1)
-_TABLE = Group("Table", sort_key=2)
-_IMAGES = Group("Pictures", sort_key=3)
-_OUTPUT = Group("Output", sort_key=4)
-_TRAINING = Group("Training", sort_key=5)
-_MACHINE = Group("Machine", sort_key=6)
+from ..dataclass_source import first_sentence, package_file, source_module
+from ..errors import FlowError
 
-Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
-Part = Annotated[float, Parameter(validator=Number(gte=0))]
-Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+MODEL = ".flow"
+"""Suffix of a model file."""
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class UsageError(FlowError):
+    """Options that do not make sense, alone or together."""
 
 
 def _no_flag(hint: object, path: str) -> None:
@@ -28,6 +37,21 @@ def _no_flag(hint: object, path: str) -> None:
         raise ValueError(f"expected a path, got {path}; a path that begins with a hyphen is written ./{path}")
 
 
+_SYSTEM = Group("System", sort_key=1)
+_TABLE = Group("Table", sort_key=2)
+_IMAGES = Group("Pictures", sort_key=3)
+_OUTPUT = Group("Output", sort_key=4)
+_TRAINING = Group(
+    "Training",
+    help="Pictures have other defaults: 64 in a batch, a limit of --clip for each pixel, --ema 0.999 from 10000 steps on.",
+    sort_key=5,
+)
+_MACHINE = Group("Machine", sort_key=6)
+
+Flag = Annotated[bool, Parameter(negative=())]
+Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
+Part = Annotated[float, Parameter(validator=Number(gte=0))]
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 FilePath = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]
 OutPath = Annotated[FilePath, Parameter(alias="-o")]
 
@@ -38,13 +62,13 @@ class SystemOptions:
     """Which flow.
 
     Args:
-        flow: system for the numeric columns of a table, nsf by default, or for pictures, glow by default; `pushforward systems`
+        flow: System for the numeric columns of a table, nsf by default, or for pictures, glow by default; `pushforward systems`
             lists them.
-        labels: system for the categorical columns of a table, such as discrete; by default a network of softmaxes.
-        preset: named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
-        layers: of the system.
-        hidden: of the system: a width, or several with commas, as it takes them.
-        set: any argument of the system, as NAME=VALUE, repeated; `pushforward systems NAME` lists them.
+        labels: System for the categorical columns of a table, such as discrete; by default a network of softmaxes.
+        preset: Named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
+        layers: Number of layers.
+        hidden: Width of the networks, or several widths with commas where the system takes them.
+        set: Any argument of the system, as NAME=VALUE, repeated; `pushforward systems NAME` lists them.
     """
 
     flow: Annotated[str | None, Parameter(alias="-f")] = None
@@ -53,6 +77,34 @@ class SystemOptions:
     layers: int | None = None
     hidden: str | None = None
     set: Repeated = ()
+
+    def arguments(self, name: str, preset: str | None = None) -> dict[str, Any]:
+        """Return the arguments of a system: those of its preset, then those of --layers, --hidden and --set.
+
+        Args:
+            name: Name of the system.
+            preset: Preset when the command line names none and the system has it.
+
+        Raises:
+            UsageError: An argument is given twice, or is no NAME=VALUE.
+            SpecError: There is no such preset.
+        """
+        from ..systems.spec import Spec
+
+        texts = name_values(self.set, "--set", "layers=5")
+        for field, value in (("layers", self.layers), ("hidden", self.hidden)):
+            if value is None:
+                continue
+            if field in texts:
+                raise UsageError(f"--{field} and --set {field}=... say the same; give one of them")
+            texts[field] = str(value)
+        known = Spec.registry.get(name)
+        if known is None:
+            return dict(texts)
+        chosen = self.preset or (preset if preset in known.presets else None)
+        hints = typing.get_type_hints(known)
+        values = {field: _typed(text, hints.get(field, str)) for field, text in texts.items()}
+        return {**({} if chosen is None else known.preset_arguments(chosen)), **values}
 
 
 @Parameter(name="*", group=_TABLE)
@@ -63,9 +115,9 @@ class TableOptions:
     Args:
         kind: COLUMN=continuous, integer, categorical or constant, where the guess is wrong; repeated.
         bounds: COLUMN=LOW:HIGH for numbers that cannot lie outside; either side may be empty; repeated.
-        drop: column to leave out; repeated.
-        test: fraction (below 1) or number of rows that training never sees, for the final score; 0 for none.
-        validation: fraction or number of the other rows that decide when to stop; 0 for none.
+        drop: Column to leave out; repeated.
+        test: Fraction (below 1) or number of rows that training never sees, for the final score; 0 for none.
+        validation: Fraction or number of the other rows that decide when to stop; 0 for none.
     """
 
     kind: Repeated = ()
@@ -74,6 +126,33 @@ class TableOptions:
     test: Part = 0.1
     validation: Part = 0.1
 
+    def shares(self) -> tuple[int | float, int | float]:
+        """Return the parts for testing and for validation: fractions below 1, or whole numbers of rows.
+
+        Raises:
+            UsageError: One is neither.
+        """
+        return _part(self.test, "--test"), _part(self.validation, "--validation")
+
+    def limits(self) -> dict[str, tuple[float | None, float | None]]:
+        """Return the bounds of columns; None for an empty side.
+
+        Raises:
+            UsageError: One is not COLUMN=LOW:HIGH.
+        """
+        found: dict[str, tuple[float | None, float | None]] = {}
+        for name, text in name_values(self.bounds, "--bounds", "share=0:1").items():
+            low, colon, high = text.partition(":")
+            try:
+                if not colon:
+                    raise ValueError
+                found[name] = (float(low) if low.strip() else None, float(high) if high.strip() else None)
+            except ValueError:
+                raise UsageError(
+                    f"expected --bounds {name}=LOW:HIGH with numbers or nothing on either side, got {text!r}"
+                ) from None
+        return found
+
 
 @Parameter(name="*", group=_TABLE)
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +160,8 @@ class ReadOptions:
     """How large a table may be.
 
     Args:
-        max_columns: limit on the number of columns.
-        max_gigabytes: limit on what a packed table unpacks to, in GB of memory; by default half a gigabyte, or a hundred
+        max_columns: Limit on the number of columns.
+        max_gigabytes: Limit on what a packed table unpacks to, in GB of memory; by default half a gigabyte, or a hundred
             times the size of the file where that is more.
     """
 
@@ -96,20 +175,20 @@ class ImageOptions:
     """How pictures are read, and what is done with them while training; --test and --validation split those without parts.
 
     Args:
-        image_size: height and width that they are cropped and resized to; by default all must have one size already.
+        image_size: Height and width that they are cropped and resized to; by default all must have one size already.
         tiles: Height and width of random crops of the pictures, which the model learns instead of whole pictures; the
             pictures may have any size. For models that `compress` codes pictures with.
-        levels: values that a pixel can take, 0 ... levels - 1; by default those of the data set, or 256.
-        label: make a model by class: of an attribute of the pictures by its NAME, without one of their label.
-        flips: whether to mirror half of the pictures, left to right, while training.
-        grids: folder for a grid of samples after each epoch.
+        levels: Number of values that a pixel can take, 0 ... levels - 1; by default that of the data set, or 256.
+        label: Attribute of the pictures whose classes the model is given; without a NAME their label.
+        flips: Whether to mirror half of the pictures, left to right, while training.
+        grids: Folder for a grid of samples after each epoch.
     """
 
     image_size: Positive | None = None
     tiles: Positive | None = None
     levels: Positive | None = None
     label: Annotated[bool | str, Parameter(negative=())] = False
-    flips: Annotated[bool, Parameter(negative=())] = False
+    flips: Flag = False
     grids: str | None = None
 
 
@@ -120,11 +199,11 @@ class OutputOptions:
 
     Args:
         out: Model file; by default the name of the table or data set with the suffix .flow, in the current folder.
-        metrics: JSONL file with one line an epoch.
-        checkpoint: file for the state of the run; by default OUT.checkpoint, which is removed at the end.
-        resume: checkpoint of an interrupted run to go on from, with the same options.
-        baselines: whether to fit the simple densities that the score stands beside.
-        json: print the record of the run as one JSON object instead of the table.
+        metrics: JSONL file with one line for each epoch.
+        checkpoint: File for the state of the run; by default OUT.checkpoint, which is removed at the end.
+        resume: Checkpoint of an interrupted run to go on from, with the same options.
+        baselines: Whether to fit simple densities to compare the score with.
+        json: Print the record of the run as one JSON object instead of the table.
     """
 
     out: OutPath | None = None
@@ -132,63 +211,128 @@ class OutputOptions:
     checkpoint: str | None = None
     resume: str | None = None
     baselines: bool = True
-    json: Annotated[bool, Parameter(negative=())] = False
+    json: Flag = False
 
     @property
     def model(self) -> str:
-        """The model file; `with_model_file` names one where the command line does not."""
+        """The model file; `named_after` chooses one where the command line does not."""
         return self.out or ""
 
+    @property
+    def state(self) -> Path:
+        """The file for the state of the run."""
+        return Path(self.checkpoint or self.resume or f"{self.model}.checkpoint")
 
-@Parameter(name="*", group=_TRAINING)
+    @property
+    def state_is_temporary(self) -> bool:
+        """Whether the file for the state is removed when the run is over."""
+        return self.checkpoint is None and str(self.state) == f"{self.model}.checkpoint"
+
+    def named_after(self, source: str) -> OutputOptions:
+        """Return the options with a model file: without --out, the source's name with the suffix .flow, in the current folder.
+
+        A file of that name is never replaced, unless the run goes on from its own checkpoint.
+
+        Raises:
+            UsageError: The source has no name, or there is such a file.
+        """
+        if self.out is not None:
+            return self
+        name = Path(os.path.realpath(source) if Path(source).name in ("", "..") else source)
+        if source == "-" or not name.name:
+            raise UsageError(f"expected --out FILE for the model, as {source} has no name to make one from")
+        found = f"{name.name if os.path.isdir(source) else name.stem}{MODEL}"
+        if os.path.lexists(found) and self.resume != f"{found}.checkpoint":
+            raise UsageError(
+                f"{found} exists and is not replaced; give the model another file with --out FILE, or --out {found} to "
+                "replace it"
+            )
+        return dataclasses.replace(self, out=found)
+
+
+@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """The fields of `TrainConfig` without seed and threads; it is not used itself because its package imports torch.
+class ScoreOptions:
+    """What `score` writes.
 
     Args:
-        epochs: at most this many passes over the training rows; by default about 20000 steps.
-        batch_size: rows in a step; by default about 2 sqrt(rows), 64 to 1024; 64 pictures.
-        lr: learning rate after the warm-up.
-        weight_decay: of AdamW, decoupled.
-        schedule: of the learning rate: lowered when the validation score stalls, to zero over the run, or not at all.
-        plateau_factor: what the plateau schedule multiplies the rate by.
-        plateau_patience: epochs without progress before it does; by default a third of the patience.
-        warmup: steps over which the rate rises from zero; by default an epoch, at most 200.
-        patience: epochs without a better validation score before training stops; by default about 2000 steps; 0 for never.
-        clip: largest norm of the gradient; 0 for no limit. By default for pictures so much for each pixel.
-        ema: decay of the moving average of the weights that is kept instead of the last ones; 0 for none; for pictures 0.999
-            by default from 10000 steps.
-        initialise: whether data-dependent starting values are set first.
-        compile: whether to compile the objective: a longer wait for the first step, then faster steps; needs a C++ compiler.
-        autocast: bf16 or fp16 for the products in the networks while training; log-likelihoods stay in single precision.
-        memory: invert or checkpoint for deep flows that do not fit: layers are computed again instead of kept.
-        parallel: with torchrun, whether each process has all weights (ddp) or a part of them (fsdp).
-        max_steps: stop after so many steps.
-        max_seconds: stop after so much time.
-        checkpoint_every: epochs between checkpoints.
-        checkpoint_seconds: seconds between checkpoints, also within an epoch.
+        out: Table with one column, log_prob, in the order of the rows; - for standard output, the default without --top.
+        top: Number of the least likely rows to list, with their numbers (from 1) and values.
+        samples: Number of draws that are averaged for each row where log_prob is a lower bound; more make it tighter.
+        drop: Column of the table to leave out; repeated.
+        exactly: Score continuous and residual flows of tables with solvers, traces and series that are right to rounding, at
+            several times the cost.
+        json: Print the summary as one JSON object.
     """
 
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float = 1e-3
-    weight_decay: float = 1e-6
-    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
-    plateau_factor: float = 0.3
-    plateau_patience: int | None = None
-    warmup: int | None = None
-    patience: int | None = None
-    clip: float = 5.0
-    ema: float = 0.995
-    initialise: bool = True
-    compile: bool = False
-    autocast: Literal["off", "bf16", "fp16"] = "off"
-    memory: Literal["store", "invert", "checkpoint"] = "store"
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    max_steps: int | None = None
-    max_seconds: float | None = None
-    checkpoint_every: int = 10
-    checkpoint_seconds: float | None = 60.0
+    out: OutPath | None = None
+    top: Annotated[int, Parameter(alias="-t")] = 0
+    samples: Positive = 1
+    drop: Repeated = ()
+    exactly: Flag = False
+    json: Flag = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """What `sample` draws.
+
+    Args:
+        rows: Number of rows or pictures; 1000 rows by default, 64 pictures.
+        out: Table to write, its type by its suffix, - for CSV on standard output; for pictures .png for a grid, .npy or .npz
+            for the array.
+        temperature: Factor for the latent codes of pictures.
+        label: Class of the pictures, by number or name; all in turn by default.
+        nearest: Pictures; the nearest one of their training part is shown under each sample.
+        escape_formulas: Write, in CSV, a single quote before names and texts that a spreadsheet would run as formulas.
+    """
+
+    rows: Annotated[Positive | None, Parameter(name=("--rows", "-n"))] = None
+    out: OutPath = "-"
+    temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0
+    label: str | None = None
+    nearest: FilePath | None = None
+    escape_formulas: Flag = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What `report` writes.
+
+    Args:
+        out: HTML file to write.
+        drop: Column of the table to leave out; repeated.
+        title: Title of the page; by default the name of the table or of the pictures.
+        baselines: Whether to fit simple densities to compare the score with.
+        json: Print the summary as one JSON object.
+    """
+
+    out: OutPath = "report.html"
+    drop: Repeated = ()
+    title: str | None = None
+    baselines: bool = True
+    json: Flag = False
+
+
+if TYPE_CHECKING:
+    from ..training.config import TrainConfig as TrainOptions
+else:
+    # The fields of TrainConfig, without those of MachineOptions, and the first sentences that its docstring has about them.
+    TrainOptions = Parameter(name="*", group=_TRAINING)(
+        dataclasses.make_dataclass(
+            "TrainOptions",
+            [
+                (field.name, Annotated[field.hint, Parameter(help=first_sentence(field.text))], field.default)
+                for field in source_module(package_file("training", "config.py"))["TrainConfig"].fields()
+                if field.name not in ("seed", "threads")
+            ],
+            frozen=True,
+            kw_only=True,
+            namespace={"__doc__": "How the model is trained.", "__module__": __name__},
+        )
+    )
 
 
 @Parameter(name="*", group=_MACHINE)
@@ -197,10 +341,10 @@ class MachineOptions:
     """What every command that computes takes.
 
     Args:
-        seed: number below 2^63 from which everything random starts; the same one gives the same result on the same machine.
-        device: auto takes a GPU where there is one.
-        threads: of the processor; more seldom helps models of tables.
-        quiet: say nothing but errors.
+        seed: Number below 2^63 from which everything random starts; the same one gives the same result on the same machine.
+        device: Device to compute on; auto takes a GPU where there is one.
+        threads: Number of threads of the processor; more than one seldom helps models of tables.
+        quiet: Print errors only.
         config: TOML file with a table for each command, such as [fit] with lr = 1e-3; flags and environment go before it.
     """
 
@@ -209,3 +353,45 @@ class MachineOptions:
     threads: Positive = 1
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False
     config: str | None = None
+
+
+def name_values(texts: Sequence[str], option: str, example: str) -> dict[str, str]:
+    """Return NAME=VALUE texts as a dictionary; `option` is their flag and `example` one of them, for the message.
+
+    Raises:
+        UsageError: One is no such pair.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        if not equals or not name:
+            raise UsageError(f"expected {option} NAME=VALUE, such as {option} {example}, got {text!r}")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _part(value: float, option: str) -> int | float:
+    if 0 < value < 1:
+        return value
+    if value < 0 or not value.is_integer():
+        raise UsageError(f"expected {option} to be a fraction below 1 or a whole number of rows, got {value:g}")
+    return int(value)
+
+
+def _typed(text: str, hint: Any) -> Any:
+    """A text as a value of a declared type; what does not fit stays text, and the system refuses it by name."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return tuple(_typed(entry.strip(), arguments[0]) for entry in text.split(",") if entry.strip())
+    if origin in (Union, types.UnionType):
+        if text.lower() == "none" and type(None) in arguments:
+            return None
+        return _typed(text, next(a for a in arguments if a is not type(None)))
+    if hint is bool:
+        return _TRUTH.get(text.lower(), text)
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            return text
+    return text

@@ -106,18 +106,13 @@ def build_report(inputs: ReportInputs) -> str:
     Raises:
         DataError: matplotlib, jinja2 or latex2mathml is not installed, or the latents are not finite.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise DataError("the report needs jinja2: pip install 'pushforward[plot]'") from None
-    text = importlib.resources.files(__package__).joinpath("template.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     log_prob = np.asarray(inputs.log_prob, dtype=np.float64)
     table = columns.column_table(inputs.kinds, inputs.held_out, inputs.samples)
     record = sections.training_record(inputs.training)
     normality = sections.latent(inputs.latents)
     likelihood = sections.likelihood(inputs.system, log_prob, inputs.baselines, inputs.exactness)
-    return environment.from_string(text).render(
+    return render(
+        "template.html.j2",
         inputs=inputs,
         relation=sections.EXACTNESS[inputs.exactness][0],
         exactness_note=inputs.exactness_note or sections.EXACTNESS[inputs.exactness][1],
@@ -137,6 +132,31 @@ def build_report(inputs: ReportInputs) -> str:
         made=sections.how_made(inputs.spec, inputs.training, inputs.settings, inputs.versions),
         formula=sections.formulas(),
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page of HTML made from a template of this package.
+
+    Args:
+        template: Name of the template.
+        values: Values of the names in it.
+
+    Raises:
+        DataError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
+    except ImportError:
+        raise DataError("the report needs jinja2: pip install 'pushforward[plot]'") from None
+    folder = importlib.resources.files(__package__)
+    environment = Environment(
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def write_report(inputs: ReportInputs, path: str | os.PathLike[str]) -> None:

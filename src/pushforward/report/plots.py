@@ -224,8 +224,8 @@ def qq_plot(normality: LatentNormality, dimensions: Sequence[int]) -> Picture:
     return picture_of(fig)
 
 
-def log_prob_plot(log_prob: Array, marked: Array) -> Picture | None:
-    """Histogram of the held-out rows' log-likelihoods; the marked ones, the least likely, as ticks below it."""
+def log_prob_plot(log_prob: Array, marked: Array, noun: str = "row") -> Picture | None:
+    """Return a histogram of held-out log-likelihoods; the marked ones, the least likely, are ticks below it."""
     finite = log_prob[np.isfinite(log_prob)]
     if len(finite) == 0:
         return None
@@ -240,8 +240,8 @@ def log_prob_plot(log_prob: Array, marked: Array) -> Picture | None:
     ticks = np.clip(marked[np.isfinite(marked)], low, high)
     ax.plot(ticks, np.full(len(ticks), -0.05 * counts.max()), "|", color=SAMPLES, ms=8, mew=1.3)
     ax.set_ylim(-0.1 * counts.max(), None)
-    ax.set_xlabel("log-likelihood of a held-out row, nats")
-    ax.set_ylabel("rows")
+    ax.set_xlabel(f"log-likelihood of a held-out {noun}, nats")
+    ax.set_ylabel(f"{noun}s")
     ax.yaxis.get_major_locator().set_params(integer=True, nbins=4)
     return picture_of(fig)
 

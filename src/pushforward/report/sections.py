@@ -148,11 +148,16 @@ class TrainingRecord:
     sentence: str
 
 
-def training_record(record: Mapping[str, Any]) -> TrainingRecord:
-    """The curve of `history`, and how training ended."""
+def training_record(record: Mapping[str, Any], noun: str = "row") -> TrainingRecord:
+    """Return the curve of `history`, and how training ended.
+
+    Args:
+        record: Record of the training.
+        noun: Name of one event, such as "row" or "picture".
+    """
     likelihood = record.get("likelihood", True)
     picture = plots.training_plot(
-        record.get("history") or [], record.get("best_epoch"), "nats per row" if likelihood else "minus the loss"
+        record.get("history") or [], record.get("best_epoch"), f"nats per {noun}" if likelihood else "minus the loss"
     )
     caption = "Mean log-likelihood by epoch" if likelihood else "Minus the loss, which is not a likelihood, by epoch"
     ends = {
@@ -166,8 +171,8 @@ def training_record(record: Mapping[str, Any]) -> TrainingRecord:
     parts = []
     if record.get("train_rows"):
         held = record.get("validation_rows") or 0
-        chosen = f", {held:,} more chose when to stop" if held else "; no rows were kept to choose when to stop"
-        parts.append(f"{record['train_rows']:,} rows trained the model{chosen}.")
+        chosen = f", {held:,} more chose when to stop" if held else f"; no {noun}s were kept to choose when to stop"
+        parts.append(f"{record['train_rows']:,} {noun}s trained the model{chosen}.")
     if record.get("epochs") is not None:
         seconds = record.get("seconds")
         took = f" in {duration(seconds)}" if seconds is not None else ""
@@ -276,19 +281,25 @@ def how_made(
 
 
 def formulas() -> dict[str, str]:
-    """The page's formulas as MathML."""
-    try:
-        from latex2mathml.converter import convert
-    except ImportError:
-        raise DataError("the report needs latex2mathml: pip install 'pushforward[plot]'") from None
+    """Return the formulas of the page on a table as MathML."""
     sources = {
         "flow": r"\log\, p(x) = \log\, p_Z(f(x)) + \log\left|\,\det \frac{\partial f(x)}{\partial x}\right|",
         "mean": r"\bar\ell = \frac{1}{N}\sum_{i=1}^{N} \log\, p(x_i)",
         "radius": r"{\|z\|}^2 \sim \chi^2_D",
         "normal": r"z \sim \mathcal{N}(0, I)",
     }
+    return {name: formula(source) for name, source in sources.items()}
+
+
+def formula(source: str) -> str:
+    """Return a formula of LaTeX as MathML.
+
+    Raises:
+        DataError: latex2mathml is not installed.
+    """
+    try:
+        from latex2mathml.converter import convert
+    except ImportError:
+        raise DataError("the report needs latex2mathml: pip install 'pushforward[plot]'") from None
     # The namespace is implied in HTML, and this keeps the page free of addresses.
-    return {
-        name: convert(source).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
-        for name, source in sources.items()
-    }
+    return convert(source).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")

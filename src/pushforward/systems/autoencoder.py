@@ -78,6 +78,7 @@ class VAE(PictureSpec):
     name = "vae"
     family = "images"
     spread = 0.2  # farther from their start, the bounds are too wide to be averaged
+    symbol = ">="
     paper = "Kingma, Welling 2014, arXiv:1312.6114; Rezende, Mohamed 2015, arXiv:1505.05770"
     objective = "evidence bound"
 

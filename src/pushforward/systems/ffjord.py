@@ -51,6 +51,7 @@ class FFJORD(VectorSpec):
     name = "ffjord"
     family = "continuous"
     spread = 0.3  # farther from their start, paths need many steps
+    symbol = "~"
     paper = "Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, arXiv:1810.01367"
     objective = "likelihood, with transport costs where they have a weight"
     presets = {

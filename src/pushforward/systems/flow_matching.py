@@ -44,6 +44,7 @@ class Matching(VectorSpec):
     name = "flow-matching"
     family = "continuous"
     spread = 0.3  # farther from their start, paths need many steps
+    symbol = "~"
     paper = "Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Tong et al. 2024, arXiv:2302.00482"
     objective = "flow matching"
 

@@ -114,6 +114,7 @@ class MLPDensity(Spec):
     name = "mlp-density"
     sizes = ("features",)
     family = "energy"
+    symbol = "~"
     paper = "the multilayer-perceptron baseline of lecture courses on density estimation, here with a normaliser"
 
     features: int

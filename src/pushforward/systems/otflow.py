@@ -43,6 +43,7 @@ class OTFlow(VectorSpec):
     name = "otflow"
     family = "continuous"
     spread = 0.3  # farther from their start, paths need many steps
+    symbol = "~"
     paper = "Onken, Wu Fung, Li, Ruthotto 2021, arXiv:2006.00104"
     objective = "likelihood with transport costs"
     presets = {

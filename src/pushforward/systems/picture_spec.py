@@ -145,6 +145,7 @@ class ImageSpec(PictureSpec, register=False):
         alpha: the constant a.
     """
 
+    symbol = ">="
     spread = 0.2  # farther from their start, the bounds of dequantised models are too wide to be averaged
 
     preprocess: Preprocess = "logit"

@@ -38,6 +38,8 @@ class Spec(abc.ABC):
     name: ClassVar[str]
     family: ClassVar[str]
     paper: ClassVar[str]
+    symbol: ClassVar[str] = "="
+    """How log p(x) stands to `log_prob(x)` in the simplest instance: "=", ">=", "<=" or "~", as in `Exactness.symbol`."""
     objective: ClassVar[str] = "likelihood"
     spread: ClassVar[float] = 0.6
     """Distance of the weights from their start under the laws, in deviations of the sums that they enter."""

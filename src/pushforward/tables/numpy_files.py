@@ -145,3 +145,29 @@ def _plain(name: str, values: np.ndarray) -> np.ndarray:
             f"expected no missing text in a NumPy file, got some in column {name!r}; write .csv or .parquet"
         )
     return values.astype(str)
+
+
+def array_dimensions(source: str) -> int:
+    """Return the most dimensions of an array in an .npy or .npz file; 0 for another file and for a damaged one."""
+    suffix = Path(source).suffix.lower()
+    try:
+        if suffix == ".npy":
+            with open(source, "rb") as file:
+                return _dimensions(file)
+        if suffix == ".npz":
+            with zipfile.ZipFile(source) as archive:
+                return max(_member_dimensions(archive, name) for name in archive.namelist())
+    except Exception:  # damaged headers raise errors of any kind; the reader of the file has a sentence for them
+        return 0
+    return 0
+
+
+def _member_dimensions(archive: zipfile.ZipFile, name: str) -> int:
+    with archive.open(name) as file:
+        return _dimensions(file)
+
+
+def _dimensions(file: IO[bytes]) -> int:
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    return len(read(file)[0])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FileError, brief, listed, shortened
+from ..errors import DataError, FileError, brief, listed, shortened, suggestion
 from ..output import atomic_output, reason
 from ..terminal import write_data
 from . import formats
@@ -69,6 +69,22 @@ class Table:
     def take(self, rows: np.ndarray) -> Table:
         """The table of some rows, by number or by a mask."""
         return Table(self.names, tuple(column[rows] for column in self.columns))
+
+    def without(self, names: Collection[str]) -> Table:
+        """Return the table without some columns.
+
+        Raises:
+            DataError: One is not there, or none is left.
+        """
+        for name in names:
+            if name not in self.names:
+                raise DataError(
+                    f"there is no column {name!r} to drop; {suggestion(name, self.names, 'the columns are')}"
+                )
+        kept = [i for i, name in enumerate(self.names) if name not in names]
+        if not kept:
+            raise DataError("expected a column to be left, got all of them dropped")
+        return Table(tuple(self.names[i] for i in kept), tuple(self.columns[i] for i in kept))
 
 
 def table_from(data: Any) -> Table:

@@ -38,39 +38,42 @@ class TrainConfig:
     are validated and kept are a moving average over about 200 steps, which gives better held-out scores on small tables.
 
     Args:
-        epochs: at most this many passes over the training rows.
-        batch_size: rows in a step; the last, smaller batch is kept.
-        lr: learning rate after the warm-up.
-        weight_decay: of AdamW, decoupled.
-        schedule: "plateau" multiplies the rate by `plateau_factor` whenever the validation score (without validation,
-            the training score) has not improved for `plateau_patience` epochs; "cosine" lowers it to zero over the
-            whole run; "constant" keeps it.
-        plateau_factor: in (0, 1).
-        plateau_patience: epochs; a third of the default patience by default.
-        warmup: steps over which the rate rises linearly from zero; by default an epoch, at most 200 steps.
-        patience: stop after so many epochs without a better validation score.
-        clip: largest norm of the gradient.
-        ema: decay of an exponential moving average of the weights; when on, the averaged weights are the ones that are
-            validated and kept.
-        seed: of the split, the order of the rows, and everything random in the model.
-        initialise: whether data-dependent starting values (actnorm, standardise) are set from training rows first.
-        compile: whether the objective is compiled with `torch.compile`, whole and for one shape of batch: a longer wait
-            for the first step, then faster steps. A last batch of another size and the validation run without it; where
-            it is not possible (no C++ compiler, Python that torch.compile does not understand) all do, after a warning.
-        autocast: precision of the matrix products in the conditioner networks while training: "off" for that of the
-            weights, "bf16", or "fp16" with a loss scale of its own. Maps, log-probabilities, weights and the validation
-            keep theirs. Needs a model in float32.
-        memory: what is kept of the layers of a chain for the gradient: "store" for everything, "invert" for nothing that
-            grows with their number, as inputs are recomputed by the layers' inverses, "checkpoint" for one event a layer
-            (`core.memory`). Both trade time for memory, and neither goes with `compile`.
-        parallel: how several processes share the work, when `torchrun` started them: "ddp" where each has all weights,
-            "fsdp" where each has a part of every weight, for models that do not fit otherwise. Means nothing for one.
-        threads: of the processor; by default one where a step is small, else all that torch may use; never more than
-            those (`torch.get_num_threads()`).
-        max_steps: stop after so many steps.
-        max_seconds: stop after so much time, that of earlier runs included on resume.
-        checkpoint_every: epochs between checkpoints, when there is a path.
-        checkpoint_seconds: seconds between checkpoints, also within an epoch.
+        epochs: Largest number of passes over the training rows; by default about 20000 steps.
+        batch_size: Number of rows in a step; by default about 2 sqrt(rows), from 64 to 1024. The last, smaller batch of an
+            epoch is kept.
+        lr: Learning rate after the warm-up.
+        weight_decay: Decoupled weight decay of AdamW.
+        schedule: Course of the learning rate: lowered when the validation score stalls (plateau), lowered to zero over the
+            run (cosine), or constant. "plateau" multiplies the rate by `plateau_factor` whenever the validation score has not
+            improved for `plateau_patience` epochs; without validation rows it uses the training score.
+        plateau_factor: Factor in (0, 1) by which the plateau schedule lowers the learning rate.
+        plateau_patience: Number of epochs without progress before the plateau schedule lowers the rate; by default a third of
+            the patience.
+        warmup: Number of steps over which the learning rate rises linearly from zero; by default an epoch, at most 200 steps.
+        patience: Number of epochs without a better validation score after which training stops; by default about 2000 steps;
+            0 for no early stopping.
+        clip: Largest norm of the gradient; 0 for no limit.
+        ema: Decay of the moving average of the weights, which is validated and kept; 0 to keep the last weights.
+        seed: Seed of the split, of the order of the rows, and of everything random in the model.
+        initialise: Whether data-dependent starting values, such as those of actnorm, are set from training rows first.
+        compile: Whether the objective is compiled with `torch.compile`: a longer wait for the first step, then faster steps;
+            needs a C++ compiler. It is compiled whole and for one shape of batch. A last batch of another size and the
+            validation run without it; where it is not possible (no C++ compiler, Python that torch.compile does not
+            understand) all do, after a warning.
+        autocast: Precision of the matrix products in the networks while training: bf16, fp16, or off for that of the weights.
+            "fp16" has a loss scale of its own. Maps, log-probabilities, weights and the validation keep their precision. The
+            model must be in float32.
+        memory: Values that a chain keeps for the gradient: everything (store), nothing that grows with the number of layers
+            (invert), or one event for each layer (checkpoint). "invert" computes inputs again by the layers' inverses
+            (`core.memory`). Both trade time for memory, and neither can be combined with `compile`.
+        parallel: Weights in each process that `torchrun` started: all of them (ddp), or a part of each (fsdp) for models that
+            do not fit otherwise. It has no effect in a single process.
+        threads: Number of threads of the processor; by default one where a step is small, else all that torch may use
+            (`torch.get_num_threads()`), and never more than those.
+        max_steps: Number of steps after which training stops.
+        max_seconds: Time in seconds after which training stops, with the time of earlier runs on resume.
+        checkpoint_every: Number of epochs between checkpoints. There are none without a path.
+        checkpoint_seconds: Number of seconds between checkpoints, also within an epoch.
 
     Raises:
         SpecError: a value is out of range.

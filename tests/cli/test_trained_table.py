@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_cli import mixed, refused, run
+from command_line import mixed, refused, run
 
 SYSTEMS = {
     "otflow": ["--set", "hidden=8", "--set", "scoring_steps=4"],

@@ -1,19 +1,25 @@
-"""Which rows of a table train the model, which stop the training, and which are kept for the score beside the baselines."""
+"""Rows that are held out: which they are, their log-likelihoods, and those of simple densities on the same rows of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core import Exactness
 from ..errors import DataError
-from ..evaluation import BaselineScore, SolverCheck, baselines, mean_and_error, paired_difference, table_views
-from ..tables import Schema, Table
+from ..tables import Schema, Table, TableModel
 from ..training import split_rows
+from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
+from .scores import log_likelihoods
+from .solver_checks import SolverCheck
 
 Array = np.ndarray[Any, np.dtype[Any]]
+FAR = 15.0
+"""Nats below the median from which a row is scored in float64."""
 
 
 class Parts(NamedTuple):
@@ -35,7 +41,7 @@ class Parts(NamedTuple):
 
     @property
     def held_name(self) -> str:
-        """What they are."""
+        """Name of the rows to score."""
         return "test" if len(self.test) else "validation" if len(self.validation) else ""
 
     @property
@@ -46,14 +52,14 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class Holdout:
-    """How a table was split: first the test rows are drawn, then, by `fit` from the rest, the validation rows.
+    """How data were split: first the test rows are drawn, then, by `fit` from the rest, the validation rows.
 
     Args:
-        rows: of the table.
-        test: fraction or number of rows.
-        validation: fraction or number of the rest.
-        seed: of both draws.
-        digest: of the encoded table, to know it again.
+        rows: Number of all rows.
+        test: Fraction or number of rows.
+        validation: Fraction or number of the rest.
+        seed: Seed of both draws.
+        digest: Hash of the encoded table, to know it again.
     """
 
     rows: int
@@ -63,13 +69,13 @@ class Holdout:
     digest: str = ""
 
     def parts(self, what: str = "rows") -> Parts:
-        """The rows of each part.
+        """Return the rows of each part.
 
         Args:
-            what: they are, for the message.
+            what: Name of the rows, for the message.
 
         Raises:
-            DataError: there are too few.
+            DataError: There are too few.
         """
         try:
             rest, test = (part.numpy() for part in split_rows(self.rows, self.test, self.seed))
@@ -81,20 +87,35 @@ class Holdout:
             ) from None
         return Parts(rest[train], rest[validation], test)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> Holdout | None:
-        """The one in a training record; None when there is none."""
+        """Return the one in a training record; None when there is none."""
         split = training.get("split")
         known = {field.name for field in fields(cls)}
         return cls(**split) if isinstance(split, Mapping) and set(split) == known else None
 
 
+def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
+    """Return the log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `log_likelihoods`.
+
+    Rows far out in heavy tails lose up to three digits in float32, so those far below the median are computed again in float64.
+    """
+    scores = log_likelihoods(model, rows, samples=samples, seed=seed).numpy()
+    far = np.flatnonzero(scores < np.median(scores) - FAR)
+    if len(far) and model.exactness == Exactness.EXACT and model.device.type == "cpu":
+        scores[far] = log_likelihoods(copy.deepcopy(model).double(), rows[far], seed=seed).numpy()
+    return scores
+
+
 def fit_baselines(schema: Schema, table: Table, others: Array, held: Array, seed: int) -> list[BaselineScore]:
-    """Scores of simple densities on the held-out rows, fitted to the others.
+    """Return the scores of simple densities on the held-out rows of a table, fitted to the others.
+
+    Args:
+        schema: Columns of the table.
+        table: All rows.
+        others: Numbers of the rows to fit to.
+        held: Numbers of the rows to score.
+        seed: Seed of the fits.
 
     Raises:
         DataError: scikit-learn is not installed, or there are too few rows.
@@ -114,21 +135,21 @@ def score_record(
     what: str,
     symbol: str,
     log_prob: Array,
-    scores: list[BaselineScore],
+    scores: Sequence[BaselineScore],
     others: Array,
     note: str = "",
     solver: SolverCheck | None = None,
 ) -> dict[str, Any]:
-    """Held-out scores as plain values: nats per row in raw units.
+    """Return held-out scores as plain values, in nats per row and raw units.
 
     Args:
-        what: name of the held-out rows: "test", "validation" or "all".
-        symbol: of the exactness.
-        log_prob: of each of them.
-        scores: of the baselines, with the gain of the model over each, row by row.
-        others: rows that the baselines were fitted to.
-        note: why there are no baselines.
-        solver: what approximations of the model do to its numbers, where it makes any.
+        what: Name of the held-out rows: "test", "validation" or "all".
+        symbol: Symbol of the model's exactness.
+        log_prob: Log-likelihood of each held-out row.
+        scores: Scores of the baselines; the gain of the model over each is computed row by row.
+        others: Numbers of the rows that the baselines were fitted to.
+        note: Reason why there are no baselines.
+        solver: Error that the approximations of the model add, where it makes any.
     """
     mean, error = mean_and_error(log_prob)
     entries = []

@@ -5,11 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from command_line import process, refused, run
 from PIL import Image
-from test_cli import process, refused, run
 
 import pushforward as pf
-from pushforward.cli import image_drawing, pictures
+from pushforward.cli.trained_pictures import TrainedPictures
 from pushforward.pictures import datasets, read_images
 
 SMALLEST = ["--preset", "tiny", "--set", "steps=1", "--set", "hidden=8", "--set", "scales=1"]
@@ -372,13 +372,6 @@ def test_systems_show_the_presets():
         assert words in out
 
 
-@pytest.mark.parametrize("command", ["interpolate", "edit", "resample"])
-def test_every_command_has_help(command):
-    code, out, err = run(command, "--help")
-    assert (code, err) == (0, "")
-    assert f"Usage: pushforward {command}" in out
-
-
 # --- bad input ---------------------------------------------------------------------------------------------------------------
 
 
@@ -467,7 +460,7 @@ def test_classes_by_name_not_by_number(home, tmp_path):
     for name in ("0.png", "1.png"):
         (tmp_path / "dogs" / "dog").mkdir(parents=True, exist_ok=True)
         (tmp_path / "dogs" / "dog" / name).write_bytes((home / "classes" / "dog" / name).read_bytes())
-    loaded = pictures.open_pictures(str(home / "classes.flow"), torch.device("cpu"))
+    loaded = TrainedPictures.open(str(home / "classes.flow"), torch.device("cpu"))
     context = loaded.context_of(loaded.read(str(tmp_path / "dogs")).train)
     assert context.tolist() == [[0.0, 1.0], [0.0, 1.0]]
     (tmp_path / "dogs" / "dog").rename(tmp_path / "dogs" / "bird")
@@ -549,7 +542,8 @@ BAD_USES = [
     (["score", "digits", "digits", "--top", -1], 2, ["--top"]),
     (["score", "digits", "digits", "--json", "--out", "-"], 2, ["--json"]),
     (["score", "label", "NOLABEL"], 1, ["'label'"]),
-    (["report", "digits", "digits", "--out", "r.html"], 1, ["models of tables", "one of pictures", "use score"]),
+    (["report", "digits", "digits", "--drop", "a", "--out", "r.html"], 2, ["--drop"]),
+    (["report", "digits", "LARGE", "--out", "r.html"], 1, ["8 x 8", "16 x 16"]),
 ]
 
 
@@ -605,7 +599,7 @@ def test_outputs_are_checked_before_any_work(home, tmp_path, monkeypatch):
     def never(*_, **__):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(image_drawing, "open_pictures", never)
+    monkeypatch.setattr(TrainedPictures, "open", never)
     (tmp_path / "folder.png").mkdir()
     for out in (tmp_path / "folder.png", tmp_path / "absent" / "o.png"):
         for arguments in (

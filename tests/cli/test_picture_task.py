@@ -6,16 +6,19 @@ import sys
 import numpy as np
 import pytest
 import torch
+from command_line import refused, run
 from PIL import Image
-from test_cli import refused, run
 
 import pushforward as pf
-from pushforward.cli import image_fitting, kinds
-from pushforward.cli.options import MachineOptions, TrainOptions
+from pushforward.cli import picture_task
+from pushforward.cli.app import _task_of_source
+from pushforward.cli.options import TrainOptions
+from pushforward.cli.picture_task import PictureTask
+from pushforward.cli.table_task import TableTask
 from pushforward.errors import FileError
 from pushforward.evaluation import bits_per_dimension
 from pushforward.pictures import read_images
-from pushforward.training import split_rows
+from pushforward.training import TrainConfig, split_rows
 
 SMALL = ["--preset", "tiny", "--set", "steps=1", "--set", "hidden=8", "--set", "scales=1", "--epochs", 1]
 CELL = 65
@@ -61,7 +64,7 @@ def record(home, name):
 
 
 def chosen(rows=1200, resume=None, **options):
-    return image_fitting._config(TrainOptions(**options), MachineOptions(), resume, rows, pixels=64)
+    return picture_task.picture_config(TrainConfig(**options), TrainOptions(**options), resume, rows, pixels=64)
 
 
 def test_batches_and_averages_of_pictures():
@@ -92,7 +95,7 @@ def test_a_run_that_goes_on_for_longer_keeps_its_average(home, tmp_path):
 
 
 def test_at_most_some_validation_pictures_are_looked_at_while_training(home, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_fitting, "WATCHED", 3)
+    monkeypatch.setattr(picture_task, "WATCHED", 3)
     command = ["fit", home / "smile.npz", *SMALL, "--validation", 12, "--test", 8, "--json", "-q"]
     found = json.loads(run(*command, "--out", tmp_path / "m.flow")[1])
     assert found["data"]["pictures"] == {"train": 40, "valid": 12, "test": 8}
@@ -134,7 +137,7 @@ def test_a_failed_grid_does_not_end_the_run(home, tmp_path, monkeypatch):
     def full(*_, **__):
         raise FileError("g cannot be written: no space left on device")
 
-    monkeypatch.setattr(image_fitting, "write_samples", full)
+    monkeypatch.setattr(picture_task, "write_samples", full)
     command = ["fit", home / "x.npz", "--levels", 4, *SMALL, "--grids", tmp_path / "g", "--out", tmp_path / "m.flow"]
     code, _, err = run(*command)
     assert code == 0
@@ -146,7 +149,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(image_fitting, "bits_per_dimension", interrupted)
+    monkeypatch.setattr(picture_task, "bits_per_dimension", interrupted)
     code, out, err = run("fit", home / "x.npz", "--levels", 4, *SMALL, "-q", "--out", tmp_path / "m.flow")
     assert (code, out) == (130, "")
     assert "interrupted while scoring; the trained model is in" in err
@@ -218,18 +221,18 @@ def test_pictures_are_told_from_tables(home, tmp_path):
     (tmp_path / "damaged.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00{'shape': ((4,")
     np.savez_compressed(tmp_path / "cube.npz", name=np.zeros(4), pictures=np.zeros((4, 3, 3)))
     for source in ("mnist", home / "photos", home / "photos" / "cat" / "0.png", home / "x.npz", tmp_path / "cube.npz"):
-        assert kinds.pictures_in(str(source))
+        assert PictureTask.holds(str(source))
     for name in ("flat.npy", "flat.npz", "damaged.npy", "absent.csv", "absent.npy"):
-        assert not kinds.pictures_in(str(tmp_path / name))
-    assert not kinds.fits_pictures("-")
-    assert not kinds.fits_pictures("absent.csv")
-    assert kinds.fits_pictures("mnits")
+        assert not PictureTask.holds(str(tmp_path / name))
+        assert _task_of_source(str(tmp_path / name)) is TableTask
+    assert _task_of_source("-") is TableTask
+    assert _task_of_source("absent.csv") is TableTask
+    assert _task_of_source("mnits") is PictureTask
 
 
 def test_models_of_the_other_kind(home, tmp_path):
     refused(run("score", home / "t.flow", "digits"), 1, "t.flow", "pictures in digits")
     refused(run("score", home / "t.flow", home / "absent.csv"), 1, "expected a file, got none")
-    refused(run("report", home / "x.flow", home / "x.npz", "--out", tmp_path / "r.html"), 1, "pictures", "score")
     refused(run("edit", home / "t.flow", home / "x.npz", "--attribute", "a", "--out", tmp_path / "s.png"), 1, "a table")
     assert list(tmp_path.iterdir()) == []
 

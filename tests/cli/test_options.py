@@ -2,9 +2,7 @@
 
 import pytest
 
-from pushforward.cli.files import with_model_file
-from pushforward.cli.options import OutputOptions
-from pushforward.cli.problems import UsageError
+from pushforward.cli.options import OutputOptions, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -17,32 +15,32 @@ def here(tmp_path, monkeypatch):
     [("wine.csv", "wine.flow"), ("/data/a.b.parquet", "a.b.flow"), ("digits", "digits.flow"), ("../x.npz", "x.flow")],
 )
 def test_the_name_is_that_of_the_source(source, name):
-    assert with_model_file(source, OutputOptions()).model == name
-    assert with_model_file(source, OutputOptions(out="other.flow")).model == "other.flow"
+    assert OutputOptions().named_after(source).model == name
+    assert OutputOptions(out="other.flow").named_after(source).model == "other.flow"
 
 
 def test_folders_keep_their_whole_name(tmp_path):
     (tmp_path / "photos.v2").mkdir()
-    assert with_model_file("photos.v2/", OutputOptions()).model == "photos.v2.flow"
-    assert with_model_file(".", OutputOptions()).model == f"{tmp_path.name}.flow"
+    assert OutputOptions().named_after("photos.v2/").model == "photos.v2.flow"
+    assert OutputOptions().named_after(".").model == f"{tmp_path.name}.flow"
 
 
 def test_standard_input_has_no_name():
     with pytest.raises(UsageError, match="expected --out FILE"):
-        with_model_file("-", OutputOptions())
+        OutputOptions().named_after("-")
 
 
 def test_no_file_is_replaced(tmp_path):
     (tmp_path / "wine.flow").write_text("mine")
     with pytest.raises(UsageError, match=r"wine.flow exists and is not replaced; .* --out wine.flow to replace it"):
-        with_model_file("wine.csv", OutputOptions())
+        OutputOptions().named_after("wine.csv")
     with pytest.raises(UsageError, match="not replaced"):
-        with_model_file("wine.csv", OutputOptions(resume="other.checkpoint"))
+        OutputOptions(resume="other.checkpoint").named_after("wine.csv")
     # An interrupted run has written it already, and goes on with the same command.
-    assert with_model_file("wine.csv", OutputOptions(resume="wine.flow.checkpoint")).model == "wine.flow"
+    assert OutputOptions(resume="wine.flow.checkpoint").named_after("wine.csv").model == "wine.flow"
     (tmp_path / "link.flow").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="not replaced"):
-        with_model_file("link.csv", OutputOptions())
+        OutputOptions().named_after("link.csv")
 
 
 def test_fit_says_where_the_model_goes(tmp_path, capsys):

@@ -18,25 +18,26 @@ from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
 
 from ..errors import FileError, brief, suggestion
-from .problems import UsageError
+from .options import UsageError
 
 DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){64}""")
 """A key of so many parts, which no option has; the time to parse it grows with the square of their number, or faster."""
 
 
-def options_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Add the options of the file that `--config` names, a step in how cyclopts collects arguments.
+def options_from_file(path: str, root: App, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Add the options of a file to those of a command.
+
+    Args:
+        path: The file.
+        root: The whole application, whose commands are the tables that the file can have.
+        app: Application that collects the arguments.
+        commands: Name of the command.
+        arguments: Arguments of the command.
 
     Raises:
-        FileError: the file cannot be read.
-        UsageError: it is no TOML, or has a table or a key that is unknown.
+        FileError: The file cannot be read.
+        UsageError: It is no TOML, or has a table or a key that is unknown.
     """
-    # Here, because the application is made with this function.
-    from .app import app as root
-
-    path = next((a.tokens[0].value for a in arguments if a.name == "--config" and a.tokens), None)
-    if path is None:
-        return
     tables = _read(path)
     _refuse_unknown(path, tables, [name for name in root if not name.startswith("-")], "table")
     options = tables.get(commands[0], {})

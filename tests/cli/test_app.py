@@ -1,5 +1,5 @@
-import contextlib
 import dataclasses
+import inspect
 import io
 import json
 import os
@@ -13,67 +13,18 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from command_line import mixed, process, refused, run
 
 import pushforward as pf
-from pushforward.cli import fitting, main, sampling
+from pushforward.cli import table_task, trained_table
+from pushforward.cli.app import app
 from pushforward.cli.options import TrainOptions
+from pushforward.dataclass_source import argument_texts, first_sentence
 from pushforward.errors import ContextError, DataError
 from pushforward.training import TrainConfig
 
 N = 200
 TINY = ["--layers", "1", "--hidden", "8", "--set", "bins=3", "--epochs", "2"]
-
-
-def run(*arguments, stdin=None):
-    """Exit code, standard output and error of a command, run in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    old = sys.stdin
-    sys.stdin = old if stdin is None else io.TextIOWrapper(io.BytesIO(stdin.encode()))
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([str(argument) for argument in arguments])
-    finally:
-        sys.stdin = old
-    return code, out.getvalue(), err.getvalue()
-
-
-def process(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pushforward", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def refused(result, code, *words):
-    """One sentence on standard error, nothing on standard output."""
-    got, out, err = result
-    assert got == code, err
-    assert out == ""
-    assert err.startswith("pushforward: error: ")
-    assert err.count("\n") == 1
-    assert err.endswith("\n")
-    assert "Traceback" not in err
-    assert "unexpected" not in err
-    for word in words:
-        assert word in err, err
-
-
-def mixed(seed=0, rows=N):
-    rng = np.random.default_rng(seed)
-    return pl.DataFrame(
-        {
-            "id": [f"row {i}" for i in range(rows)],
-            "age": rng.integers(18, 90, rows),
-            "height": pl.Series(rng.normal(170, 9, rows).round(1)).set(pl.Series(rng.random(rows) < 0.1), None),
-            "share": rng.beta(2, 3, rows),
-            "city": rng.choice(["Ålesund", "Bergen, west", "Oslo"], rows),
-            "member": rng.random(rows) < 0.4,
-            "unit": ["cm"] * rows,
-        }
-    )
 
 
 def numbers(seed=0, rows=120):
@@ -119,6 +70,15 @@ def test_help_is_quick_and_leaves_torch_alone():
     assert min(ratios) < 4
 
 
+def test_systems_and_inspect_leave_torch_alone(home):
+    code = (
+        "import sys\nfrom pushforward.cli import main\nassert main(['systems']) == 0\nassert main(['systems', 'nsf']) == 0\n"
+        f"assert main(['inspect', {str(home / 'numbers.flow')!r}]) == 0\n"
+        "print([name for name in ('torch', 'numpy', 'polars', 'sklearn', 'matplotlib') if name in sys.modules])"
+    )
+    assert cpu_seconds(code)[1].splitlines()[-1] == "[]"
+
+
 def cpu_seconds(code: str) -> tuple[float, str]:
     """What a fresh interpreter spends on some code, and what it prints."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -127,13 +87,28 @@ def cpu_seconds(code: str) -> tuple[float, str]:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, done.stdout
 
 
-@pytest.mark.parametrize("command", ["fit", "score", "sample", "report", "inspect", "systems", "demo"])
-def test_every_command_has_help(command):
+COMMANDS = ["fit", "score", "sample", "interpolate", "edit", "resample", "report", "inspect", "systems", "compress",
+            "decompress", "demo"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_reads_alone(command):
     code, out, err = run(command, "--help")
     assert (code, err) == (0, "")
     assert f"Usage: pushforward {command}" in out
     assert "[default: ()]" not in out
     assert command in run("--help")[1]
+    shown = [argument for argument in app[command].assemble_argument_collection(parse_docstring=True) if argument.show]
+    for argument in shown:
+        assert argument.parameter.help, argument.name
+        assert not argument.parameter.help[0].islower(), argument.parameter.help
+
+
+def test_the_help_of_training_is_that_of_the_library():
+    out = " ".join(run("fit", "--help")[1].replace("│", " ").split())
+    texts = argument_texts(inspect.cleandoc(TrainConfig.__doc__))
+    for field in dataclasses.fields(TrainOptions):
+        assert " ".join(first_sentence(texts[field.name]).split()) in out, field.name
 
 
 def test_version():
@@ -404,7 +379,7 @@ def test_systems(home):
     ).items()
     code, out, err = run("systems", "nsf")
     assert code == 0
-    assert "bins       int" in out
+    assert ["bins", "int", "8"] in [line.split()[:3] for line in out.splitlines()]
     described = json.loads(run("systems", "maf", "--json")[1])
     assert {a["name"] for a in described["arguments"]} == {f.name for f in dataclasses.fields(pf.systems.MAF)}
     assert all(a["about"] for a in described["arguments"])
@@ -551,8 +526,8 @@ def test_outputs_are_checked_before_any_work(home, bad_paths, monkeypatch):
     def never(*_, **__):
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(fitting, "read_table", never)
-    monkeypatch.setattr(sampling, "open_model", never)
+    monkeypatch.setattr(table_task, "read_table", never)
+    monkeypatch.setattr(trained_table, "load", never)
     for path in bad_paths:
         for option in ("--out", "--metrics", "--checkpoint"):
             other = [] if option == "--out" else ["--out", home / "never.flow"]
@@ -611,7 +586,7 @@ def test_missing_scikit_learn_costs_the_baselines_only(home, tmp_path, monkeypat
     def none(*_, **__):
         raise DataError("the mixture baseline needs scikit-learn: pip install 'pushforward[sklearn]'")
 
-    monkeypatch.setattr(fitting, "fit_baselines", none)
+    monkeypatch.setattr(table_task, "fit_baselines", none)
     code, out, _ = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY)
     assert code == 0
     assert "no baselines: the mixture baseline needs scikit-learn" in out
@@ -648,7 +623,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "row_scores", interrupted)
+    monkeypatch.setattr(table_task, "row_scores", interrupted)
     code, out, err = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY, "-q")
     assert (code, out) == (130, "")
     assert (
@@ -656,7 +631,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
         == f"pushforward: interrupted while scoring; the trained model is in {tmp_path / 'm.flow'}, without a score\n"
     )
     assert run("sample", tmp_path / "m.flow", "-n", 2)[0] == 0
-    monkeypatch.setattr(fitting, "read_table", interrupted)
+    monkeypatch.setattr(table_task, "read_table", interrupted)
     code, out, err = run("fit", home / "numbers.csv", "--out", tmp_path / "n.flow", *TINY)
     assert (code, out, err.count("\n")) == (130, "", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["m.flow"]
@@ -687,7 +662,7 @@ def test_faults_of_our_own_are_one_sentence_too(home, monkeypatch):
     def fault(*_, **__):
         raise RuntimeError("something\n  odd")
 
-    monkeypatch.setattr(sampling, "open_model", fault)
+    monkeypatch.setattr(trained_table, "load", fault)
     code, out, err = run("sample", home / "numbers.flow")
     assert (code, out) == (1, "")
     assert err == "pushforward: error: unexpected RuntimeError: something odd; --debug shows where\n"

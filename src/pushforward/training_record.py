@@ -1,7 +1,7 @@
-"""The record of a training run in a model file, as far as the commands can use it.
+"""The record of a training run in a model file, as far as it can be used.
 
-`pushforward.save` takes any record, and a file can come from anywhere. The commands read entries of a certain form; what has
-another form is left out, as if it had not been saved.
+`pushforward.save` takes any record, and a file can come from anywhere. The command line and the report read entries of a
+certain form; an entry of another form is left out, as if it had not been saved.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .display import BITS_MEANING, MEANING
-from .summary import PICTURE_PARTS, ROW_PARTS
-
+SYMBOLS = ("=", ">=", "<=", "~")
+"""Symbols of `Exactness`."""
+PARTS = ("test", "validation", "all")
+"""Names of the rows that a score can be of."""
 _Shape = Any
 """What a value must be: a type, a choice of types or values (a tuple), a list of a shape, or a dictionary with a shape for
 each name. A name that ends in ? can be missing; the name * stands for all others."""
 
 _COUNT, _NUMBER, _TEXT = int, (int, float, None), (str, None)
-_SCORE = {"symbol": tuple(MEANING), "impossible": _COUNT}
+_SCORE = {"symbol": SYMBOLS, "impossible": _COUNT}
 _BASELINE = {"name": str, "mean": _NUMBER, "standard_error": _NUMBER, "note": str}
 _TABLE_SCORES: _Shape = {
     **_SCORE,
-    "rows": tuple(ROW_PARTS),
+    "rows": PARTS,
     "count": _COUNT,
     "mean": _NUMBER,
     "standard_error": _NUMBER,
@@ -32,8 +33,8 @@ _TABLE_SCORES: _Shape = {
 }
 _PICTURE_SCORES: _Shape = {
     **_SCORE,
-    "symbol": tuple(BITS_MEANING),
-    "rows": tuple(PICTURE_PARTS),
+    "symbol": SYMBOLS,
+    "rows": PARTS[:2],
     "events": _COUNT,
     "value": _NUMBER,
     "error": _NUMBER,

@@ -1,0 +1,313 @@
+"""Pictures: how `fit` reads and splits them, which system and settings it chooses, and how it scores the held-out ones."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import Distribution
+from ..errors import DataError, FileError, FlowError, SpecError, suggestion
+from ..evaluation import bits_per_dimension, draw
+from ..evaluation.held_out import Holdout, Parts
+from ..evaluation.picture_bits import independent_bits
+from ..objectives import Flipped, NegativeLogLikelihood
+from ..output import require_writable
+from ..pictures import DATASETS, ImageSet, read_images
+from ..pictures.crops import list_pictures, random_crops
+from ..pictures.picture_files import SUFFIXES as PICTURES
+from ..systems.picture_spec import PictureSpec
+from ..systems.spec import Spec, spec_from_dict
+from ..tables.formats import SUFFIXES as TABLES
+from ..tables.numpy_files import array_dimensions
+from ..training import TrainConfig
+from ..training.checkpoint import load_checkpoint
+from ..training.config import batches_in
+from ..training.parallel.processes import process_rank, world_size
+from ..training.random_state import isolated
+from .console import Terminal, bits_text
+from .options import TrainOptions, UsageError
+from .task import FitOptions, Task, TrainingRows, system_name
+from .trained_pictures import TrainedPictures, advised, describe, grid_columns, require_pillow, write_samples
+
+IMAGE_FLOW = "glow"
+"""System of pictures when none is named."""
+BATCH = 64
+"""Pictures in a batch by default."""
+LONG, LONG_EMA = 10_000, 0.999
+"""Steps from which the weights are averaged over longer by default, and the decay that does it."""
+WATCHED = 1000
+"""Validation pictures that are looked at after each epoch, at most."""
+SHOWN = 64
+"""Samples in a grid."""
+HELD = 5000
+"""Crops of validation pictures, and of test pictures, at most."""
+MOST_CLASSES = 1000
+"""Classes that a label may have: it is given as a vector of so many numbers with every picture."""
+
+
+class PictureTask(Task):
+    """Learn pictures."""
+
+    noun = "pictures"
+
+    def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
+        super().__init__(source, options, terminal)
+        self.system = picture_system(options.system.flow)
+        self.arguments = options.system.arguments(self.system, preset="small")
+        if options.system.labels is not None:
+            raise UsageError("--labels is for the columns of tables; leave it out for pictures")
+        if options.columns.kind or options.columns.bounds or options.columns.drop:
+            raise UsageError("--kind, --bounds and --drop are for the columns of tables; leave them out for pictures")
+        self.shares, self.tiles = options.columns.shares(), options.images.tiles
+        if self.tiles is not None and (options.images.image_size is not None or options.images.label is not False):
+            raise UsageError("--tiles learns crops of pictures as they are; leave --image-size and --label out")
+        self.label: str | None = None
+        self.classes = 0
+        if options.images.grids is not None:
+            self._require_folder(options.images.grids)
+
+    @classmethod
+    def reads(cls, source: str) -> bool:
+        """Whether a source holds pictures, or is a name of no file and unlike a table's: a misspelt data set."""
+        unknown = source != "-" and Path(source).suffix.lower() not in TABLES and not os.path.exists(source)
+        return unknown or cls.holds(source)
+
+    @classmethod
+    def holds(cls, source: str) -> bool:
+        """Whether a source is a named data set, a folder, a picture, or an array of at least three dimensions."""
+        known = source in DATASETS or os.path.isdir(source) or Path(source).suffix.lower() in PICTURES
+        return known or array_dimensions(source) >= 3
+
+    @classmethod
+    def owns(cls, model: Mapping[str, Any]) -> bool:
+        """Whether the description in a model file is that of a system of pictures."""
+        system = Spec.registry.get(str((model["spec"] or {}).get("system")))
+        return system is not None and issubclass(system, PictureSpec)
+
+    @classmethod
+    def trained(cls) -> type[TrainedPictures]:
+        """Return the class of models of pictures from files."""
+        return TrainedPictures
+
+    def read(self) -> None:
+        """Read the pictures; those to crop are read one by one when they are split."""
+        images = self.options.images
+        with advised(self.source):
+            if self.tiles is not None:
+                self.whole = list_pictures(self.source, images.levels)
+                return
+            self.found = read_images(self.source, size=images.image_size, levels=images.levels)
+        train = self.found.train
+        if len(train) < 2:
+            raise DataError(f"{self.source}: expected at least 2 pictures to learn from, got {len(train)}")
+        if images.label is False:
+            return
+        self.label = _label_name(train, images.label)
+        parts = (train, self.found.valid, self.found.test)
+        self.classes = max(p.labels(self.label)[1] for p in parts if p is not None)
+        if self.classes > MOST_CLASSES:
+            raise DataError(
+                f"{self.source}: expected at most {MOST_CLASSES:,} classes 0, 1, ... in the attribute {self.label!r}, "
+                f"got numbers up to {self.classes - 1:,}; number them anew"
+            )
+
+    def split(self) -> None:
+        """Split pictures that have no parts: first the test pictures are drawn, then those for validation."""
+        test_share, valid_share = self.shares
+        if self.tiles is not None:
+            self._split_tiles(self.tiles)
+            return
+        train, valid, test = self.found.train, self.found.valid, self.found.test
+        self.holdout = Holdout(
+            len(train), test_share if test is None else 0, valid_share if valid is None else 0, self.seed
+        )
+        parts = self.holdout.parts("pictures")
+        self.train = train.take(parts.train)
+        self.valid = train.take(parts.validation) if len(parts.validation) else valid
+        self.test = train.take(parts.test) if len(parts.test) else test
+
+    def _split_tiles(self, size: int) -> None:
+        """Split the pictures, then draw random crops from those of each part."""
+        self.holdout = Holdout(len(self.whole), *self.shares, self.seed)
+        none = np.arange(0)
+        parts = self.holdout.parts("pictures") if any(self.shares) else Parts(np.arange(len(self.whole)), none, none)
+        with advised(self.source):
+            self.train = random_crops(self.whole, parts.train, size, seed=self.seed)
+            self.valid, self.test = (
+                random_crops(self.whole, rows, size, most=HELD, seed=self.seed) if len(rows) else None
+                for rows in (parts.validation, parts.test)
+            )
+
+    def spec(self) -> dict[str, Any]:
+        """Return the system, its arguments, and those that follow from the pictures."""
+        for field in Spec.registry[self.system].sizes:
+            if field in self.arguments:
+                raise SpecError(f"expected no argument {field!r}: it follows from the pictures")
+        sizes = {"shape": self.train.shape, "levels": self.train.levels, "classes": self.classes}
+        spec = {"system": self.system, **self.arguments, **sizes}
+        spec_from_dict(spec)
+        resume, pixels = self.options.output.resume, math.prod(self.train.shape)
+        self.config = picture_config(self.config, self.options.training, resume, len(self.train), pixels)
+        return spec
+
+    def model(self, spec: Mapping[str, Any]) -> Distribution:
+        """Return a model of the pictures with fresh weights."""
+        with advised(self.source):
+            return spec_from_dict(spec).build()
+
+    def rows(self, model: Distribution) -> TrainingRows:
+        """Return the training pictures, and some of those for validation."""
+        valid = self.valid
+        if valid is not None and len(valid) > WATCHED:
+            valid = valid.take(np.sort(np.random.default_rng(self.seed).permutation(len(valid))[:WATCHED]))
+        images = self.options.images
+        grids = images.grids is not None and process_rank() == 0
+        return TrainingRows(
+            rows=_tensor(self.train),
+            context=self._context(self.train),
+            validation=None if valid is None else (_tensor(valid), self._context(valid)),
+            objective=Flipped(NegativeLogLikelihood(model)) if images.flips else None,
+            callbacks=[self._grids(model, images.grids or "")] if grids else [],
+        )
+
+    def _context(self, part: ImageSet) -> Tensor | None:
+        if self.label is None:
+            return None
+        return torch.nn.functional.one_hot(torch.as_tensor(part.labels(self.label)[0]), self.classes).float()
+
+    def _require_folder(self, grids: str) -> None:
+        """Refuse a folder for grids that cannot be made or used; it is made when training begins."""
+        if world_size() > 1 and self.options.training.parallel == "fsdp":
+            raise UsageError(
+                "--grids needs all weights in one process, which --parallel fsdp does not have; leave one out"
+            )
+        output = self.options.output
+        if os.path.realpath(grids) in [os.path.realpath(f) for f in (output.model, output.metrics, output.state) if f]:
+            raise UsageError(f"--grids {grids} is a file that this command writes; give another folder")
+        if os.path.exists(grids) and not os.path.isdir(grids):
+            raise FileError(f"{grids} cannot be used for --grids: it is a file; give a folder")
+        require_pillow("grid.png", "--grids")
+        require_writable(os.path.join(grids, "grid.png") if os.path.isdir(grids) else grids, "--grids")
+
+    def _grids(self, model: Distribution, folder: str) -> Callable[[dict[str, Any]], None]:
+        """After each epoch a grid of samples in a folder, from the same random numbers."""
+        classes = torch.arange(SHOWN) % max(self.classes, 1)
+        context = None if self.label is None else torch.eye(self.classes)[classes].to(model.device)
+        columns = grid_columns(self.classes)
+
+        def write_grid(record: dict[str, Any]) -> None:
+            try:
+                os.makedirs(folder, exist_ok=True)
+                with isolated(model.device, self.seed):
+                    x = draw(model, SHOWN, context)
+                path = os.path.join(folder, f"epoch-{record['epoch']:04d}.png")
+                write_samples(path, x, self.train.levels, columns=columns)
+            except (FlowError, OSError) as error:
+                # A picture to look at is no reason to lose a run.
+                self.terminal.warn(f"no grid of epoch {record['epoch']}: {error}")
+
+        return write_grid
+
+    def score(self, model: Distribution) -> dict[str, Any] | None:
+        """Return the bits per dimension of the held-out pictures, beside those of independent pixels."""
+        held = self.test if self.test is not None else self.valid
+        if held is None:
+            return None
+        bits = bits_per_dimension(model, _tensor(held), self._context(held), seed=self.seed)
+        baselines = [
+            {"name": "independent pixels", "value": independent_bits(self.train, held)},
+            {"name": "uniform", "value": float(np.log2(self.train.levels))},
+        ]
+        return {
+            "rows": "test" if self.test is not None else "validation",
+            **asdict(bits),
+            "baselines": baselines if self.options.output.baselines else [],
+        }
+
+    def score_text(self, model: Distribution, scores: Mapping[str, Any]) -> str:
+        """Return the bits per dimension as text."""
+        return bits_text(system_name(model), scores)
+
+    def describe(self) -> list[str]:
+        """Return the size of the pictures, and how many each part has."""
+        counts = f"{len(self.train):,} to train"
+        counts += f", {len(self.valid):,} to validate" if self.valid is not None else ""
+        counts += f", {len(self.test):,} to test" if self.test is not None else ""
+        given = f", by {self.label} ({self.classes} classes)" if self.label is not None else ""
+        return [f"{self.source}: {describe(self.train.shape)}, {self.train.levels} levels ({counts}){given}"]
+
+    def record(self) -> dict[str, Any]:
+        """Return what other commands need to read pictures for this model, and how many each part has."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {
+            "name": os.path.basename(os.path.normpath(self.source)),
+            "pictures": {name: len(part) for name, part in parts.items() if part is not None},
+            "image_size": self.options.images.image_size,
+            "tiles": self.tiles,
+            "label": self.label,
+            "classes": list(self.train.classes) if self.label == "label" else [],
+        }
+
+
+def picture_config(
+    config: TrainConfig, options: TrainOptions, resume: str | None, rows: int, pixels: int
+) -> TrainConfig:
+    """Return the settings of training with the defaults for pictures.
+
+    Args:
+        config: Settings with the defaults for tables.
+        options: Options that were given.
+        resume: Checkpoint that the run goes on from.
+        rows: Number of training pictures.
+        pixels: Numbers in a picture.
+    """
+    if options.clip == TrainOptions().clip:
+        # The loss adds up the nats of all pixels, and so do gradients: a limit for tables would hold every step back.
+        config = config.replace(clip=config.clip * pixels)
+    if config.batch_size is None:
+        config = config.replace(batch_size=min(BATCH, rows))
+    if options.ema != TrainOptions().ema:
+        return config
+    if resume is not None:
+        # The length may change on resume, and the average goes on as it was.
+        return config.replace(ema=load_checkpoint(resume)["config"]["ema"])
+    resolved = config.resolve(rows)
+    steps = (resolved.epochs or 1) * batches_in(rows, resolved.batch_size or 1)
+    return config.replace(ema=LONG_EMA) if min(steps, resolved.max_steps or steps) >= LONG else config
+
+
+def picture_system(flow: str | None) -> str:
+    """Return the name of the system for pictures; the twin of one for tables, where it has one.
+
+    Raises:
+        UsageError: It models tables only.
+        SpecError: There is no such system.
+    """
+    name = flow or IMAGE_FLOW
+    known = [n for n, cls in Spec.registry.items() if issubclass(cls, PictureSpec)]
+    for candidate in (name, f"{name}-image"):
+        if candidate in known:
+            return candidate
+    if name in Spec.registry:
+        raise UsageError(f"{name} models tables, not pictures; for pictures there are {', '.join(sorted(known))}")
+    raise SpecError(f"unknown system {name!r}; {suggestion(name, sorted(known), 'for pictures there are')}")
+
+
+def _tensor(part: ImageSet) -> Tensor:
+    return torch.as_tensor(part.images, dtype=torch.float32)
+
+
+def _label_name(pictures: ImageSet, given: str | Literal[True]) -> str:
+    """Return the attribute that is asked for; of a bare --label the one called label, or the only one."""
+    if given is not True:
+        return given
+    pictures.labels()
+    return "label" if "label" in pictures.attributes else next(iter(pictures.attributes))

@@ -1,0 +1,366 @@
+"""Models of pictures from files: the log-likelihood of pictures, new pictures, and the report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import Flow
+from ..errors import DataError, FlowError, listed, suggestion
+from ..evaluation import Bits, bits_from, can_average, draw, log_likelihoods, nearest
+from ..output import require_writable
+from ..pictures import ImageSet, ImageSplit, read_images, write_images
+from ..pictures.crops import list_pictures, random_crops
+from ..pictures.picture_files import load_pillow
+from ..serialize import load
+from ..systems.picture_spec import PictureSpec
+from ..training.random_state import isolated
+from ..training_record import usable
+from .console import BITS_MEANING, Terminal, aligned, joined
+from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
+from .picture_report import picture_report
+from .task import TrainedModel
+
+Array = np.ndarray[Any, np.dtype[Any]]
+WRITTEN = (".png", ".npy", ".npz")
+"""Suffixes of the files that pictures are written to."""
+CHUNK = 256
+"""Pictures that are encoded or decoded together."""
+DRAWN = 64
+"""Samples that are drawn together; a constant, because the draws depend on it."""
+WIDEST = 16
+"""Classes up to which a grid has a column for each."""
+SIDE = 8
+"""Samples in a row above their nearest pictures, for a model without classes."""
+GREY = 0.5
+"""Brightness, as a part of its range, where a row of pictures is not full."""
+FLAGS = {
+    "; give a size": "; give --image-size",
+    "resize or pad the images": "give --image-size, or pad the pictures",
+    "give the right number of levels": "give --levels",
+}
+"""Advice in errors of the library, with the options of `fit` that follow it."""
+WITHOUT_FLAGS = {
+    "; give a size to crop and resize them to": "; make them of the size of the model's",
+    "give the right number of levels": "give pictures of the levels of the model's",
+}
+"""The same advice where the model decides the size and the levels."""
+
+
+@contextmanager
+def advised(source: str, flags: Mapping[str, str] = FLAGS) -> Iterator[None]:
+    """Raise errors within again with the source, and with flags in place of arguments."""
+    try:
+        yield
+    except FlowError as error:
+        text = str(error)
+        for advice, flag in flags.items():
+            text = text.replace(advice, flag)
+        raise type(error)(text if source in text else f"{source}: {text}") from None
+
+
+def describe(shape: Sequence[int]) -> str:
+    """Return pictures of a shape (C, H, W) in words, such as "grey pictures of 8 x 8"."""
+    channels, height, width = shape
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    return f"{kind} pictures of {height} x {width}"
+
+
+class TrainedPictures(TrainedModel):
+    """A model of pictures from a file, and the pictures that it is asked about.
+
+    Args:
+        path: The file.
+        model: The model.
+        training: Record that `fit` saved.
+        spec: Spec of the system.
+    """
+
+    default_samples = 64
+
+    def __init__(self, path: str, model: Flow, training: dict[str, Any], spec: PictureSpec) -> None:
+        super().__init__(path, model, training)
+        self.spec = spec
+
+    @classmethod
+    def open(cls, path: str, device: torch.device) -> Self:
+        """Return a model of pictures from a file."""
+        saved = load(path)
+        if not isinstance(saved.spec, PictureSpec) or not isinstance(saved.model, Flow):
+            other = "one of a table" if saved.schema is not None else "another one"
+            raise DataError(f"expected a model of pictures in {path}, got {other}")
+        if saved.spec.condition:
+            raise DataError(
+                f"expected a model of pictures alone in {path}, got one that is given pictures as context; use it in "
+                "Python with pushforward.load"
+            )
+        return cls(path, saved.model.to(device).eval(), usable(saved.training), saved.spec)
+
+    @classmethod
+    def check_score(cls, path: str, options: ScoreOptions) -> None:
+        """Refuse options for tables."""
+        if options.exactly:
+            raise UsageError("--exactly is for continuous and residual flows of tables; leave it out for pictures")
+        if options.drop:
+            raise UsageError("--drop is for the columns of tables; leave it out for pictures")
+
+    @classmethod
+    def check_report(cls, path: str, options: ReportOptions) -> None:
+        """Refuse options for tables, and pictures that cannot be drawn."""
+        if options.drop:
+            raise UsageError("--drop is for the columns of tables; leave it out for pictures")
+
+    @classmethod
+    def check_sample(cls, path: str, options: SampleOptions) -> None:
+        """Refuse options for tables, and an output that cannot be written."""
+        if options.escape_formulas:
+            raise UsageError(f"--escape-formulas is for tables, and {path} is a model of pictures; leave it out")
+        require_picture_output(options.out, [path] if options.nearest is None else [path, options.nearest])
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """Record of the pictures that the model was fitted to."""
+        return self.training.get("data", {})
+
+    @property
+    def label(self) -> str:
+        """The attribute that the model is conditional on."""
+        return self.data.get("label") or "label"
+
+    @property
+    def columns(self) -> int | None:
+        """Number of columns in a grid of samples of all classes in turn."""
+        return grid_columns(self.spec.classes)
+
+    def read(self, source: str) -> ImageSplit:
+        """Return pictures for this model, cropped and resized if those of the fit were; random crops if it learned tiles.
+
+        Raises:
+            DataError: They differ from the model's in size, channels or levels.
+        """
+        tiles = self.data.get("tiles")
+        with advised(source, WITHOUT_FLAGS):
+            if tiles is not None:
+                found = list_pictures(source, self.spec.levels)
+                split = ImageSplit(random_crops(found, range(len(found)), self.spec.shape[1]))
+            else:
+                size = self.spec.shape[1] if self.data.get("image_size") else None
+                split = read_images(source, size=size, levels=self.spec.levels)
+        if split.train.shape != self.spec.shape:
+            raise DataError(
+                f"{source}: expected {describe(self.spec.shape)} as {self.path} models, got {describe(split.train.shape)}"
+            )
+        return split
+
+    def read_held(self, source: str) -> ImageSet:
+        """Return the test part of a source, all of it where there is none."""
+        split = self.read(source)
+        return split.train if split.test is None else split.test
+
+    def rows(self, part: ImageSet) -> Tensor:
+        """Return pictures as the model takes them."""
+        return torch.as_tensor(part.images, dtype=self.model.dtype, device=self.model.device)
+
+    def context_of(self, part: ImageSet) -> Tensor | None:
+        """Return the labels of pictures as the model takes them; None where it takes none.
+
+        Raises:
+            DataError: The pictures have no labels, or other ones.
+        """
+        if not self.spec.classes:
+            return None
+        labels, _ = part.labels(self.label)
+        names = list(self.data.get("classes", ()))
+        if names and part.classes and self.label == "label":
+            # Folders number their classes by name, and these may not have all of the fit's.
+            if unknown := [name for name in part.classes if name not in names]:
+                raise DataError(
+                    f"expected pictures of the classes {listed(names)} as {self.path} models, got {listed(unknown)}"
+                )
+            labels = np.array([names.index(name) for name in part.classes])[labels]
+        if len(labels) and labels.max() >= self.spec.classes:
+            raise DataError(
+                f"expected {self.label} 0 to {self.spec.classes - 1} as {self.path} models, got {labels.max()}"
+            )
+        return self.one_hot(torch.as_tensor(labels))
+
+    def classes_for(self, label: str | None, count: int) -> Tensor | None:
+        """Return the class numbers of new pictures: of the class asked for by number or name, or all classes in turn.
+
+        Raises:
+            UsageError: The model takes no label, or there is no such class.
+        """
+        if not self.spec.classes:
+            if label is not None:
+                raise UsageError(f"{self.path} takes no label; fit with --label to make a model by class")
+            return None
+        if label is None:
+            return torch.arange(count) % self.spec.classes
+        names = list(self.data.get("classes", ()))
+        numbers = [str(i) for i in range(self.spec.classes)]
+        if label not in names and label not in numbers:
+            raise UsageError(
+                f"expected --label to be a class of {self.path}, got {label!r}; "
+                f"{suggestion(label, names or numbers, 'it has')}"
+            )
+        number = names.index(label) if label in names else int(label)
+        return torch.full((count,), number)
+
+    def one_hot(self, labels: Tensor | None) -> Tensor | None:
+        """Return class numbers as the context that the model takes."""
+        if labels is None:
+            return None
+        return torch.nn.functional.one_hot(labels, self.spec.classes).to(self.model.device, self.model.dtype)
+
+    def write(
+        self,
+        out: str,
+        x: Tensor,
+        columns: int | None = None,
+        attributes: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
+    ) -> None:
+        """Write pictures as a grid or arrays."""
+        write_samples(out, x, self.spec.levels, columns=columns, attributes=attributes)
+
+    def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
+        """Read the test part of the pictures, all of them where there is none."""
+        self.source, self.parts = source, self.read(source)
+        self.what, self.part = ("all", self.parts.train) if self.parts.test is None else ("test", self.parts.test)
+
+    def log_likelihoods(self, samples: int, seed: int) -> Array:
+        """Return the log-likelihood of each picture, in nats."""
+        context = self.context_of(self.part)
+        return log_likelihoods(
+            self.model, self.rows(self.part), context, samples=samples, seed=seed, batch_size=CHUNK
+        ).numpy()
+
+    def bits(self, log_prob: Array, samples: int = 1) -> Bits:
+        """Return the bits per dimension of scores."""
+        return bits_from(self.model, torch.as_tensor(log_prob), samples)
+
+    def summary(self, log_prob: Array, samples: int) -> Iterator[str]:
+        """Give the bits per dimension and what they mean."""
+        bits = self.bits(log_prob, samples)
+        text = f"{bits.symbol} {joined(bits.value, bits.error)} bits per dimension, {BITS_MEANING[bits.symbol]}"
+        if can_average(self.model.exactness):
+            text += f" (average of {samples} draws)" if samples > 1 else " (one draw; --samples averages several)"
+        elif samples > 1:
+            text += "; --samples makes no difference"
+        text += f"; {bits.impossible:,} of probability zero are left out" if bits.impossible else ""
+        yield f"{self.source}: {bits.events:,} {'test ' if self.what == 'test' else ''}pictures: {text}"
+
+    def _entry(self, log_prob: Array, i: int) -> dict[str, Any]:
+        """The number of a picture, from 1, its score and its file."""
+        score = float(log_prob[i])
+        entry = {"picture": int(i) + 1, "log_prob": score, "bits": self.model.space.bits(score)}
+        return {**entry, "file": self.part.files[i]} if self.part.files else entry
+
+    def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:
+        """Return pictures with their numbers, from 1, their scores and their files."""
+        lines = [("picture", "log_prob", "bits/dim", "file" if self.part.files else "")]
+        for entry in (self._entry(log_prob, i) for i in rows):
+            numbers = str(entry["picture"]), f"{entry['log_prob']:.5g}", f"{entry['bits']:.3f}"
+            lines.append((*numbers, entry.get("file", "")))
+        return aligned(lines, right=(0, 1, 2))
+
+    def score_record(self, log_prob: Array, rows: Array, samples: int) -> dict[str, Any]:
+        """Return the bits per dimension, and some pictures with their scores."""
+        return {
+            "model": self.path,
+            "source": self.source,
+            "system": self.system,
+            "pictures": self.what,
+            **asdict(self.bits(log_prob, samples)),
+            "least_likely": [self._entry(log_prob, i) for i in rows],
+        }
+
+    def draw(self, count: int, classes: Tensor | None, seed: int, temperature: float = 1.0) -> Tensor:
+        """Return new pictures, (N, C, H, W) levels, of given classes."""
+        context = self.one_hot(classes)
+        with isolated(self.model.device, seed):
+            drawn = [
+                draw(
+                    self.model,
+                    min(DRAWN, count - i),
+                    None if context is None else context[i : i + DRAWN],
+                    temperature=temperature,
+                )
+                for i in range(0, count, DRAWN)
+            ]
+        return torch.cat(drawn)
+
+    def sample(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> None:
+        """Draw pictures; with --nearest, say how near the nearest pictures are, and show them in a grid."""
+        classes = self.classes_for(options.label, count)
+        like = options.nearest
+        known = None if like is None else self.read(like).train
+        x = self.draw(count, classes, seed, options.temperature)
+        columns = self.columns if options.label is None else None
+        attributes: dict[str, Array] = {} if classes is None else {"label": classes.numpy()}
+        if known is not None:
+            numbers, distances = nearest(x, self.rows(known))
+            share = distances / (self.spec.levels - 1)
+            terminal.tell(
+                f"nearest pictures of {like}: {float(share.mean()):.3f} of the range of brightness away in the mean, "
+                f"{float(share.min()):.3f} at least"
+            )
+            attributes["nearest"] = numbers[:, 0].cpu().numpy()
+            if options.out.lower().endswith(".png"):
+                columns = min(columns or SIDE, count)
+                x = _in_pairs(x, self.rows(known)[numbers[:, 0]], columns, GREY * (self.spec.levels - 1))
+        self.write(options.out, x, columns, attributes)
+        terminal.tell(f"wrote {count:,} pictures to {options.out}")
+
+    def report(
+        self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
+    ) -> tuple[str, str, dict[str, Any]]:
+        """Return a page about the pictures that were held out, or all of others."""
+        return picture_report(self, title, seed, terminal, baselines=baselines)
+
+
+def grid_columns(classes: int) -> int | None:
+    """Return the number of columns in a grid of samples of all classes in turn: one for each, unless there are too many."""
+    return classes if 1 < classes <= WIDEST else None
+
+
+def write_samples(path: str | os.PathLike[str], x: Tensor, levels: int, **options: Any) -> None:
+    """Write pictures of a model, (N, C, H, W) levels, as a grid or arrays."""
+    write_images(path, x.clamp(0, levels - 1).to(torch.uint8).cpu().numpy(), levels, **options)
+
+
+def require_pillow(path: str, option: str) -> None:
+    """Refuse a .png file where Pillow is missing.
+
+    Raises:
+        FileError: Pillow is missing.
+    """
+    if Path(path).suffix.lower() == ".png":
+        load_pillow(f"{option} for pictures")
+
+
+def require_picture_output(out: str, inputs: Sequence[str]) -> None:
+    """Refuse an output for pictures that cannot be written, before any work is done.
+
+    Raises:
+        UsageError: It is of another type, or one of the inputs.
+        FileError: It cannot be written, or Pillow is missing.
+    """
+    if Path(out).suffix.lower() not in WRITTEN:
+        raise UsageError(f"expected --out to be a file of type {', '.join(WRITTEN)} for pictures, got {out}")
+    require_pillow(out, f"--out {out}")
+    require_writable(out, "--out", inputs)
+
+
+def _in_pairs(upper: Tensor, lower: Tensor, columns: int, fill: float) -> Tensor:
+    """Rows of pictures, each with the row of others under it; what is missing in the last ones is filled."""
+    blank = upper.new_full((-len(upper) % columns, *upper.shape[1:]), round(fill))
+    rows = zip(torch.cat([upper, blank]).split(columns), torch.cat([lower, blank]).split(columns), strict=True)
+    return torch.cat([part for pair in rows for part in pair])
