@@ -17,7 +17,8 @@ from pushforward.core import Box, Chain, Flow, Inverse, Real, Transform
 from pushforward.distributions import ConditionalNormal, FromTorch, Normal, StudentT
 from pushforward.errors import FileError, SpecError
 from pushforward.functional.ode import Fixed
-from pushforward.laws.cases import draw, draw_context, layer_cases
+from pushforward.laws.cases import draw, draw_context
+from pushforward.laws.layer_cases import layer_cases
 from pushforward.networks import MaskedMLP, Recorded, VelocityMLP
 from pushforward.serialize import inspect_file
 from pushforward.structure import TORCH, build_structure, describe_structure, known_classes

@@ -6,7 +6,8 @@ python -m pushforward.laws check nsf       # the same for every case of a system
 """
 
 from .adapter import AdaptedFlow, Adapter
-from .cases import Case, all_cases, layer_cases, system_cases
+from .cases import Case, system_cases
+from .layer_cases import all_cases, layer_cases
 from .suite import DEAR, LAWS, check, covering, run
 from .violations import LawBroken, NotApplicable
 

@@ -7,7 +7,7 @@ import importlib
 import sys
 
 from ..systems.spec import Spec
-from .cases import all_cases
+from .layer_cases import all_cases
 from .suite import LAWS, run
 
 QUICK = {"compile", "export"}

@@ -1,0 +1,327 @@
+"""Cases of single layers and bases."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import distributions as d
+from .. import transforms as t
+from ..core import (
+    Box,
+    Categories,
+    Chain,
+    Circle,
+    Flow,
+    Integers,
+    Inverse,
+    Node,
+    OneHot,
+    Real,
+    Simplex,
+    Sphere,
+    Torus,
+    Transform,
+)
+from ..functional.ode import Fixed
+from ..networks import (
+    MLP,
+    AutoregressiveTable,
+    CausalTransformer,
+    ConvNet,
+    LabelMLP,
+    LipschitzConvNet,
+    LipschitzMLP,
+    MaskedMLP,
+    Potential,
+    Velocity,
+    VelocityMLP,
+)
+from .cases import Case, system_cases
+
+
+def varied(make: Callable[[], Node], **options: Any) -> Case:
+    """Return a case with other options than usual; its name follows."""
+    return Case("", make, **options)
+
+
+class Field(Velocity):
+    """A velocity without derivatives of its own, on pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(1, 1, (3, 1), padding=(1, 0))
+
+    def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """T (), x (B, 1, 2, 1) -> the same shape."""
+        return torch.tanh(self.mix(x) + t)
+
+
+class Wells(nn.Module):
+    """The log-density of two wells along the first coordinate, less its constant."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) -> (B,)."""
+        return 1.5 * torch.logaddexp(x[:, 0], -x[:, 0]) - x.square().sum(1) / 2
+
+
+class Triangular(nn.Module):
+    """A conditioner that is autoregressive without being a MaskedMLP: parameters linear in tanh of the inputs before."""
+
+    def __init__(self, features: int, n: int) -> None:
+        super().__init__()
+        self.mask: Tensor
+        self.weight = nn.Parameter(0.5 * torch.randn(features, n, features))
+        self.register_buffer("mask", torch.ones(features, features).tril(-1)[:, None, :], persistent=False)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, D) -> (B, D, n)."""
+        weight = (self.weight * self.mask).flatten(0, 1)
+        return (torch.tanh(x) @ weight.mT).unflatten(-1, self.weight.shape[:2])
+
+
+def layer_cases() -> list[Case]:
+    """Every layer, scalar map, structure and base on its own, and one model of each other kind than bijections."""
+    r1, r2, r3, unit = Real((1,)), Real((2,)), Real((3,)), Box((2,), 0.0, 1.0)
+    picture = Real((3, 2, 2))
+    net = partial(MLP, hidden=(8,), activation="tanh")
+    convolutions = partial(ConvNet, hidden=6)
+    labels = partial(LabelMLP, classes=5, hidden=(8,))
+    bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
+
+    def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
+        return t.Autoregressive(scalar, r3, MaskedMLP(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
+
+    def integer_flow() -> Flow:
+        space = Integers((2,))
+        layers = [t.Coupling(t.RoundedShift(), space, t.half_mask(2, flip=f), net) for f in (False, True)]
+        return Flow(Chain(*layers), d.DiscretisedLogistic((2,)))
+
+    def vae() -> Flow:
+        encoder = d.ConditionalNormal(r2, 3, hidden=(8,), bound=1.0)
+        return Flow(t.Stochastic(encoder, d.ConditionalBernoulli((3,), 2, hidden=(8,))), d.Normal(r2))
+
+    def dequantised() -> Flow:
+        space = Integers((2,), -1, 2)
+        return Flow(
+            Chain(t.Dequantise(space), t.Logit(unit), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2)
+        )
+
+    def dequantised_labels() -> Flow:
+        warp = t.Elementwise(bounded, unit)
+        nn.init.normal_(warp.free, std=1.0)  # far from uniform, so that its density matters
+        noise = Flow(Chain(warp), d.Uniform(unit))
+        return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
+
+    def multiscale() -> Flow:
+        rest = Flow(t.Elementwise(t.Affine(), r1, context=2, hidden=(8,)), d.Normal(r1))
+        return Flow(Chain(t.Slice(r3, 2, rest), t.LU(r2)), d.Normal(r2))
+
+    def factored() -> Flow:
+        space, kept = Real((2, 2, 1)), Real((1, 2, 1))
+        prior = t.Elementwise(t.Affine(), kept, context=Real((3, 2, 1)), network=partial(ConvNet, hidden=4))
+        return Flow(
+            Chain(
+                t.Slice(space, 1, Flow(prior, d.Normal(kept)), context=2), t.Elementwise(t.Affine(), kept, context=2)
+            ),
+            d.Normal(kept),
+        )
+
+    def tokens(length: int, block: int) -> t.Autoregressive:
+        network = CausalTransformer(2, 4, length=length, hidden=4, blocks=2, heads=2, context=2)
+        return t.Autoregressive(t.Affine(), Real((length, 2)), network, context=2, block=block)
+
+    def nested() -> Flow:
+        inner = Flow(t.Elementwise(t.RationalQuadratic(3), r2), d.StudentT(r2))
+        return Flow(Chain(t.Coupling(t.Affine(), r2, t.half_mask(2), net)), inner)
+
+    def embedded() -> Flow:
+        coupling = t.Coupling(t.Affine(), r2, t.half_mask(2), net, context=4)
+        return Flow(coupling, d.Normal(r2), embed=nn.Sequential(nn.Linear(3, 4), nn.Tanh()), context=r3)
+
+    def aligned() -> LipschitzMLP:
+        net = LipschitzMLP(2, hidden=(2,), coefficient=0.9)
+        for layer in net.layers:
+            nn.init.ones_(layer.inner.weight)  # so that powers of its Jacobian do not vanish
+        return net
+
+    def continuous(layer: str = "squash", *, context: int = 0, **options: object) -> t.Continuous:
+        velocity = VelocityMLP(2, hidden=(8,), context=context, layer=layer)  # type: ignore[arg-type]
+        return t.Continuous(velocity, r2, context=context, **options)  # type: ignore[arg-type]
+
+    def walk(*layers: Transform) -> Flow:
+        return Flow(Chain(*layers), d.Normal(r2))
+
+    def annealed() -> Flow:
+        start, gaps = d.Normal(r2)._log_prob, t.Schedule(2)
+        rungs = [t.Annealed(start, Wells(), t.Temperature(gaps, i)) for i in (1, 0)]
+        return walk(*(layer for rung in rungs for layer in t.hamiltonian(rung, r2, step=0.5).layers))
+
+    def underdamped() -> Flow:
+        normal, both = d.Normal(r2), Real((4,))
+        moves = [t.Leapfrog(Wells(), r2, steps=2, step=0.4), t.Tempering(r2, 0.8), t.Refresh(r2)]
+        return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
+
+    without_export = {"export": "torch.export cannot take the gradient of a target"}
+    makers: dict[str, Callable[[], Node] | Case] = {
+        "leapfrog": varied(lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2), constant=True),
+        "tempering": varied(lambda: t.Tempering(r2, 0.7), constant=True),
+        "annealed-langevin": varied(annealed, exempt=without_export),
+        "underdamped": varied(underdamped, exempt=without_export),
+        "refresh": lambda: Flow(Chain(t.Refresh(r1), t.Elementwise(t.Affine(), r2)), d.Normal(r2)),
+        "metropolis": varied(lambda: walk(t.Metropolis(Wells(), r2, steps=2, step=1.3)), exempt=without_export),
+        "additive": varied(lambda: autoregressive(t.Additive()), constant=True),
+        "affine": varied(lambda: t.Elementwise(t.Affine(), r2), constant=True),
+        "gated-affine": varied(lambda: t.Elementwise(t.GatedAffine(), r2), constant=True),
+        "sigmoidal": varied(lambda: t.Elementwise(t.Sigmoidal(), r2), constant=True),
+        "sigmoidal-jet": varied(lambda: t.Elementwise(t.Sigmoidal(gain=2.0, shift=0.0), r2), constant=True),
+        "composed": lambda: t.Elementwise(t.Composed(t.LogisticMixture(3), t.Affine()), r2),
+        "spline": lambda: t.Elementwise(t.RationalQuadratic(5, 4.0), r2),
+        "spline-on-a-box": lambda: t.Elementwise(bounded, unit),
+        "logistic-mixture": lambda: t.Elementwise(t.LogisticMixture(4), r2),
+        "logistic-mixture-apart": varied(lambda: t.Elementwise(t.LogisticMixture(4), r2), spread=8.0),
+        "logistic-mixture-coupling": lambda: t.Coupling(t.LogisticMixture(3), r3, [True, False, False], net),
+        "elementwise-context": lambda: t.Elementwise(t.Affine(), r2, context=2, hidden=(8,)),
+        "coupling-alternating": lambda: t.Coupling(t.Affine(), r3, t.alternating_mask(3), net, context=2),
+        "coupling-random": lambda: t.Coupling(t.RationalQuadratic(3), Real((5,)), t.random_mask(5, 0), net),
+        "autoregressive-affine": lambda: autoregressive(t.Affine(), order=(1, 2, 0)),
+        "autoregressive-residual": lambda: t.Autoregressive(
+            t.Affine(), Real((11,)), MaskedMLP(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
+        ),
+        "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
+        "continuous": lambda: continuous(solver=Fixed(8), learned=True),
+        "continuous-estimated": lambda: continuous(
+            "concat", solver=Fixed(8, "dopri5", exact=True), trace="estimated", duration=0.5
+        ),
+        "continuous-gaussian-probes": lambda: continuous(
+            "hyper", context=2, solver=Fixed(12, "midpoint"), trace="estimated", probes=3, noise="gaussian"
+        ),
+        "continuous-own-network": lambda: t.Continuous(Field(), Real((1, 2, 1)), solver=Fixed(6, "dopri5")),
+        "potential": lambda: t.Continuous(Potential(2, 6, layers=3, context=2), r2, solver=Fixed(8), context=2),
+        "residual-convolutions": lambda: t.Residual(
+            LipschitzConvNet((1, 2, 3), hidden=(3,), coefficient=0.6, context=2),
+            Real((1, 2, 3)),
+            lipschitz=0.6,
+            context=2,
+        ),
+        "residual-through-all-terms": varied(
+            lambda: t.Residual(
+                aligned(),
+                r2,
+                lipschitz=0.9,
+                logdet="roulette",
+                scoring_terms=1,
+                economical=False,
+            ),
+            calls=1500,
+        ),
+        "planar": lambda: t.Planar(r3),
+        "planar-steep": varied(lambda: t.Planar(r3), spread=4.0),
+        "planar-context": lambda: t.Planar(r2, context=2, hidden=(6,)),
+        "cholesky": varied(lambda: t.Cholesky(r3, context=2), constant=True),
+        "radial": lambda: t.Radial(r3),
+        "radial-context": lambda: t.Radial(r2, context=2),
+        "sylvester": lambda: t.Sylvester(Real((4,)), width=2),
+        "sylvester-householder": lambda: t.Sylvester(r2, directions="householder", reflections=2, context=2),
+        "sylvester-triangular": lambda: t.Sylvester(r3, directions="triangular", flip=True),
+        "permutation": varied(lambda: t.Permutation(r3, (2, 0, 1)), constant=True),
+        "diagonal": varied(lambda: t.Diagonal(r2), constant=True),
+        "lu": varied(lambda: t.LU(r3), constant=True),
+        "lu-channels": lambda: t.LU(picture),
+        "coupling-channels": lambda: t.Coupling(t.Affine(), picture, [True, False, True], convolutions),
+        "linear": varied(lambda: t.Linear(r3), constant=True),
+        "linear-channels": varied(lambda: t.Linear(picture), constant=True),
+        "lu-rotation": varied(lambda: t.LU(Real((5, 1, 2)), rotation=True), constant=True),
+        "orthogonal-channels": varied(lambda: t.Orthogonal(picture, rotation=True), constant=True),
+        "haar": varied(lambda: t.Haar(Real((2, 4, 2))), constant=True),
+        "squeeze": varied(lambda: t.Squeeze(Real((2, 6, 3)), 3), constant=True),
+        "checkerboard": varied(lambda: t.Checkerboard(Real((2, 3, 4))), constant=True),
+        "tokens": varied(lambda: t.Tokens(picture), constant=True),
+        "coupling-checkerboard": lambda: t.Coupling(
+            t.Affine(), Real((2, 3, 4)), t.checkerboard_mask(3, 4), convolutions, context=2
+        ),
+        "coupling-given-a-picture": lambda: t.Coupling(
+            t.RationalQuadratic(3), picture, t.half_mask(3), convolutions, context=Real((2, 4, 4))
+        ),
+        "autoregressive-tokens": lambda: tokens(3, block=1),
+        "autoregressive-token-blocks": lambda: tokens(4, block=2),
+        "orthogonal": varied(lambda: t.Orthogonal(r3), constant=True),
+        "actnorm": varied(lambda: t.ActNorm(r2), constant=True),
+        "actnorm-channels": lambda: t.ActNorm(picture, channels=True),
+        "batch-norm": varied(lambda: t.BatchNorm(r2), constant=True),
+        "batch-norm-channels": varied(lambda: t.BatchNorm(picture, channels=True), constant=True),
+        "standardise": varied(
+            lambda: t.Standardise(r2, torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])), constant=True
+        ),
+        "standardise-measured": varied(lambda: t.Standardise(r2), constant=True),
+        "logit": lambda: t.Logit(Box((2,), -1.0, 3.0)),
+        "logit-constant": lambda: t.Logit(Box((2,), -1.0, 3.0), 0.1),
+        "logit-constant-one-sided": lambda: t.Logit(unit, 0.05, symmetric=False),
+        "centre": varied(lambda: t.Centre(Box((2,), -1.0, 3.0)), constant=True),
+        "logit-above": lambda: t.Logit(Box((2,), 1.0, float("inf"))),
+        "logit-below": lambda: t.Logit(Box((2,), float("-inf"), 1.0)),
+        "log": lambda: t.Log(Box((2,), 1.0, float("inf"))),
+        "log-below": lambda: t.Log(Box((2,), float("-inf"), 1.0)),
+        "log-ratio": lambda: t.LogRatio(Simplex((2, 3))),
+        "reshape": varied(lambda: t.Reshape(Real((2, 3)), (6,)), constant=True),
+        "inverse": varied(lambda: Inverse(t.Elementwise(t.Affine(), r2)), constant=True),
+        "rounded-shift": integer_flow,
+        "dequantise": dequantised,
+        "dequantise-by-a-flow": dequantised_labels,
+        "slice": multiscale,
+        "slice-given-a-label": factored,
+        "vae": vae,
+        "flow-in-a-flow": nested,
+        "embedded-context": embedded,
+        "normal": lambda: d.Normal(r2),
+        "logistic": lambda: d.Logistic(r2),
+        "student-t": lambda: d.StudentT(r2, 4.0),
+        "uniform": varied(lambda: d.Uniform(Box((2,), -1.0, 2.0)), constant=True),
+        "uniform-circle": varied(lambda: d.UniformTorus(Circle()), constant=True),
+        "uniform-torus": varied(lambda: d.UniformTorus(Torus((2,))), constant=True),
+        "uniform-sphere": varied(lambda: d.UniformSphere(Sphere((3,))), constant=True),
+        "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
+        "conditional-normal": lambda: d.ConditionalNormal(r2, 3, hidden=(8,)),
+        "conditional-bernoulli": lambda: d.ConditionalBernoulli((2,), 3, hidden=(8,)),
+        "conditional-levels": lambda: d.ConditionalCategorical((2,), 3, levels=4, hidden=(8,)),
+        "conditional-logistic": lambda: d.ConditionalLogistic((2,), 3, levels=5, hidden=(8,)),
+        "discretised-logistic": lambda: d.DiscretisedLogistic((2,)),
+        "discretised-logistic-mixture": lambda: d.DiscretisedLogistic((2,), components=3, unit=2.0),
+        "discretised-logistic-given": lambda: d.DiscretisedLogistic((2,), components=2, context=3, network=nn.Linear),
+        "categorical-one-hot": lambda: d.Categorical(OneHot((2, 3), (3, 2))),
+        "autoregressive-one-hot": lambda: d.AutoregressiveCategorical(OneHot((2, 3), 3), hidden=(8,), order=(1, 0)),
+        "modular-coupling": varied(
+            lambda: t.Coupling(
+                t.Modular((4, 2, 5), scale=True), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels
+            ),
+            constant=True,
+        ),
+        "modular-autoregressive": varied(
+            lambda: t.Autoregressive(
+                t.Modular(6, scale=True), OneHot((3, 6), 6), MaskedMLP(3, 12, width=6, hidden=(8,), order=(2, 0, 1))
+            ),
+            constant=True,
+        ),
+        "modular-tables": varied(
+            lambda: t.Autoregressive(t.Modular(3), OneHot((3, 3), 3), AutoregressiveTable(3, 3, classes=3)),
+            constant=True,
+        ),
+        "autoregressive-categorical": lambda: d.AutoregressiveCategorical((3, 2, 4), hidden=(16,)),
+        "conditional-categorical": lambda: d.AutoregressiveCategorical((3, 2), context=2, hidden=(8,)),
+        "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
+    }
+    return [
+        dataclasses.replace(made, name=name) if isinstance(made, Case) else Case(name, made)
+        for name, made in makers.items()
+    ]
+
+
+def all_cases(pattern: str = "") -> list[Case]:
+    """Systems, then layers, whose name contains the pattern (a regular expression)."""
+    return [case for case in (*system_cases(), *layer_cases()) if re.search(pattern, case.name)]
