@@ -21,7 +21,7 @@ from pushforward.objectives import (
     PenalisedLikelihood,
 )
 from pushforward.objectives.matching import OptimalTransport, SchroedingerBridge, Straight
-from pushforward.objectives.row_weights import require_row_weights
+from pushforward.objectives.weighted_mean import require_row_weights
 from pushforward.training import evaluate, fit
 from pushforward.training import step as step_module
 from pushforward.training.row_weights import as_row_weights, with_mean_one

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from ..core import Flow, layers_of
 from ..errors import SpecError
 from ..transforms import Stochastic
-from .row_weights import weighted_mean
+from .weighted_mean import weighted_mean
 
 
 def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..core import Distribution
 from ..errors import SpecError
 from .naming import likelihood_name, objective_name
-from .row_weights import weighted_mean
+from .weighted_mean import weighted_mean
 
 
 class NegativeLogLikelihood(nn.Module):

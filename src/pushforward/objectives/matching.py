@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from ..core import Distribution
 from ..errors import SpecError
 from ..transforms.continuous import is_continuous
-from .row_weights import weighted_mean
 from .transport import assignment, entropic_pairs
+from .weighted_mean import weighted_mean
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..core.memory import saving
 from ..objectives import default_objective, objective_name
-from ..objectives.row_weights import require_row_weights
+from ..objectives.weighted_mean import require_row_weights
 from ..output import only_writer
 from ..terminal import write_error
 from .checkpoint import load_checkpoint
