@@ -25,7 +25,7 @@ from pushforward.core import Chain, Flow, Inverse, Real
 from pushforward.distributions import Normal
 from pushforward.errors import FlowError
 from pushforward.objectives import NegativeLogLikelihood
-from pushforward.training import fit, step, trainer
+from pushforward.training import fit, run_state, step
 from pushforward.training.model_weights import snapshot
 from pushforward.training.parallel import processes as distributed
 from pushforward.transforms import LU, ActNorm, Affine, Coupling, half_mask
@@ -276,9 +276,9 @@ def patience(folder):
 def one_clock(folder):
     """Only the second process thinks that time is up, only it wants to stop after an epoch: all stop."""
     if RANK == 1 or not SEVERAL:
-        trainer.time = SimpleNamespace(monotonic=lambda: 1e6 * time.monotonic())
+        run_state.time = SimpleNamespace(monotonic=lambda: 1e6 * time.monotonic())
     late = fitted(small(), epochs=10_000, patience=0, max_seconds=1e3)
-    trainer.time = time
+    run_state.time = time
     told = fitted(small(), epochs=50, callbacks=[lambda record: RANK == 1 or not SEVERAL])
     return {"late": late["ended"], "told": told["ended"], "epochs": len(told["history"])}
 
