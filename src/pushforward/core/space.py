@@ -213,7 +213,7 @@ class Box(Space):
 
     def on_edge(self, x: Tensor) -> Tensor:
         """Return which rows have an entry at a bound."""
-        return ((x <= self.low) | (x >= self.high)).flatten(1).any(1)
+        return ~rows((x > self.low) & (x < self.high))
 
     def contains(self, x: Tensor) -> Tensor:
         """Rows with every entry in [low, high]."""
@@ -288,7 +288,7 @@ class Simplex(Space):
 
     def on_edge(self, x: Tensor) -> Tensor:
         """Return which rows have a share of zero."""
-        return (x <= 0).flatten(1).any(1)
+        return ~rows(x > 0)
 
     @property
     def bounded(self) -> bool:
