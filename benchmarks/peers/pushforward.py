@@ -55,7 +55,7 @@ def build(work: Work) -> Own:
     """Return couplings or autoregressive layers with the plain networks that all libraries are given, or steps of Glow."""
     from pushforward.core import Chain, Flow, Inverse, Real
     from pushforward.distributions import Normal
-    from pushforward.networks import MADE, MLP, ConvNet
+    from pushforward.networks import MLP, ConvNet, MaskedMLP
     from pushforward.transforms import LU, ActNorm, Affine, Autoregressive, Coupling, RationalQuadratic
 
     system, size = work.system, work.size
@@ -71,7 +71,7 @@ def build(work: Work) -> Own:
             layers.append(Coupling(scalar, space, work.mask(i), partial(MLP, hidden=hidden)))
         else:
             order = range(size.features)[:: -1 if i % 2 else 1]
-            layer = Autoregressive(scalar, space, MADE(size.features, scalar.n, hidden=hidden, order=order))
+            layer = Autoregressive(scalar, space, MaskedMLP(size.features, scalar.n, hidden=hidden, order=order))
             layers.append(Inverse(layer) if system.inverted else layer)
     return Own(Flow(Chain(*layers), Normal(space)), size.shape)
 

@@ -199,6 +199,7 @@ def one_coder(model, monkeypatch):
     monkeypatch.setattr(archive, "Coders", lambda *_: coders)
 
 
+@pytest.mark.dear
 @pytest.mark.usefixtures("one_coder")
 def test_one_flipped_bit_anywhere_is_found_and_costs_one_block(tmp_path, model):
     path = tmp_path / "a.pfz"

@@ -402,7 +402,9 @@ def test_a_restored_file_replaces_no_other_one_and_leaves_no_folder_through_a_li
 def test_frames_do_not_fill_a_manifest(models, monkeypatch):
     monkeypatch.setattr(writing, "MANIFEST", 50)
     model = IDF(shape=(1, 2, 2), scales=1, steps=1, hidden=2, depth=1).build()
-    items = [Item(f"{i}.npy", noise(1, 4, 4, 1), "array", frames.Frame(frames.ROWS, b"x" * 30, b"")) for i in range(5)]
+    items = [
+        Item(f"{i}.npy", noise(1, 4, 4, 1), "array", frames.FileFrame(frames.ROWS, b"x" * 30, b"")) for i in range(5)
+    ]
     compress("a.pfz", items, model)
     with Archive("a.pfz", model) as archive:
         assert len({entry.block for entry in archive.entries}) == 3

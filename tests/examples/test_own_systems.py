@@ -45,6 +45,7 @@ def test_all_laws_hold(module, environment, tmp_path):
     assert f"{SYSTEMS[module]}-0: " in out
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("module", SYSTEMS)
 def test_cheap_laws_hold(module, environment, tmp_path):
     run(environment, tmp_path, "pushforward.laws", "check", "--quick", "--module", module, f"{SYSTEMS[module]}-0")

@@ -39,7 +39,7 @@ def form(monkeypatch):
                 return module._Derived.apply(compiled or rule, *inputs)
             return derived(rule, *inputs, compiled=compiled)
 
-        for place in ("affine", "logistic", "splines.doors"):
+        for place in ("affine", "logistic", "splines.dispatch"):
             monkeypatch.setattr(f"pushforward.functional.{place}.derived", chosen)
 
     return choose

@@ -18,12 +18,16 @@ CASES = {case.name: case for case in all_cases()}
 COVERING = covering(list(CASES.values()))
 
 
+EXPENSIVE = {("residual-through-all-terms", "approximations")}
+"""Cases that are dear under one law."""
+
+
 def pairs():
     """Yield every case with every law; dear laws belong to `make test` on the covering cases only."""
     for name in CASES:
         for law in LAWS:
             marks = [pytest.mark.slow] if law in DEAR else []
-            if law in DEAR and name not in COVERING:
+            if (law in DEAR and name not in COVERING) or (name, law) in EXPENSIVE:
                 marks.append(pytest.mark.dear)
             yield pytest.param(name, law, marks=marks, id=f"{name}-{law}")
 

@@ -184,4 +184,4 @@ def test_refuses_a_context():
 
 def test_registered_and_round_trips_through_a_dictionary():
     spec = pf.systems.MLPDensity(features=2, hidden=[4])
-    assert pf.core.spec_from_dict(spec.to_dict()) == spec
+    assert pf.systems.spec.spec_from_dict(spec.to_dict()) == spec

@@ -339,6 +339,7 @@ def test_too_few_steps_are_noticed_and_the_number_to_use_is_enough():
     assert check_solver(pf.build("realnvp", features=2), x) is None
 
 
+@pytest.mark.dear
 def test_errors_fall_with_the_steps_and_the_mass_is_one():
     torch.manual_seed(0)
     flow = stirred(OTFlow(features=2, hidden=8).build().double())

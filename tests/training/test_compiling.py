@@ -108,6 +108,7 @@ def test_loss_and_gradients_of_every_system(case, monkeypatch):
     check_gradients(case)
 
 
+@pytest.mark.dear
 @pytest.mark.slow
 @pytest.mark.usefixtures("whole_compiler")
 def test_loss_and_gradients_through_the_whole_compiler():
@@ -152,6 +153,7 @@ def test_models_of_tables_compile_whole(backend):
     assert [r["train"] for r in runs[0]] == pytest.approx([r["train"] for r in runs[1]], rel=1e-4)
 
 
+@pytest.mark.dear
 @pytest.mark.slow
 @pytest.mark.usefixtures("whole_compiler")
 def test_a_noisy_model_is_trained_to_the_same_weights_with_every_part_compiled(caplog):

@@ -344,6 +344,7 @@ def test_a_bound_that_the_density_cannot_take_is_named():
         saturated(torch.full((2, 1), -800.0, requires_grad=True))
 
 
+@pytest.mark.dear
 def test_densities_without_an_end_are_not_trusted():
     def slab(x):
         return -0.5 * x[:, 0].square()

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from test_compile import REHEARSALS, Counting
+from test_compiling import REHEARSALS, Counting
 from test_training import QUICK, breaking, counts, noisy_model, same, sentence, small, table, without_times
 from torch import nn
 
@@ -131,6 +131,7 @@ def test_the_switch_is_undone_also_after_an_error():
     assert pickle.loads(pickle.dumps(nets[0])).precision is None
 
 
+@pytest.mark.dear
 @pytest.mark.filterwarnings("ignore")  # of torch about itself while it compiles
 @pytest.mark.parametrize("build", [{"name": "realnvp", "batch_norm": True}, {"name": "nsf", "structure": "coupling"}])
 @pytest.mark.parametrize("dtype", LOW.values(), ids=LOW)
