@@ -48,6 +48,7 @@ def test_our_flows_pass_slow_checks(name):
     assert result.status == "pass", str(result)
 
 
+@pytest.mark.dear
 @pytest.mark.slow
 @pytest.mark.parametrize("flow", CASES)
 @pytest.mark.parametrize("name", SLOW)

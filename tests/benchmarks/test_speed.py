@@ -326,6 +326,7 @@ def test_peak_memory_of_a_step():
     assert peak.measure("pushforward", works(["glow"])[0], CPU)["saved"] > found["saved"]
 
 
+@pytest.mark.dear
 @pytest.mark.slow
 def test_the_start_is_measured_in_fresh_processes():
     cells = {cell.key: cell for cell in start.start(["pushforward", "flowjax"], 1, 1, quiet)}

@@ -238,6 +238,7 @@ def test_one_flipped_bit_anywhere_is_found_and_costs_one_block(tmp_path, model):
                     assert np.array_equal(archive.read(item.name), item.array), (place, bit, item.name)
 
 
+@pytest.mark.dear
 @pytest.mark.usefixtures("one_coder")
 def test_truncation_at_every_byte_is_one_sentence_or_what_is_whole(tmp_path, model):
     path = tmp_path / "a.pfz"

@@ -427,6 +427,7 @@ def peak(benchmark, flow, x, mode):
     return allocations.peak([p.grad for p in flow.parameters()])
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("name", ["realnvp", "nsf", "iaf"])
 def test_memory_does_not_grow_with_the_number_of_layers(benchmark, name):
     options = {"nsf": {"structure": "coupling", "hidden": 32}}.get(name, {"hidden": (32, 32)})

@@ -331,6 +331,7 @@ class Deaf(Mixture):
         return super()._sample(n, torch.zeros_like(context))
 
 
+@pytest.mark.dear
 def test_laws_of_a_module_out_of_the_tree(tmp_path):
     (tmp_path / "my_systems.py").write_text(
         textwrap.dedent(

@@ -132,6 +132,7 @@ def test_every_objective_fits(objective):
     assert found.ess > 0.5
 
 
+@pytest.mark.dear
 def test_langevin_layers_bound_the_constant():
     found = fit(bumps, Real((2,)), flow="gaussian", langevin=3, steps=250, samples=128, draws=1000)
     assert found.model.exactness.symbol == ">="

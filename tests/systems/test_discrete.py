@@ -413,6 +413,7 @@ def test_idf_maps_whole_numbers_to_whole_numbers_and_back():
     assert model.exactness == pf.Exactness.EXACT
 
 
+@pytest.mark.dear
 def test_idf_learns_neighbouring_pixels():
     torch.manual_seed(0)
     walk = torch.randint(-2, 3, (400, 1, 4, 4)).cumsum(2).cumsum(3) + 60.0

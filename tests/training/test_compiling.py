@@ -101,6 +101,7 @@ def gradients(loss, batch, model):
 # The same numbers
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("case", FIRST_CASES, ids=lambda case: case.name)
 def test_loss_and_gradients_of_every_system(case, monkeypatch):
     """Through the front of the compiler only, which is much quicker than all of it."""
@@ -135,6 +136,7 @@ def test_every_exact_system_is_under_the_test_above():
     assert {case.name.rpartition("-")[0] for case in FIRST_CASES} >= exact
 
 
+@pytest.mark.dear
 def test_models_of_tables_compile_whole(backend):
     rng = np.random.default_rng(0)
     height = 170 + 10 * rng.standard_normal(60)

@@ -170,6 +170,7 @@ TRAINED = {
 }
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("name", TRAINED)
 def test_log_probabilities_of_trained_flows_change_by_less_than_a_thousandth_of_a_nat(name):
     x, features = curved(2000, 0), 8

@@ -373,6 +373,7 @@ def test_a_killed_process_ends_the_run_with_one_sentence_and_a_checkpoint(csv, t
     assert pf.load(out).training["epochs"] == done + 1
 
 
+@pytest.mark.dear
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_saves_and_is_told_once(csv, tmp_path):
     out = tmp_path / "model.flow"

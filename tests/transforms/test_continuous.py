@@ -78,6 +78,7 @@ def test_the_closed_form_is_what_autograd_says(d, layers, context):
     assert torch.allclose(extra["hjb"], (gradient.square().sum(1) / 2 - over_time).abs(), atol=1e-10)
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("piece", [1, 40, 10**6])
 def test_norms_by_pieces_are_the_plain_formula(monkeypatch, layers, piece):

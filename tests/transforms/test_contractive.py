@@ -225,6 +225,7 @@ def test_bad_arguments(make, words):
         make()
 
 
+@pytest.mark.dear
 def test_it_learns():
     torch.manual_seed(0)
     x = torch.randn(2000, 2) * torch.tensor([1.0, 0.3]) + torch.tensor([0.0, 1.0])
