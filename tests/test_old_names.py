@@ -50,6 +50,7 @@ def test_old_imports_work_with_a_warning(statement: str, home: str) -> None:
         name for name in sys.modules if name.removeprefix("pushforward.") in {*moved.MODULES, *moved.PACKAGES}
     ]:
         del sys.modules[name]
+    vars(pf.distributions).pop("pushforward", None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         exec(statement, {})
