@@ -41,7 +41,7 @@ class Distribution(Node):
 
     @abc.abstractmethod
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """N draws, one for each row of the context when there is one, and their log-density: (n, *shape), (n,)."""
+        """Return n draws, one for each row of the context when there is one, and their log-density: (n, *shape), (n,)."""
 
     def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """`_log_prob`, and the penalties of the layers that have any, by name, each (B,)."""
@@ -66,7 +66,7 @@ class Distribution(Node):
         return code_of(self, context)
 
     def _generate(self, symbols: Symbols, n: int, context: Tensor | None) -> Tensor:
-        """N events made of the symbols that a source gives, asked for in an order that does not depend on them: (n, *shape).
+        """Return n events made of symbols, which are asked for in an order that does not depend on them: (n, *shape).
 
         Raises:
             SpecError: this distribution has no symbols, or cannot state their probabilities one after the other.

@@ -53,15 +53,15 @@ class Step:
         return [b for m in self.parts for b in m._buffers.values() if b is not None]
 
     def run(self, v: Tensor, context: Any) -> tuple[Tensor, Tensor]:
-        """V -> w, dlogp."""
+        """Return w and dlogp for v."""
         return self.layer.inverse(v, context) if self.turned else self.layer(v, context)
 
     def undo(self, w: Tensor, context: Any) -> Tensor:
-        """W -> v."""
+        """Return v for w."""
         return (self.layer(w, context) if self.turned else self.layer.inverse(w, context))[0]
 
     def rewind(self, w: Tensor, context: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """V with gradients switched on, and w and dlogp recorded from it."""
+        """Return v with gradients switched on, and w and dlogp recorded from it."""
         if not self.turned:
             return self.layer.rewind(w, context)
         with torch.no_grad():

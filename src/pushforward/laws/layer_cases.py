@@ -59,7 +59,7 @@ class Field(Velocity):
         self.mix = nn.Conv2d(1, 1, (3, 1), padding=(1, 0))
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """T (), x (B, 1, 2, 1) -> the same shape."""
+        """Return v of the shape of x, for t () and x (B, 1, 2, 1)."""
         return torch.tanh(self.mix(x) + t)
 
 

@@ -200,7 +200,7 @@ class VelocityMLP(Velocity):
         return time if context is None else torch.cat([time, context], 1)
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """T () or (B, 1), x (B, D), context (B, C) or None -> v (B, D)."""
+        """Return v (B, D) for t () or (B, 1), x (B, D) and the context (B, C) or None."""
         given = self._given(t, x, context)
         act, _ = SLOPES[self.activation]
         for layer in self.layers[:-1]:

@@ -61,7 +61,7 @@ class GridEnergy(Distribution):
         return points, (weight.unsqueeze(0) + weight.unsqueeze(1)).flatten()
 
     def log_normaliser(self) -> Tensor:
-        """Log Z, a scalar in nats."""
+        """Return log Z, a scalar in nats."""
         points, log_weights = self.nodes()
         return (log_weights - self.energy(points)).logsumexp(0)
 

@@ -158,12 +158,12 @@ class FillMissing(Transform):
         self.bits = [bit for bit in bits if bit >= 0]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """X with draws e for NaN, -sum log N(e)."""
+        """Return x with draws e for NaN, and -sum log N(e)."""
         missing, draws = x.isnan(), torch.randn_like(x)
         return torch.where(missing, draws, x), -_log_normal(draws, missing)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z with NaN where the bits say so, sum of log N(z) there."""
+        """Return z with NaN at the values whose bits are one, and the sum of log N(z) there."""
         given = context[:, torch.tensor(self.bits, device=z.device)] > 0.5  # type: ignore[index]
         missing = torch.zeros_like(z, dtype=torch.bool).index_copy(1, torch.tensor(self.at, device=z.device), given)
         return z.masked_fill(missing, math.nan), _log_normal(z, missing)
@@ -184,11 +184,11 @@ class Cast(Transform):
         self.register_buffer("anchor", torch.zeros(1), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """X in the dtype of the model, 0."""
+        """Return x in the dtype of the model, and 0."""
         return x.to(self.anchor.dtype), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z in float64, 0."""
+        """Return z in float64, and 0."""
         return z.double(), z.new_zeros(z.shape[0], dtype=torch.float64)
 
 

@@ -40,7 +40,7 @@ class Cholesky(Transform):
         self.parameters_of = Parameters(torch.zeros(size, size + 1), context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """M (B, D), L (B, D, D) and the logs of its diagonal (B, D)."""
+        """Return m (B, D), L (B, D, D) and the logs of its diagonal (B, D)."""
         made = self.parameters_of(context)
         m, free = made[..., 0], made[..., 1:]
         logs = free.diagonal(dim1=-2, dim2=-1)

@@ -109,7 +109,7 @@ class Residual(Transform):
         )
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """X + g(x, c), log det(I + J)."""
+        """Return x + g(x, c) and log det(I + J)."""
         value, push, pull = self.net.linearised(x, context)
         return x + value, self._log_det(x, push, pull)
 
@@ -266,7 +266,7 @@ class _Solution(torch.autograd.Function):
 
 
 def _neumann(a: Tensor, pull: Linear, layer: Residual) -> Tensor:
-    """U with u + J^T u = a, to rounding.
+    """Return u with u + J^T u = a, to rounding.
 
     Raises:
         InversionError: the error's bound is not small enough after all iterations.

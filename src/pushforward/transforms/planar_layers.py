@@ -61,7 +61,7 @@ class Planar(Transform):
         self.parameters_of = Parameters(start, context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """U, w (B, D), b and m = w.u (B,)."""
+        """Return u, w (B, D), b and m = w.u (B,)."""
         size = self.x_space.size
         u, w, b = self.parameters_of(context).split((size, size, 1), -1)
         # So that a step of an optimiser turns and bends as much in a hundred dimensions as in two.

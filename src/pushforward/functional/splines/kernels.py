@@ -120,7 +120,7 @@ def _slope_rate(raw: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def _root(dy: tl.tensor, h: tl.tensor, s: tl.tensor, d0: tl.tensor, curve: tl.tensor) -> tl.tensor:
-    """T with the spline at y_k + dy."""
+    """Return t with the spline at y_k + dy."""
     bent = dy * curve
     a = (s - d0) * h + bent
     b = h * d0 - bent

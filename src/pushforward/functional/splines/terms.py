@@ -136,7 +136,7 @@ def gradient_in_bin(terms: Terms, d0: Tensor, d1: Tensor, g: Tensor, g_log: Tens
 
 
 def _root(dy: Tensor, h: Tensor, s: Tensor, d0: Tensor, curve: Tensor) -> Tensor:
-    """T with the spline at y_k + dy."""
+    """Return t with the spline at y_k + dy."""
     bent = dy * curve
     a = (s - d0).mul_(h).add_(bent)
     b = (h * d0).sub_(bent)
