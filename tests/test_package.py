@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ALIKE: list[str] = []
 
 
 def run(code):
@@ -61,7 +60,7 @@ def test_no_circle_of_imports():
 
 def test_no_two_files_with_one_name():
     names = [path.name for path in (ROOT / "src").rglob("*.py") if not path.name.startswith("__")]
-    assert [name for name in sorted(set(names)) if names.count(name) > 1] == ALIKE
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
 
 
 def test_no_two_public_classes_with_one_name():

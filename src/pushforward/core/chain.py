@@ -13,7 +13,7 @@ from ..errors import ContextError, ShapeError
 from ..functional.hand_gradients import eager
 from .exactness import Exactness
 from .node import Node
-from .recompute import Memory, Step, economical
+from .recompute import Memory, economical
 from .space import Space
 from .transform import CodeSource, Transform, Undo
 
@@ -101,7 +101,7 @@ class Chain(Transform):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Through every layer, first to last."""
         if self._economical(x, context):
-            return economical(self._steps(turned=False), self.memory, x, context)
+            return economical(self._inside(turned=False), self.memory, x, context)
         z, total = self.layers[0](x, context)
         for layer in self.layers[1:]:
             z, dlogp = layer(z, context)
@@ -111,7 +111,7 @@ class Chain(Transform):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Back through every layer, last to first."""
         if self._economical(z, context):
-            return economical(self._steps(turned=True), self.memory, z, context)
+            return economical(self._inside(turned=True), self.memory, z, context)
         layers = list(self.layers)
         x, total = layers[-1].inverse(z, context)
         for layer in layers[-2::-1]:
@@ -123,16 +123,16 @@ class Chain(Transform):
         """Whether there is memory to save: a gradient is recorded, and by autograd alone."""
         return self.memory != "store" and torch.is_grad_enabled() and eager(v, context)
 
-    def _steps(self, *, turned: bool) -> list[Step]:
-        parts = reversed(self.layers) if turned else self.layers
-        return [Step(layer, back) for part in parts for layer, back in part.opened(turned=turned)]
+    def _inside(self, *, turned: bool) -> Iterator[tuple[Transform, bool]]:
+        for part in reversed(self.layers) if turned else self.layers:
+            yield from part.opened(turned=turned)
 
     def opened(self, *, turned: bool) -> Iterator[tuple[Transform, bool]]:
         """Yield those of its layers; itself where it has hooks, so that they are called."""
         if self._forward_hooks or self._forward_pre_hooks:
             yield self, turned
         else:
-            yield from ((step.layer, step.turned) for step in self._steps(turned=turned))
+            yield from self._inside(turned=turned)
 
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """`forward`, and the layers' penalties added up by name."""

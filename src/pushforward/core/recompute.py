@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -83,10 +83,16 @@ class Step:
         return "invert" if mode == "invert" and undone and numbers and not random else "checkpoint"
 
 
-def economical(steps: Sequence[Step], mode: Memory, v: Tensor, context: Any) -> tuple[Tensor, Tensor]:
-    """Run steps one after the other in a memory mode, and record gradients: the last w, and the sum of dlogp."""
+def economical(
+    layers: Iterable[tuple[Transform, bool]], mode: Memory, v: Tensor, context: Any
+) -> tuple[Tensor, Tensor]:
+    """Run layers, inverted or not, one after the other in a memory mode, and record gradients.
+
+    Returns:
+        The last w, and the sum of dlogp.
+    """
     total: Tensor | None = None
-    for kept, run in _runs(steps, mode, context):
+    for kept, run in _runs([Step(layer, turned) for layer, turned in layers], mode, context):
         v, dlogp = _undone(run, v, context) if kept == "invert" else _repeated(run[0], kept, v, context)
         total = dlogp if total is None else total + dlogp
     return v, total  # type: ignore[return-value]

@@ -12,6 +12,7 @@ from ..core import Distribution, Flow
 from ..errors import SpecError, suggestion
 from ..objectives.divergence import DIVERGENCES, Divergence
 from ..systems.spec import Spec
+from ..training.config import replaced
 from .approximation import CHAINS
 from .target import Target
 
@@ -87,11 +88,7 @@ class VariationalConfig:
         Raises:
             SpecError: a field is unknown or out of range.
         """
-        known = [field.name for field in dataclasses.fields(self)]
-        for name in fields:
-            if name not in known:
-                raise SpecError(f"a variational fit has no option {name!r}; {suggestion(name, known, 'it has:')}")
-        return dataclasses.replace(self, **fields)
+        return replaced(self, "a variational fit", fields)
 
     @property
     def divergence(self) -> Callable[[Distribution, Target], Divergence]:

@@ -69,8 +69,6 @@ class Discrete(LabelSpec):
         """Refuse what cannot be built."""
         self.require_classes()
         self._at_least("layers", 0)
-        if not 0 <= self.dropout < 1:
-            raise SpecError(f"expected {self.name}.dropout in [0, 1), got {self.dropout}")
         if self.temperature <= 0:
             raise SpecError(f"expected {self.name}.temperature > 0, got {self.temperature}")
         if self.network != "mlp" and len(set(self.classes)) > 1:

@@ -21,7 +21,7 @@ from ..distributions import Normal
 from ..errors import SpecError
 from ..networks import ConvNet
 from ..transforms import Affine, Centre, Dequantise, Elementwise, Logit, Slice, Squeeze
-from .spec import Spec
+from .spec import Spec, label_classes
 
 LARGEST = 2**26
 """Numbers in a picture, at most."""
@@ -66,9 +66,6 @@ class PictureSpec(Spec, register=False):
             self._at_least(name, 1)
         if self.classes and self.condition:
             raise SpecError(f"expected {self.name}.classes or {self.name}.condition, got both; leave one of them out")
-        dropout = getattr(self, "dropout", 0.0)
-        if not 0 <= dropout < 1:
-            raise SpecError(f"expected {self.name}.dropout in [0, 1), got {dropout}")
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
@@ -85,14 +82,17 @@ class PictureSpec(Spec, register=False):
         shape = np.shape(x)
         if len(shape) != 4:
             raise SpecError(f"expected pictures of shape (N, C, H, W), got shape {shape}")
-        given = None if context is None else torch.as_tensor(context)
-        if given is not None and given.dim() == 1 and not given.is_floating_point() and len(given):
-            fields["classes"] = int(given.max()) + 1
-        elif given is not None and given.dim() == 4:
-            fields["condition"] = tuple(given.shape[1:])
-        elif given is not None:
-            raise SpecError(f"expected labels (N,) or pictures (N, C, H, W) as context, got shape {tuple(given.shape)}")
-        return cls(shape=shape[1:], **fields)
+        if context is None:
+            return cls(shape=shape[1:], **fields)
+        given = torch.as_tensor(context)
+        if given.dim() == 4:
+            return cls(shape=shape[1:], condition=tuple(given.shape[1:]), **fields)
+        classes = label_classes(given)
+        if classes is None:
+            raise SpecError(
+                f"expected labels (N,) from 0 or pictures (N, C, H, W) as context, got {given.dtype} and {tuple(given.shape)}"
+            )
+        return cls(shape=shape[1:], classes=classes, **fields)
 
     def require_divisible(self, by: int, why: str) -> None:
         """Refuse pictures whose height or width a factor does not divide.

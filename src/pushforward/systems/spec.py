@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..core import Distribution
 from ..errors import SpecError, brief, suggestion
@@ -100,6 +100,9 @@ class Spec(abc.ABC):
             SpecError: An argument is out of range; the message has its name, its range and what was given.
         """
         self._at_least("layers", 1)
+        dropout = getattr(self, "dropout", 0.0)
+        if not 0 <= dropout < 1:
+            raise SpecError(f"expected {self.name}.dropout in [0, 1), got {dropout}")
 
     def _at_least(self, field: str, low: int) -> None:
         value = getattr(self, field, low)
@@ -188,6 +191,13 @@ class Spec(abc.ABC):
     def __reduce__(self) -> Any:
         """Pickle by name and values: the class may have been made where no pickle finds it."""
         return (spec_from_dict, (self.to_dict(),)) if self.plain else super().__reduce__()
+
+
+def label_classes(given: Tensor) -> int | None:
+    """Return the number of classes of labels (N,), whole numbers from 0; None for a context of another kind."""
+    if given.dim() != 1 or given.is_floating_point() or not len(given) or int(given.min()) < 0:
+        return None
+    return int(given.max()) + 1
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> Spec:

@@ -14,7 +14,7 @@ from ..core import Categories, Chain, Distribution, Flow, Real, Transform
 from ..distributions import GaussianMixture, Logistic, Normal, StudentT
 from ..errors import SpecError
 from ..networks import OneHotCode
-from .spec import Spec
+from .spec import Spec, label_classes
 
 Base = Literal["normal", "student", "mixture", "logistic"]
 
@@ -51,9 +51,6 @@ class VectorSpec(Spec, register=False):
         self._at_least("classes", 0)
         if self.context and self.classes:
             raise SpecError(f"expected {self.name}.context or {self.name}.classes, got both; leave one of them out")
-        dropout = getattr(self, "dropout", 0.0)
-        if not 0 <= dropout < 1:
-            raise SpecError(f"expected {self.name}.dropout in [0, 1), got {dropout}")
 
     @property
     def space(self) -> Real:
@@ -96,8 +93,9 @@ class VectorSpec(Spec, register=False):
         given = torch.as_tensor(context)
         if given.dim() == 2:
             return cls(features=shape[1], context=given.shape[1], **fields)
-        if given.dim() != 1 or given.is_floating_point() or not len(given) or int(given.min()) < 0:
+        classes = label_classes(given)
+        if classes is None:
             raise SpecError(
                 f"expected a context of numbers (N, C) or of labels (N,) from 0, got {given.dtype} and {tuple(given.shape)}"
             )
-        return cls(features=shape[1], classes=int(given.max()) + 1, **fields)
+        return cls(features=shape[1], classes=classes, **fields)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from ..core.recompute import Memory
 from ..errors import SpecError, brief, suggestion
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Schedule = Literal["plateau", "cosine", "constant"]
 Autocast = Literal["off", "bf16", "fp16"]
@@ -25,6 +28,27 @@ LENGTH_FIELDS = frozenset({"epochs", "max_steps", "max_seconds", "checkpoint_eve
 SPEED_FIELDS = frozenset({"compile", "threads", "memory", "parallel"})
 """Fields that may differ on resume too: the same numbers are computed up to rounding, so a run that goes on with other ones
 ends close to the uninterrupted one, but not on the same bits. `autocast` is none of them, as it changes the precision."""
+
+
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+def replaced(options: Options, owner: str, fields: Mapping[str, Any]) -> Options:
+    """Return a copy of options with some fields replaced.
+
+    Args:
+        options: A dataclass of options.
+        owner: Owner of the options in the message, such as "training".
+        fields: New values by name.
+
+    Raises:
+        SpecError: A field is unknown or out of range.
+    """
+    known = [field.name for field in dataclasses.fields(options)]
+    for name in fields:
+        if name not in known:
+            raise SpecError(f"{owner} has no option {name!r}; {suggestion(name, known, 'it has:')}")
+    return dataclasses.replace(options, **fields)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,11 +172,7 @@ class TrainConfig:
         Raises:
             SpecError: a field is unknown or out of range.
         """
-        known = [field.name for field in dataclasses.fields(self)]
-        for name in fields:
-            if name not in known:
-                raise SpecError(f"training has no option {name!r}; {suggestion(name, known, 'it has:')}")
-        return dataclasses.replace(self, **fields)
+        return replaced(self, "training", fields)
 
     def resolve(self, rows: int) -> TrainConfig:
         """Return the options with all that are None, limits apart, chosen for a number of training rows."""
