@@ -40,7 +40,7 @@ def test_modules_are_found_by_their_old_names(old: str) -> None:
         ("from pushforward.core import Spec, build", "pushforward.systems.spec"),
         ("from pushforward.networks import MADE", "pushforward.networks"),
         ("from pushforward.distributions import pushforward", "pushforward.random_variables"),
-        ("from pushforward.random_variables.push_forward import Table", "pushforward.random_variables"),
+        ("from pushforward.distributions.pushforward import Table", "pushforward.random_variables"),
         ("from pushforward.core.base import Transform, Distribution", "pushforward.core"),
         ("from pushforward.core.compose import Chain, Flow", "pushforward.core"),
     ],

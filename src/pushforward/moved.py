@@ -66,7 +66,7 @@ MODULES = {
     "diagnostics.two_sample": "evaluation.two_sample",
     "distributions.boundary": "core.torch_boundary",
     "distributions.piecewise": "random_variables.piecewise",
-    "distributions.pushforward": "random_variables.push_forward",
+    "distributions.pushforward": "random_variables",
     "distributions.quadrature": "random_variables.expectations",
     "distributions.rebuild": "core.torch_recipe",
     "distributions.sums": "random_variables.sums",
@@ -121,9 +121,9 @@ NAMES = {
     ("core", "build"): "systems.spec.build",
     ("core", "spec_from_dict"): "systems.spec.spec_from_dict",
     ("networks", "MADE"): "networks.MaskedMLP",
-    ("random_variables.push_forward", "Estimate"): "random_variables.Integral",
-    ("random_variables.push_forward", "Linear"): "random_variables.LinearCombination",
-    ("random_variables.push_forward", "Table"): "random_variables.DiscreteTable",
+    ("random_variables", "Estimate"): "random_variables.Integral",
+    ("random_variables", "Linear"): "random_variables.LinearCombination",
+    ("random_variables", "Table"): "random_variables.DiscreteTable",
 }
 """Modules and names that they no longer have, with the new names."""
 CLASSES = {"MADE": "MaskedMLP"}

@@ -12,7 +12,7 @@ from torch.distributions import constraints
 import pushforward as pf
 from pushforward.core import Real
 from pushforward.errors import DomainError, FlowError, ShapeError, SpecError
-from pushforward.random_variables.push_forward import (
+from pushforward.random_variables import (
     Branch,
     DiscreteTable,
     PushForward,

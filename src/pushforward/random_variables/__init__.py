@@ -1,30 +1,20 @@
 """Exact distributions of functions of random variables: monotone, piecewise, linear, and sums."""
 
-from .push_forward import (
-    Branch,
-    DiscreteTable,
-    GridSum,
-    Integral,
-    LinearCombination,
-    MixedSum,
-    PushForward,
-    branches,
-    discrete,
-    expectation,
-    linear,
-    monotone,
-    sum_of,
-    tabulate,
-)
+from ..moved import old_names
+from .expectations import Integral
+from .piecewise import Branch, PushForward, expectation
+from .push_forward import LinearCombination, branches, discrete, linear, monotone
+from .sums import GridSum, MixedSum, sum_of
+from .tabulated import DiscreteTable, tabulate
 
 __all__ = [
     "Branch",
-    "Integral",
+    "DiscreteTable",
     "GridSum",
+    "Integral",
     "LinearCombination",
     "MixedSum",
     "PushForward",
-    "DiscreteTable",
     "branches",
     "discrete",
     "expectation",
@@ -33,3 +23,5 @@ __all__ = [
     "sum_of",
     "tabulate",
 ]
+
+__getattr__ = old_names("random_variables")

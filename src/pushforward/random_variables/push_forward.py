@@ -25,28 +25,9 @@ from torch.distributions import Independent, constraints
 
 from ..core import Distribution, Exactness
 from ..errors import DomainError, ShapeError, SpecError
-from ..moved import old_names
-from .expectations import Integral, as_torch, probe
-from .piecewise import Branch, Map, PushForward, expectation
-from .sums import GridSum, MixedSum, sum_of
+from .expectations import as_torch, probe
+from .piecewise import Branch, Map, PushForward
 from .tabulated import DiscreteTable, tabulate
-
-__all__ = [
-    "Branch",
-    "Integral",
-    "GridSum",
-    "LinearCombination",
-    "MixedSum",
-    "PushForward",
-    "DiscreteTable",
-    "branches",
-    "discrete",
-    "expectation",
-    "linear",
-    "monotone",
-    "sum_of",
-    "tabulate",
-]
 
 _SHAPE = torch.Size()
 
@@ -227,6 +208,3 @@ def linear(
     if rank < size:
         raise SpecError(f"expected an invertible matrix, got one of rank {rank} of {size}: y has no density then")
     return LinearCombination(base, matrix, offset)
-
-
-__getattr__ = old_names("random_variables.push_forward")
