@@ -206,7 +206,7 @@ def test_a_discrete_flow_takes_whole_numbers_and_text_as_labels(capsys):
     Path("codes.csv").write_text(f"a,b,c\n{lines}\n")
     code, out, err = run(capsys, "fit", "codes.csv", "--flow", "discrete", "--epochs", "3", "--out", "c.flow")
     assert code == 0, err
-    assert "3 categorical" in err
+    assert err.count(" categorical ") == 3
     assert "discrete" in out
     code, out, _ = run(capsys, "inspect", "c.flow")
     assert "discrete: Tran" in out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,13 +13,17 @@ import torch
 
 from ..errors import DataError
 from ..evaluation import can_average, check_solver, mean_and_error
+from ..evaluation.explain import explained, outside
 from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
+from ..evaluation.ranks import ScoreRanks
 from ..output import require_writable
 from ..report import build_report
 from ..report.table_inputs import table_inputs
 from ..serialize import load
 from ..tables import Schema, Table, TableModel, digest, read_table, write_table
-from ..tables.formats import CSV, SUFFIXES
+from ..tables.drawing import CHUNK, draw_rows
+from ..tables.formats import SUFFIXES, TEXT
+from ..tables.schema import Encoded
 from ..training.random_state import isolated
 from ..training_record import usable
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
@@ -28,8 +31,8 @@ from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, Us
 from .task import TrainedModel, require_suffix
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = 8192
-"""Rows drawn together; a constant, because the draws depend on it."""
+MOST_EXPLAINED = 200
+"""Outliers that are explained, the least likely first."""
 FEWEST_SAMPLES, MOST_SAMPLES = 1000, 10_000
 
 
@@ -76,23 +79,57 @@ class TrainedTable(TrainedModel):
                 f"--temperature, --label and --nearest are for models of pictures, and {path} is one of a table"
             )
         require_suffix(options.out, "--out", SUFFIXES)
-        if options.escape_formulas and options.out != "-" and Path(options.out).suffix.lower() not in CSV:
+        if options.escape_formulas and options.out != "-" and Path(options.out).suffix.lower() not in TEXT:
             raise UsageError(
-                f"--escape-formulas is for {', '.join(CSV)} and standard output, got {options.out}; leave it out"
+                f"--escape-formulas is for {', '.join(TEXT)} and standard output, got {options.out}; leave it out"
             )
         require_writable(options.out, "--out", [path])
 
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
         """Read a table for this model, without the columns that were dropped when it was fitted."""
-        text = [c.name for c in self.schema.columns if c.storage == "str"]
-        table = read_table(source, text=text, **asdict(reading))
+        table = read_table(source, reading=reading.reading(self.schema.hints), **reading.limits())
         before = [name for name in self.training.get("data", {}).get("dropped", ()) if name in table.names]
         self.source, self.table = source, table.without(drop).without([name for name in before if name not in drop])
-        self.rows = self.schema.encode(self.table)
+        if reading.strict:
+            self.encoded = Encoded(self.schema.encode(self.table), np.zeros(self.table.n_rows, dtype=bool), {})
+        else:
+            self.encoded = self.schema.encode_rows(self.table)
+        self.rows = self.encoded.rows
 
     def log_likelihoods(self, samples: int, seed: int) -> Array:
-        """Return the log-likelihood of each row, in nats and the units of the table."""
-        return row_scores(self.model, self.rows, seed, samples)
+        """Return the log-likelihood of each row, in nats and the units of the table; -inf for a row that has no place."""
+        scores = row_scores(self.model, self.rows, seed, samples)
+        return np.where(self.encoded.bad | np.isnan(scores), -np.inf, scores)
+
+    def score_table(self, log_prob: Array, options: ScoreOptions, seed: int) -> Table:
+        """Return the table of scores: rows, identifiers, log-likelihoods, percentiles, outliers and notes."""
+        ranks = ScoreRanks.of(self.training)
+        identifiers = [b.name for b in self.schema.beside if b.role == "identifier" and b.name in self.table.names]
+        columns: dict[str, Array] = {"row": np.arange(1, len(log_prob) + 1)}
+        columns |= {name if name != "row" else "row identifier": self.table[name] for name in identifiers}
+        columns["log_prob"] = log_prob
+        outlier = np.isneginf(log_prob)
+        if ranks is not None:
+            columns["percentile"] = ranks.percentiles(log_prob)
+            outlier |= log_prob < ranks.threshold(options.contamination)
+            columns["outlier"] = outlier
+        notes = self.notes(log_prob)
+        if any(notes):
+            columns["note"] = np.array([note or None for note in notes], dtype=object)
+        if options.explain:
+            unlikely = np.flatnonzero(outlier & ~self.encoded.bad)
+            order = unlikely[np.argsort(log_prob[unlikely], kind="stable")][:MOST_EXPLAINED]
+            columns["why"] = np.full(len(log_prob), None, dtype=object)
+            for row, text in zip(order, explained(self.model, self.rows[order], seed), strict=True):
+                columns["why"][row] = text
+        return Table(tuple(columns), tuple(columns.values()), self.table.zones)
+
+    def notes(self, log_prob: Array) -> list[str]:
+        """Return for each row why it cannot be scored, or has probability zero; empty for the others."""
+        notes = [self.encoded.notes.get(row, "") for row in range(len(log_prob))]
+        for row in np.flatnonzero(np.isneginf(log_prob)):
+            notes[row] = notes[row] or outside(self.schema, self.rows[row])
+        return notes
 
     def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:
         """Return rows with their numbers, from 1, their scores and as many of their values as fit into a width."""
@@ -113,6 +150,8 @@ class TrainedTable(TrainedModel):
 
     def summary(self, log_prob: Array, samples: int) -> Iterator[str]:
         """Give the mean, the number of impossible rows, and the error that a solver adds."""
+        for note in self.table.notes:
+            yield f"note: {note.sentence}"
         exactness = self.model.exactness
         possible = log_prob[np.isfinite(log_prob)]
         meaning = MEANING[exactness.symbol]
@@ -151,15 +190,15 @@ class TrainedTable(TrainedModel):
 
     def sample(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> None:
         """Draw rows and write them as a table."""
-        write_table(self.draw(count, seed), options.out, formulas=not options.escape_formulas)
+        drawn = self.draw(count, seed, extrapolate=options.extrapolate)
+        write_table(drawn, options.out, formulas=not options.escape_formulas)
         if options.out != "-":
             terminal.tell(f"wrote {count:,} rows to {options.out}")
 
-    def draw(self, count: int, seed: int, chunk: int = CHUNK) -> Table:
-        """Return new rows as a table of the same columns and types."""
+    def draw(self, count: int, seed: int, chunk: int = CHUNK, *, extrapolate: bool = False) -> Table:
+        """Return new rows as a table of the same columns and types, by default within the ranges of the training table."""
         with isolated(self.model.device, seed):
-            drawn = [self.model.sample(min(chunk, count - first)).cpu() for first in range(0, count, chunk)]
-        return self.schema.decode(torch.cat(drawn))
+            return self.schema.decode(draw_rows(self.model, count, chunk, extrapolate=extrapolate))
 
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
@@ -168,16 +207,17 @@ class TrainedTable(TrainedModel):
         what, held, others, choice = self._choose_rows()
         terminal.tell(choice)
         held_rows = self.rows[held]
-        log_prob = row_scores(self.model, held_rows, seed)
+        log_prob = np.where(self.encoded.bad[held], -np.inf, row_scores(self.model, held_rows, seed))
         scores = []
         note = "not asked for" if len(others) else "the rows that the model was fitted to are not in this table"
         if baselines and len(others):
-            scores, note = fit_baselines(self.schema, self.table, others, held, seed), ""
+            scores, note = fit_baselines(self.schema, self.rows, others, held, seed), ""
         size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
         solver = check_solver(self.model, held_rows)
         name = os.path.basename(self.source) if self.source != "-" else "standard input"
         inputs = table_inputs(
             self.model,
+            held_rows,
             self.table.take(held),
             self.draw(size, seed, chunk=size),
             log_prob,
@@ -187,7 +227,7 @@ class TrainedTable(TrainedModel):
             title=title or name,
             system=self.system,
             training=self.training,
-            rows=held + 1,
+            numbers=held + 1,
             settings={"model": self.path, "table": self.source, "rows": choice, "seed": seed, "samples": size},
             versions=self.training.get("versions", {}),
             created=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
