@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import textwrap
 from collections.abc import Mapping
 
@@ -55,7 +56,7 @@ def shown_number(column: Column, value: float) -> str:
     if column.storage in TIMES:
         shown = to_values(column, np.array([value]))[0]
         if column.storage == "time":
-            return str(shown.astype("timedelta64[us]").item())
+            return str((datetime.datetime.min + shown.item()).time())
         return str(shown.item()).replace("+00:00", "")
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
 
@@ -63,7 +64,7 @@ def shown_number(column: Column, value: float) -> str:
 def schema_notes(schema: Schema, table: Table, encoded: np.ndarray) -> dict[str, str]:
     """Return remarks on columns, by name; those on the whole table have the name ""."""
     notes: dict[str, list[str]] = {}
-    for note in table.notes:
+    for note in (note for note in table.notes if not note.left_out):
         notes.setdefault(note.column, []).append(note.text)
     for column, values in zip(schema.columns, encoded.T, strict=True):
         if column.kind == "integer" and column.storage not in TIMES and _looks_like_dates(values):

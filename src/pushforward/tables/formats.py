@@ -22,7 +22,7 @@ from .delimited_text import read_delimited
 from .hints import Hint, Note, Reading
 from .interpret import interpreted
 from .limits import Limits
-from .numpy_files import Columns, read_numpy, split_arrays, write_numpy
+from .numpy_files import Columns, read_numpy, split_arrays, with_gaps, write_numpy
 from .polars_frames import as_written, first_line, from_polars, load_polars, to_polars, unusable
 from .unpacked_size import arrow_contents, json_contents, parquet_contents
 
@@ -84,7 +84,7 @@ def read_content(name: str, reading: Reading, limits: Limits) -> Content:
     if os.path.getsize(name) == 0:
         raise FileError("expected a table, got an empty file")
     if suffix in NUMPY:
-        return Content(columns=split_arrays(read_numpy(name, limits)))
+        return Content(columns=with_gaps(split_arrays(read_numpy(name, limits))))
     if suffix in delimited_text.SUFFIXES:
         return _delimited(name, suffix, reading, limits)
     return _read_frame(name, suffix, reading, limits)

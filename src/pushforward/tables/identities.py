@@ -53,25 +53,38 @@ def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> 
     independent: list[int] = []
     found: dict[str, Equation] = {}
     for j in np.flatnonzero(scale > 0):
-        if independent:
-            z = (part[:, independent] - centre[independent]) / scale[independent]
-            y = (part[:, j] - centre[j]) / scale[j]
-            factors = np.linalg.lstsq(z, y, rcond=1e-10)[0]
-            off = float(np.abs(z @ factors - y).max()) * scale[j]
-            if off <= max(_rounding(columns[names[j]], scale[j]), 1e-7 * scale[j]) and len(part) >= FEWEST + len(
-                independent
-            ):
-                raw = _nice(factors * scale[j] / scale[independent])
-                used = [(names[i], float(f)) for i, f in zip(independent, raw, strict=True) if f]
-                if used:
-                    rest = rows[:, j] - sum(factor * rows[:, names.index(name)] for name, factor in used)
-                    constant = _nice_constant(float(np.median(rest)), scale[j])
-                    off = float(np.abs(rest - constant).max())
-                    if off <= _allowed(rows[:, j], columns[names[j]]):
-                        found[names[j]] = Equation(factors=tuple(used), constant=constant, tolerance=off)
-                        continue
+        if independent and len(part) >= FEWEST + len(independent):
+            rounding = _rounding(columns[names[j]], scale[j])
+            found_here = _sum(j, independent, part, scale, max(2 * rounding, 1e-7 * scale[j]))
+            if found_here:
+                used = [(names[i], factor) for i, factor in found_here.items()]
+                rest = rows[:, j] - sum(factor * rows[:, i] for i, factor in found_here.items())
+                constant = _nice_constant(float(np.median(rest)), scale[j])
+                off = float(np.abs(rest - constant).max())
+                if off <= _allowed(rows[:, j], columns[names[j]]):
+                    found[names[j]] = Equation(factors=tuple(used), constant=constant, tolerance=off)
+                    continue
         independent.append(int(j))
     return found
+
+
+def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, allowed: float) -> dict[int, float]:
+    """Factors of the columns whose sum is column j, by their numbers; empty where there is no such sum.
+
+    The regression gives every column a factor; those that add less than rounding does are left out, and the others fitted again.
+    """
+    centred = rows - rows.mean(0)
+    used = independent
+    for _ in range(2):
+        factors = np.linalg.lstsq(centred[:, used] / scale[used], centred[:, j], rcond=1e-10)[0]
+        if np.abs(centred[:, used] / scale[used] @ factors - centred[:, j]).max() > allowed:
+            return {}
+        kept = np.abs(factors) > allowed
+        if kept.all():
+            break
+        used, factors = [i for i, keep in zip(used, kept, strict=True) if keep], factors[kept]
+    nice = _nice(factors / scale[used])
+    return {i: float(factor) for i, factor in zip(used, nice, strict=True) if factor}
 
 
 def _products(

@@ -121,7 +121,7 @@ def _number_meaning(series: Any, hint: Hint, reading: Reading, polars: Any) -> M
             note = f"read as missing: {entries(int(rows.sum()))} {number:g}, far from all others; --missing sets other markers"
             return Meaning(_blanked(series, rows), Hint(markers=(f"{number:g}",)), (*notes, note))
     if marks:
-        rows = series.is_in(marks).fill_null(value=False)
+        rows = series.cast(polars.Float64).is_in(marks).fill_null(value=False)
         if rows.any():
             return Meaning(_blanked(series, rows), Hint(markers=tuple(f"{mark:g}" for mark in marks)), notes)
     return Meaning(series, notes=notes)

@@ -38,7 +38,7 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
     Args:
         text: Column of text, missing values as null.
         polars: The module.
-        known: Format of the dates, where it is known.
+        known: Format to try first.
         certain: Whether the column is known to hold dates, so that entries that are none become missing values.
     """
     present = text.drop_nulls()
@@ -46,7 +46,9 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
         return None
     if known:
         told = _parsed(text, known, polars)
-        return None if told is None or told.null_count() == text.len() else WrittenDates(told, known, ())
+        if told is not None and told.drop_nulls().len() >= NEARLY_ALL * present.len():
+            return WrittenDates(told, known, ())
+        # Samples of a model, for example, are written in ISO 8601 whatever the format of the table was.
     sample = present.head(SAMPLE).str.strip_chars()
     if not certain and (not sample.str.contains(r"\d[^\d]+\d").any() or (sample.str.len_chars() > 40).any()):
         return None

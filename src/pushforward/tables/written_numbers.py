@@ -182,8 +182,10 @@ def _style_notes(text: Any, clean: Any, decimal: str) -> list[str]:
     notes = []
     if text.str.contains(r"\d\s*%\s*$").any():
         notes.append("percent signs are left out: 53% is read as 53")
-    elif (clean != text.str.strip_chars()).any():
-        notes.append("numbers are read without currency signs, spaces and signs of other scripts")
+    if text.str.contains(_CURRENCY).any():
+        notes.append("currency signs are left out")
+    if text.str.strip_chars().str.contains(_SPACED).any():
+        notes.append("spaces between digits are left out")
     if decimal == "," and clean.str.contains(_DECIMAL_COMMA).any():
         notes.append("the comma is read as decimal mark")
     elif decimal == "," and clean.str.contains(_DOT_THOUSANDS).any():
