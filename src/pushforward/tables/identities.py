@@ -49,17 +49,17 @@ def find_identities(columns: Mapping[str, Column], numbers: Mapping[str, np.ndar
 def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> dict[str, Equation]:
     """Linear equations, by regression of each column on the independent ones before it."""
     part = rows[:: max(1, len(rows) // CHECKED)]
-    centre, scale = part.mean(0), part.std(0)
+    scale = part.std(0)
     independent: list[int] = []
     found: dict[str, Equation] = {}
-    for j in np.flatnonzero(scale > 0):
+    for j in np.flatnonzero(scale > 0).tolist():
         if independent and len(part) >= FEWEST + len(independent):
             rounding = _rounding(columns[names[j]], scale[j])
             found_here = _sum(j, independent, part, scale, max(2 * rounding, 1e-7 * scale[j]))
             if found_here:
                 used = [(names[i], factor) for i, factor in found_here.items()]
                 rest = rows[:, j] - sum(factor * rows[:, i] for i, factor in found_here.items())
-                constant = _nice_constant(float(np.median(rest)), scale[j])
+                constant = _nice_constant(float(np.median(rest)), max(rounding, 1e-9 * scale[j]))
                 off = float(np.abs(rest - constant).max())
                 if off <= _allowed(rows[:, j], columns[names[j]]):
                     found[names[j]] = Equation(factors=tuple(used), constant=constant, tolerance=off)
@@ -71,7 +71,8 @@ def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> 
 def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, allowed: float) -> dict[int, float]:
     """Factors of the columns whose sum is column j, by their numbers; empty where there is no such sum.
 
-    The regression gives every column a factor; those that add less than rounding does are left out, and the others fitted again.
+    The regression gives every column a factor; those that add less than rounding does are left out, and the others are fitted
+    again.
     """
     centred = rows - rows.mean(0)
     used = independent
@@ -142,9 +143,9 @@ def _nice(factors: np.ndarray) -> np.ndarray:
     return factors
 
 
-def _nice_constant(constant: float, scale: float) -> float:
-    near = float(f"{constant:.9g}")
-    return 0.0 if abs(constant) < 1e-9 * scale else near
+def _nice_constant(constant: float, rounding: float) -> float:
+    """The constant with the fewest digits within the rounding."""
+    return next((near for d in range(12) if abs((near := round(constant, d)) - constant) <= rounding), constant)
 
 
 def _holds(name: str, identity: Equation, names: list[str], data: np.ndarray, column: Column) -> bool:
