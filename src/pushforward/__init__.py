@@ -93,7 +93,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names and parts, imported or not."""
+    """Return the public names and parts, imported or not."""
     return sorted({*globals(), *__all__, *_MODULES})
 
 

@@ -19,7 +19,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def admits(hint: Any, value: Any) -> bool:
-    """Whether a declared type admits a value: numbers, texts, tuples of them, instances of classes, unions of these.
+    """Return whether a declared type admits a value: numbers, texts, tuples of them, instances of classes, unions of these.
 
     A whole number is also a float, a truth value is neither. Declarations of other kinds admit everything but plain values.
     """

@@ -63,7 +63,7 @@ def known_systems() -> dict[str, System]:
 
 
 def _has_entry_points() -> bool:
-    """Whether a package on the path declares systems; `importlib.metadata` takes longer to import than this takes."""
+    """Return whether a package on the path declares systems; `importlib.metadata` takes longer to import than this takes."""
     folders = [Path(entry) for entry in sys.path if entry and os.path.isdir(entry)]
     files = (file for folder in folders for file in folder.glob("*-info/entry_points.txt"))
     return any("[pushforward.systems]" in file.read_text(encoding="utf-8", errors="replace") for file in files)

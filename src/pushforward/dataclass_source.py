@@ -114,7 +114,7 @@ class SourceClass:
         return found
 
     def fields(self) -> list[SourceField]:
-        """The fields of the dataclass, in the order of its constructor; texts that a class leaves out are inherited."""
+        """Return the fields of the dataclass, in the order of its constructor; texts that a class leaves out are inherited."""
         found: dict[str, SourceField] = {}
         for cls in reversed(self.ancestors):
             texts = {
@@ -148,7 +148,7 @@ class SourceModule(Mapping[str, Any]):
                 self._places |= {alias.asname or alias.name: (part, alias.name) for alias in part.names}
 
     def dataclasses(self) -> list[SourceClass]:
-        """The dataclasses that are defined in the file."""
+        """Return the dataclasses that are defined in the file."""
         places = [place for place in self._places.values() if isinstance(place, ast.ClassDef)]
         return [self[place.name] for place in places if any("dataclass" in ast.dump(d) for d in place.decorator_list)]
 
@@ -166,7 +166,7 @@ class SourceModule(Mapping[str, Any]):
         return _NAMES[name]
 
     def lookup(self, name: str) -> Any:
-        """The same, None for a name whose value cannot be found."""
+        """Return the same, None for a name whose value cannot be found."""
         try:
             return self[name]
         except (KeyError, AttributeError, OSError):
@@ -198,7 +198,7 @@ class SourceModule(Mapping[str, Any]):
 
 
 def _parsed(text: str) -> ast.Module:
-    """The syntax tree of a source file, without the functions in it where that is possible: they take most of the time."""
+    """Return the syntax tree of a source file, if possible without its functions, which would take most of the time."""
     with contextlib.suppress(SyntaxError):
         return ast.parse(_FUNCTION.sub("", text))
     return ast.parse(text)

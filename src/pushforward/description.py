@@ -36,7 +36,7 @@ DEEPEST = 64
 
 
 def is_deep(document: object) -> bool:
-    """Whether lists and dictionaries are nested deeper than any description is; found without recursion."""
+    """Return whether lists and dictionaries are nested deeper than any description is; found without recursion."""
     level: list[Any] = [document]
     for _ in range(DEEPEST):
         level = [entry for value in level if isinstance(value, (dict, list)) for entry in _entries(value)]
@@ -48,7 +48,7 @@ def _entries(value: Any) -> Iterator[Any]:
 
 
 def is_complete(document: Mapping[str, Any]) -> bool:
-    """Whether a description has all entries, each of its type."""
+    """Return whether a description has all entries, each of its type."""
     more = {"table": TABLE_ENTRIES, "structure": STRUCTURE_ENTRIES}
     kind = document.get("model")
     entries = ENTRIES | (more.get(kind, {}) if isinstance(kind, str) else {})
@@ -62,11 +62,11 @@ def require_buildable(document: Mapping[str, Any], numbers: int) -> None:
     A width, a number of layers or of labels has at least as many parameters. What passes is built within a `Budget`.
 
     Args:
-        document: complete; see `is_complete`.
+        document: Complete; see `is_complete`.
         numbers: Number of numbers in the tensors of the file.
 
     Raises:
-        SpecError: naming the entry.
+        SpecError: Naming the entry.
     """
     if document["model"] not in KINDS:
         raise SpecError(f"expected a model of kind 'table', 'system' or 'structure', got {brief(document['model'])}")

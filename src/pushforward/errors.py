@@ -48,7 +48,7 @@ class TrainingError(FlowError):
 
 
 def brief(value: object, most: int = 100) -> str:
-    """The value as Python writes it, cut to so many characters: values from files can be of any length."""
+    """Return the value as Python writes it, cut to so many characters: values from files can be of any length."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
@@ -58,12 +58,12 @@ def brief(value: object, most: int = 100) -> str:
 
 
 def shortened(text: str, most: int = 2000) -> str:
-    """A message cut to so many characters: names and values from files can be of any length."""
+    """Return a message cut to so many characters: names and values from files can be of any length."""
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def suggestion(name: str, known: Collection[str], otherwise: str) -> str:
-    """The end of an error about an unknown name: the known one that is nearest, or `otherwise` and all of them."""
+    """Return the end of an error about an unknown name: the known one that is nearest, or `otherwise` and all of them."""
     nearest = difflib.get_close_matches(name[:LONGEST_NAME], known, 1)
     return f"did you mean {nearest[0]!r}?" if nearest else f"{otherwise} {', '.join(known)}"
 

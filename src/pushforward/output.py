@@ -37,7 +37,7 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     On any error `path` stays as it was. What killed processes left of earlier attempts is removed.
 
     Raises:
-        FileError: the path cannot be written.
+        FileError: The path cannot be written.
     """
     target = Path(os.path.realpath(path))
     with _named(path, target):
@@ -66,7 +66,7 @@ def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
     """Within, no other run can enter this for the same path, in this process or in another one.
 
     Raises:
-        FileError: another run is writing the path, or nothing can be written beside it.
+        FileError: Another run is writing the path, or nothing can be written beside it.
     """
     target = Path(os.path.realpath(path))
     place = _beside(target, "lock")
@@ -195,7 +195,7 @@ def _claim(descriptor: int) -> bool:
 
 
 def _beside(target: Path, end: str) -> Path:
-    """The hidden name beside a target that ends in a dot and `end`; long names are shortened to a part and a hash."""
+    """Return the hidden name beside a target that ends in a dot and `end`; long names are shortened to a part and a hash."""
     name = target.name
     if len(os.fsencode(name)) > LONGEST:
         name = f"{name[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"

@@ -54,7 +54,7 @@ class Recorded:
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
     def extra_repr(self) -> str:
-        """The arguments that differ from their defaults, in the constructor's order."""
+        """Return the arguments that differ from their defaults, in the constructor's order."""
         return ", ".join(_shown(self))
 
 
@@ -100,7 +100,7 @@ def _kept(value: Any) -> Any:
 
 
 def _is_value(value: Any) -> bool:
-    """Whether a value is a frozen dataclass: a space, a scalar map, a solver."""
+    """Return whether a value is a frozen dataclass: a space, a scalar map, a solver."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type) and not isinstance(value, nn.Module)
 
 
@@ -117,7 +117,7 @@ def _shown(module: Recorded) -> list[str]:
 
 
 def _has_parts(value: Any) -> bool:
-    """Whether a record of an argument holds the place of a module, which the tree below shows, or nothing that is known."""
+    """Return whether a recorded argument holds the place of a module, shown in the tree below, or is unknown."""
     if isinstance(value, tuple) and value:
         return any(_has_parts(entry) for entry in value)
     return isinstance(value, (Module, Unknown))

@@ -48,10 +48,10 @@ class Saved:
     """What a model file holds.
 
     Args:
-        model: with its weights, in evaluation mode, on the CPU.
+        model: With its weights, in evaluation mode, on the CPU.
         spec: Spec of the system; None for a table without numeric columns and for a model put together by hand.
         schema: Schema of the table; None when the model is not one of a table.
-        training: the record that was saved with it; empty if none was.
+        training: The record that was saved with it; empty if none was.
         version: Version of the library that wrote the file.
     """
 
@@ -109,12 +109,12 @@ def save(
         model: Built by a spec, put together by hand, or a `TableModel`.
         spec: Spec of the system, or its `to_dict()`; by default the one that built the model.
         schema: Schema of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
-        training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
+        training: A mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
 
     Raises:
-        FileError: the path cannot be written.
-        SpecError: the spec does not build this model, or a part put together by hand cannot be written down.
-        DataError: a schema came with a model that is not one of a table, or one of other columns, or the record is too deep.
+        FileError: The path cannot be written.
+        SpecError: The spec does not build this model, or a part put together by hand cannot be written down.
+        DataError: A schema came with a model that is not one of a table, or one of other columns, or the record is too deep.
     """
     from . import __version__
 
@@ -178,7 +178,7 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
         classes: Own classes of layers, distributions, networks or scalar maps that the model has.
 
     Raises:
-        FileError: the file is missing, truncated, corrupted, foreign, or written by a newer version.
+        FileError: The file is missing, truncated, corrupted, foreign, or written by a newer version.
     """
     name = os.fspath(path)
     document = read_description(name)
@@ -227,7 +227,7 @@ def _from_format_1(model: Distribution) -> None:
 
 
 def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distribution:
-    """The model with fresh weights; the random state is left as it was."""
+    """Return the model with fresh weights; the random state is left as it was."""
     spec = None if document["spec"] is None else spec_from_dict(document["spec"])
     with torch.random.fork_rng(devices=[]):
         model: Distribution

@@ -14,7 +14,7 @@ def raise_terminated(number: int, frame: FrameType | None) -> None:
     """Handle SIGTERM by an exception, so that files are closed and locks are given back.
 
     Raises:
-        Terminated: always.
+        Terminated: Always.
     """
     raise Terminated
 

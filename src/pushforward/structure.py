@@ -72,7 +72,7 @@ def describe_structure(model: nn.Module) -> tuple[dict[str, Any], list[type]]:
     """Return the structure of a model as plain values, and the user's classes in it.
 
     Raises:
-        SpecError: an argument or a module cannot be written down, or two parts share parameters.
+        SpecError: An argument or a module cannot be written down, or two parts share parameters.
     """
     if len(list(model.named_parameters(remove_duplicate=False))) != len(list(model.parameters())):
         raise SpecError(
@@ -91,7 +91,7 @@ def build_structure(description: Mapping[str, Any], classes: Iterable[type] = ()
         classes: The user's classes that it may name.
 
     Raises:
-        SpecError: a class is not known, or an argument has another type than the class declares.
+        SpecError: A class is not known, or an argument has another type than the class declares.
     """
     model = _Builder(classes).read(dict(description))
     if not isinstance(model, Distribution):

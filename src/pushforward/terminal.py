@@ -55,7 +55,7 @@ def write_output(text: str) -> None:
     """Write a line for a person to standard output; nothing happens where it is closed.
 
     Raises:
-        FileError: standard output cannot be written, as on a full disk.
+        FileError: Standard output cannot be written, as on a full disk.
     """
     if sys.stdout is not None:
         _write(sys.stdout, shown(text) + "\n")
@@ -66,10 +66,10 @@ def write_data(text: str, *, is_json: bool = False) -> None:
 
     Args:
         text: CSV or JSON, with its last line break.
-        is_json: whether the escapes of JSON can be used, which mean the same.
+        is_json: Whether the escapes of JSON can be used, which mean the same.
 
     Raises:
-        FileError: standard output is closed, or cannot be written.
+        FileError: Standard output is closed, or cannot be written.
     """
     if sys.stdout is None:
         raise FileError(f"{OUTPUT} cannot be written: it is closed; leave it open, or redirect it to a file")
@@ -84,7 +84,7 @@ def flush_output() -> None:
     """Write what is still in the buffer of standard output.
 
     Raises:
-        FileError: it cannot be written.
+        FileError: It cannot be written.
     """
     if sys.stdout is not None:
         _write(sys.stdout, "")

@@ -80,7 +80,7 @@ def usable(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fits(value: Any, shape: _Shape) -> bool:
-    """Whether a value has a shape; see `_Shape`."""
+    """Return whether a value has a shape; see `_Shape`."""
     if isinstance(shape, tuple):
         return any(fits(value, choice) for choice in shape)
     if isinstance(shape, list):

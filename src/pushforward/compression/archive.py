@@ -137,7 +137,7 @@ class Archive:
         return list(self._reader.check())
 
     def _listed(self) -> Iterator[Entry]:
-        """The items of all blocks; what is senseless, or repeats a name, is noted as damage and left out."""
+        """Yield the items of all blocks; what is senseless, or repeats a name, is noted as damage and left out."""
         names: set[str] = set()
         for i, (_, _, events, first) in enumerate(self._reader.places):
             for value in self._reader.items(i):
@@ -157,7 +157,7 @@ class Archive:
             self._reader.damage.append(sentence)
 
     def _fits(self, entry: Entry) -> bool:
-        """Whether an item can have been made of events of this archive."""
+        """Return whether an item can have been made of events of this archive."""
         if entry.dtype:
             return True
         if entry.mode == "events":
@@ -240,7 +240,7 @@ class Archive:
         return np.concatenate(parts)
 
     def _start(self, i: int) -> Future[Array]:
-        """The events of a block, in work; a few are kept."""
+        """Return the events of a block, in work; a few are kept."""
         if i not in self._kept:
             block = self._reader.block(i)
             self._kept[i] = self._pool.submit(self._decoded, block)

@@ -186,7 +186,7 @@ class Reader:
         return None
 
     def _scanned(self) -> list[list[int]]:
-        """The places of the blocks, found by their names where the index is lost."""
+        """Return the places of the blocks, found by their names where the index is lost."""
         places, at = [], 0
         chunk = 1 << 20
         while at < self._size:
@@ -208,7 +208,7 @@ class Reader:
         return places
 
     def __len__(self) -> int:
-        """Number of blocks."""
+        """Return the number of blocks."""
         return len(self.places)
 
     def block(self, i: int) -> Block | None:
@@ -278,12 +278,12 @@ def unpacked(data: bytes, most: int) -> bytes | None:
 
 
 def _sound(data: bytes) -> bool:
-    """Whether the last four bytes are the CRC-32 of those before."""
+    """Return whether the last four bytes are the CRC-32 of those before."""
     return len(data) > CRC.size and zlib.crc32(data[: -CRC.size]) == CRC.unpack(data[-CRC.size :])[0]
 
 
 def _places(value: Any, end: int) -> bool:
-    """Whether a value from a file is a list of places of blocks, one after the other and all before `end`."""
+    """Return whether a value from a file is a list of places of blocks, one after the other and all before `end`."""
     if not isinstance(value, list):
         return False
     before = 0

@@ -38,12 +38,12 @@ class EventCoder:
     """Codes batches of at most `rows` events with a model.
 
     Args:
-        model: exact and discrete, without a context, of which every base can make events of symbols.
-        rows: events in every batch that the networks see.
+        model: Exact and discrete, without a context, of which every base can make events of symbols.
+        rows: Events in every batch that the networks see.
         dtype: Precision of the networks; float64 leaves most room before the rounding of another machine matters.
 
     Raises:
-        SpecError: the model is none of these, with the reason.
+        SpecError: The model is none of these, with the reason.
     """
 
     def __init__(self, model: Distribution, rows: int = 256, *, dtype: torch.dtype = torch.float64) -> None:
@@ -78,7 +78,7 @@ class EventCoder:
         """Events (n, *event), 1 <= n <= rows, as bytes; None if they cannot be coded, and then `reason` says why.
 
         Raises:
-            ShapeError: they are too many, none, or of another shape.
+            ShapeError: They are too many, none, or of another shape.
         """
         n = len(x)
         if not 1 <= n <= self.rows or tuple(x.shape[1:]) != self.model.space.shape:
@@ -113,10 +113,10 @@ class EventCoder:
 
     @torch.no_grad()
     def decode(self, data: bytes, n: int) -> Tensor:
-        """The n events that `encode` made bytes of: (n, *event), whole numbers in float64, or labels in int64.
+        """Return the n events that `encode` made bytes of: (n, *event), whole numbers in float64, or labels in int64.
 
         Raises:
-            FileError: the data are damaged, or of another model; or, without a promise, of another machine.
+            FileError: The data are damaged, or of another model; or, without a promise, of another machine.
         """
         if not 1 <= n <= self.rows:
             raise FileError(f"expected 1 to {self.rows} events in a block, got {n}")
@@ -162,8 +162,8 @@ def model_hash(model: Distribution, spec: Mapping[str, Any] | None = None) -> st
     """Half of the SHA-256 of a model: of its description, and of every tensor's name, type, shape and value.
 
     Args:
-        model: in the precision that it was saved in.
-        spec: its description, as `Spec.to_dict` gives it.
+        model: In the precision that it was saved in.
+        spec: Its description, as `Spec.to_dict` gives it.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps([spec, tensors_hash(tensors)], sort_keys=True, default=list)
@@ -174,7 +174,7 @@ class _Symbols:
     """What the sources share: tables for the first n rows; the others, which fill the batch up, get a fixed choice.
 
     Args:
-        n: rows that count.
+        n: Rows that count.
     """
 
     def __init__(self, n: int) -> None:
@@ -197,7 +197,7 @@ class _Symbols:
         return torch.cat([found, rest])
 
     def _take(self, table: FrequencyTable, at: int | None) -> Array:
-        """The values of the table's symbols."""
+        """Return the values of the table's symbols."""
         raise NotImplementedError
 
 
@@ -214,14 +214,14 @@ class _Recorder(_Symbols):
         return self.known[: self.n] if at is None else self.known[: self.n].flatten(1)[:, at]
 
     def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
-        """The known ones."""
+        """Return the known ones."""
         found = super().labels(logits, at)
         logp = logits[: self.n].log_softmax(-1).gather(-1, self._part(at).long().unsqueeze(-1))
         self.nats += float(logp.sum())
         return found
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
-        """The known ones."""
+        """Return the known ones."""
         found = super().integers(log_weights, means, log_scales, at)
         parts = (t[: self.n] for t in (log_weights, means, log_scales))
         self.nats += float(discretised_logistic(self._part(at), *parts).sum())
@@ -298,5 +298,5 @@ class _Probe(_Found):
 
 
 def _symbols_of(base: Distribution, code: Tensor) -> Tensor:
-    """The labels, or whole numbers, of a base's events."""
+    """Return the labels, or whole numbers, of a base's events."""
     return code.argmax(-1) if base.space.one_hot else code

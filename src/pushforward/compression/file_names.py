@@ -55,7 +55,7 @@ def restored_names(entries: Sequence[Entry]) -> list[str]:
 
 
 def is_array(entry: Entry) -> bool:
-    """Whether an item is restored as an .npy file, for its pictures or numbers are no single picture of bytes or 16 bits."""
+    """Return whether an item is restored as an .npy file, because it is not one picture with 8 or 16 bits per channel."""
     if PurePosixPath(entry.name).suffix.lower() == ".npy" or entry.mode in ARRAY_MODES:
         return True
     if not entry.dtype:

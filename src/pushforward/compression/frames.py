@@ -117,7 +117,7 @@ def encoded(picture: Array, kind: str) -> bytes:
 
 
 def _split_png(data: bytes, mode: str) -> FileFrame | None:
-    """The chunks before and after the pixels, if the pixels are 8 bits for each channel, in one picture, not interlaced."""
+    """Return the chunks before and after the pixels, if a file is one picture with 8 bits per channel, not interlaced."""
     if not data.startswith(SIGNATURE):
         return None
     found = list(png_chunks(io.BytesIO(data)))
@@ -138,7 +138,7 @@ def _split_png(data: bytes, mode: str) -> FileFrame | None:
 
 
 def _split_plain(data: bytes, layout: str, pixels: Array) -> FileFrame | None:
-    """The bytes around uncompressed pixels, if they lie in the file in one piece."""
+    """Return the bytes around uncompressed pixels, if they lie in the file in one piece."""
     rows = _plain(layout, pixels)
     at = data.find(rows)
     return None if at < 0 else FileFrame(layout, data[:at], data[at + len(rows) :])

@@ -53,7 +53,7 @@ class CategoricalTable(FrequencyTable):
         log_probs: (N, K) nats, each row adding up to one, -inf for labels that never come.
 
     Raises:
-        NotCodable: there are NaNs, or too many labels.
+        NotCodable: There are NaNs, or too many labels.
     """
 
     def __init__(self, log_probs: Array) -> None:
@@ -104,7 +104,7 @@ class LogisticTable(FrequencyTable):
         log_scales: (N, M).
 
     Raises:
-        NotCodable: there are NaNs or infinities.
+        NotCodable: There are NaNs or infinities.
     """
 
     escape = True
@@ -147,7 +147,7 @@ class LogisticTable(FrequencyTable):
         """Of the numbers.
 
         Raises:
-            NotCodable: rounding left a number without a frequency, or it is too large.
+            NotCodable: Rounding left a number without a frequency, or it is too large.
         """
         if not (np.abs(values) < OFFSET).all():
             raise NotCodable("whole numbers are not smaller than 2^53")

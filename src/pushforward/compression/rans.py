@@ -55,7 +55,7 @@ class _Lanes:
     Args:
         states: (lanes,) uint64.
         words: uint32, used from `top` on.
-        top: first used place.
+        top: First used place.
     """
 
     def __init__(self, states: Array, words: Array, top: int) -> None:
@@ -93,7 +93,7 @@ class _Lanes:
         """Words from the stack.
 
         Raises:
-            FileError: there are not so many.
+            FileError: There are not so many.
         """
         if self.top + count > len(self.words):
             raise FileError("the coded data end too early")
@@ -143,10 +143,10 @@ class Decoder:
     """The symbols of `encode`, segment after segment.
 
     Args:
-        data: its bytes.
+        data: Its bytes.
 
     Raises:
-        FileError: they cannot be.
+        FileError: They cannot be.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -169,7 +169,7 @@ class Decoder:
         """The next segment, of so many symbols; `find` keeps what it needs of them.
 
         Raises:
-            FileError: the data end before it, or are damaged.
+            FileError: The data end before it, or are damaged.
         """
         at = 0
         while at < count:
@@ -186,7 +186,7 @@ class Decoder:
         """Make sure that nothing is left.
 
         Raises:
-            FileError: something is, so the data or the model are not the ones that were coded.
+            FileError: Something is, so the data or the model are not the ones that were coded.
         """
         self._narrow()
         if self._coder.top != len(self._coder.words) or (self._coder.states != LOW).any():
@@ -211,7 +211,7 @@ def _lanes_for(symbols: int) -> tuple[int, int]:
 
 
 def _turn(freqs: Array, words: int) -> int:
-    """The symbol from which on the message surely fills so many words; 0 if there is none."""
+    """Return the symbol from which on the message surely fills so many words; 0 if there is none."""
     bits = (PRECISION - np.log2(freqs[::-1].astype(np.float64))).cumsum()
     # Each of the few lanes keeps up to a word for itself, and as much again is lost to rounding at the very most.
     enough = int(np.searchsorted(bits, 32.0 * (words + 2 * FEW) * 1.01))

@@ -34,7 +34,7 @@ def cut(pictures: Array, event: Shape) -> Array:
 
 
 def joined(tiles: Array, shape: tuple[int, ...]) -> Array:
-    """The pictures (N, H, W, C) of all their tiles."""
+    """Return the pictures (N, H, W, C) of all their tiles."""
     n, h, w, c = shape
     _, channels, height, width = tiles.shape
     rows, columns = -(-h // height), -(-w // width)

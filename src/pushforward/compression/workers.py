@@ -37,7 +37,7 @@ def pool(workers: int) -> ThreadPoolExecutor:
     """Threads in which torch computes with one thread each.
 
     Raises:
-        SpecError: fewer than one.
+        SpecError: Fewer than one.
     """
     if workers < 1:
         raise SpecError(f"expected at least one worker, got {workers}")

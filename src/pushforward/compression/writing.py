@@ -171,7 +171,7 @@ _Done = tuple[Block, float, str]
 
 
 def _in_order(works: Iterable[_Work], coders: Coders, threads: Executor, most: int) -> Iterator[_Done]:
-    """The blocks in the order of the works, with at most so many more in work."""
+    """Yield the blocks in the order of the works, with at most so many more in work."""
     waiting: deque[Future[_Done]] = deque()
     for i, work in enumerate(works):
         waiting.append(threads.submit(_block, coders, work, verify=i == 0))
@@ -251,19 +251,19 @@ def _events_of(item: Item, event: tuple[int, ...], dtype: str) -> Iterator[Array
 
 
 def codes(pictures: Array, event: tuple[int, ...]) -> bool:
-    """Whether a model of such events can code pictures (N, H, W, C): bytes, with a multiple of the model's channels."""
+    """Return whether a model of such events can code pictures (N, H, W, C): bytes, with a multiple of the model's channels."""
     if len(event) != 3 or pictures.dtype != np.uint8:
         return False
     return not len(pictures) or tiles.count((1, *pictures.shape[1:]), event) > 0
 
 
 def smaller(coded: bytes, deflated: bytes) -> bool:
-    """Whether coded events are worth their place, and not stored as deflated numbers."""
+    """Return whether coded events are worth their place, and not stored as deflated numbers."""
     return len(coded) < len(deflated)
 
 
 def _block(coders: Coders, work: _Work, *, verify: bool) -> _Done:
-    """A block: coded by the model, or deflated where that is smaller or the model cannot code the events."""
+    """Return a block: coded by the model, or deflated where that is smaller or the model cannot code the events."""
     data = np.ascontiguousarray(work.events).tobytes()
     crc = zlib.crc32(data)
     deflated = zlib.compress(data, 9)

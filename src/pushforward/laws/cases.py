@@ -39,7 +39,7 @@ class Case:
     exempt: Mapping[str, str] = field(default_factory=dict)
 
     def build(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Node:
-        """The node in evaluation mode, with every parameter and running average moved off its start."""
+        """Return the node in evaluation mode, with every parameter and running average moved off its start."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             node = self.make()
@@ -69,12 +69,12 @@ def draw_context(node: Node, n: int, dtype: torch.dtype) -> Tensor | None:
 
 
 def transforms_in(node: Node) -> Iterator[Transform]:
-    """Every layer at or below a node."""
+    """Yield every layer at or below a node."""
     return (m for m in node.modules() if isinstance(m, Transform))
 
 
 def distributions_in(node: Node) -> Iterator[Distribution]:
-    """Every distribution at or below a node."""
+    """Yield every distribution at or below a node."""
     return (m for m in node.modules() if isinstance(m, Distribution))
 
 

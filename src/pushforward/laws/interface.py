@@ -27,7 +27,7 @@ def seeded(node: Node, x: Tensor, context: Tensor | None, seed: int = 1) -> Tens
 
 
 def example(case: Case, dtype: torch.dtype = torch.float64, n: int = ROWS) -> tuple[Node, Tensor, Tensor | None]:
-    """A built node with data and context from its declared spaces."""
+    """Return a built node with data and context from its declared spaces."""
     node = case.build(dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
@@ -174,7 +174,7 @@ def law_running_averages(case: Case) -> None:
 
 
 def _channel_rows(x: Tensor) -> Tensor:
-    """Every position of every image as a row of channels: (B, C, ...) -> (B P, C)."""
+    """Return every position of every image as a row of channels: (B, C, ...) -> (B P, C)."""
     return x.movedim(1, -1).flatten(0, -2)
 
 

@@ -87,7 +87,7 @@ class Triangular(nn.Module):
 
 
 def layer_cases() -> list[Case]:
-    """Every layer, scalar map, structure and base on its own, and one model of each other kind than bijections."""
+    """Return every layer, scalar map, structure and base on its own, and one model of each other kind than bijections."""
     r1, r2, r3, unit = Real((1,)), Real((2,)), Real((3,)), Box((2,), 0.0, 1.0)
     picture = Real((3, 2, 2))
     net = partial(MLP, hidden=(8,), activation="tanh")

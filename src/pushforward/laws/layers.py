@@ -18,7 +18,7 @@ TWINS = 1e-2
 
 
 def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
-    """Every layer of a case with events of its data side and a context, some far out; exact twins too."""
+    """Return every layer of a case with events of its data side and a context, some far out; exact twins too."""
     node = case.build(dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

@@ -215,10 +215,10 @@ def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | Non
 
 
 def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
-    """Every distribution at or below the case that a grid covers, with the grid's points and weights.
+    """Yield every distribution at or below the case that a grid covers, with the grid's points and weights.
 
     Raises:
-        NotApplicable: there is none.
+        NotApplicable: There is none.
     """
     found = False
     node = case.build()

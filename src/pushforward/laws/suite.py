@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run(case: Case, law: str) -> Outcome:
-    """One law on one case."""
+    """Return one law on one case."""
     why = case.exempt.get(law)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -55,7 +55,7 @@ def run(case: Case, law: str) -> Outcome:
 
 
 def covering(cases: Sequence[Case]) -> set[str]:
-    """Return names of cases that cover all: the first of each system, and others until every class of node is in one.
+    """Return the names of cases that cover all: the first of each system, and others until every class of node is in one.
 
     Args:
         cases: Cases to choose from.
@@ -80,14 +80,14 @@ def check(subject: Spec | Callable[[], Node] | Case, *, fast: bool = False) -> l
     """Run the laws on a system, or on anything that a function builds.
 
     Args:
-        subject: a `Spec`, a `Case`, or a function without arguments that returns a fresh layer or distribution.
+        subject: A `Spec`, a `Case`, or a function without arguments that returns a fresh layer or distribution.
         fast: Whether to leave out the laws in `DEAR`.
 
     Returns:
         the outcome of each law.
 
     Raises:
-        LawBroken: a law fails; the message names it and gives the numbers.
+        LawBroken: A law fails; the message names it and gives the numbers.
     """
     if isinstance(subject, Spec):
         subject = case_of(subject, subject.name)

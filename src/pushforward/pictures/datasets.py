@@ -30,8 +30,8 @@ class RemoteFile:
 
     Args:
         name: Name of the file, at every place that holds it.
-        sha256: hexadecimal digest of its bytes.
-        size: in bytes.
+        sha256: Hexadecimal digest of its bytes.
+        size: In bytes.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Dataset:
     """A named set of pictures.
 
     Args:
-        name: that `load_dataset` takes.
-        source: who made it, and where it is described.
-        reader: makes the split of the set and its files by name; without one the set is read from `local` only.
+        name: That `load_dataset` takes.
+        source: Who made it, and where it is described.
+        reader: Makes the split of the set and its files by name; without one the set is read from `local` only.
         shape: (C, H, W) of a picture.
-        parts: numbers of pictures to train on, to choose by and to test by.
-        local: name of the .npz file in the folder that PUSHFORWARD_DATA names.
+        parts: Numbers of pictures to train on, to choose by and to test by.
+        local: Name of the .npz file in the folder that PUSHFORWARD_DATA names.
         files: Files as they were published.
-        places: addresses that hold the files, tried in this order.
-        levels: number of values that a pixel can take.
-        classes: names of the labels 0, 1, ...
+        places: Addresses that hold the files, tried in this order.
+        levels: Number of values that a pixel can take.
+        classes: Names of the labels 0, 1, ...
     """
 
     name: str
@@ -79,8 +79,8 @@ class Dataset:
         """Its training, validation and test pictures.
 
         Raises:
-            FileError: a file is neither here nor to be had, or is not the published one.
-            DataError: the file in the folder that PUSHFORWARD_DATA names holds something else.
+            FileError: A file is neither here nor to be had, or is not the published one.
+            DataError: The file in the folder that PUSHFORWARD_DATA names holds something else.
         """
         folder = os.environ.get("PUSHFORWARD_DATA")
         if self.local and folder and (path := Path(folder) / self.local).is_file():
@@ -93,7 +93,7 @@ class Dataset:
         return self._checked(self.reader(self, {file.name: self.fetch(file) for file in self.files}), "")
 
     def _checked(self, split: ImageSplit, where: str) -> ImageSplit:
-        """The split with the set's names, if it is of the set's shape."""
+        """Return the split with the set's names, if it is of the set's shape."""
         sets = [getattr(split, part) for part in PARTS]
         found = tuple(0 if part is None else len(part) for part in sets)
         if found != self.parts or split.train.shape != self.shape:
@@ -104,10 +104,10 @@ class Dataset:
         return ImageSplit(*(replace(part, name=self.name, classes=self.classes) for part in sets))
 
     def fetch(self, file: RemoteFile) -> Path:
-        """One of its files on this machine, downloaded where it is not there yet.
+        """Return one of its files on this machine, downloaded where it is not there yet.
 
         Raises:
-            FileError: no place gives the file, or what it gives is not the published one.
+            FileError: No place gives the file, or what it gives is not the published one.
         """
         target = self.cache / file.name
         if target.is_file() and target.stat().st_size == file.size and _digest(target) == file.sha256:
@@ -131,14 +131,14 @@ class Dataset:
 
 
 def load_dataset(name: str) -> ImageSplit:
-    """The training, validation and test pictures of a named set.
+    """Return the training, validation and test pictures of a named set.
 
     Args:
-        name: one of `DATASETS`.
+        name: One of `DATASETS`.
 
     Raises:
-        FileError: the name is unknown, or the set is neither here nor to be had.
-        DataError: the file in the folder that PUSHFORWARD_DATA names holds something else.
+        FileError: The name is unknown, or the set is neither here nor to be had.
+        DataError: The file in the folder that PUSHFORWARD_DATA names holds something else.
     """
     if name not in DATASETS:
         raise FileError(f"unknown dataset {name!r}; {suggestion(name, DATASETS, 'the datasets are')}")
@@ -185,7 +185,7 @@ def _download(address: str, target: Path, file: RemoteFile) -> str | None:
 
 
 def _chunks(answer: Any) -> Iterator[bytes]:
-    """The bytes of an answer; a broken connection is not taken for a full disk."""
+    """Yield the bytes of an answer; a broken connection is not taken for a full disk."""
     try:
         while chunk := answer.read(CHUNK):
             yield chunk
@@ -198,10 +198,10 @@ class _WrongFileError(Exception):
 
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """An array of bytes in the IDX format, gzipped: 0 0 8 D, D big-endian lengths, then the values in C order.
+    """Return an array of bytes in the IDX format, gzipped: 0 0 8 D, D big-endian lengths, then the values in C order.
 
     Raises:
-        FileError: it is another file.
+        FileError: It is another file.
     """
     import gzip
     import zlib
@@ -221,7 +221,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
 
 
 def _read_mnist(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
-    """The two IDX pairs; the validation pictures are the last of the training file."""
+    """Return the two IDX pairs; the validation pictures are the last of the training file."""
     both = []
     for part in ("train", "t10k"):
         images = _read_idx(files[f"{part}-images-idx3-ubyte.gz"], 3)[:, None]
@@ -231,7 +231,7 @@ def _read_mnist(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
 
 
 def _read_cifar(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
-    """The binary version: records of a label and 3 x 32 x 32 bytes; nothing is unpacked to disk."""
+    """Return the binary version: records of a label and 3 x 32 x 32 bytes; nothing is unpacked to disk."""
     import tarfile
     import zlib
 
@@ -259,13 +259,13 @@ def _read_cifar(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
 
 
 def _with_valid(dataset: Dataset, train: ImageSet, test: ImageSet) -> ImageSplit:
-    """The published halves as three parts."""
+    """Return the published halves as three parts."""
     n = max(0, len(train) - dataset.parts[1])
     return ImageSplit(train.take(slice(n)), train.take(slice(n, None)), test)
 
 
 def _read_digits(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
-    """The digits that come with scikit-learn, permuted by a fixed seed."""
+    """Return the digits that come with scikit-learn, permuted by a fixed seed."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:

@@ -28,7 +28,7 @@ SIGNATURES = {
 
 
 def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
-    """Whether the name of a file ends in one of the suffixes, in small or capital letters, and perhaps in dots after them."""
+    """Return whether a file name ends in one of the suffixes, in any letter case, and possibly followed by dots."""
     return path.name.rstrip(". ").lower().endswith(tuple(suffixes))
 
 

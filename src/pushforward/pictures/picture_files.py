@@ -43,7 +43,7 @@ class Header:
     """What is known of a picture before its pixels are decoded.
 
     Args:
-        size: width and height, as shown.
+        size: Width and height, as shown.
         kind: "grey", "colour", or "either" for a palette of grey values only.
     """
 
@@ -52,7 +52,7 @@ class Header:
 
 
 def load_pillow(what: str) -> Any:
-    """The module PIL.Image.
+    """Return the module PIL.Image.
 
     Raises:
         FileError: Pillow is not installed.
@@ -132,7 +132,7 @@ def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarr
 
 
 def resized(image: Any, size: int) -> Any:
-    """The centre square of a Pillow image, resampled (Lanczos) to size x size; as it is if it has that size."""
+    """Return the centre square of a Pillow image, resampled (Lanczos) to size x size; as it is if it has that size."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
@@ -191,7 +191,7 @@ def _require_eight_bits(path: Path, image: Any) -> None:
 
 
 def _orientation(image: Any) -> int:
-    """The mark of a camera, 1 to 8: 1 is upright, 5 and above swap width and height. A damaged mark counts as 1."""
+    """Return the mark of a camera, 1 to 8: 1 is upright, 5 and above swap width and height. A damaged mark counts as 1."""
     if image.format not in WITH_EXIF:
         return 1
     try:
@@ -222,7 +222,7 @@ def require_levels(levels: int) -> None:
     """Refuse a number of levels that bytes do not hold.
 
     Raises:
-        DataError: not 2 to 256.
+        DataError: Not 2 to 256.
     """
     if not 2 <= levels <= 256:
         raise DataError(f"expected 2 to 256 levels, got {levels}")
@@ -233,10 +233,10 @@ def require_values(images: np.ndarray, levels: int) -> None:
 
     Args:
         images: (N, ...), integers.
-        levels: number of values that a pixel can take.
+        levels: Number of values that a pixel can take.
 
     Raises:
-        DataError: naming the first picture at fault.
+        DataError: Naming the first picture at fault.
     """
     require_levels(levels)
     if not images.size or (images.min() >= 0 and images.max() < levels):
@@ -258,15 +258,15 @@ def to_grid(
     Args:
         images: (N, C, H, W), integers from 0 to levels - 1, C is 1 or 3.
         levels: K.
-        columns: pictures in a row; by default as many as rows, or one more.
-        padding: grey pixels between and around them.
-        scale: whole factor of enlargement, each pixel a square; by default the largest up to 64 pixels a side.
+        columns: Pictures in a row; by default as many as rows, or one more.
+        padding: Grey pixels between and around them.
+        scale: Whole factor of enlargement, each pixel a square; by default the largest up to 64 pixels a side.
 
     Returns:
         (H', W', C) uint8, with H' = rows (scale H + padding) + padding.
 
     Raises:
-        DataError: no pictures, or of another shape or with other values.
+        DataError: No pictures, or of another shape or with other values.
     """
     pictures = _require_pictures(images, levels)
     n, channels, height, width = pictures.shape
@@ -291,12 +291,12 @@ def write_picture(path: str | os.PathLike[str], array: np.ndarray) -> None:
     """Write one picture as PNG; the file appears whole or not at all.
 
     Args:
-        path: with suffix .png.
+        path: With suffix .png.
         array: (H, W), (H, W, 1) or (H, W, 3) uint8.
 
     Raises:
-        FileError: another suffix, or the path cannot be written.
-        DataError: an array of another shape or type.
+        FileError: Another suffix, or the path cannot be written.
+        DataError: An array of another shape or type.
     """
     _require_suffix(path, (".png",))
     array = np.asarray(array)
@@ -325,17 +325,17 @@ def write_images(
     """Write pictures: .png is a grid of them, .npy their array, .npz their array `x` and their attributes.
 
     Args:
-        path: the suffix says how.
+        path: The suffix says how.
         images: (N, C, H, W), integers from 0 to levels - 1, C is 1 or 3; stored as uint8.
-        levels: number of values that a pixel can take.
+        levels: Number of values that a pixel can take.
         columns: Number of columns of the grid; see `to_grid`, also for `padding` and `scale`.
-        padding: grey pixels between the pictures of the grid.
-        scale: whole factor of enlargement of the grid's pictures.
-        attributes: integers (N,) by name, for .npz; "label" is stored as `y`.
+        padding: Grey pixels between the pictures of the grid.
+        scale: Whole factor of enlargement of the grid's pictures.
+        attributes: Integers (N,) by name, for .npz; "label" is stored as `y`.
 
     Raises:
-        FileError: an unknown suffix, or the path cannot be written.
-        DataError: no pictures, or of another shape or with other values.
+        FileError: An unknown suffix, or the path cannot be written.
+        DataError: No pictures, or of another shape or with other values.
     """
     suffix = _require_suffix(path, (".png", *ARRAYS))
     if suffix == ".png":

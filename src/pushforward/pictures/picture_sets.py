@@ -35,14 +35,14 @@ class ImageSet:
 
     Args:
         images: (N, C, H, W) uint8 with values below `levels`; C is 1 (grey) or 3 (RGB).
-        levels: number K of values that a pixel can take, 2 to 256.
-        attributes: whole numbers (N,) by name, such as "label"; kept as int64.
-        files: the file of each picture, or none.
+        levels: Number K of values that a pixel can take, 2 to 256.
+        attributes: Whole numbers (N,) by name, such as "label"; kept as int64.
+        files: The file of each picture, or none.
         name: Name of the set.
-        classes: the names of the values 0, 1, ... of the attribute "label", or none.
+        classes: The names of the values 0, 1, ... of the attribute "label", or none.
 
     Raises:
-        DataError: a shape, type or value is another.
+        DataError: A shape, type or value is another.
     """
 
     images: np.ndarray = field(repr=False)
@@ -86,7 +86,7 @@ class ImageSet:
         return channels, height, width
 
     def take(self, index: np.ndarray | slice) -> ImageSet:
-        """The set of some pictures, by number, by a mask or by a slice."""
+        """Return the set of some pictures, by number, by a mask or by a slice."""
         rows = np.arange(len(self))[index]
         return replace(
             self,
@@ -96,7 +96,7 @@ class ImageSet:
         )
 
     def labels(self, name: str | None = None) -> tuple[np.ndarray, int]:
-        """An attribute as class numbers, and the number of classes.
+        """Return an attribute as class numbers, and the number of classes.
 
         Args:
             name: Name of the attribute; without it "label", or the only one there is.
@@ -105,7 +105,7 @@ class ImageSet:
             (N,) int64 and K: the number of named classes, else the largest number plus one.
 
         Raises:
-            DataError: there is no such attribute, or its values are no class numbers.
+            DataError: There is no such attribute, or its values are no class numbers.
         """
         known = list(self.attributes)
         if name is None and known:
@@ -128,12 +128,12 @@ class ImageSplit:
     """Pictures to train on, and, where they are given, others to choose and to test by.
 
     Args:
-        train: the pictures to fit.
-        valid: pictures for choices while fitting.
-        test: pictures for the last number.
+        train: The pictures to fit.
+        valid: Pictures for choices while fitting.
+        test: Pictures for the last number.
 
     Raises:
-        DataError: the parts differ in shape or levels.
+        DataError: The parts differ in shape or levels.
     """
 
     train: ImageSet
@@ -151,11 +151,11 @@ class ImageSplit:
 
 
 def read_arrays(path: Path, *, size: int | None = None, levels: int | None = None) -> ImageSplit:
-    """The pictures of an .npy or .npz file, as `read_images` reads them. Nothing is unpickled.
+    """Return the pictures of an .npy or .npz file, as `read_images` reads them. Nothing is unpickled.
 
     Raises:
-        FileError: the file is damaged, pickled, or unpacks to far more than it is.
-        DataError: its arrays are no pictures.
+        FileError: The file is damaged, pickled, or unpacks to far more than it is.
+        DataError: Its arrays are no pictures.
     """
     try:
         arrays = _read_numpy(path)
@@ -174,7 +174,7 @@ def read_arrays(path: Path, *, size: int | None = None, levels: int | None = Non
 
 
 def _read_numpy(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file that does not unpack to far more than it is."""
+    """Return the arrays of a file that does not unpack to far more than it is."""
     try:
         unpacked = 0
         if zipfile.is_zipfile(path):
@@ -196,7 +196,7 @@ def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray], levels: int | None, name: str, prefix: str = "") -> ImageSet:
-    """The pictures among arrays, and the attributes beside them."""
+    """Return the pictures among arrays, and the attributes beside them."""
     likely = [key for key, array in arrays.items() if array.ndim in (3, 4)]
     chosen = [key for key in NAMED if key in arrays][:1] or likely
     if len(chosen) != 1:
@@ -222,7 +222,7 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], levels: int | None, name: str
 
 
 def _to_pictures(array: np.ndarray) -> np.ndarray:
-    """An array of pictures in the order (N, C, H, W); see `read_images` for the rule."""
+    """Return an array of pictures in the order (N, C, H, W); see `read_images` for the rule."""
     if array.dtype.kind not in "iub":
         raise DataError(f"expected whole numbers, got {array.dtype}; scale to 0 .. 255, round, and save as uint8")
     if array.ndim not in (3, 4):
@@ -246,7 +246,7 @@ def _to_pictures(array: np.ndarray) -> np.ndarray:
 
 
 def adapted(split: ImageSplit, size: int | None, levels: int | None) -> ImageSplit:
-    """The split with another number of levels, and its pictures cropped and resized."""
+    """Return the split with another number of levels, and its pictures cropped and resized."""
     parts = {part: _adapted_set(getattr(split, part), size, levels) for part in PARTS}
     return ImageSplit(**parts)  # type: ignore[arg-type]
 
@@ -280,7 +280,7 @@ def read_folder(folder: Path, size: int | None, levels: int | None) -> ImageSpli
 
 
 def _read_tree(parts: Mapping[str, Path], size: int | None, levels: int | None) -> dict[str, ImageSet]:
-    """The pictures of some folders, with subfolders as classes where there are pictures in these only."""
+    """Return the pictures of some folders, with subfolders as classes where there are pictures in these only."""
     files: dict[str, list[Path]] = {}
     labels: dict[str, list[str]] = {}
     for part, folder in parts.items():
@@ -305,12 +305,12 @@ def _read_tree(parts: Mapping[str, Path], size: int | None, levels: int | None) 
 
 
 def _files_in(folder: Path, *, warn: bool = True) -> list[Path]:
-    """The picture files of a folder by name."""
+    """Return the picture files of a folder by name."""
     return find_files(folder, pictures.SUFFIXES, warn=warn)
 
 
 def read_files(files: Sequence[Path], source: Path, size: int | None, levels: int | None) -> ImageSet:
-    """The pictures of some files: first what all of them are, then one after the other into one array."""
+    """Return the pictures of some files: first what all of them are, then one after the other into one array."""
     headers = [pictures.read_header(path) for path in files]
     channels = pictures.require_one_kind(source, files, headers)
     sizes = [header.size for header in headers]

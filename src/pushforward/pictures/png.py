@@ -33,7 +33,7 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def exif_follows_pixels(file: BinaryIO) -> bool:
-    """Whether a PNG file has chunks after its pixels that may hold the orientation. The position of the file is kept."""
+    """Return whether a PNG file has chunks after its pixels that may hold the orientation. The position of the file is kept."""
     before = file.tell()
     pixels = False
     try:

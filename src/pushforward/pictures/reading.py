@@ -15,7 +15,7 @@ def read_images(source: str | os.PathLike[str], *, size: int | None = None, leve
     """Read picture_files.
 
     Args:
-        source: one of
+        source: One of
 
             - the name of a dataset (`DATASETS`), which goes before a file or folder of that name (write ./name for those);
             - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names; other
@@ -28,16 +28,16 @@ def read_images(source: str | os.PathLike[str], *, size: int | None = None, leve
             - an .npz file with one such array, called x, images or data or the only one of three or four dimensions;
               whole numbers (N,) beside it are attributes, `y` being "label"; names that begin with `train_`, `valid_`
               and `test_` give a split.
-        size: crop the centre square of each picture and resize it (Lanczos) to size x size; without it all must have one
+        size: Crop the centre square of each picture and resize it (Lanczos) to size x size; without it all must have one
             size.
-        levels: number of values that a pixel can take; by default the dataset's own, 2 for truth values, else 256.
+        levels: Number of values that a pixel can take; by default the dataset's own, 2 for truth values, else 256.
 
     Returns:
         The split; a source without one gives `train` only.
 
     Raises:
-        FileError: there is no such source, or a file is damaged or cannot be read.
-        DataError: the pictures cannot be used together or as they are; the message names the file.
+        FileError: There is no such source, or a file is damaged or cannot be read.
+        DataError: The pictures cannot be used together or as they are; the message names the file.
     """
     if size is not None and size < 1:
         raise DataError(f"expected a size of 1 pixel or more, got {size}")

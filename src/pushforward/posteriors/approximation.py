@@ -81,7 +81,7 @@ class Fit:
         """q on the space of the parameters, a flow like any other; `distribution.at()` is one of torch's distributions.
 
         Raises:
-            SpecError: the parameters have names, and so no common space.
+            SpecError: The parameters have names, and so no common space.
         """
         if self.target.named:
             raise SpecError("expected parameters in one space, got named ones; use `sample` and `log_prob`, or `model`")
@@ -97,7 +97,7 @@ class Fit:
         return Summary(self.draws, min(count, float(weights.sum() ** 2 / weights.square().sum())))
 
     def __str__(self) -> str:
-        """The numbers, one a line, and the verdict."""
+        """Return the numbers, one a line, and the verdict."""
         return (
             f"elbo   {self.elbo}\nlog Z  {self.log_z}\ness    {self.ess:.3f} of the draws\n"
             f"k-hat  {self.k_hat:.2f}\n{self.verdict}"

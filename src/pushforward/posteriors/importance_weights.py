@@ -36,7 +36,7 @@ class Number:
     error: float
 
     def __float__(self) -> float:
-        """The number."""
+        """Return the number."""
         return self.value
 
     def __str__(self) -> str:
@@ -52,8 +52,8 @@ class Importance:
         elbo: Mean of log w over the weights that are not zero, plus the log of their share: the bound of the proposal
             restricted to where p is positive.
         log_z: log of the mean of w, without smoothing.
-        ess: effective share of the draws, in (0, 1].
-        k_hat: shape of the tail of the weights; NaN with fewer than 25 draws, -inf when the weights are equal.
+        ess: Effective share of the draws, in (0, 1].
+        k_hat: Shape of the tail of the weights; NaN with fewer than 25 draws, -inf when the weights are equal.
         log_weights: (N,), smoothed, normalised so that the weights add up to one.
     """
 
@@ -65,13 +65,13 @@ class Importance:
 
 
 def importance(log_weights: Tensor) -> Importance:
-    """The diagnostics of log-weights.
+    """Return the diagnostics of log-weights.
 
     Args:
         log_weights: (N,) nats; -inf for weights of zero.
 
     Raises:
-        DataError: fewer than two, all zero, or NaN or +inf among them.
+        DataError: Fewer than two, all zero, or NaN or +inf among them.
     """
     log_w = log_weights.detach().double().cpu().flatten()
     if len(log_w) < 2 or bool((log_w.isnan() | (log_w == math.inf)).any()) or not bool((log_w > -math.inf).any()):
@@ -94,7 +94,7 @@ def importance(log_weights: Tensor) -> Importance:
 
 
 def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
-    """The log-weights with the largest replaced by quantiles of the distribution fitted to them, and its shape.
+    """Return the log-weights with the largest replaced by quantiles of the distribution fitted to them, and its shape.
 
     The tail is the largest min(N / 5, 3 sqrt N) of N weights above zero (Vehtari et al., section 3.2); no weight comes to
     exceed the largest.

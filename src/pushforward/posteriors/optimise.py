@@ -60,12 +60,12 @@ def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
 
 
 def behind(flow: Flow, start: Flow) -> Flow:
-    """The flow carried on by the start's map: where the start has found the mass, the flow finds its shape."""
+    """Return the flow carried on by the start's map: where the start has found the mass, the flow finds its shape."""
     return Flow(Chain(start.chain, *layers_of(flow.chain)), flow.base)
 
 
 def shaped(flow: str | Spec, layers: int | None, start: Flow) -> Flow:
-    """The flow that a name or a spec stands for, behind the start; the start alone where the name is "gaussian"."""
+    """Return the flow that a name or a spec stands for, behind the start; the start alone where the name is "gaussian"."""
     if flow == "gaussian":
         return start
     weight = next(start.parameters())
@@ -73,11 +73,11 @@ def shaped(flow: str | Spec, layers: int | None, start: Flow) -> Flow:
 
 
 def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
-    """The flow that a name or a spec stands for.
+    """Return the flow that a name or a spec stands for.
 
     Raises:
-        SpecError: there is none, or it cannot be the approximation of so many parameters.
-        ShapeError: its events are not vectors of that length.
+        SpecError: There is none, or it cannot be the approximation of so many parameters.
+        ShapeError: Its events are not vectors of that length.
     """
     if isinstance(flow, str):
         fields: dict[str, Any] = {"system": flow, "features": features}
@@ -98,8 +98,8 @@ def fits(model: Distribution, features: int) -> None:
     """Refuse a model that is not of unconstrained vectors.
 
     Raises:
-        SpecError: it takes a context, or is no flow.
-        ShapeError: its events are others.
+        SpecError: It takes a context, or is no flow.
+        ShapeError: Its events are others.
     """
     if model.space != Real((features,)):
         raise ShapeError(
@@ -110,7 +110,7 @@ def fits(model: Distribution, features: int) -> None:
 
 
 def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: float = 0.1) -> Flow:
-    """The flow, then Langevin layers, annealed from a start to the target (Wu, Koehler, Noe 2020, arXiv:2002.06707).
+    """Return the flow, then Langevin layers, annealed from a start to the target (Wu, Koehler, Noe 2020, arXiv:2002.06707).
 
     The guess of the momenta on the way back is learned (Doucet et al. 2022, arXiv:2208.07698), a standard normal at first.
 
@@ -163,7 +163,7 @@ def train(
 
     Raises:
         DomainError: The density cannot be used, see `Target`.
-        TrainingError: the gradient was not finite for ten steps in a row.
+        TrainingError: The gradient was not finite for ten steps in a row.
     """
     theirs = {id(p) for p in target.parameters()}
     parameters = [p for p in divergence.model.parameters() if p.requires_grad and id(p) not in theirs]
@@ -295,10 +295,10 @@ def look(model: Distribution, target: Target, samples: int, step: int) -> dict[s
 
 
 def require_settled(history: list[dict[str, float]]) -> float:
-    """How much the draws spread in the second half of a run.
+    """Return how much the draws spread in the second half of a run.
 
     Raises:
-        DomainError: they spread all the time, a hundred times and more in all.
+        DomainError: They spread all the time, a hundred times and more in all.
     """
     first, middle, last = (history[i]["width"] for i in (0, len(history) // 2, -1))
     if last > 100 * first and last > GROWN * middle:
@@ -323,7 +323,7 @@ def require_proper(target: Target, z: Tensor, centre: Tensor | float = 0.0) -> N
         centre: Where the rays begin, (D,).
 
     Raises:
-        DomainError: it does not, along a quarter of the rays.
+        DomainError: It does not, along a quarter of the rays.
     """
     far = [centre + (z - centre) * reach for reach in (1e2, 1e3, 1e4, 1e5)]
     logs = torch.stack([target.unchecked(points) for points in far])

@@ -25,10 +25,10 @@ class FlowGuide(AutoContinuous):
     guide = FlowGuide(model, "nsf"); pyro.infer.SVI(model, guide, optimiser, pyro.infer.Trace_ELBO()).step(data)
 
     Args:
-        model: a Pyro model of fixed structure.
-        flow: name of a system, a `Spec`, or a function of the number of unconstrained latent variables that makes a flow.
+        model: A Pyro model of fixed structure.
+        flow: Name of a system, a `Spec`, or a function of the number of unconstrained latent variables that makes a flow.
         layers: Number of layers of a flow given by its name.
-        scale: deviation at the start, in unconstrained units.
+        scale: Deviation at the start, in unconstrained units.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class FlowGuide(AutoContinuous):
             self.flow = self._make(self.latent_dim)
 
     def get_posterior(self, *args: Any, **kwargs: Any) -> ZukoToPyro:
-        """The flow as a Pyro distribution of the unconstrained latent variables side by side."""
+        """Return the flow as a Pyro distribution of the unconstrained latent variables side by side."""
         return ZukoToPyro(self.flow.at())
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ class FlowEstimator(ConditionalDensityEstimator):
     """A flow with sbi's names and shapes.
 
     Args:
-        net: the flow of parameters given data.
+        net: The flow of parameters given data.
         input_shape: Shape of the parameters.
         condition_shape: Shape of the data.
     """
@@ -43,7 +43,7 @@ class FlowEstimator(ConditionalDensityEstimator):
         return self.net.sample(tuple(sample_shape), condition)
 
     def sample_and_log_prob(self, sample_shape: torch.Size, condition: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
-        """The same with their log-densities (*sample_shape, B)."""
+        """Return the same with their log-densities (*sample_shape, B)."""
         return self.net.sample_and_log_prob(tuple(sample_shape), condition)
 
 
@@ -57,7 +57,7 @@ def sbi_builder(
     Args:
         flow: System of the flow, see `amortised`.
         space: Space of the parameters, see `amortised`.
-        embed: network of the standardised data, likewise.
+        embed: Network of the standardised data, likewise.
 
     Returns:
         A function of theta (N, D) and x (N, *data) that gives an estimator, whose `net` is the `Flow`.

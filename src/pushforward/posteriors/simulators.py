@@ -28,8 +28,8 @@ class Amortised:
     """q(theta | x) for every x at once.
 
     Args:
-        model: a flow of the parameters with the data as context; both as they are, in their own units.
-        result: the record of its training; None for a model that was loaded.
+        model: A flow of the parameters with the data as context; both as they are, in their own units.
+        result: The record of its training; None for a model that was loaded.
     """
 
     model: Flow
@@ -39,15 +39,15 @@ class Amortised:
         """Draws of the posterior, inside the space of the parameters.
 
         Args:
-            n: draws for each observation.
+            n: Draws for each observation.
             x_observed: (*batch, *data), an array or a tensor; often a single observation (*data).
 
         Returns:
             (n, *batch, D).
 
         Raises:
-            ContextError: the observation has another shape than the simulated data.
-            DomainError: it is not finite.
+            ContextError: The observation has another shape than the simulated data.
+            DomainError: It is not finite.
         """
         x = self._observed(x_observed)
         size = max(1, CHUNK // max(1, x.numel() // self.model.context.size))  # type: ignore[union-attr]
@@ -66,8 +66,8 @@ class Amortised:
             (*batch,) nats; -inf outside the space of the parameters.
 
         Raises:
-            ShapeError: parameters of another number.
-            ContextError: the observation has another shape than the simulated data.
+            ShapeError: Parameters of another number.
+            ContextError: The observation has another shape than the simulated data.
             DomainError: NaN or infinity.
         """
         theta = torch.as_tensor(theta).to(self.model.device, self.model.dtype)
@@ -101,23 +101,23 @@ def amortised(
     `evaluation.sbc_ranks` and `evaluation.tarp` say.
 
     Args:
-        flow: name of a system of vectors that takes a context; or its spec, with as many features as parameters and the
+        flow: Name of a system of vectors that takes a context; or its spec, with as many features as parameters and the
             length of x, or of what `embed` makes of it, as context; or a model of the same shapes, of your own.
         theta: (N, D) parameters, an array or a tensor.
         x: (N, *data) what was simulated with each: vectors, unless there is an `embed`.
         space: Space of the parameters: `Real((D,))` by default, or a `Box`, such as that of a uniform prior, which no mass
             leaves.
-        embed: network (B, *data) -> (B, C) of the standardised data, trained along. A model with one, or with a flow of
+        embed: Network (B, *data) -> (B, C) of the standardised data, trained along. A model with one, or with a flow of
             your own, has no spec, so that `save` cannot write it; `torch.save` can.
-        **training: what `fit` takes: fields of its config, `validation`, `callbacks`, `progress` ...; `seed` also sets
+        **training: What `fit` takes: fields of its config, `validation`, `callbacks`, `progress` ...; `seed` also sets
             the starting weights.
 
     Raises:
-        DataError: theta or x is no array of finite numbers (the first offending row is named), they differ in their
+        DataError: Theta or x is no array of finite numbers (the first offending row is named), they differ in their
             numbers of rows, theta lies outside its space (likewise) or does not vary.
-        ShapeError: theta is no array of vectors of the space's length; the flow models others; x is none without `embed`.
-        ContextError: the flow takes another context.
-        SpecError: the flow is unknown, or the space neither real nor a box.
+        ShapeError: Theta is no array of vectors of the space's length; the flow models others; x is none without `embed`.
+        ContextError: The flow takes another context.
+        SpecError: The flow is unknown, or the space neither real nor a box.
     """
     model = prepared(flow, theta, x, space=space, embed=embed, seed=int(training.get("seed", 0)))
     return Amortised(model, fit(model, theta, context=x, **training))
@@ -132,14 +132,14 @@ def prepared(
     embed: nn.Module | None = None,
     seed: int | None = None,
 ) -> Flow:
-    """The model that `amortised` trains, before: checked, built and standardised.
+    """Return the model that `amortised` trains, before: checked, built and standardised.
 
     Args:
         flow: System of the flow; see `amortised` for this and all other arguments.
         theta: (N, D).
         x: (N, *data).
         space: Space of the parameters.
-        embed: network of the data.
+        embed: Network of the data.
         seed: Seed of the weights; torch's own random state by default.
     """
     dtype, device = (flow.dtype, flow.device) if isinstance(flow, Distribution) else (torch.get_default_dtype(), None)
@@ -190,7 +190,7 @@ def _check(theta: Tensor, x: Tensor, space: Space, *, vectors: bool) -> None:
 
 
 def _built(flow: str | Spec | Distribution, space: Space, x: Tensor, embed: nn.Module | None) -> Flow:
-    """The model of theta in its space given x."""
+    """Return the model of theta in its space given x."""
     low, high = bounds(space)
     data = Real(tuple(x.shape[1:]))
     if isinstance(flow, Distribution):

@@ -60,7 +60,7 @@ class Target(nn.Module):
             raise SpecError("expected at least one number to infer, got spaces of none")
 
     def constrain(self, z: Tensor) -> tuple[Values, Tensor]:
-        """The parameters at unconstrained points (B, D), and log |det dx/dz| (B,)."""
+        """Return the parameters at unconstrained points (B, D), and log |det dx/dz| (B,)."""
         values, total = {}, z.new_zeros(z.shape[0])
         for name, part, layer in zip(self.spaces, z.split(self.sizes, 1), self.maps, strict=True):
             values[name], dlogp = layer.inverse(part.reshape(-1, *layer.z_space.shape))
@@ -68,7 +68,7 @@ class Target(nn.Module):
         return values, total
 
     def unconstrain(self, values: Values) -> Tensor:
-        """The unconstrained points (B, D) of parameters."""
+        """Return the unconstrained points (B, D) of parameters."""
         parts = [
             layer(values[name])[0].reshape(len(values[name]), -1)
             for name, layer in zip(self.spaces, self.maps, strict=True)
@@ -159,8 +159,8 @@ class Target(nn.Module):
         """(B, D) -> (B,) nats.
 
         Raises:
-            ShapeError: the log-density does not give one number for each point.
-            DomainError: it gives no gradient, or a number that is not finite; the message has the first such point.
+            ShapeError: The log-density does not give one number for each point.
+            DomainError: It gives no gradient, or a number that is not finite; the message has the first such point.
         """
         values, value, volume, raised = self.evaluate(z)
         if bool(raised.all()):

@@ -56,9 +56,9 @@ def fit(
         **overrides: Fields of `config` to replace, such as `flow="realnvp"`, `steps=1000` or `seed=1`.
 
     Raises:
-        SpecError: an option is unknown or out of range, or the flow does not fit the parameters.
-        ShapeError: the log-density does not give one number for each point.
-        DomainError: it has no gradient, gives a number that is not finite (with the first such point), raises at every point of
+        SpecError: An option is unknown or out of range, or the flow does not fit the parameters.
+        ShapeError: The log-density does not give one number for each point.
+        DomainError: It has no gradient, gives a number that is not finite (with the first such point), raises at every point of
             a batch, or is improper.
     """
     config = (config or VariationalConfig()).replace(**overrides)

@@ -46,7 +46,7 @@ class VariationalConfig:
         dtype: Type of the model's numbers; torch's default by default.
 
     Raises:
-        SpecError: an option is out of range.
+        SpecError: An option is out of range.
     """
 
     flow: str | Spec | Flow = "nsf"
@@ -86,7 +86,7 @@ class VariationalConfig:
         """Return a copy with some fields replaced.
 
         Raises:
-            SpecError: a field is unknown or out of range.
+            SpecError: A field is unknown or out of range.
         """
         return replaced(self, "a variational fit", fields)
 

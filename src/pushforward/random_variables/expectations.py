@@ -31,11 +31,11 @@ class Integral(NamedTuple):
 
 
 def as_torch(distribution: TorchDistribution | Distribution) -> TorchDistribution:
-    """A distribution of this library without context as a `torch.distributions` one; those of torch as they are.
+    """Return a distribution of this library without context as a `torch.distributions` one; those of torch as they are.
 
     Raises:
-        SpecError: it is neither.
-        ContextError: it needs a context; pass `model.at(context)`.
+        SpecError: It is neither.
+        ContextError: It needs a context; pass `model.at(context)`.
     """
     if isinstance(distribution, Distribution):
         return distribution.at()
@@ -47,10 +47,10 @@ def as_torch(distribution: TorchDistribution | Distribution) -> TorchDistributio
 
 
 def element_support(distribution: TorchDistribution) -> constraints.Constraint:
-    """The constraint on one coordinate of an event.
+    """Return the constraint on one coordinate of an event.
 
     Raises:
-        SpecError: the support constrains coordinates together, as a simplex does.
+        SpecError: The support constrains coordinates together, as a simplex does.
     """
     support = distribution.support
     while isinstance(support, constraints.independent):
@@ -83,7 +83,7 @@ def require_scalar(distribution: TorchDistribution) -> None:
     """Refuse anything but a distribution of single numbers without batch dimensions.
 
     Raises:
-        ShapeError: it has others.
+        ShapeError: It has others.
     """
     if distribution.batch_shape != () or distribution.event_shape not in ((), (1,)):
         raise ShapeError(
@@ -93,7 +93,7 @@ def require_scalar(distribution: TorchDistribution) -> None:
 
 
 def log_density(distribution: TorchDistribution, x: Tensor) -> Tensor:
-    """Log p(x) in float64 of a distribution of numbers; -inf outside the support and at NaN."""
+    """Return log p(x) in float64 of a distribution of numbers; -inf outside the support and at NaN."""
     support = element_support(distribution)
     inside = support.check(x) & x.isfinite()
     safe = torch.where(inside, x, draw_inside(distribution).to(x.dtype))
@@ -110,7 +110,7 @@ def draw_inside(distribution: TorchDistribution) -> Tensor:
 
 
 def position(distribution: TorchDistribution) -> tuple[Tensor, Tensor]:
-    """A middle and a width in float64: the median and the interquartile range of a few draws."""
+    """Return a middle and a width in float64: the median and the interquartile range of a few draws."""
     x = probe(distribution).double()
     x = x.squeeze(-1) if distribution.event_shape else x
     low, middle, high = x.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=x.dtype), 0)
@@ -120,7 +120,7 @@ def position(distribution: TorchDistribution) -> tuple[Tensor, Tensor]:
 def quantile(
     cdf: Callable[[Tensor], Tensor], u: Tensor, low: Tensor, high: Tensor, middle: Tensor, width: Tensor
 ) -> Tensor:
-    """The x with cdf(x) = u, by bisection, for each element of u; infinite bounds are replaced by finite ones found first."""
+    """Return the x with cdf(x) = u, by bisection, for each element of u; infinite bounds are first replaced by finite ones."""
     with torch.no_grad():
         u, low, high = torch.broadcast_tensors(u.double(), low.double(), high.double())
         reach = width
@@ -142,11 +142,11 @@ def quantile(
 
 
 def integrate(distribution: TorchDistribution, function: Callable[[Tensor], Tensor]) -> Integral:
-    """The integral of p(x) function(x) over the support of a continuous distribution of numbers, with any batch shape.
+    """Return the integral of p(x) function(x) over the support of a continuous distribution of numbers, with any batch shape.
 
     Args:
-        distribution: continuous, with event shape () or (1,).
-        function: elementwise, of float64 values (nodes, *batch).
+        distribution: Continuous, with event shape () or (1,).
+        function: Elementwise, of float64 values (nodes, *batch).
 
     Returns:
         value and error, (*batch,) each.

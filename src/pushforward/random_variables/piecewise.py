@@ -31,7 +31,7 @@ class Branch:
         map: r, elementwise.
         inverse: s, from the image of the piece back to it, elementwise. Outside the image it may return anything.
         derivative: s', elementwise; by automatic differentiation of `inverse` when not given.
-        increasing: whether r increases here; found from the values of r at the ends when not given.
+        increasing: Whether r increases here; found from the values of r at the ends when not given.
     """
 
     low: float
@@ -81,12 +81,12 @@ class PushForward(TorchDistribution):
     `entropy` are by quadrature.
 
     Args:
-        base: continuous distribution of x.
-        pieces: the branches; they cover the support of the base.
+        base: Continuous distribution of x.
+        pieces: The branches; they cover the support of the base.
         support: Support of y, when the map's values at the ends of the base's support do not tell.
 
     Raises:
-        SpecError: the base is discrete, the branches do not cover it, or a map and its inverse do not fit.
+        SpecError: The base is discrete, the branches do not cover it, or a map and its inverse do not fit.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -173,7 +173,7 @@ class PushForward(TorchDistribution):
         return -expectation(self, self.log_prob).value
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> PushForward:
-        """The same with a larger batch shape."""
+        """Return the same with a larger batch shape."""
         return PushForward(self.base.expand(batch_shape), self.branches, self._given_support)
 
     def push(self, x: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class PushForward(TorchDistribution):
         return y
 
     def _pull(self, piece: _Piece, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The point x = s(y), log |s'(y)|, and whether y is an image of the piece; else x is another valid point."""
+        """Return the point x = s(y), log |s'(y)|, and whether y is an image of the piece; else x is another valid point."""
         inside = (y >= piece.bottom) & (y <= piece.top)
         x, slope = piece.branch.invert(torch.where(inside, y, piece.inner_image.to(y)))
         low, high = piece.low.to(x), piece.high.to(x)
@@ -209,8 +209,8 @@ class PushForward(TorchDistribution):
         """Log-density in nats, (*sample, *batch); -inf outside the support, inf at a pole.
 
         Raises:
-            DomainError: a value is NaN.
-            ShapeError: the value does not broadcast with the batch and event shape.
+            DomainError: A value is NaN.
+            ShapeError: The value does not broadcast with the batch and event shape.
         """
         y = self._events(value)
         dims = tuple(range(-len(self.event_shape), 0))
@@ -228,7 +228,7 @@ class PushForward(TorchDistribution):
         """P(Y <= value), for events of shape ().
 
         Raises:
-            NotImplementedError: the base has no `cdf`.
+            NotImplementedError: The base has no `cdf`.
         """
         y = self._events(value)
         total = torch.zeros_like(y)
@@ -293,7 +293,7 @@ def expectation(distribution: TorchDistribution | Distribution, function: Map) -
         The value and an estimate of its error, each of the batch shape.
 
     Raises:
-        ShapeError: the events are not single numbers.
+        ShapeError: The events are not single numbers.
     """
     distribution = as_torch(distribution)
     if distribution.event_shape not in ((), (1,)):

@@ -41,34 +41,34 @@ def monotone(
     increasing: bool = True,
     support: constraints.Constraint | None = None,
 ) -> PushForward:
-    """The distribution of y = map(x), strictly monotone on the base's support: g(y) = f(s(y)) |s'(y)|.
+    """Return the distribution of y = map(x), strictly monotone on the base's support: g(y) = f(s(y)) |s'(y)|.
 
     Args:
-        base: continuous distribution of x; when its events have several coordinates, the map acts on each.
+        base: Continuous distribution of x; when its events have several coordinates, the map acts on each.
         map: r, elementwise.
         inverse: s, elementwise; outside the image of r it may return anything.
         derivative: s', the derivative of the inverse; by automatic differentiation when not given.
-        increasing: whether r increases; a decreasing one has G = 1 - F(s).
+        increasing: Whether r increases; a decreasing one has G = 1 - F(s).
         support: Support of y; by default the values of r at the ends of the base's support.
 
     Raises:
-        SpecError: the base is discrete, or `map` and `inverse` do not fit each other.
+        SpecError: The base is discrete, or `map` and `inverse` do not fit each other.
     """
     return PushForward(base, [Branch(-math.inf, math.inf, map, inverse, derivative, increasing)], support)
 
 
 def branches(base: TorchDistribution | Distribution, pieces: Sequence[Branch]) -> PushForward:
-    """The distribution of y = r(x) for r monotone in pieces: the sum of the branches' densities.
+    """Return the distribution of y = r(x) for r monotone in pieces: the sum of the branches' densities.
 
     For example the square of a standard normal variable, which is chi-square with one degree of freedom:
     `branches(Normal(0., 1.), [Branch(-inf, 0., square, lambda y: -y.sqrt()), Branch(0., inf, square, Tensor.sqrt)])`.
 
     Args:
-        base: continuous distribution of a single number x, of any batch shape.
-        pieces: the branches; they cover the support of the base and overlap only at their ends.
+        base: Continuous distribution of a single number x, of any batch shape.
+        pieces: The branches; they cover the support of the base and overlap only at their ends.
 
     Raises:
-        SpecError: the branches overlap or leave a gap, or a map and its inverse do not fit each other.
+        SpecError: The branches overlap or leave a gap, or a map and its inverse do not fit each other.
     """
     ordered = sorted(pieces, key=lambda branch: branch.low)
     for left, right in itertools.pairwise(ordered):
@@ -80,14 +80,14 @@ def branches(base: TorchDistribution | Distribution, pieces: Sequence[Branch]) -
 
 
 def discrete(base: TorchDistribution | Distribution, map: Map) -> DiscreteTable:
-    """The distribution of y = map(x) for a discrete x and any map: g(y) = sum of f(x) over x with map(x) = y.
+    """Return the distribution of y = map(x) for a discrete x and any map: g(y) = sum of f(x) over x with map(x) = y.
 
     Args:
-        base: discrete distribution of a single number.
-        map: elementwise, on float64 values.
+        base: Discrete distribution of a single number.
+        map: Elementwise, on float64 values.
 
     Raises:
-        SpecError: the base is continuous or too large for a table.
+        SpecError: The base is continuous or too large for a table.
     """
     return tabulate(base).push(map)
 
@@ -133,7 +133,7 @@ class LinearCombination(TorchDistribution):
         return x @ self.matrix.to(x).mT + self.offset.to(x)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LinearCombination:
-        """The same with a larger batch shape."""
+        """Return the same with a larger batch shape."""
         return LinearCombination(self.base.expand(batch_shape), self.matrix, self.offset)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -167,19 +167,19 @@ def _tensor(value: Tensor | float) -> Tensor:
 def linear(
     base: TorchDistribution | Distribution, matrix: Tensor | float, offset: Tensor | float = 0.0
 ) -> LinearCombination | PushForward:
-    """The distribution of y = B x + a: g(y) = f(B^-1 (y - a)) / |det B|.
+    """Return the distribution of y = B x + a: g(y) = f(B^-1 (y - a)) / |det B|.
 
     Args:
-        base: continuous distribution of vectors (D,), or of numbers.
+        base: Continuous distribution of vectors (D,), or of numbers.
         matrix: B (D, D), or a number: scale.
-        offset: a (D,), or a number: location.
+        offset: A (D,), or a number: location.
 
     Returns:
         `LinearCombination` for vectors; `PushForward` for numbers, with `cdf` and `icdf` too.
 
     Raises:
-        ShapeError: the matrix or the offset does not fit the base's events.
-        SpecError: the matrix is singular, or the base discrete.
+        ShapeError: The matrix or the offset does not fit the base's events.
+        SpecError: The matrix is singular, or the base discrete.
     """
     base, (matrix, offset) = as_torch(base), (_tensor(value) for value in (matrix, offset))
     if base.event_shape == () and matrix.dim() == 0 and offset.dim() == 0:

@@ -24,7 +24,7 @@ _COARSEST, _FINEST = 1 << 12, 1 << 20
 
 
 def _add_tables(a: DiscreteTable, b: DiscreteTable) -> DiscreteTable:
-    """The table of the sum: on whole numbers by discrete convolution, else by adding every pair of values."""
+    """Return the table of the sum: on whole numbers by discrete convolution, else by adding every pair of values."""
     error = 1 - (1 - a.error) * (1 - b.error)
     size = len(a.values) * len(b.values)
     if size > _LARGEST_PRODUCT:
@@ -58,15 +58,15 @@ class GridSum(TorchDistribution):
     are no gradients to the summands' parameters.
 
     Args:
-        summands: two or more distributions of one number each.
-        tolerance: largest error of the cumulative distribution function.
+        summands: Two or more distributions of one number each.
+        tolerance: Largest error of the cumulative distribution function.
 
     Attributes:
-        error: estimated largest error of `cdf`.
-        density_error: estimated largest error of exp(`log_prob`); infinite in effect beside a pole or a jump.
+        error: Estimated largest error of `cdf`.
+        density_error: Estimated largest error of exp(`log_prob`); infinite in effect beside a pole or a jump.
 
     Raises:
-        DomainError: the tolerance is out of reach, as with tails as heavy as Cauchy's.
+        DomainError: The tolerance is out of reach, as with tails as heavy as Cauchy's.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -172,7 +172,7 @@ class GridSum(TorchDistribution):
 
 
 def _range(base: TorchDistribution, tail: float) -> tuple[float, float]:
-    """An interval outside which there is less than `tail` on each side, the support where that is finite."""
+    """Return an interval outside which there is less than `tail` on each side, the support where that is finite."""
     low, high = (b.double() for b in bounds(element_support(base)))
     if bool(low.isfinite() & high.isfinite()):
         return low.item(), high.item()
@@ -198,7 +198,7 @@ def _grow(base: TorchDistribution, tail: float, middle: float, width: float) -> 
 
 
 def _cdf_of(base: TorchDistribution) -> Callable[[Tensor], Tensor] | None:
-    """The cumulative distribution function in float64, or None where the class has none."""
+    """Return the cumulative distribution function in float64, or None where the class has none."""
     low, high = bounds(element_support(base))
 
     def cdf(x: Tensor) -> Tensor:
@@ -228,7 +228,7 @@ class MixedSum(TorchDistribution):
 
     Args:
         table: Table of the discrete variable.
-        continuous: distribution of one number.
+        continuous: Distribution of one number.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -279,20 +279,20 @@ class MixedSum(TorchDistribution):
 
 
 def sum_of(*summands: TorchDistribution | Distribution, tolerance: float = 1e-6) -> DiscreteTable | GridSum | MixedSum:
-    """The distribution of a sum of independent variables.
+    """Return the distribution of a sum of independent variables.
 
     Discrete ones are added exactly, as tables (infinite supports up to the rounding of their total); continuous ones by
     convolution on a grid, to `tolerance`; a discrete and a continuous one as a mixture. The result's `exactness` and, for
     tables and grids, its `error` say which.
 
     Args:
-        summands: two or more distributions of one number each, without batch dimensions.
-        tolerance: largest error of the cumulative distribution function of a sum of continuous variables.
+        summands: Two or more distributions of one number each, without batch dimensions.
+        tolerance: Largest error of the cumulative distribution function of a sum of continuous variables.
 
     Raises:
-        SpecError: fewer than two summands, or a table too large.
-        ShapeError: a summand has batch or event dimensions.
-        DomainError: the tolerance is out of reach.
+        SpecError: Fewer than two summands, or a table too large.
+        ShapeError: A summand has batch or event dimensions.
+        DomainError: The tolerance is out of reach.
     """
     if len(summands) < 2:
         raise SpecError(f"expected at least two distributions to add, got {len(summands)}")

@@ -38,7 +38,7 @@ class DiscreteTable(TorchDistribution):
     Args:
         values: (K,), each once.
         probabilities: (K,), adding up to 1 - error.
-        error: probability that the table leaves out; each probability may be that much too small.
+        error: Probability that the table leaves out; each probability may be that much too small.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -112,16 +112,16 @@ class DiscreteTable(TorchDistribution):
         return self.icdf(u).to(torch.get_default_dtype())
 
     def push(self, map: Callable[[Tensor], Tensor]) -> DiscreteTable:
-        """The push-forward g(y) = sum of f(x) over x with map(x) = y: exact, for any map, and without a Jacobian."""
+        """Return the push-forward g(y) = sum of f(x) over x with map(x) = y: exact, for any map, and without a Jacobian."""
         return collect(map(self.values), self.probabilities, self.error)
 
 
 def tabulate(base: TorchDistribution | Distribution, tail: float = 1e-13) -> DiscreteTable:
-    """A discrete distribution of numbers as a table; infinite supports end where the rest falls below `tail`.
+    """Return a discrete distribution of numbers as a table; infinite supports end where the rest falls below `tail`.
 
     Raises:
         ShapeError: `base` has batch or event dimensions.
-        SpecError: it is continuous, or needs a table of more than four million rows.
+        SpecError: It is continuous, or needs a table of more than four million rows.
     """
     base = as_torch(base)
     if isinstance(base, DiscreteTable):
@@ -150,6 +150,6 @@ def tabulate(base: TorchDistribution | Distribution, tail: float = 1e-13) -> Dis
 
 
 def collect(values: Tensor, probabilities: Tensor, error: float) -> DiscreteTable:
-    """The table in which equal values share a row, their probabilities added."""
+    """Return the table in which equal values share a row, their probabilities added."""
     unique, index = values.double().unique(return_inverse=True)
     return DiscreteTable(unique, torch.zeros_like(unique).index_add(0, index, probabilities), error)

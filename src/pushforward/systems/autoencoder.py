@@ -37,7 +37,7 @@ class Joint(nn.Module):
     Args:
         decoder: p(x|z); it belongs to the model, and is only pointed at here.
         prior: p(z), likewise.
-        scale: the map of x that the context has been through.
+        scale: The map of x that the context has been through.
     """
 
     def __init__(self, decoder: Distribution, prior: Distribution, scale: Scaled) -> None:
@@ -58,20 +58,20 @@ class VAE(PictureSpec):
     log p(x) >= E_q log p(x|z) + log p(z) - log q(z|x); `evaluation.log_likelihoods` tightens it with many samples.
 
     Args:
-        latent: length of z.
+        latent: Length of z.
         likelihood: Likelihood of pixels given z: "bernoulli" for two levels, "categorical", or "logistic" (discretised);
             "auto" is the first for two levels and the last for more.
         posterior: "diagonal" or "full" Gaussian; "planar", "radial", "sylvester", "iaf" or "spline" flow; "hamiltonian":
             leapfrog steps towards the true posterior, with tempered momenta.
         steps: Number of steps of the posterior's flow.
-        hidden: widths of the encoder, and in reverse of the decoder.
+        hidden: Widths of the encoder, and in reverse of the decoder.
         activation: Activation function of the encoder; most units of one with ReLU die in the first steps, under a loss of
             hundreds of nats.
         decoder_activation: Activation function of the decoder; with ReLU half of the last layer or more dies on pictures of
             17 or 256 levels.
-        above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
-        warmup: training steps over which the divergence comes to count fully.
-        free_bits: nats of each latent variable's divergence that cost nothing in training.
+        above: Lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
+        warmup: Training steps over which the divergence comes to count fully.
+        free_bits: Nats of each latent variable's divergence that cost nothing in training.
         samples: Number of samples of the importance-weighted bound in training.
     """
 
@@ -110,7 +110,7 @@ class VAE(PictureSpec):
             raise SpecError(f"expected two levels for a Bernoulli likelihood, got {self.levels}")
 
     def build(self) -> Flow:
-        """The model; its posterior starts as the prior."""
+        """Return the model; its posterior starts as the prior."""
         decoder = self._decoder()
         layers: list[Transform] = [Stochastic(self._encoder(decoder), decoder)]
         below = self.latent
@@ -122,7 +122,7 @@ class VAE(PictureSpec):
         return Flow(Chain(*layers), Normal(Real((below,))))
 
     def loss(self, model: Distribution) -> EvidenceBound:
-        """The bound, with what the arguments say of it."""
+        """Return the bound, with what the arguments say of it."""
         if not isinstance(model, Flow):
             raise SpecError(f"expected the flow of a vae, got {type(model).__name__}")
         return EvidenceBound(model, warmup=self.warmup, free_bits=self.free_bits, samples=self.samples)
@@ -187,7 +187,7 @@ class VAE(PictureSpec):
 
     @classmethod
     def cases(cls) -> Iterator[VAE]:
-        """Every likelihood, and the posteriors that differ in kind."""
+        """Yield every likelihood, and the posteriors that differ in kind."""
         small = {"latent": 2, "hidden": (6,), "steps": 1}
         yield cls(shape=(1, 1, 2), levels=2, **small)  # type: ignore[arg-type]
         yield cls(shape=(1, 1, 2), levels=3, posterior="iaf", **small)  # type: ignore[arg-type]
@@ -197,10 +197,10 @@ class VAE(PictureSpec):
 
 
 def vae(shape: tuple[int, ...], **fields: object) -> Flow:
-    """The flow of a `VAE` spec: `vae((1, 28, 28), levels=2, latent=20, posterior="iaf")`.
+    """Return the flow of a `VAE` spec: `vae((1, 28, 28), levels=2, latent=20, posterior="iaf")`.
 
     Args:
         shape: (channels, height, width) of a picture.
-        **fields: the spec's other arguments.
+        **fields: The spec's other arguments.
     """
     return VAE(shape=shape, **fields).build()  # type: ignore[arg-type]

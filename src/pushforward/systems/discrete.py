@@ -39,16 +39,16 @@ class Discrete(LabelSpec):
 
     Args:
         layers: Number of layers of the flow; 0 leaves the base alone.
-        structure: who steers whom: "bipartite" lets every other label steer the rest, which is as quick to draw as to score;
+        structure: Who steers whom: "bipartite" lets every other label steer the rest, which is as quick to draw as to score;
             "autoregressive" lets all labels before it steer a label.
-        base: labels that are independent, or autoregressive against the order of the last layer.
-        scale: whether there is an s, coprime with K.
+        base: Labels that are independent, or autoregressive against the order of the last layer.
+        scale: Whether there is an s, coprime with K.
         temperature: Temperature of the softmax that gradients come from.
         network: "mlp" (a MaskedMLP where it is autoregressive); "table", with a row for each combination of labels, for few of
             them; "lstm" or "transformer" for sequences of labels from one alphabet.
-        hidden: widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
+        hidden: Widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
         heads: Number of heads of a transformer.
-        dropout: in an autoregressive "mlp", while training.
+        dropout: In an autoregressive "mlp", while training.
     """
 
     name = "discrete"
@@ -79,7 +79,7 @@ class Discrete(LabelSpec):
             raise SpecError(f"expected {self.name}.hidden to be widths >= 1, at least one, got {self.hidden}")
 
     def build(self) -> Flow:
-        """The flow; its layers start as the identity."""
+        """Return the flow; its layers start as the identity."""
         front = ToOneHot(self.space)
         codes = front.codes
         layers: list[Transform] = [front]
@@ -106,7 +106,7 @@ class Discrete(LabelSpec):
         return LabelTransformer(inputs, outputs, length=length, hidden=width, blocks=depth, heads=self.heads)
 
     def _causal(self, codes: OneHot, outputs: int, order: list[int] | None) -> nn.Module:
-        """An autoregressive network; of those without an order of their own, labels must be put in order before."""
+        """Return an autoregressive network; of those without an order of their own, labels must be put in order before."""
         features, classes = codes.shape
         width, depth = self.hidden[0], len(self.hidden)
         if self.network == "mlp":

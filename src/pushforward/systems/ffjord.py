@@ -122,7 +122,7 @@ class FFJORD(VectorSpec):
         return Adaptive(self.tolerance, self.tolerance, gradient=self.gradient)
 
     def loss(self, model: Distribution) -> nn.Module | None:
-        """The negative log-likelihood, with the costs that have a weight."""
+        """Return the negative log-likelihood, with the costs that have a weight."""
         weights = {"energy": self.energy, "jacobian": self.jacobian}
         return PenalisedLikelihood(model, weights) if any(weights.values()) else None
 

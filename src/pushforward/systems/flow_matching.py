@@ -65,7 +65,7 @@ class Matching(VectorSpec):
             raise SpecError(f"expected {self.name}.sigma > 0 for a Schroedinger bridge, got 0; 0.5 is a good start")
 
     def build(self) -> Flow:
-        """The flow."""
+        """Return the flow."""
         velocity = VelocityMLP(
             self.features, hidden=self.hidden, context=self.given, layer=self.layer, activation=self.activation
         )
@@ -88,6 +88,6 @@ class Matching(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[Matching]:
-        """Two features; with context."""
+        """Yield two features; with context."""
         yield cls(features=2, hidden=(8,), steps=2)
         yield cls(features=2, hidden=(8, 8), steps=2, context=3, bridge="variance-preserving")

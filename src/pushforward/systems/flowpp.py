@@ -37,18 +37,18 @@ class FlowPP(ImageSpec):
     conditional flow q(u | x) that is trained together with the model on the bound E_q[log p(x + u) - log q(u | x)].
 
     Args:
-        first: couplings of colours at full resolution.
-        middle: couplings of channels after squeezing.
-        last: couplings of colours after that.
-        hidden: channels of the networks.
+        first: Couplings of colours at full resolution.
+        middle: Couplings of channels after squeezing.
+        last: Couplings of colours after that.
+        hidden: Channels of the networks.
         blocks: Number of blocks of a gated convolution and attention in each network.
         heads: Number of heads of the attention.
         components: K logistics of each mixture.
-        dropout: in the networks, while training.
+        dropout: In the networks, while training.
         dequantise: "variational", or "uniform" noise to compare.
-        noise_couplings: affine couplings of colours in the noise's flow.
+        noise_couplings: Affine couplings of colours in the noise's flow.
         noise_blocks: Number of blocks in each network of the noise's flow.
-        noise_hidden: channels of its networks.
+        noise_hidden: Channels of its networks.
     """
 
     name = "flowpp"
@@ -91,7 +91,7 @@ class FlowPP(ImageSpec):
             raise SpecError("expected a coupling in flowpp.first, flowpp.middle or flowpp.last, got none")
 
     def build(self) -> Flow:
-        """The flow; mixtures start close to the identity, the noise as the logistic of a standard normal."""
+        """Return the flow; mixtures start close to the identity, the noise as the logistic of a standard normal."""
         self.require_divisible(4 if self.last else 2, "a squeeze and checkerboards" if self.last else "a squeeze")
         scalar = Composed(LogisticMixture(self.components), Affine())
         layers = self.front(self._noise() if self.dequantise == "variational" else None)
@@ -168,5 +168,5 @@ class FlowPP(ImageSpec):
 
 
 def _mixed(space: Real) -> list[Transform]:
-    """A normalisation of every number, and a 1 x 1 convolution where there are channels to mix."""
+    """Return a normalisation of every number, and a 1 x 1 convolution where there are channels to mix."""
     return [ActNorm(space), LU(space, rotation=True)] if space.shape[0] > 1 else [ActNorm(space)]

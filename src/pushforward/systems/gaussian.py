@@ -27,7 +27,7 @@ class Gaussian(VectorSpec):
     hidden: tuple[int, ...] = ()
 
     def build(self) -> Flow:
-        """The Gaussian, as a flow of one layer."""
+        """Return the Gaussian, as a flow of one layer."""
         space, given = self.space, {"context": self.given, "hidden": self.hidden, "activation": self.activation}
         if self.full:
             return self.flow(Inverse(Cholesky(space, **given)))  # type: ignore[arg-type]

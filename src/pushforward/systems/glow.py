@@ -37,7 +37,7 @@ class Glow(ImageSpec):
     Args:
         scales: L.
         steps: K of each scale.
-        hidden: channels of the couplings' networks, 3 x 3, 1 x 1 and 3 x 3.
+        hidden: Channels of the couplings' networks, 3 x 3, 1 x 1 and 3 x 3.
         coupling: "affine" or "additive"; the temperature of samples is exact for the latter.
         mixing: 1 x 1 convolution in its "full", "lu" or "orthogonal" form, or, to compare, a fixed "shuffle" or "reverse".
     """
@@ -58,7 +58,7 @@ class Glow(ImageSpec):
     mixing: Mixing = "full"
 
     def build(self) -> Flow:
-        """The flow; couplings start as constant maps, the mixing as random rotations."""
+        """Return the flow; couplings start as constant maps, the mixing as random rotations."""
         return self.multi_scale(self.scales, self.steps, self._step)
 
     def _step(self, space: Real, seed: int) -> list[Transform]:
@@ -73,7 +73,7 @@ class Glow(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[Glow]:
-        """One scale; with a label; two scales with a picture; additive, and every way to mix."""
+        """Yield one scale; with a label; two scales with a picture; additive, and every way to mix."""
         yield from law_cases(cls, scales=1, steps=1, hidden=6)
         yield cls(shape=(2, 4, 4), levels=3, alpha=0.0, scales=2, steps=1, hidden=6, classes=2)
         yield cls(shape=(1, 2, 2), levels=2, alpha=0.0, scales=1, steps=2, hidden=6, coupling="additive", mixing="lu")

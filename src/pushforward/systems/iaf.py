@@ -35,7 +35,7 @@ class IAF(Posterior):
     activation: str = "elu"
 
     def step(self, index: int, space: Real) -> Autoregressive:
-        """One MaskedMLP, in the order opposite to the one before."""
+        """Return one MaskedMLP, in the order opposite to the one before."""
         scalar = GatedAffine()
         network = MaskedMLP(
             self.features,
@@ -49,7 +49,7 @@ class IAF(Posterior):
 
     @classmethod
     def cases(cls) -> Iterator[IAF]:
-        """Two features; with context; more features than a block."""
+        """Yield two features; with context; more features than a block."""
         yield cls(features=2, layers=2, hidden=(8,))
         yield cls(features=2, layers=2, hidden=(8,), context=3)
         yield cls(features=10, layers=1, hidden=(16,))

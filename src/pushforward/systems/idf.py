@@ -28,9 +28,9 @@ class IDF(PictureSpec):
 
     Args:
         scales: Number of scales; the picture is squeezed at each.
-        steps: couplings of each scale.
-        hidden: channels of the networks.
-        depth: layers of the networks.
+        steps: Couplings of each scale.
+        hidden: Channels of the networks.
+        depth: Layers of the networks.
         components: Number of components in the mixtures of the last latent variables.
         prior_components: Number of components in the mixtures of the latent variables that leave earlier; the paper has 1.
     """
@@ -62,7 +62,7 @@ class IDF(PictureSpec):
         return self.levels / 8
 
     def build(self) -> Flow:
-        """The flow; couplings start as the identity."""
+        """Return the flow; couplings start as the identity."""
         self.require_divisible(2**self.scales, f"{self.scales} scales")
         layers: list[Transform] = []
         space: Space = self.space
@@ -106,7 +106,7 @@ class IDF(PictureSpec):
 
     @classmethod
     def cases(cls) -> Iterator[IDF]:
-        """One scale; two scales of two channels, by class."""
+        """Yield one scale; two scales of two channels, by class."""
         yield cls(shape=(1, 2, 2), levels=3, scales=1, steps=2, hidden=4, depth=2, components=2)
         yield cls(shape=(2, 4, 4), levels=64, scales=2, steps=1, hidden=4, depth=2, classes=2)
 
@@ -115,9 +115,9 @@ class Centred(nn.Module):
     """A network that sees levels x as (x - centre) / unit.
 
     Args:
-        network: the network.
-        centre: subtracted.
-        unit: divided by.
+        network: The network.
+        centre: Subtracted.
+        unit: Divided by.
         beside: Number of last channels that are a condition and stay as they are.
     """
 

@@ -22,12 +22,12 @@ class Jet(ImageSpec):
     time. There are no normalisation, mixing or factoring-out layers.
 
     Args:
-        patch: height and width of the patches.
-        layers: couplings.
-        hidden: length of the transformers' tokens.
+        patch: Height and width of the patches.
+        layers: Couplings.
+        hidden: Length of the transformers' tokens.
         blocks: Number of blocks of each transformer.
         heads: Number of heads of the attention.
-        dropout: in the transformers, while training.
+        dropout: In the transformers, while training.
     """
 
     name = "jet"
@@ -47,7 +47,7 @@ class Jet(ImageSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, starting as the identity."""
         self.require_divisible(self.patch, f"patches of {self.patch} x {self.patch}")
         layers = self.front()
         layers.append(Squeeze(layers[-1].z_space, self.patch))

@@ -32,7 +32,7 @@ class MADE(VectorSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, starting as the identity."""
         space, scalar = self.space, Affine()
         network = MaskedMLP(
             self.features,
@@ -47,6 +47,6 @@ class MADE(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[MADE]:
-        """Two features; three in another order with context."""
+        """Yield two features; three in another order with context."""
         yield cls(features=2, hidden=(8,))
         yield cls(features=3, hidden=(8, 8), context=2, order=(2, 0, 1))

@@ -27,10 +27,10 @@ class GridEnergy(Distribution):
     density by O(h^2) too, and carry no gradients; the log-density that comes with them is `log_prob` of the draws.
 
     Args:
-        space: the box, with finite bounds and at most two coordinates.
+        space: The box, with finite bounds and at most two coordinates.
         network: E without the ridge, (B, D) -> (B, 1).
-        grid: points per axis, at least 2.
-        ridge: weight of the quadratic term.
+        grid: Points per axis, at least 2.
+        ridge: Weight of the quadratic term.
     """
 
     own = Exactness.LOWER | Exactness.UPPER
@@ -51,7 +51,7 @@ class GridEnergy(Distribution):
         return self.network(x).squeeze(-1) + self.ridge / 2 * x.square().sum(-1)
 
     def nodes(self) -> tuple[Tensor, Tensor]:
-        """The grid's points (grid^D, D) and log w_g (grid^D,)."""
+        """Return the grid's points (grid^D, D) and log w_g (grid^D,)."""
         axis = torch.linspace(self.space.low, self.space.high, self.grid, dtype=self.dtype, device=self.device)
         weight = torch.full_like(axis, math.log(self.step))
         weight[0] = weight[-1] = math.log(self.step / 2)
@@ -83,13 +83,13 @@ class GridEnergy(Distribution):
 
 
 def unnormalised_loss(model: GridEnergy, x: Tensor) -> Tensor:
-    """The loss -1/n sum_i log p(x_i) with p = exp(-E) left unnormalised: the mean energy, a scalar.
+    """Return the loss -1/n sum_i log p(x_i) with p = exp(-E) left unnormalised: the mean energy, a scalar.
 
     It has no lower bound: adding a constant to log p lowers it by that constant. It is here to show that; train with
     the model's own `log_prob` instead.
 
     Args:
-        model: the energy model.
+        model: The energy model.
         x: (B, D).
     """
     return model.energy(x).mean()
@@ -104,11 +104,11 @@ class MLPDensity(Spec):
 
     Args:
         features: D, 1 or 2.
-        hidden: widths of the network.
+        hidden: Widths of the network.
         activation: "tanh" or "silu".
-        bound: the box is [-bound, bound] in every coordinate.
-        grid: points per axis of the quadrature; several should fit into the narrowest structure of the data.
-        ridge: weight of |x|^2 / 2 in the energy.
+        bound: The box is [-bound, bound] in every coordinate.
+        grid: Points per axis of the quadrature; several should fit into the narrowest structure of the data.
+        ridge: Weight of |x|^2 / 2 in the energy.
     """
 
     name = "mlp-density"
@@ -139,12 +139,12 @@ class MLPDensity(Spec):
             raise SpecError(f"expected {self.name}.bound to be positive and finite, got {self.bound}")
 
     def build(self) -> GridEnergy:
-        """The model, starting as exp(-ridge |x|^2 / 2) on the box."""
+        """Return the model, starting as exp(-ridge |x|^2 / 2) on the box."""
         network = MLP(self.features, 1, hidden=self.hidden, activation=self.activation)
         return GridEnergy(Box((self.features,), -self.bound, self.bound), network, self.grid, self.ridge)
 
     @classmethod
     def cases(cls) -> Iterator[MLPDensity]:
-        """One feature; two."""
+        """Yield one feature; two."""
         yield cls(features=1, hidden=(8,), bound=3.0, grid=129)
         yield cls(features=2, hidden=(8, 8), activation="silu", bound=3.0, grid=65)

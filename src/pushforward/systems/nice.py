@@ -48,7 +48,7 @@ class NICE(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[NICE]:
-        """Two features, with and without context; three; one."""
+        """Yield two features, with and without context; three; one."""
         yield cls(features=2, hidden=(8,))
         yield cls(features=2, hidden=(8,), context=3)
         yield cls(features=3, hidden=(8, 8))
@@ -60,9 +60,9 @@ class ImageNICE(ImageSpec):
     """NICE on the pixels of pictures: dequantised, flattened, and then as for vectors.
 
     Args:
-        layers: couplings; even and odd pixels take turns.
-        hidden: widths of each coupling's network.
-        dropout: in the networks, while training.
+        layers: Couplings; even and odd pixels take turns.
+        hidden: Widths of each coupling's network.
+        dropout: In the networks, while training.
     """
 
     name = "nice-image"
@@ -79,7 +79,7 @@ class ImageNICE(ImageSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, starting as the identity."""
         front = self.front()
         size = self.space.size
         pixels = NICE(

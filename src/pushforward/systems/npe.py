@@ -35,10 +35,10 @@ class StandardisedContext(nn.Module):
 
 
 def bounds(space: Space) -> tuple[float, float]:
-    """The bounds of parameters on the line or in a box.
+    """Return the bounds of parameters on the line or in a box.
 
     Raises:
-        SpecError: they live elsewhere.
+        SpecError: They live elsewhere.
     """
     if space.interval is None or space.discrete:
         raise SpecError(f"expected parameters in a Real or Box space, got {space}")
@@ -46,18 +46,18 @@ def bounds(space: Space) -> tuple[float, float]:
 
 
 def conditional(inner: Distribution, space: Space, context: Real | None, network: nn.Module | None = None) -> Flow:
-    """A model of unconstrained, standardised parameters given standardised data, as one of both as they are.
+    """Return a model of unconstrained, standardised parameters given standardised data, as one of both as they are.
 
     Args:
-        inner: on the line, with the context that the network gives.
+        inner: On the line, with the context that the network gives.
         space: Space of the parameters: all of the line, or a box, which logits or logarithms carry onto it.
-        context: the space of the data; None for none.
+        context: The space of the data; None for none.
         network: Network of the standardised data.
 
     Raises:
-        SpecError: the parameters live elsewhere.
+        SpecError: The parameters live elsewhere.
         ShapeError: `inner` models events of another shape.
-        ContextError: it takes another context.
+        ContextError: It takes another context.
     """
     if context is not None and (inner.context is None or (network is None and inner.context != context)):
         raise ContextError(f"expected a flow with a context in {context}, got one in {inner.context}")
@@ -81,11 +81,11 @@ class NPE(Spec):
     Parameters are carried from the box to the line, so that no mass leaks out of it, and standardised, as are the data.
 
     Args:
-        features: number of parameters.
-        context: length of the data, 0 for none.
-        flow: the system and its arguments, as its `to_dict` gives, but `features` and `context`.
-        low: smallest value of every parameter.
-        high: largest value of every parameter.
+        features: Number of parameters.
+        context: Length of the data, 0 for none.
+        flow: The system and its arguments, as its `to_dict` gives, but `features` and `context`.
+        low: Smallest value of every parameter.
+        high: Largest value of every parameter.
     """
 
     name = "npe"
@@ -119,7 +119,7 @@ class NPE(Spec):
         return Box((self.features,), self.low, self.high) if bounded else Real((self.features,))
 
     def inner(self) -> Spec:
-        """The spec of the flow of unconstrained, standardised parameters."""
+        """Return the spec of the flow of unconstrained, standardised parameters."""
         given = {"features": self.features, "context": self.context}
         for name, value in given.items():
             if self.flow.get(name, value) != value:
@@ -129,7 +129,7 @@ class NPE(Spec):
         return spec_from_dict({**self.flow, **given})
 
     def build(self) -> Flow:
-        """The flow; what standardises the parameters is started by data, what standardises the context by `amortised`."""
+        """Return the flow; data set the standardisation of the parameters, and `amortised` sets that of the context."""
         context = Real((self.context,)) if self.context else None
         return conditional(self.inner().build(), self.space, context)
 

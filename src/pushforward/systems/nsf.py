@@ -93,11 +93,11 @@ class ImageNSF(ImageSpec):
     Args:
         scales: Number of scales; the picture is squeezed at each.
         steps: Number of steps of each scale: actnorm, 1 x 1 convolution, spline coupling of channel halves.
-        hidden: channels of the residual networks.
-        blocks: residual blocks of each.
+        hidden: Channels of the residual networks.
+        blocks: Residual blocks of each.
         bins: Number of bins of the splines.
-        bound: the splines act on [-bound, bound] and are the identity outside.
-        dropout: in the networks, while training.
+        bound: The splines act on [-bound, bound] and are the identity outside.
+        dropout: In the networks, while training.
     """
 
     name = "nsf-image"
@@ -118,7 +118,7 @@ class ImageNSF(ImageSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow; splines start as the identity, the 1 x 1 convolutions as random rotations."""
+        """Return the flow; splines start as the identity, the 1 x 1 convolutions as random rotations."""
         return self.multi_scale(self.scales, self.steps, self._step)
 
     def _step(self, space: Real, number: int) -> list[Transform]:
@@ -132,5 +132,5 @@ class ImageNSF(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ImageNSF]:
-        """One scale; with a label; with a picture."""
+        """Yield one scale; with a label; with a picture."""
         yield from law_cases(cls, scales=1, steps=1, hidden=4, blocks=1, bins=3)

@@ -81,7 +81,7 @@ class OTFlow(VectorSpec):
             raise SpecError(f"expected {self.name}.alpha_c > 0, got {self.alpha_c}")
 
     def build(self) -> Flow:
-        """The flow, starting close to a shift."""
+        """Return the flow, starting close to a shift."""
         potential = Potential(self.features, self.hidden, layers=self.layers, context=self.given, rank=self.rank)
         layer = Continuous(
             potential,
@@ -98,6 +98,6 @@ class OTFlow(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[OTFlow]:
-        """Two features; a deeper potential with context."""
+        """Yield two features; a deeper potential with context."""
         yield cls(features=2, hidden=6, steps=3, scoring_steps=4)
         yield cls(features=2, hidden=6, layers=3, steps=3, scoring_steps=4, context=3, gradient="checkpoint")

@@ -98,7 +98,7 @@ class PictureSpec(Spec, register=False):
         """Refuse pictures whose height or width a factor does not divide.
 
         Raises:
-            SpecError: naming the size and the factor.
+            SpecError: Naming the size and the factor.
         """
         _, h, w = self.shape
         if h % by or w % by:
@@ -124,7 +124,7 @@ class PictureSpec(Spec, register=False):
         return self.condition_channels * self.condition[1] * self.condition[2] if self.condition else self.classes
 
     def finish(self, chain: Chain, base: Distribution) -> Flow:
-        """The model made of a chain and a base, with the network of a picture as context where there is one."""
+        """Return the model made of a chain and a base, with the network of a picture as context where there is one."""
         if not self.condition:
             return _channels_last(Flow(chain, base))
         embed: nn.Module = ConvNet(
@@ -142,7 +142,7 @@ class ImageSpec(PictureSpec, register=False):
     Args:
         preprocess: "logit" for logit(a + (1 - 2 a) x), "logit-one-sided" for logit(a + (1 - a) x), x in [0, 1];
             "centre" for 2 x - 1.
-        alpha: the constant a.
+        alpha: The constant a.
     """
 
     symbol = ">="
@@ -166,7 +166,7 @@ class ImageSpec(PictureSpec, register=False):
         return [dequantise, Logit(box, self.alpha, symmetric=self.preprocess == "logit")]
 
     def flow(self, layers: Sequence[Transform], base: Distribution | None = None) -> Flow:
-        """The model made of layers and a base, standard normal by default."""
+        """Return the model made of layers and a base, standard normal by default."""
         chain = Chain(*layers)
         return self.finish(chain, Normal(Real(chain.z_space.shape)) if base is None else base)
 
@@ -176,7 +176,7 @@ class ImageSpec(PictureSpec, register=False):
         Args:
             scales: Number of scales; the picture is squeezed at each.
             steps: Number of steps of each scale.
-            step: the layers of one, from their space and the step's number over all scales.
+            step: The layers of one, from their space and the step's number over all scales.
         """
         self.require_divisible(2**scales, f"{scales} scales")
         layers = self.front()
@@ -191,7 +191,7 @@ class ImageSpec(PictureSpec, register=False):
 
 
 def _channels_last(model: Flow) -> Flow:
-    """The model with its kernels laid out so that convolutions of few channels take about a fifth less time."""
+    """Return the model with its kernels laid out so that convolutions of few channels take about a fifth less time."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -213,7 +213,7 @@ def factor_out(space: Space, context: Space | int, *, learned: bool) -> Slice:
 
 
 def top_prior(space: Space, context: Space | int) -> Elementwise:
-    """The learned mean and scale of the last latent variables, as a layer before the standard normal base."""
+    """Return the learned mean and scale of the last latent variables, as a layer before the standard normal base."""
     if isinstance(context, Space):
         return Elementwise(Affine(), space)
     return Elementwise(Affine(), space, context=context, hidden=(max(32, context),))
@@ -230,7 +230,7 @@ class Scaled(nn.Module):
     """A network of pictures that are given by their levels: x / (K - 1) - 1/2 goes in.
 
     Args:
-        network: from (B, C, H, W).
+        network: From (B, C, H, W).
         levels: K.
     """
 
@@ -243,7 +243,7 @@ class Scaled(nn.Module):
         return self.network(x / (self.levels - 1) - 0.5)
 
     def undo(self, u: Tensor) -> Tensor:
-        """The levels of numbers x / (K - 1) - 1/2."""
+        """Return the levels of numbers x / (K - 1) - 1/2."""
         return ((u + 0.5) * (self.levels - 1)).round()
 
 

@@ -23,11 +23,11 @@ class PlanarFlow(Posterior):
     paper = "Rezende, Mohamed 2015, arXiv:1505.05770"
 
     def step(self, index: int, space: Real) -> Planar:
-        """One plane."""
+        """Return one plane."""
         return Planar(space, context=self.given, hidden=self.hidden, activation=self.activation)
 
     @classmethod
     def cases(cls) -> Iterator[PlanarFlow]:
-        """Two features; with context."""
+        """Yield two features; with context."""
         yield cls(features=2, layers=2)
         yield cls(features=2, layers=1, context=2, hidden=(6,))

@@ -29,7 +29,7 @@ class Posterior(VectorSpec, register=False):
         """Step number `index`, from 0; its forward is the direction of drawing."""
 
     def build(self) -> Flow:
-        """The flow."""
+        """Return the flow."""
         space = self.space
         first = Elementwise(Affine(), space, context=self.given, hidden=self.hidden, activation=self.activation)
         steps = [first, *(self.step(i, space) for i in range(self.layers))]

@@ -57,7 +57,7 @@ class RealNVP(VectorSpec):
         return [not keep for keep in mask] if flip and self.features > 1 else mask
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, starting as the identity."""
         space = self.space
         network = partial(MLP, hidden=self.hidden, activation=self.activation, dropout=self.dropout)
         layers: list[Transform] = []
@@ -69,7 +69,7 @@ class RealNVP(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[RealNVP]:
-        """Two features; with context; every mask; batch normalisation; one feature."""
+        """Yield two features; with context; every mask; batch normalisation; one feature."""
         yield cls(features=2, layers=2, hidden=(8,))
         yield cls(features=2, layers=2, hidden=(8,), context=3)
         yield cls(features=2, layers=2, hidden=(8,), batch_norm=True)
@@ -87,10 +87,10 @@ class ImageRealNVP(ImageSpec):
 
     Args:
         scales: Number of scales; half of the channels leave between two of them.
-        hidden: channels of the residual networks.
-        blocks: residual blocks of each.
+        hidden: Channels of the residual networks.
+        blocks: Residual blocks of each.
         norm: Layer after each coupling: a running batch normalisation of the channels, activation normalisation, or none.
-        dropout: in the networks, while training.
+        dropout: In the networks, while training.
     """
 
     name = "realnvp-image"
@@ -110,7 +110,7 @@ class ImageRealNVP(ImageSpec):
     preprocess: Preprocess = "logit-one-sided"
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, starting as the identity."""
         self.require_divisible(2 ** (self.scales - 1), f"{self.scales} scales")
         layers = self.front()
         for _ in range(self.scales - 1):
@@ -137,6 +137,6 @@ class ImageRealNVP(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ImageRealNVP]:
-        """One scale; with a label; with a picture; two scales with batch normalisation."""
+        """Yield one scale; with a label; with a picture; two scales with batch normalisation."""
         yield from law_cases(cls, scales=1, hidden=4, blocks=1)
         yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, scales=2, hidden=4, blocks=1, norm="batch", classes=2)

@@ -60,7 +60,7 @@ class ResidualFlow(VectorSpec):
             )
 
     def build(self) -> Flow:
-        """The flow."""
+        """Return the flow."""
         space = self.space
         few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
         layers: list[Transform] = [ActNorm(space)] if self.norm else []

@@ -111,10 +111,10 @@ class Spec(abc.ABC):
 
     @abc.abstractmethod
     def build(self) -> Distribution:
-        """The model, with fresh weights; it keeps this spec as its `spec`."""
+        """Return the model, with fresh weights; it keeps this spec as its `spec`."""
 
     def loss(self, model: Distribution) -> nn.Module | None:
-        """The objective that `fit` minimises unless it is given one, for a model made with this spec.
+        """Return the objective that `fit` minimises unless it is given one, for a model made with this spec.
 
         Args:
             model: Model that `build` gave, or one around it, such as a model of a table.
@@ -151,10 +151,10 @@ class Spec(abc.ABC):
 
     @classmethod
     def preset_arguments(cls, name: str) -> dict[str, Any]:
-        """The arguments that a preset sets.
+        """Return the arguments that a preset sets.
 
         Raises:
-            SpecError: there is no preset of that name.
+            SpecError: There is no preset of that name.
         """
         if name not in cls.presets:
             known = sorted(cls.presets)
@@ -164,10 +164,10 @@ class Spec(abc.ABC):
 
     @classmethod
     def preset(cls, name: str, **fields: Any) -> Self:
-        """The spec with a preset's arguments, some replaced: `Glow.preset("small", shape=(1, 28, 28))`.
+        """Return the spec with a preset's arguments, some replaced: `Glow.preset("small", shape=(1, 28, 28))`.
 
         Raises:
-            SpecError: there is no preset of that name, or an argument is out of range.
+            SpecError: There is no preset of that name, or an argument is out of range.
         """
         return cls(**{**cls.preset_arguments(name), **fields})
 
@@ -201,10 +201,10 @@ def label_classes(given: Tensor) -> int | None:
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> Spec:
-    """The spec that `Spec.to_dict` described.
+    """Return the spec that `Spec.to_dict` described.
 
     Raises:
-        SpecError: the system or one of the fields is unknown.
+        SpecError: The system or one of the fields is unknown.
     """
     fields = dict(values)
     return _make(str(fields.pop("system", "")), fields)
@@ -221,7 +221,7 @@ def build(name: str, **fields: Any) -> Distribution:
     """Build a system by its name: `build("nsf", features=11, context=1)`.
 
     Raises:
-        SpecError: the system or one of the fields is unknown, or out of range.
+        SpecError: The system or one of the fields is unknown, or out of range.
     """
     return _make(name, fields).build()
 

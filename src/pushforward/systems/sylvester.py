@@ -32,7 +32,7 @@ class SylvesterFlow(Posterior):
     reflections: int = 8
 
     def step(self, index: int, space: Real) -> Sylvester:
-        """One set of directions; every other "triangular" one runs from the last coordinate to the first."""
+        """Return one set of directions; every other "triangular" one runs from the last coordinate to the first."""
         return Sylvester(
             space,
             width=self.width or None,
@@ -46,7 +46,7 @@ class SylvesterFlow(Posterior):
 
     @classmethod
     def cases(cls) -> Iterator[SylvesterFlow]:
-        """Each kind of direction."""
+        """Yield each kind of direction."""
         yield cls(features=2, layers=1)
         yield cls(features=2, layers=1, directions="householder", reflections=2, context=2)
         yield cls(features=2, layers=2, directions="triangular")

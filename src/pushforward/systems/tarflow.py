@@ -20,13 +20,13 @@ class TarFlow(ImageSpec):
     by Jacobi iteration.
 
     Args:
-        patch: height and width of the patches.
-        layers: autoregressive layers.
-        hidden: length of the transformers' tokens.
+        patch: Height and width of the patches.
+        layers: Autoregressive layers.
+        hidden: Length of the transformers' tokens.
         blocks: Number of blocks of each transformer.
         heads: Number of heads of the attention.
-        dropout: in the transformers, while training.
-        together: tokens that drawing solves for at once; 1 is strictly sequential.
+        dropout: In the transformers, while training.
+        together: Tokens that drawing solves for at once; 1 is strictly sequential.
     """
 
     name = "tarflow"
@@ -52,7 +52,7 @@ class TarFlow(ImageSpec):
         self._at_least("together", 1)
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, starting as the identity."""
         self.require_divisible(self.patch, f"patches of {self.patch} x {self.patch}")
         layers = self.front()
         layers.append(Squeeze(layers[-1].z_space, self.patch))

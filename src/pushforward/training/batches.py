@@ -24,7 +24,7 @@ class StepInputs(Protocol):
     """What a step of training needs to know of its batch."""
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
 
     @property
     def inputs(self) -> tuple[Any, ...]:

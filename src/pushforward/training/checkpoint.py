@@ -34,7 +34,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write a run's state: to a file beside `path` first, which then takes its place.
 
     Raises:
-        FileError: it cannot be written; what was at `path` is still there.
+        FileError: It cannot be written; what was at `path` is still there.
     """
     content = {"format": FORMAT, "version": VERSION, **state}
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
@@ -54,7 +54,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a run's state, with `weights_only=True`: nothing in the file is executed.
 
     Raises:
-        FileError: the file is missing, truncated, changed in any bit, or no checkpoint of this version.
+        FileError: The file is missing, truncated, changed in any bit, or no checkpoint of this version.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,10 +77,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(file: BufferedReader, path: Path) -> tuple[Any, int]:
-    """The content of a checkpoint, and the version that it must have; those of version 2 had no checksum.
+    """Return the content of a checkpoint, and the version that it must have; those of version 2 had no checksum.
 
     Raises:
-        FileError: the content is not the one that was written.
+        FileError: The content is not the one that was written.
     """
     broken = FileError(f"expected a training checkpoint, got a truncated or foreign file in {path}")
     start = file.read(len(MAGIC) + DIGEST)
@@ -165,7 +165,7 @@ class CheckpointWriter:
         self.saved = time.monotonic()
 
     def due(self) -> bool:
-        """Whether the time for the next checkpoint has come."""
+        """Return whether the time for the next checkpoint has come."""
         return self.every is not None and time.monotonic() - self.saved >= self.every
 
     def write(self, state: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ def require_same_run(
     """Refuse a checkpoint of another model, of other data or of other options.
 
     Raises:
-        TrainingError: naming the first difference.
+        TrainingError: Naming the first difference.
     """
     then, now = _shapes(state["weights"]), _shapes(weights)
     for name in [*now, *then]:
@@ -63,13 +63,13 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
     """Refuse a state whose parts are not of the kind that this run has.
 
     Args:
-        state: the content of the checkpoint; its weights have the names and shapes of the run's.
+        state: The content of the checkpoint; its weights have the names and shapes of the run's.
         path: Path of the file, for the message.
-        fresh: the state of this run, as it would be saved now.
+        fresh: The state of this run, as it would be saved now.
         batches: Number of batches in an epoch; None if it is not known.
 
     Raises:
-        TrainingError: naming the part.
+        TrainingError: Naming the part.
     """
     made = state.get("optimizer_class")
     if made != fresh.get("optimizer_class"):
@@ -102,7 +102,7 @@ def require_plain(state: Mapping[str, Any], path: object) -> None:
     """Refuse a state whose description of its run cannot be compared with another one's.
 
     Raises:
-        FileError: naming the part.
+        FileError: Naming the part.
     """
     data, config = state["data"], state["config"]
     plain = {
@@ -117,12 +117,12 @@ def require_plain(state: Mapping[str, Any], path: object) -> None:
 
 
 def plain_weights(value: object) -> bool:
-    """Whether a value is a mapping from names to tensors."""
+    """Return whether a value is a mapping from names to tensors."""
     return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
 
 
 def _like(found: Any, own: Any) -> bool:
-    """Whether a value has the keys, lengths, types, shapes of another; a number fits any finite number of its type."""
+    """Return whether a value has the keys, lengths, types, shapes of another; a number fits any finite number of its type."""
     if isinstance(own, Tensor):
         return isinstance(found, Tensor) and (found.shape, found.dtype, found.layout) == (
             own.shape,
@@ -140,7 +140,7 @@ def _like(found: Any, own: Any) -> bool:
 
 
 def _stream_sound(found: Any, own: Mapping[str, Tensor]) -> bool:
-    """A run on another device has no state of this device's random numbers, or one that is left alone here."""
+    """Return a run on another device has no state of this device's random numbers, or one that is left alone here."""
     if not plain_weights(found) or not {"cpu"} <= found.keys() <= {"cpu", "cuda"}:
         return False
     return all(_like(found[name], own[name]) for name in own if name in found)

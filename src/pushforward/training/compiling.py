@@ -61,7 +61,7 @@ def no_recompilation() -> AbstractContextManager[None]:
 
 
 def _function(objective: nn.Module) -> Loss:
-    """The objective as a function of its own.
+    """Return the objective as a function of its own.
 
     torch keeps compiled code with the code of the function, up to a limit and for ever. A copy for each run keeps runs
     out of each other's way, and lets the compiled code go when the run ends.

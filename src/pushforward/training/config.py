@@ -100,7 +100,7 @@ class TrainConfig:
         checkpoint_seconds: Number of seconds between checkpoints, also within an epoch.
 
     Raises:
-        SpecError: a value is out of range.
+        SpecError: A value is out of range.
     """
 
     epochs: int | None = None
@@ -167,10 +167,10 @@ class TrainConfig:
             raise SpecError(f"expected {name} to be a finite number >= 0, got {value!r}")
 
     def replace(self, **fields: Any) -> TrainConfig:
-        """A copy with some fields replaced.
+        """Return a copy with some fields replaced.
 
         Raises:
-            SpecError: a field is unknown or out of range.
+            SpecError: A field is unknown or out of range.
         """
         return replaced(self, "training", fields)
 

@@ -47,8 +47,8 @@ def as_rows(model: nn.Module, data: Any, context: Any, name: str) -> Rows:
     """Check and cast events and contexts for a model: finite (NaN only where its space allows missing values).
 
     Raises:
-        DataError: no numbers, the wrong shape, or values that are not finite.
-        ContextError: a context is missing or unexpected.
+        DataError: No numbers, the wrong shape, or values that are not finite.
+        ContextError: A context is missing or unexpected.
     """
     device, dtype = placement(model)
     if not isinstance(model, Distribution):
@@ -105,7 +105,7 @@ def as_tensor(values: Any, name: str) -> Tensor:
     """Return an array of numbers as a tensor.
 
     Raises:
-        DataError: it is no such array.
+        DataError: It is no such array.
     """
     if isinstance(values, Tensor):
         return values.detach()
@@ -141,7 +141,7 @@ def require_inside(space: Space, x: Tensor, name: str) -> None:
     """Refuse rows outside of a space.
 
     Raises:
-        DataError: naming the first such row.
+        DataError: Naming the first such row.
     """
     for start in range(0, len(x), CHUNK):
         outside = ~space.contains(x[start : start + CHUNK])

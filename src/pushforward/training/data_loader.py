@@ -23,7 +23,7 @@ PROVISIONAL_STEPS = 1000
 
 
 def is_loader(data: Any) -> bool:
-    """Whether data are an iterable of batches, and not the rows themselves: neither an array nor a sequence."""
+    """Return whether data are an iterable of batches, and not the rows themselves: neither an array nor a sequence."""
     if isinstance(data, (str, bytes, Sequence, Mapping, Set, Tensor, np.ndarray)) or not hasattr(data, "__iter__"):
         return False
     if any(hasattr(data, name) for name in ("__array__", "__array_interface__", "__dlpack__")):
@@ -53,7 +53,7 @@ class LoaderBatches:
         example: Events of the first batch.
 
     Raises:
-        DataError: the iterable has only one pass, or its first batch cannot be used.
+        DataError: The iterable has only one pass, or its first batch cannot be used.
     """
 
     def __init__(self, model: nn.Module, data: Any, seed: int, name: str = "the data") -> None:
@@ -71,7 +71,7 @@ class LoaderBatches:
         """Return the batches of an epoch after the first `done` ones.
 
         Raises:
-            DataError: a batch cannot be used, or there is none.
+            DataError: A batch cannot be used, or there is none.
         """
         for generator, first in self._generators.values():
             generator.manual_seed(seeded_generator(first, number).initial_seed())
@@ -194,9 +194,9 @@ def prepare_loader(
         weights: None, as rows of batches have equal weights.
 
     Raises:
-        DataError: the iterable has only one pass, its first batch or the validation rows cannot be used, or a part of the data
+        DataError: The iterable has only one pass, its first batch or the validation rows cannot be used, or a part of the data
             is asked for as validation.
-        SpecError: there is a context, or there are weights or a `batch_size`.
+        SpecError: There is a context, or there are weights or a `batch_size`.
     """
     if context is not None:
         raise SpecError("expected contexts in the batches of data, (x, context), got a context beside them")
@@ -250,7 +250,7 @@ class _OwnRandomNumbers:
 
 
 def _length(data: Any) -> int | None:
-    """Number of batches of an iterable; None where it does not know."""
+    """Return the number of batches of an iterable; None where it does not know."""
     try:
         return len(data)
     # A DataLoader of a dataset without a length has `__len__`, which raises.
@@ -259,6 +259,6 @@ def _length(data: Any) -> int | None:
 
 
 def _generators(data: Any) -> list[torch.Generator]:
-    """The generators of a DataLoader and of its sampler."""
+    """Return the generators of a DataLoader and of its sampler."""
     found = [getattr(place, "generator", None) for place in (data, getattr(data, "sampler", None))]
     return [generator for generator in found if isinstance(generator, torch.Generator)]

@@ -9,7 +9,7 @@ from .progress_state import Position
 
 
 def is_better(score: float, position: Position) -> bool:
-    """Whether the score of an epoch is finite and above all scores before it."""
+    """Return whether the score of an epoch is finite and above all scores before it."""
     return math.isfinite(score) and (position.score is None or score > position.score)
 
 
@@ -32,5 +32,5 @@ def count_epoch(score: float, position: Position, config: TrainConfig) -> None:
 
 
 def out_of_patience(position: Position, config: TrainConfig) -> bool:
-    """Whether there was no better score for `patience` epochs; never when that is 0."""
+    """Return whether there was no better score for `patience` epochs; never when that is 0."""
     return bool(config.patience) and position.waited >= (config.patience or 0)

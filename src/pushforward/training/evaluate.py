@@ -37,8 +37,8 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
         (N,) nats, on the model's device; -inf outside the support.
 
     Raises:
-        DataError: the rows are no finite numbers, or of the wrong shape.
-        ContextError: a context is missing or unexpected.
+        DataError: The rows are no finite numbers, or of the wrong shape.
+        ContextError: A context is missing or unexpected.
     """
     rows = as_rows(model, x, context, "the data")
     index = torch.arange(len(rows), device=rows.x.device)

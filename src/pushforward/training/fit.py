@@ -94,13 +94,13 @@ def fit(
         The record of the run.
 
     Raises:
-        DataError: the rows, the weights or the split cannot be used; a number that is not finite is named by row and column,
+        DataError: The rows, the weights or the split cannot be used; a number that is not finite is named by row and column,
             and by the number of its batch.
-        ContextError: a context is missing or unexpected.
-        SpecError: an option is unknown or out of range, the objective takes no weights, or `optimizer` makes no optimizer.
-        TrainingError: the loss was not finite before any epoch was finished (the starting weights are put back), no
+        ContextError: A context is missing or unexpected.
+        SpecError: An option is unknown or out of range, the objective takes no weights, or `optimizer` makes no optimizer.
+        TrainingError: The loss was not finite before any epoch was finished (the starting weights are put back), no
             validation score was finite, the loss is no scalar, or the checkpoint is of another run.
-        FileError: a file cannot be read or written, or another run has the same checkpoint.
+        FileError: A file cannot be read or written, or another run has the same checkpoint.
     """
     config = (config or TrainConfig()).replace(**overrides)
     objective = default_objective(model) if objective is None else objective

@@ -27,7 +27,7 @@ class MetricsFile:
         history: Records of the epochs already done, when a run is resumed.
 
     Raises:
-        FileError: the file cannot be written.
+        FileError: The file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], history: Sequence[dict[str, Any]] = ()) -> None:

@@ -25,7 +25,7 @@ def autocast_dtype(config: TrainConfig, model: nn.Module) -> torch.dtype | None:
     """Return the precision of the networks' products while training; None for that of the weights.
 
     Raises:
-        SpecError: the model is not in float32, or its device cannot compute in that precision.
+        SpecError: The model is not in float32, or its device cannot compute in that precision.
     """
     dtype = DTYPES[config.autocast]
     if dtype is None:

@@ -27,7 +27,7 @@ def make_optimizer(
         factory: Function that makes another optimizer.
 
     Raises:
-        SpecError: the factory returns no optimizer of these parameters, or one that needs a closure.
+        SpecError: The factory returns no optimizer of these parameters, or one that needs a closure.
     """
     if factory is not None:
         optimizer = _made(factory, parameters)

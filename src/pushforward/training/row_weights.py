@@ -22,7 +22,7 @@ def as_row_weights(weights: Any, rows: int) -> Tensor:
         (N,) in double precision on the CPU, the largest one 1.
 
     Raises:
-        DataError: they are something else; the first such weight is named by its row.
+        DataError: They are something else; the first such weight is named by its row.
     """
     values = as_tensor(weights, "the weights").to("cpu", torch.float64)
     if tuple(values.shape) != (rows,):

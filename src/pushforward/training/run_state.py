@@ -48,7 +48,7 @@ class RunState:
         start: The weights that the run began with.
 
     Raises:
-        TrainingError: the model has no parameters to train.
+        TrainingError: The model has no parameters to train.
     """
 
     strategy: Replicated
@@ -93,7 +93,7 @@ class RunState:
         """Set the state that a checkpoint holds, whatever number of processes wrote it.
 
         Raises:
-            TrainingError: it is of another run.
+            TrainingError: It is of another run.
         """
         require_same_run(state, path, self.given, tensors(self.plain), self.fingerprint)
         restore(self.plain, state["weights"])
@@ -167,7 +167,7 @@ class RunState:
         """Put the weights where they are during the run, and make the stepper.
 
         Raises:
-            SpecError: the model cannot be trained in that way.
+            SpecError: The model cannot be trained in that way.
         """
         sharded = self.config.parallel == "fsdp" and self.ranks.several
         self.start = {name: t.cpu() if sharded else t for name, t in snapshot(self.plain).items()}

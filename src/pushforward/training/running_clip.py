@@ -34,7 +34,7 @@ class RunningClip:
         """Take note of the norm of a gradient before clipping, and return whether the step is to be taken.
 
         Raises:
-            TrainingError: the gradient was not finite for too many steps in a row.
+            TrainingError: The gradient was not finite for too many steps in a row.
         """
         if math.isfinite(norm):
             self.mean = (1 - SHARE) * self.mean + SHARE * min(norm, self.largest) if self.mean else norm

@@ -36,7 +36,7 @@ class Stepper:
         factory: Function that makes the optimizer from the parameters; AdamW by default.
 
     Raises:
-        SpecError: the model cannot be trained in the precision asked for, or the factory returns no fitting optimizer.
+        SpecError: The model cannot be trained in the precision asked for, or the factory returns no fitting optimizer.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Stepper:
             The loss and the norm of its gradient before clipping, without gradients; 0 where float16 made it overflow.
 
         Raises:
-            TrainingError: the loss is no scalar, or does not depend on the parameters.
+            TrainingError: The loss is no scalar, or does not depend on the parameters.
         """
         for parameter in self.parameters:
             parameter.grad = None
@@ -220,7 +220,7 @@ class _LossModule(nn.Module):
 
 
 def _strays(whole: nn.Module) -> list[str]:
-    """Names of the buffers of torch's own batch normalisations, each of which measures one process's rows only."""
+    """Return the names of the buffers of torch's own batch normalisations, each of which measures one process's rows only."""
     return [
         f"{name}.{buffer}"
         for name, module in whole.named_modules()

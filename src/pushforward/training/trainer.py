@@ -95,8 +95,8 @@ class Trainer:
             path: Path of the checkpoint, for messages.
 
         Raises:
-            TrainingError: the checkpoint is of another run.
-            SpecError: the model cannot be trained in that way.
+            TrainingError: The checkpoint is of another run.
+            SpecError: The model cannot be trained in that way.
         """
         if checkpoint is None:
             self.state.initialise()
@@ -111,7 +111,7 @@ class Trainer:
         The first process alone has the files.
 
         Raises:
-            FileError: naming the path.
+            FileError: Naming the path.
         """
         state = None if self.writer is None else self.state.to_dict()
 
@@ -175,7 +175,7 @@ class Trainer:
         return self._cut_short(now=True)[0]
 
     def _cut_short(self, *, now: bool = False) -> tuple[Stopped | None, bool]:
-        """Whether to stop within the epoch, and whether it is time to save; decided by all processes together."""
+        """Return whether to stop within the epoch, and whether it is time to save; decided by all processes together."""
         interrupted = self.interrupt.requested
         late = self.config.max_seconds is not None and self.state.seconds() >= self.config.max_seconds
         due = self.writer is not None and self.writer.due()
@@ -187,7 +187,7 @@ class Trainer:
         return "limit" if late or done else None, due
 
     def _epoch(self, callbacks: Sequence[Callback], progress: Progress) -> Stopped | None:
-        """The rest of the epoch in progress, and its end."""
+        """Return the rest of the epoch in progress, and its end."""
         position = self.state.position
         with self.state.stepper.running():
             for batch in self.state.source.epoch(position.epoch, position.batch):
@@ -223,7 +223,7 @@ class Trainer:
         self.consistent = True
 
     def _failed(self, *, at_once: bool) -> bool:
-        """Whether a step was not finite, found out when it is time to look; `failure` is then the reason."""
+        """Return whether a step was not finite, found out when it is time to look; `failure` is then the reason."""
         step = self.watch.first_bad(at_once=at_once)
         if step is None:
             return False
@@ -286,7 +286,7 @@ class Trainer:
         """Put the best weights back and say how it ended.
 
         Raises:
-            TrainingError: there are no good weights.
+            TrainingError: There are no good weights.
         """
         state, position = self.state, self.state.position
         if state.best is None and (stopped == "nonfinite" or (position.history and stopped != "interrupted")):

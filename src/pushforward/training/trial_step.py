@@ -35,7 +35,7 @@ def rehearsal(whole: nn.Module, device: torch.device) -> Iterator[None]:
 def leaves_out_parameters(
     whole: nn.Module, objective: nn.Module, inputs: tuple[Any, ...], device: torch.device
 ) -> bool:
-    """Whether a parameter has no part in the loss of some rows.
+    """Return whether a parameter has no part in the loss of some rows.
 
     Args:
         whole: Module with every parameter and buffer that a step may change; it stays as it is.

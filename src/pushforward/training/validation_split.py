@@ -82,7 +82,7 @@ def split_rows(rows: int, validation: float, seed: int) -> tuple[Tensor, Tensor]
         seed: Seed of the permutation whose first rows are the validation rows.
 
     Raises:
-        DataError: the validation part is out of range, or fewer than two rows are left for training.
+        DataError: The validation part is out of range, or fewer than two rows are left for training.
     """
     if isinstance(validation, numbers.Integral):
         count = int(validation)
@@ -112,8 +112,8 @@ def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: in
         weights: (N,) weights of the rows, or None. Rows of weight 0 are left out, as if they were not there.
 
     Raises:
-        DataError: an argument is no array of finite numbers of the right shape, or lies outside the model's space.
-        ContextError: a context is missing or unexpected.
+        DataError: An argument is no array of finite numbers of the right shape, or lies outside the model's space.
+        ContextError: A context is missing or unexpected.
     """
     rows = as_rows(model, data, context, "the data")
     device = rows.x.device
@@ -149,8 +149,8 @@ def held_out_rows(model: nn.Module, validation: Any) -> HeldOutRows:
         validation: Rows or (rows, context).
 
     Raises:
-        DataError: they are no array of finite numbers of the right shape, there is none, or one is outside of the space.
-        ContextError: a context is missing or unexpected.
+        DataError: They are no array of finite numbers of the right shape, there is none, or one is outside of the space.
+        ContextError: A context is missing or unexpected.
     """
     pair = validation if isinstance(validation, tuple) else (validation,)
     if len(pair) not in (1, 2):

@@ -129,7 +129,7 @@ class ProcessRanks:
         """Return what `act` returns in the first process, the only one that runs it.
 
         Raises:
-            FlowError: the error that it raised there, in every process.
+            FlowError: The error that it raised there, in every process.
         """
         if not self.several:
             return act()
@@ -157,7 +157,7 @@ class ProcessRanks:
         """Refuse processes that have different rows, splits or options.
 
         Raises:
-            TrainingError: a process has another value than the first.
+            TrainingError: A process has another value than the first.
         """
         values = self.gathered(repr(value))
         for rank, other in enumerate(values):
@@ -171,7 +171,7 @@ class ProcessRanks:
         """Refuse processes that share a GPU.
 
         Raises:
-            TrainingError: two of them are on the same one.
+            TrainingError: Two of them are on the same one.
         """
         index = torch.cuda.current_device() if device.index is None and device.type == "cuda" else device.index
         places = self.gathered((socket.gethostname(), index))
@@ -213,8 +213,8 @@ def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[Pro
         checkpoint: Path of the checkpoint of the run, which messages name.
 
     Raises:
-        LostProcess: another process has ended, or does not answer.
-        TrainingError: the environment names several processes, but not how to reach them.
+        LostProcess: Another process has ended, or does not answer.
+        TrainingError: The environment names several processes, but not how to reach them.
     """
     if world_size() == 1:
         yield ProcessRanks()
@@ -241,7 +241,7 @@ def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[Pro
 
 
 def silent() -> bool:
-    """Whether another process reports how the run went: the first one, or the first one with an error."""
+    """Return whether another process reports how the run went: the first one, or the first one with an error."""
     return process_rank() > 0 if _silent is None else _silent
 
 
@@ -282,7 +282,7 @@ def _connect(device: torch.device) -> ProcessRanks:
 
 
 def _of_the_connection(error: RuntimeError) -> bool:
-    """Whether an error comes from the exchange between processes, and not from the model."""
+    """Return whether an error comes from the exchange between processes, and not from the model."""
     if isinstance(error, distributed.DistError):
         return True
     text = str(error)

@@ -38,7 +38,7 @@ class Replicated:
         parameters: Tensors that the optimizer changes.
 
     Raises:
-        SpecError: there are several processes, and the objective does not hold the model.
+        SpecError: There are several processes, and the objective does not hold the model.
     """
 
     sharded = False
@@ -120,7 +120,7 @@ class Sharded(Replicated):
         ranks: The processes, more than one.
 
     Raises:
-        SpecError: a parameter is a single number, which cannot be shared out; or an option does not fit.
+        SpecError: A parameter is a single number, which cannot be shared out; or an option does not fit.
     """
 
     sharded = True
@@ -216,7 +216,7 @@ class Sharded(Replicated):
 
 
 def _units(whole: nn.Module) -> list[Transform]:
-    """The layers that are gathered one at a time; none when two of them share a parameter."""
+    """Return the layers that are gathered one at a time; none when two of them share a parameter."""
     layers = [layer for chain in whole.modules() if isinstance(chain, Chain) for layer in chain.layers]
     units = [
         layer
