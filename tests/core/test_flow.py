@@ -134,7 +134,7 @@ def test_slice_and_elementwise_check_their_parts():
         Slice(Real((3,)), 3, Normal(Real((1,))))
     with pytest.raises(ShapeError, match="expected `rest` to live in"):
         Slice(Real((3,)), 1, Normal(Real((1,))))
-    with pytest.raises(SpecError, match="maps the real line"):
+    with pytest.raises(SpecError, match="needs the real line"):
         Elementwise(Affine(), Box((2,), 0.0, 1.0))
 
 
