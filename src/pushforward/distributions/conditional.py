@@ -1,4 +1,4 @@
-"""Elementary distributions whose parameters a network makes from the context: encoders, decoders, learned priors."""
+"""Elementary distributions whose parameters a network computes from the context: encoders, decoders, learned priors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .chance import Chance
 
 
 class ConditionalNormal(Distribution):
-    """N(x; m(c), diag s(c)^2) with log s smoothly bounded.
+    """Normal distribution N(x; m(c), diag s(c)^2) given a context c, with log s smoothly bounded.
 
     Args:
         space: Space of x.
-        context: length of c.
-        hidden: widths of the network's layers.
-        net: a network of your own, from c to twice the space's size; then `hidden` is unused.
-        bound: |log s| stays below it.
+        context: Length of c.
+        hidden: Widths of the hidden layers of the network.
+        net: Your own network, from c to twice the size of the space; `hidden` is then not used.
+        bound: Upper bound of |log s|.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class ConditionalNormal(Distribution):
 
 
 class _ConditionalLevels(Distribution):
-    """Independent levels 0 ... K - 1 with `n` parameters each, which a network makes.
+    """Base class of independent levels 0 ... K - 1 with `n` parameters each, computed by a network.
 
     Args:
         shape: Shape of x.
-        context: length of c.
-        levels: K.
-        n: parameters of a number.
-        hidden: widths of the network's layers.
+        context: Length of c.
+        levels: Number of levels K.
+        n: Number of parameters of one entry.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to all parameters; then `hidden` and `activation` are unused.
+        net: Your own network, from c to all parameters; `hidden` and `activation` are then not used.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class _ConditionalLevels(Distribution):
 
 
 class ConditionalBernoulli(_ConditionalLevels):
-    """Independent bits with probabilities sigmoid(l(c)).
+    """Independent bits with probabilities sigmoid(l(c)) given a context c.
 
     Args:
-        shape: Shape of x, in {0, 1}.
-        context: length of c.
-        hidden: widths of the network's layers.
+        shape: Shape of x, whose entries are 0 or 1.
+        context: Length of c.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to the logits; then `hidden` and `activation` are unused.
+        net: Your own network, from c to the logits; `hidden` and `activation` are then not used.
     """
 
     def __init__(
@@ -117,15 +117,15 @@ class ConditionalBernoulli(_ConditionalLevels):
 
 
 class ConditionalCategorical(_ConditionalLevels):
-    """Independent levels 0 ... K - 1 with probabilities softmax(l(c)).
+    """Independent levels 0 ... K - 1 with probabilities softmax(l(c)) given a context c.
 
     Args:
         shape: Shape of x.
-        context: length of c.
-        levels: K.
-        hidden: widths of the network's layers.
+        context: Length of c.
+        levels: Number of levels K.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to K logits for each number; then `hidden` and `activation` are unused.
+        net: Your own network, from c to K logits for each entry; `hidden` and `activation` are then not used.
     """
 
     def __init__(
@@ -152,20 +152,21 @@ class ConditionalCategorical(_ConditionalLevels):
 
 
 class ConditionalLogistic(_ConditionalLevels):
-    """Independent levels 0 ... K - 1, logistics rounded to levels; the first and the last level have their tails.
+    """Independent levels 0 ... K - 1 given a context c, from logistic distributions rounded to levels.
 
         P(k) = sigmoid((k + 1/2 - m) / s) - sigmoid((k - 1/2 - m) / s)
 
-    with m and s made from c (Kingma et al. 2016, arXiv:1606.04934, section 5.2, with a scale for every number).
+    m and s are functions of c (Kingma et al. 2016, arXiv:1606.04934, section 5.2, with a scale for every entry). The
+    first and the last level also have the probability of the tail beyond them.
 
     Args:
         shape: Shape of x.
-        context: length of c.
-        levels: K.
-        hidden: widths of the network's layers.
+        context: Length of c.
+        levels: Number of levels K.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to two parameters for each number; then `hidden` and `activation` are unused.
-        bound: |log s| stays below it, in units of K / 16.
+        net: Your own network, from c to two parameters for each entry; `hidden` and `activation` are then not used.
+        bound: Upper bound of |log(s / (K / 16))|.
     """
 
     def __init__(
