@@ -17,7 +17,7 @@ from pushforward.transforms import LU, ActNorm, Affine, BatchNorm, Coupling, Ele
 def test_a_chain_names_the_neighbours_that_do_not_fit():
     with pytest.raises(ShapeError, match=r"layer 0 \(LU\) ends in Real\(shape=\(3,\)\), layer 1 \(LU\) starts in"):
         Chain(LU(Real((3,))), LU(Real((4,))))
-    with pytest.raises(ShapeError, match="the chain ends in Real"):
+    with pytest.raises(ShapeError, match="expected a chain that ends in the space of the base, Real"):
         Flow(LU(Real((3,))), Normal(Real((2,))))
     with pytest.raises(ShapeError, match="at least one layer"):
         Chain()
