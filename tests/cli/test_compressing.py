@@ -150,7 +150,7 @@ def test_a_damaged_archive_restores_what_is_whole_and_says_what_is_lost(capsys, 
         (
             ["compress", "photos.idf", "bad.png", "--out", "a.pfz"],
             1,
-            "bad.png: expected a picture, got a file that is none",
+            "bad.png: expected a picture, got another kind of file",
         ),
         (
             ["compress", "photos.idf", "bad.npy", "--out", "a.pfz"],

@@ -842,7 +842,7 @@ def test_without_a_network(tmp_path, monkeypatch):
     np.testing.assert_array_equal(here.load().train.images[:, 0], images[:5])
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PUSHFORWARD_CACHE", str(tmp_path / "file"))
-    with pytest.raises(FileError, match=r"cannot be made.*PUSHFORWARD_CACHE"):
+    with pytest.raises(FileError, match=r"cannot be created.*PUSHFORWARD_CACHE"):
         here.load()
 
 

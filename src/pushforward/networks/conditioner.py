@@ -17,8 +17,8 @@ class Conditioner(Recorded, nn.Module):
 
         without a context: net(x)        with a context: net([x, context]), concatenated along `dim`
 
-        A context with fewer dimensions than x is repeated: (B, C) at every position of pictures (B, N, H, W), and at
-        every token of (B, T, N).
+    A context with fewer dimensions than x is repeated: (B, C) at every position of pictures (B, N, H, W), and at every token
+    of (B, T, N).
 
     Args:
         net: Module from a tensor to a tensor.
