@@ -20,13 +20,14 @@ from ..systems.spec import Spec
 class Case:
     """Layer or distribution on which the laws are run.
 
-    name: Name in reports.
-    make: Function that builds the node with fresh weights.
-    spec: Description of a system; None for other nodes.
-    constant: Whether the contribution is the same for every x by design.
-    spread: Distance of the weights from their starting values, in deviations of the sums that they enter.
-    calls: Number of repeated calls that estimate the mean of random results.
-    exempt: Reasons of exemptions by name of the law; an exemption from a law that holds is an error.
+    Args:
+        name: Name in reports.
+        make: Function that builds the node with fresh weights.
+        spec: Description of a system; None for other nodes.
+        constant: Whether the contribution is the same for every x by design.
+        spread: Distance of the weights from their starting values, in deviations of the sums that they enter.
+        calls: Number of repeated calls that estimate the mean of random results.
+        exempt: Reasons of exemptions by name of the law; an exemption from a law that holds is an error.
     """
 
     name: str

@@ -143,8 +143,9 @@ def resized(image: Any, size: int) -> Any:
 def opened(path: Path, data: bytes | None = None) -> Iterator[Any]:
     """Open a picture file with Pillow; all errors that Pillow raises for damaged files become one `FileError`.
 
-    path: Path of the file, also for messages.
-    data: Bytes of the file, if they were already read.
+    Args:
+        path: Path of the file, also for messages.
+        data: Bytes of the file, if they were already read.
 
     Raises:
         FileError: The file is not a picture, is damaged, or is too large.

@@ -158,7 +158,6 @@ def train(
         progress: Display of the steps.
         lost: Function without arguments, called at every check; training stops if it returns True.
         skip: Whether to take no step if the bound is within the tolerance from the start.
-        skip: Whether to take no step at all where the bound is within the tolerance from the start.
 
     Returns:
         State at some steps, see `look`.
@@ -202,7 +201,7 @@ class Draws:
     """Draws of one step from the model, in place of a batch of rows.
 
     Args:
-        temperature: Factor of log p.
+        count: Number of draws.
         temperature: Factor on log p.
     """
 

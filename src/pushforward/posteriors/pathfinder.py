@@ -80,8 +80,9 @@ class Gaussians:
 def units(log_p: Function, at: Tensor) -> Tensor:
     """Return, for each coordinate, the distance from a point at which log p changes by one nat or is not finite.
 
-    log_p: Log-density.
-    at: Point (D,) where it is finite.
+    Args:
+        log_p: Log-density.
+        at: Point (D,) where it is finite.
 
     Returns:
         Positive numbers (D,), powers of four; 1 where log p never changes by so much.

@@ -50,10 +50,11 @@ class Frame:
 class Start:
     """Result of the optimisers.
 
-    found: Mixture with a Gaussian for each path that succeeded.
-    draws: Draws (N, D) of the density by importance resampling of the Gaussians.
-    usable: Effective number of these draws.
-    log_z: Estimate of log Z from the Gaussians' draws, in nats.
+    Args:
+        found: Mixture with a Gaussian for each path that succeeded.
+        draws: Draws (N, D) of the density by importance resampling of the Gaussians.
+        usable: Effective number of these draws.
+        log_z: Estimate of log Z from the Gaussians' draws, in nats.
     """
 
     found: Gaussians

@@ -25,14 +25,14 @@ _SHAPE = torch.Size()
 class Branch:
     """Interval [low, high] on which a map is strictly monotone.
 
-    low: Start of the interval; may be -inf.
-    high: End of the interval; may be inf.
-    map: Map r, elementwise.
-    inverse: Inverse s, from the image of the interval to the interval, elementwise. Outside the image its values do
-        not matter.
-    derivative: Derivative s', elementwise; by automatic differentiation of `inverse` if it is not given.
-    increasing: Whether r increases on the interval; found from the values of r at its ends if it is not given.
-        increasing: Whether r increases here; found from the values of r at the ends when not given.
+    Args:
+        low: Start of the interval; may be -inf.
+        high: End of the interval; may be inf.
+        map: Map r, elementwise.
+        inverse: Inverse s, from the image of the interval to the interval, elementwise. Outside the image its values do
+            not matter.
+        derivative: Derivative s', elementwise; by automatic differentiation of `inverse` if it is not given.
+        increasing: Whether r increases on the interval; found from the values of r at its ends if it is not given.
     """
 
     low: float
