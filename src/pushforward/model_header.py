@@ -50,7 +50,7 @@ def read_description(name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or is_deep(document):
-        raise FileError(f"{name} is corrupted: its description is not JSON; get it again")
+        raise FileError(f"{name} is corrupted: its description is not JSON; copy or download it again")
     layout = document.get("format")
     if isinstance(layout, int) and layout > FORMAT:
         raise FileError(
@@ -58,7 +58,7 @@ def read_description(name: str) -> dict[str, Any]:
             f"this version reads up to format {FORMAT}, so update pushforward"
         )
     if metadata.get("sha256") != hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest():
-        raise FileError(f"{name} is corrupted: its description does not match its checksum; get it again")
+        raise FileError(f"{name} is corrupted: its description does not match its checksum; copy or download it again")
     if not isinstance(layout, int) or isinstance(layout, bool) or layout < 1 or not is_complete(document):
         raise FileError(f"{name} is not a model file of pushforward: its description is incomplete")
     document["parameters"] = sum(_count(entry) for key, entry in header.items() if key != "__metadata__")

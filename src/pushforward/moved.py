@@ -193,4 +193,6 @@ def install() -> None:
 
 
 def _warn(old: str, new: str) -> None:
-    warnings.warn(f"{old} is {new} now; the old name goes in the next version", DeprecationWarning, stacklevel=3)
+    warnings.warn(
+        f"{old} is {new} now; the old name will be removed in the next version", DeprecationWarning, stacklevel=3
+    )

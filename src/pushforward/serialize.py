@@ -190,9 +190,9 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
     except OSError as error:
         raise FileError(f"{name} cannot be read: {reason(error)}") from None
     except (SafetensorError, KeyError, ValueError, RuntimeError, MemoryError):
-        raise FileError(f"{name} is truncated or corrupted; get it again from where it came") from None
+        raise FileError(f"{name} is truncated or corrupted; copy or download it again") from None
     if tensors_hash(tensors) != document["tensors"]:
-        raise FileError(f"{name} is corrupted: its weights do not match their checksum; get it again")
+        raise FileError(f"{name} is corrupted: its weights do not match their checksum; copy or download it again")
     try:
         numbers = sum(tensor.numel() for tensor in tensors.values())
         require_buildable(document, numbers)

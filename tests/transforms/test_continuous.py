@@ -393,7 +393,7 @@ def test_velocities_that_are_not_finite_are_said_in_a_sentence():
     with torch.no_grad(), pytest.raises(SolverError, match="row 1 of the batch") as error:
         flow.log_prob(torch.tensor([[0.1, 0.1], [9.0, 0.0]]))
     assert "velocity" in str(error.value)
-    with pytest.raises(TrainingError, match="starting weights were put back"):
+    with pytest.raises(TrainingError, match="starting weights were restored"):
         pf.fit(flow, 2 * torch.randn(200, 2), progress=False, epochs=2)
 
 

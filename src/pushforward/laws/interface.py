@@ -301,7 +301,7 @@ def _raises(call: object, error: type[FlowError], what: str) -> None:
     try:
         call()  # type: ignore[operator]
     except error as e:
-        require(len(str(e)) > 15, f"{what}: the message {str(e)!r} says nothing")
+        require(len(str(e)) > 15, f"{what}: the message {str(e)!r} is too short to help")
     except Exception as e:
         raise LawBroken(f"{what}: expected {error.__name__}, got {type(e).__name__}: {e}") from e
     else:

@@ -58,7 +58,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileError(f"expected a training checkpoint at {path}, got no file there")
+        raise FileError(f"expected a training checkpoint at {path}, got no such file")
     try:
         with open(path, "rb") as file:
             state, version = _read(file, path)
@@ -175,6 +175,6 @@ class CheckpointWriter:
         try:
             save_checkpoint(self.path, state)
         except FileError as error:
-            logger.warning("%s; the checkpoint before it is still there", error)
+            logger.warning("%s; the previous checkpoint is still there", error)
             return False
         return True

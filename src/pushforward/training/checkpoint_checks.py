@@ -93,8 +93,8 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
     for part, well in sound.items():
         if not well:
             raise TrainingError(
-                f"expected a training checkpoint of this run in {path}, got one with an unusable part {part!r}; start anew, "
-                "or take another checkpoint"
+                f"expected a training checkpoint of this run in {path}, got one with an unusable part {part!r}; start a "
+                "new run, or resume from another checkpoint"
             )
 
 

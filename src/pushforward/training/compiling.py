@@ -1,4 +1,4 @@
-"""Compilation of an objective for one shape of batch, as a whole or not at all, without side effects.
+"""Compilation of an objective for one shape of batch, as one graph and without side effects.
 
 The objective is compiled by a trial step, which changes neither the weights nor running averages nor the random state. So if
 compilation fails, the run continues as if it had not been tried. Random numbers are drawn in the same way as without
@@ -50,7 +50,7 @@ def compiled(objective: nn.Module, whole: nn.Module, *inputs: Any) -> Loss | Non
                 loss(*inputs).backward()
     # Compilers raise dozens of unrelated types of errors. An error of the objective itself comes up again in the first step.
     except Exception as error:
-        logger.warning("the objective was not compiled, training goes on without: %s", _reason(error))
+        logger.warning("the objective was not compiled, training continues without: %s", _reason(error))
         return None
     return loss
 

@@ -44,7 +44,7 @@ class LoaderBatches:
 
     Args:
         model: Model that gives the space, dtype and device.
-        data: An iterable of batches x, (x,) or (x, context) that begins anew in each epoch.
+        data: An iterable of batches x, (x,) or (x, context) that starts again in each epoch.
         seed: Seed of the run.
         name: Name of the data in messages.
 
@@ -142,7 +142,7 @@ class LoaderBatches:
     def _exhausted(self) -> DataError:
         return DataError(
             f"expected batches in every epoch, got an iterable of {self.name} (a {type(self.data).__name__}) that is exhausted "
-            "after one pass; pass a DataLoader, or an object whose __iter__ begins anew"
+            "after one pass; pass a DataLoader, or an object whose __iter__ starts again"
         )
 
 

@@ -49,7 +49,7 @@ class MetricsFile:
                 self.waiting = self.waiting[self.file.write(self.waiting) or 0 :]
         except OSError as error:
             if not self.warned:
-                logger.warning("%s cannot be written: %s; training goes on without it", self.path, reason(error))
+                logger.warning("%s cannot be written: %s; training continues without it", self.path, reason(error))
             self.warned = True
 
     def close(self) -> None:

@@ -113,7 +113,8 @@ class RunState:
                 set_random_state(streams[self.ranks.rank], self.device)
             except RuntimeError:
                 raise TrainingError(
-                    f"expected a training checkpoint of this run in {path}, got one with unusable random numbers; start anew"
+                    f"expected a training checkpoint of this run in {path}, got one with unusable random numbers; start a new "
+                    "run"
                 ) from None
         else:
             fresh_stream(self.device, self.config.seed, self.ranks.rank, self.position.step)

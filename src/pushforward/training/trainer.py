@@ -294,8 +294,8 @@ class Trainer:
         if state.best is None and (stopped == "nonfinite" or (position.history and stopped != "interrupted")):
             state.begin_again()
             raise TrainingError(
-                f"{self.failure or self._no_score()}; there was no good epoch before it and the starting weights were put "
-                "back; lower the learning rate, or look at these rows"
+                f"{self.failure or self._no_score()}; there was no good epoch before it, so the starting weights were "
+                "restored; lower the learning rate, or check these rows"
             )
         state.bring_home(state.best)
         message = self.failure or ""
@@ -334,7 +334,7 @@ class Trainer:
         done = f"{position.batch} steps" if count is None else f"{position.batch} of {count} steps"
         message = f"training was interrupted in epoch {position.epoch}, after {done}"
         if saved and self.writer is not None:
-            return f"{message}; its state was saved, go on with resume={str(self.writer.path)!r}"
+            return f"{message}; its state was saved, continue with resume={str(self.writer.path)!r}"
         return message if self.writer is None else f"{message}; the last checkpoint is in {self.writer.path}"
 
     def _no_score(self) -> str:

@@ -187,7 +187,7 @@ class ProcessRanks:
         """Register this process as the one that reports the end of the run; return True if another process was first."""
         try:
             store = distributed.distributed_c10d._get_default_store()
-            return int(store.add(f"pushforward told {self.run}", 1)) > 1
+            return int(store.add(f"pushforward report {self.run}", 1)) > 1
         # The process that keeps the store may be the lost one.
         except RuntimeError:
             return False
@@ -199,7 +199,7 @@ class ProcessRanks:
             return f"{how} (seen by process {self.rank} of {self.size}); nothing was saved"
         return (
             f"{how} (seen by process {self.rank} of {self.size}); "
-            f"the last checkpoint is in {self.checkpoint}, resume from there"
+            f"the last checkpoint is in {self.checkpoint}; resume from it"
         )
 
 
