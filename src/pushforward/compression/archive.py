@@ -246,6 +246,8 @@ class Archive:
         if i not in self._kept:
             block = self._reader.block(i)
             self._kept[i] = self._pool.submit(self._decoded, block)
+        # Items that are read one after another need the current block and the blocks decoded ahead; the oldest results
+        # are dropped.
         self._kept.move_to_end(i)
         while len(self._kept) > self._ahead + 1:
             self._kept.popitem(last=False)

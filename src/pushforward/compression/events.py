@@ -91,10 +91,13 @@ class EventCoder:
         if not inside:
             self.reason = f"some events are outside {self.model.space}"
             return None
+        # All batches have the same shape, because the rounding of matrix products depends on it.
         padded = torch.cat([x, x[-1:].expand(self.rows - n, *x.shape[1:])])
         recorder = _Recorder(n)
         try:
             with one_thread():
+                # The codes are listed from the data side. Putting events together starts at the latent side, so it takes
+                # the last code first.
                 codes = self.model._take_apart(padded, None)
 
                 def known(base: Distribution, context: Tensor | None) -> Tensor:
@@ -191,6 +194,8 @@ class _Symbols:
         logp = logits.log_softmax(-1)
         mine = logp[: self.n]
         found = self._take(CategoricalTable(mine.reshape(-1, logp.shape[-1]).double().numpy()), at).astype(np.int64)
+        # The padding needs some label too. It is computed from the model's output, so that encoder and decoder have the
+        # same.
         return torch.cat([torch.from_numpy(found).reshape(mine.shape[:-1]), logp[self.n :].argmax(-1)])
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
@@ -272,6 +277,8 @@ class _Found(_Symbols):
             part = np.empty(count, dtype=np.int64)
 
             def find(first: int, slots: Array, part: Array = part) -> tuple[Array, Array]:
+                # A digit is uniform over its 2^DIGIT values. So among 2^24 slots its value is the upper DIGIT bits, and
+                # its interval has 2^(24 - DIGIT) slots.
                 digit = slots >> np.uint64(shift)
                 part[first : first + len(slots)] = digit
                 return digit << np.uint64(shift), np.full(len(slots), 1 << shift, dtype=np.uint64)

@@ -173,6 +173,8 @@ _Done = tuple[Block, float, str]
 
 def _in_order(works: Iterable[_Work], coders: Coders, threads: Executor, most: int) -> Iterator[_Done]:
     """Yield the coded blocks in order, with at most `most` blocks in progress."""
+    # Results are taken in the order of the input, so the archive does not depend on the number of threads. At most `most`
+    # blocks wait, which bounds the memory.
     waiting: deque[Future[_Done]] = deque()
     for i, work in enumerate(works):
         waiting.append(threads.submit(_block, coders, work, verify=i == 0))

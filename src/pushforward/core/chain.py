@@ -172,6 +172,8 @@ class Chain(Transform):
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set the starting values of each layer from its input, which the layers before it, already set, compute."""
+        # Each layer sees the data after the layers before it. Beyond the last layer that needs data there is nothing to
+        # compute.
         last = max((i for i, layer in enumerate(self.layers) if starts(layer)), default=-1)
         for i, layer in enumerate(self.layers[: last + 1]):
             layer.init_from(x, context)

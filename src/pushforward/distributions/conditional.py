@@ -108,6 +108,7 @@ class ConditionalBernoulli(_ConditionalLevels):
         return self.net(context).reshape(-1, *self.space.shape)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        # log P(1) = logsigmoid(l) and log P(0) = logsigmoid(-l): the sign of l is that of 2 x - 1.
         return sum_events(F.logsigmoid((2 * x - 1) * self._logits(context)))
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -190,6 +191,8 @@ class ConditionalLogistic(_ConditionalLevels):
     def _of(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
         inner = discretised_logistic(x, mean.new_zeros(1), mean.unsqueeze(-1), log_scale.unsqueeze(-1))
         rate = (-log_scale).exp()
+        # The first level has P(X < 1/2) = sigmoid((1/2 - m) / s), and the last one 1 - sigmoid((K - 3/2 - m) / s);
+        # logsigmoid computes both without a difference of nearly equal numbers.
         inner = torch.where(x == 0, F.logsigmoid((x + 0.5 - mean) * rate), inner)
         return sum_events(torch.where(x == self.levels - 1, F.logsigmoid((mean - x + 0.5) * rate), inner))
 
@@ -199,6 +202,7 @@ class ConditionalLogistic(_ConditionalLevels):
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         mean, log_scale = self._mean_and_log_scale(context)
         eps = torch.finfo(mean.dtype).eps
+        # The logit of a uniform number has the logistic distribution; rounding it to levels gives exactly P(k).
         noise = torch.logit(torch.rand_like(mean).clamp(eps, 1 - eps))
         x = (mean + log_scale.exp() * noise).round().clamp(0, self.levels - 1)
         return x, self._of(x, mean, log_scale)

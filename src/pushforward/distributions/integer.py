@@ -79,6 +79,7 @@ class DiscretisedLogistic(Distribution):
         """Set the means to quantiles of a logistic with the batch's mean and deviation, and the scales to match."""
         m = self.components
         mean, deviation = x.mean(0), x.std(0).clamp_min(0.1)
+        # The logit of u is the quantile u of the standard logistic distribution.
         places = ((torch.arange(m, device=x.device) + 0.5) / m).logit().reshape(-1, *(1 for _ in mean.shape))
         # The scale of a logistic distribution is sqrt(3) / pi times its standard deviation.
         scale = deviation * (math.sqrt(3) / math.pi)

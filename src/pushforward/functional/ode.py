@@ -320,6 +320,7 @@ def _step(field: Field, state: State, t: float, h: float, tableau: Tableau) -> S
     """Return the state after one Runge-Kutta step."""
     slopes: list[State] = []
     for c, row in zip(tableau.c, ((), *tableau.a), strict=True):
+        # The methods are explicit: stage i uses the slopes of the stages before it only.
         at = tuple(_plus(y, h, row, [k[j] for k in slopes]) for j, y in enumerate(state))
         slopes.append(field(_scalar(t + c * h, state[0]), at))
     return tuple(_plus(y, h, tableau.b, [k[j] for k in slopes]) for j, y in enumerate(state))
@@ -365,6 +366,7 @@ class _Adjoint(torch.autograd.Function):
                 found = torch.autograd.grad(
                     [k for k, _ in pairs], (*state, *parameters), [a for _, a in pairs], materialize_grads=True
                 )
+            # Solved from t1 to t0, the slope -a df/dp gives the integral of a df/dp from t0 to t1.
             return (*(k.detach() for k in slopes), *(-g for g in found))
 
         with torch.no_grad():

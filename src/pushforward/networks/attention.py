@@ -55,6 +55,7 @@ def attend(qkv: Tensor, heads: int, *, causal: bool = False, past: KeyValue | No
 def _up_to_itself(query: Tensor, key: Tensor) -> Tensor:
     """Return a mask (T, P + T) of booleans, True where the query at position P + i may see a key."""
     new, known = query.shape[2], key.shape[2]
+    # Query i is at position P + i with P = known - new, so it may see keys j <= i + known - new.
     return torch.ones(new, known, dtype=torch.bool, device=query.device).tril(known - new)
 
 

@@ -261,6 +261,8 @@ class CausalTransformer(_Transformer, CausalNetwork):
         if first + h.shape[1] > self.length:
             raise ShapeError(f"expected at most {self.length - first} further positions, got {h.shape[1]}")
         h = self._start(h, first, cache.added)
+        # Keys and values of a position depend only on it and on earlier positions, so they never change and can be
+        # cached.
         known: list[KeyValue] = []
         for block, past in zip(self.blocks, cache.known or (None,) * len(self.blocks), strict=True):
             h, pair = block(h, past)

@@ -137,6 +137,7 @@ class Velocity(Recorded, nn.Module):
     def rates(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Rates:
         """Return the velocity and its exact divergence, from D derivatives along all coordinates, D the size of E."""
         size = math.prod(x.shape[1:])
+        # With unit vectors e_k the sum of e_k^T J e_k is the trace of J, and that of |J e_k|^2 its squared norm.
         basis = torch.eye(size, dtype=x.dtype, device=x.device).reshape(size, 1, *x.shape[1:])
         return self.probed(t, x, basis.expand(size, *x.shape), context)
 
@@ -216,6 +217,7 @@ class VelocityMLP(Velocity):
         for layer in self.layers[:-1]:
             raw, linear = layer(given, x, t)
             x = act(raw)
+            # Chain rule: the layer's linear part, then the diagonal Jacobian of the activation.
             directions = linear(directions) * slope(raw, x)
         x, linear = self.layers[-1](given, x, t)
         return x, linear(directions)
@@ -223,11 +225,13 @@ class VelocityMLP(Velocity):
 
 def _selu_slope(raw: Tensor, value: Tensor) -> Tensor:
     scale, alpha = 1.0507009873554804, 1.6732632423543772
+    # For raw <= 0 the value is s a (exp(raw) - 1), whose derivative s a exp(raw) is the value plus s a.
     return torch.where(raw > 0, scale, value + scale * alpha)
 
 
 def _silu_slope(raw: Tensor, value: Tensor) -> Tensor:
     gate = raw.sigmoid()
+    # d/dr r g(r) = g + r g (1 - g) with g = sigmoid(r), and the value is r g.
     return gate + value * (1 - gate)
 
 

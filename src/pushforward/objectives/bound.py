@@ -39,6 +39,8 @@ def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[
     context = model._embedded(context)
     densities: list[Tensor] = []
     entropies: list[Tensor] = []
+    # `pending` holds the log-determinants since the last stochastic layer. They belong to the density of the variable
+    # that these layers map, which the next stochastic layer, or the base, models.
     pending = x.new_zeros(x.shape[0], dtype=model.dtype)
     for layer in layers_of(model.chain):
         if isinstance(layer, Stochastic):
@@ -115,6 +117,7 @@ class EvidenceBound(nn.Module):
         reconstruction, divergences = bound_terms(self.model, x, context)
         means = [weighted_mean(d, weights) for d in divergences]
         if self.free_bits:
+            # Below the limit clamp_min has no gradient, so training does not push a small divergence to zero.
             means = [m.clamp_min(self.free_bits) for m in means]
         return share * torch.stack(means).sum() - weighted_mean(reconstruction, weights)
 
@@ -126,6 +129,8 @@ class EvidenceBound(nn.Module):
             reconstruction, divergences = bound_terms(self.model, x.repeat(count, *[1] * (x.dim() - 1)), rows)
             return (reconstruction - share * sum(divergences)).reshape(count, -1).logsumexp(0)
 
+        # log sum_k w_k is the logsumexp of the groups' logsumexps. `checkpoint` computes a group again in the backward
+        # pass, so only one group's activations are in memory at a time.
         counts = [min(self.together, self.samples - i) for i in range(0, self.samples, self.together)]
         if len(counts) == 1 or not torch.is_grad_enabled():
             parts = [chunk(count) for count in counts]

@@ -88,6 +88,8 @@ class PathGradient(Divergence):
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
         """Return the loss from `draws` draws, a scalar in nats."""
         x, _ = self.model._sample(draws, None)
+        # With detached parameters, log q depends on them only through x. The part of the gradient that is dropped is
+        # E_q[grad log q(x)] at fixed x, which is the gradient of the integral of q, and so zero.
         fixed = {name: p.detach() for name, p in self.model.named_parameters()}
         log_q = functional_call(self.model, fixed, (x,))
         return mean_of_finite(log_q - temperature * self.target(x, None))
@@ -144,6 +146,8 @@ class ForwardKL(Divergence):
             x, log_q = (
                 self.model._sample(draws, None) if self.proposal is None else self.proposal.sample_and_log_prob(draws)
             )
+        # The softmax of log w is w / sum w, in which the unknown factor Z cancels. As the weights are constants, the
+        # gradient is that of a weighted maximum likelihood.
         shares = (temperature * self.target(x, None).detach() - log_q).softmax(0)
         return -(shares * self.model._log_prob(x, None)).sum()
 

@@ -127,6 +127,7 @@ class SchroedingerBridge(Bridge):
         t = t.clamp(1e-3, 1 - 1e-3)
         noise = self.sigma * torch.randn_like(x)
         width = (t * (1 - t)).sqrt()
+        # y - m = width * noise with width^2 = t (1 - t), so the first term of u is (1 - 2 t) / (2 width) noise.
         return torch.lerp(x, z, t) + width * noise, (1 - 2 * t) / (2 * width) * noise + z - x
 
 
@@ -175,6 +176,8 @@ class FlowMatching(nn.Module):
                 f"expected a model with a continuous layer to match, got a {type(self.model).__name__} without"
             )
         layer, x, context = given
+        # Without a gradient to the layers before: they could lower the squared error by shrinking x, and learn from their
+        # likelihood only.
         x = x.detach()
         z = self.bridge.pair(x, torch.randn_like(x))
         t = torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device)

@@ -118,6 +118,7 @@ def pareto_smoothed(log_weights: Tensor) -> tuple[Tensor, float]:
     cutoff = float(below.exp())
     excess = (log_weights[order[-count:]] - top).exp() - cutoff
     k, scale = fit_pareto(excess.clamp_min(1e-300))
+    # The quantile p of the Pareto distribution is s ((1 - p)^-k - 1) / k, with the limit -s log(1 - p) at k = 0.
     at = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     quantiles = scale * torch.expm1(-k * torch.log1p(-at)) / k if abs(k) > 1e-9 else -scale * torch.log1p(-at)
     smoothed = log_weights.clone()
@@ -138,6 +139,8 @@ def fit_pareto(excess: Tensor) -> tuple[float, float]:
     points = 30 + int(math.sqrt(m))
     quarter = excess[int(m / 4 + 0.5) - 1]
     grid = 1 / excess[-1] + (1 - (points / (torch.arange(points, dtype=excess.dtype) + 0.5)).sqrt()) / (3 * quarter)
+    # For a given theta, the likelihood is largest at k = mean log(1 - theta x). With s = -k / theta the log-likelihood is
+    # then m (log(-theta / k) - k - 1), and the posterior mean of theta is a softmax over the grid.
     shapes = torch.log1p(-grid[:, None] * excess).mean(1)
     profile = m * ((-grid / shapes).log() - shapes - 1)
     theta = float((profile.softmax(0) * grid).sum())
@@ -154,6 +157,7 @@ def resample(log_weights: Tensor, count: int) -> Tensor:
     """
     # Draws that alternate between sources have periodic weights, which would interfere with the equal steps: shuffle.
     order = torch.randperm(len(log_weights))
+    # Equal steps with one random offset: each row is drawn `count` times its weight, rounded up or down.
     steps = (torch.arange(count, dtype=torch.float64) + torch.rand((), dtype=torch.float64)) / count
     index = torch.searchsorted(log_weights[order].exp().cumsum(0), steps).clamp_max(len(log_weights) - 1)
     return order[index[torch.randperm(count)]]

@@ -53,6 +53,7 @@ def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
         return Flow(Inverse(step), Normal(space))
     fixed = Cholesky(space).to(frame.factor.dtype)
     with torch.no_grad():
+        # The layer's parameters are the vector, and the matrix with the logarithms of its diagonal.
         logs = torch.diag_embed(frame.factor.diagonal().log())
         fixed.parameters_of.free.copy_(torch.cat([frame.mean[:, None], frame.factor.tril(-1) + logs], 1))
     fixed.requires_grad_(False)  # noqa: FBT003
@@ -124,6 +125,7 @@ def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: flo
     """
     gaps = Schedule(count)
 
+    # A chain is listed from the data side, so the target itself, with inverse temperature 1, comes first.
     rungs = [Annealed(start._log_prob, target, Temperature(gaps, i)) for i in reversed(range(count))]
     space = Real((target.features,))
     guesses = [ConditionalNormal(space, space.size, net=head(space.size, 2 * space.size, (32,))) for _ in rungs]
@@ -240,6 +242,8 @@ class _Rate:
 
     def __call__(self, step: int) -> float:
         """Return the rate of a step, counted from one."""
+        # While cooling, the cosine keeps its value from the step `start`, and a factor falls linearly to zero at the step
+        # `end`.
         cosine = self.lr * (1 + math.cos(math.pi * (min(step, self.start or step) - 1) / self.steps)) / 2
         return cosine * max(0, self.end - step + 1) / (self.end - self.start + 1) if self.end else cosine
 
@@ -330,6 +334,8 @@ def require_proper(target: Target, z: Tensor, centre: Tensor | float = 0.0) -> N
     """
     far = [centre + (z - centre) * reach for reach in (1e2, 1e3, 1e4, 1e5)]
     logs = torch.stack([target.unchecked(points) for points in far])
+    # From one radius to the next, ten times larger, p must fall by more than a factor of 10, or else it falls no faster
+    # than the inverse of the distance.
     rising = (logs.diff(dim=0) + math.log(10) >= 0).all(0) & logs.isfinite().all(0)
     if float(rising.to(z).mean()) >= 0.25:
         row = int(rising.nonzero()[0])

@@ -152,6 +152,7 @@ def prepared(
         model = _built(flow, space, x, embed).to(theta.device, dtype)
     embedding: StandardisedContext = model.embed  # type: ignore[assignment]
     _start(embedding.standardise, x)
+    # The layers before `Standardise` change the parameters, so mean and deviation are measured on their output.
     z = theta
     for layer in model.chain.layers:  # type: ignore[union-attr]
         if isinstance(layer, Standardise):

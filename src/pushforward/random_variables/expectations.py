@@ -137,6 +137,7 @@ def quantile(
         for _ in range(200):
             centre = (left + right) / 2
             below = cdf(centre) < u
+            # The midpoint equals an end when no number of float64 lies between the ends.
             if bool(((centre == left) | (centre == right)).all()):
                 break
             left, right = torch.where(below, centre, left), torch.where(below, right, centre)
@@ -166,6 +167,7 @@ def integrate(distribution: TorchDistribution, function: Callable[[Tensor], Tens
     used = (mass > 1e-100) & mass.isfinite()
     terms = torch.where(used, mass * function(x), 0.0)
     step = _REACH / _NODES
+    # Every second node gives the trapezoid rule with twice the step.
     fine, coarse = terms.sum(0) * step, terms[::2].sum(0) * 2 * step
     return Integral(fine, (fine - coarse).abs())
 
@@ -180,6 +182,7 @@ def _substitute(t: Tensor, low: Tensor, high: Tensor, middle: Tensor, width: Ten
     line, line_slope = middle + scale * u.sinh(), scale * u.cosh() * du
     grow = width * u.exp()
     finite = start + (end - start) * (2 * u).sigmoid()
+    # d/du sigmoid(2 u) = 2 sigmoid(2 u) sigmoid(-2 u), without the cancellation of 1 - sigmoid at the right end.
     finite_slope = (end - start) * 2 * (2 * u).sigmoid() * (-2 * u).sigmoid() * du
     x = torch.where(both, line, torch.where(left, start + grow, torch.where(right, end - grow, finite)))
     slope = torch.where(both, line_slope, torch.where(left | right, grow * du, finite_slope))

@@ -189,6 +189,8 @@ class PushForward(TorchDistribution):
     def _pull(self, piece: _Piece, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return x = s(y), log |s'(y)|, and whether y is an image of the piece; if not, x is another valid point."""
         inside = (y >= piece.bottom) & (y <= piece.top)
+        # Values outside the image are replaced before `invert`: its NaN there would reach all gradients through
+        # torch.where.
         x, slope = piece.branch.invert(torch.where(inside, y, piece.inner_image.to(y)))
         low, high = piece.low.to(x), piece.high.to(x)
         x = x.maximum(low).minimum(high)
@@ -234,6 +236,8 @@ class PushForward(TorchDistribution):
         y = self._events(value)
         total = torch.zeros_like(y)
         for piece in self._pieces:
+            # P(Y <= y and X in the piece) is F(s(y)) - F(low) if r increases, and F(high) - F(s(y)) if it decreases.
+            # Below the image of the piece it is 0, and above the image the mass of the piece.
             start, end = self.base.cdf(piece.low).nan_to_num(0.0), self.base.cdf(piece.high).nan_to_num(1.0)
             x = piece.branch.inverse(torch.where((y > piece.bottom) & (y < piece.top), y, piece.inner_image.to(y)))
             at = self.base.cdf(x.maximum(piece.low.to(x)).minimum(piece.high.to(x)))

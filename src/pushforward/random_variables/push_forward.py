@@ -146,6 +146,7 @@ class LinearCombination(TorchDistribution):
         x = torch.linalg.solve(matrix, (value - self.offset.to(value)).unsqueeze(-1)).squeeze(-1)
         support = self.base.support or constraints.real_vector
         inside = support.check(x)
+        # Points outside the support are replaced by one inside: `log_prob` of the base would raise an error for them.
         safe = torch.where(inside.unsqueeze(-1), x, probe(self.base, 1)[0].to(x))
         logp = self.base.log_prob(safe) - torch.linalg.slogdet(matrix).logabsdet
         return torch.where(inside, logp, -math.inf)

@@ -25,6 +25,7 @@ _COARSEST, _FINEST = 1 << 12, 1 << 20
 
 def _add_tables(a: DiscreteTable, b: DiscreteTable) -> DiscreteTable:
     """Return the table of a sum: by discrete convolution for whole numbers, otherwise from all pairs of values."""
+    # A table with the error e contains the mass 1 - e; the table of the sum contains the product of the two masses.
     error = 1 - (1 - a.error) * (1 - b.error)
     size = len(a.values) * len(b.values)
     if size > _LARGEST_PRODUCT:
@@ -98,6 +99,8 @@ class GridSum(TorchDistribution):
         step = sum(high - low for low, high in ranges) / cells
         rows = [_cells(s, low, high, step) for s, (low, high) in zip(self.summands, ranges, strict=True)]
         n = sum(len(row) - 1 for row in rows) + 1
+        # A product of spectra is a circular convolution. n is the length of the linear convolution, so nothing wraps
+        # around.
         spectrum = reduce(torch.mul, (torch.fft.rfft(row, n=n) for row in rows))
         mass = torch.fft.irfft(spectrum, n=n).clamp_min(0)
         # The sum of cell centres is the centre of a cell. Linear interpolation between centres needs one more at each end.
@@ -124,6 +127,7 @@ class GridSum(TorchDistribution):
     def _cdf(self, y: Tensor) -> Tensor:
         index, part = self._locate(y)
         left, right = self._values[index], self._values[index + 1]
+        # The density is linear in the cell: the integral of left + s (right - left) over s from 0 to `part`.
         return (self._areas[index] + self._step * (part * left + part.square() / 2 * (right - left))).clamp(0, 1)
 
     @property

@@ -171,6 +171,7 @@ class VAE(PictureSpec):
         joint = Joint(decoder, Normal(space), scale)
         moves: list[Transform] = []
         for _ in range(self.steps):
+            # A chain is listed from the data side, so sampling runs each leapfrog step before it scales the momenta.
             moves += [Tempering(space), Leapfrog(joint, space, step=0.05, context=size)]
         first = Elementwise(Affine(), space, context=size, hidden=self.hidden, activation=self.activation)
         both = moves[0].x_space

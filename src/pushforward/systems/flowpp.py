@@ -140,12 +140,12 @@ class FlowPP(ImageSpec):
             size=image_shape(halves)[1:],
             hidden=self.noise_hidden,
             blocks=self.noise_blocks,
-            # Inverse couplings sample fast: q(u | x) is mostly sampled, from the normal to the box.
             heads=self.heads,
         )
         layers: list[Transform] = [Logit(Box(self.shape, 0.0, 1.0)), board]
         for i in range(self.noise_couplings):
             mask = half_mask(halves.shape[0], flip=i % 2 == 1)
+            # An inverse coupling samples with its fast direction: q(u | x) is mostly sampled, from the normal to the box.
             layers.append(Inverse(Coupling(Affine(bound=2.0), halves, mask, network, context=given)))
         features = GatedAttention(
             channels,

@@ -54,6 +54,7 @@ class GridEnergy(Distribution):
         """Return the grid points (grid^D, D) and log w_g (grid^D,)."""
         axis = torch.linspace(self.space.low, self.space.high, self.grid, dtype=self.dtype, device=self.device)
         weight = torch.full_like(axis, math.log(self.step))
+        # The trapezoid rule gives the ends of the axis half the weight.
         weight[0] = weight[-1] = math.log(self.step / 2)
         if self.space.size == 1:
             return axis.unsqueeze(-1), weight
@@ -74,6 +75,8 @@ class GridEnergy(Distribution):
             shares = (log_weights - self.energy(points)).softmax(0).double().cumsum(0)
             u = torch.rand(n, dtype=shares.dtype, device=shares.device) * shares[-1]
             node = points[torch.searchsorted(shares, u, right=True).clamp_max(len(points) - 1)]
+            # The difference of two uniform numbers has the triangular density 1 - |u|, which is the weight of a grid
+            # point in linear interpolation.
             x = node + self.step * (torch.rand_like(node) - torch.rand_like(node))
             # Half of the triangle around a point on the boundary lies outside. Reflection maps it to the half inside.
             low, high = self.space.low, self.space.high

@@ -94,6 +94,7 @@ class OTFlow(VectorSpec):
 
     def loss(self, model: Distribution) -> nn.Module:
         """Return the loss (L + alpha_c C + alpha_r R) / alpha_c."""
+        # Divided by alpha_c, the loss stays in nats, and its scale does not depend on the weights.
         return PenalisedLikelihood(model, {"energy": 1 / self.alpha_c, "hjb": self.alpha_r / self.alpha_c})
 
     @classmethod

@@ -131,6 +131,8 @@ class Leapfrog(Transform):
 
     def _run(self, x: Tensor, v: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         s = self.log_step.exp()
+        # Every update adds a function of one half of (x, v) to the other half. Its Jacobian is triangular with ones on
+        # the diagonal, so it preserves volume.
         v = v + s / 2 * value_and_score(self.target, x, context)[1]
         for i in range(self.steps):
             # Two neighbouring half steps of the momenta are merged into one full step.
@@ -198,6 +200,8 @@ class Refresh(Transform):
         at, v = x.chunk(2, 1)
         keep = self.free.sigmoid()
         new = keep * v + (1 - keep.square()).sqrt() * torch.randn_like(v)
+        # In this direction v_x = v and v_z = new, and log N(v_x) - log N(v_z) = (new^2 - v^2) / 2. For the inverse v_z =
+        # v, v_x = new and the sign is the opposite, which gives the same formula.
         return torch.cat([at, new], 1), sum_events(new.square() - v.square()) / 2
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -249,6 +253,8 @@ class Metropolis(Transform):
         new, w = self.trajectory.inverse(torch.cat([x, v], 1), context)[0].chunk(2, 1)
         gain = self.trajectory.target(new, context) - self.trajectory.target(x, context)
         with torch.no_grad():
+            # A leapfrog trajectory preserves volume and can be reversed, so the acceptance probability is min(1, exp(H
+            # before - H after)) with the energy H = |v|^2 / 2 - log p.
             energy = gain + sum_events(v.square() - w.square()) / 2
             taken = torch.rand_like(energy).log() < energy
         rows = taken.reshape(-1, *[1] * (x.dim() - 1))

@@ -146,6 +146,7 @@ class LU(Transform):
             self._rotate(size)
 
     def _rotate(self, size: int) -> None:
+        # Row i of the permutation matrix P has its one in column order[i], so P y = y[order].
         permutation, lower, upper = torch.linalg.lu(random_rotation(size).double())
         self.order, self.signs = permutation.argmax(1), upper.diagonal().sign().to(self.bias.dtype)
         with torch.no_grad():
@@ -217,6 +218,8 @@ class Orthogonal(Transform):
         skew = self.free.triu(1)
         skew = skew - skew.mT
         eye = torch.eye(len(skew), dtype=skew.dtype, device=skew.device)
+        # I + A is always invertible: the eigenvalues of a skew-symmetric A are imaginary. As I + A and I - A commute and
+        # are each other's transpose, Q^T Q = I; the determinant of Q is det(I - A) / det(I + A) = 1.
         cayley = torch.linalg.solve(eye + skew, eye - skew)
         return cayley if self.start is None else cayley @ self.start
 
@@ -269,6 +272,8 @@ class Haar(Transform):
 def random_rotation(size: int) -> Tensor:
     """Return a random orthogonal matrix with determinant 1, uniformly distributed, in the default dtype."""
     q, r = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64))
+    # A QR decomposition is unique only if the diagonal of R is positive. With these signs Q is uniformly distributed over
+    # the orthogonal matrices; without them it depends on the conventions of LAPACK.
     q = q * r.diagonal().sign()
     if size and torch.linalg.det(q) < 0:
         q[0] = -q[0]
