@@ -81,7 +81,7 @@ def default_objective(model: nn.Module) -> nn.Module:
     return NegativeLogLikelihood(model) if loss is None else loss
 
 
-class _Seeing(nn.Module):
+class _ChangedBatches(nn.Module):
     """Objective that changes the first part of each batch before another objective receives it.
 
     Args:
@@ -98,30 +98,30 @@ class _Seeing(nn.Module):
         """Name and unit of the objective's loss."""
         return objective_name(self.objective)
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
         """Return the inner objective's loss of the changed batch."""
         x, *rest = batch
-        seen = (self._seen(x), *rest)
-        return self.objective(seen) if weights is None else self.objective(seen, weights)
+        changed = (self._changed(x), *rest)
+        return self.objective(changed) if weights is None else self.objective(changed, weights)
 
 
-class Flipped(_Seeing):
+class Flipped(_ChangedBatches):
     """Objective that mirrors pictures (B, C, H, W) left to right in training, each with probability 1/2.
 
     Args:
         objective: Objective of batches whose first part is pictures.
     """
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
         return torch.where(torch.rand(x.shape[0], 1, 1, 1, device=x.device) < 0.5, x.flip(3), x)
 
 
-class Binarised(_Seeing):
+class Binarised(_ChangedBatches):
     """Objective that replaces grey levels in [0, 1] by new random bits each time: x ~ Bernoulli(grey).
 
     This is called dynamic binarisation.
@@ -130,5 +130,5 @@ class Binarised(_Seeing):
         objective: Objective of batches whose first part is bits (Salakhutdinov, Murray 2008).
     """
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         return torch.bernoulli(x)

@@ -194,19 +194,19 @@ def covering(
     """
     model: Flow = divergence.model  # type: ignore[assignment]
     train(ForwardKL(model, target.tolerant, pieces.found), target, steps=max(1, steps // 4), anneal=0.0, **training)
-    led = copy.deepcopy(model.state_dict())
-    bearable = pieces.lacking(target, model) + PIECES
+    covering_weights = copy.deepcopy(model.state_dict())
+    allowed = pieces.lacking(target, model) + PIECES
     history = train(
         divergence,
         target,
         steps=steps,
         anneal=0.0,
         progress=progress,
-        lost=lambda: pieces.lacking(target, model) > bearable,
+        lost=lambda: pieces.lacking(target, model) > allowed,
         **training,
     )
-    if pieces.lacking(target, model) <= bearable:
+    if pieces.lacking(target, model) <= allowed:
         return history
-    model.load_state_dict(led)
+    model.load_state_dict(covering_weights)
     wider = ForwardKL(model, target.tolerant, Proposal(model, [Heavy(pieces.found)]))
     return train(wider, target, steps=steps, anneal=0.0, progress=progress, **training)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @contextmanager
 def isolated(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's random numbers on the CPU and on `device` within the block; restore their state afterwards."""
+    """Seed torch's random numbers on the CPU and on `device` with `seed` within the block; restore their state afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.random.default_generator.manual_seed(seed)
         if device.type == "cuda":

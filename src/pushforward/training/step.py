@@ -64,7 +64,7 @@ class Stepper:
         self.compiled_rows = 0
         self.several = self.ranks.several
         self._moments = SharedMoments(self.whole, self.ranks)
-        self._strays = _strays(self.whole) if self.several else []
+        self._unshared_buffers = _unshared_buffers(self.whole) if self.several else []
         self._wrapped: Callable[..., Tensor] | None = None
 
     def state(self) -> dict[str, Any]:
@@ -107,10 +107,10 @@ class Stepper:
 
     def spread_buffers(self) -> None:
         """Copy to all processes the first one's running averages of layers that do not measure the whole batch."""
-        self.ranks.spread(tensors(self.whole)[name] for name in self._strays)
+        self.ranks.spread(tensors(self.whole)[name] for name in self._unshared_buffers)
         if self.average is not None:
             average = self.average.average
-            self.ranks.spread(average[name] for name in self._strays if name in average)
+            self.ranks.spread(average[name] for name in self._unshared_buffers if name in average)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -222,7 +222,7 @@ class _LossModule(nn.Module):
         return self.call(*inputs)
 
 
-def _strays(whole: nn.Module) -> list[str]:
+def _unshared_buffers(whole: nn.Module) -> list[str]:
     """Return the names of the buffers of torch's own batch normalisations, which measure the rows of one process only."""
     return [
         f"{name}.{buffer}"
