@@ -22,6 +22,8 @@ START = re.compile(r"[A-Z`\"'(]|`|[a-z]\w*[_.]\w+|[a-z]+\d")
 """Beginnings of a sentence: a capital letter, a quotation, a bracket, or a name from the code."""
 FORMULA = re.compile(r"[A-Z] ?(?:[+*/=^-]|<-)|[A-Z]\(")
 """Beginnings of a formula whose small letter may have been made a capital by accident."""
+RIDDLE = re.compile(r"(What|How|Where|When|By|As|With|Of|From|Within)\b")
+"""Beginnings of a fragment in place of a sentence."""
 CAPITALS = re.compile(r"U-Net|S-curve|[A-Z] = [A-Z]|QR|LU")
 """Beginnings that are right: words, and equations of matrices."""
 DIALECT = (
@@ -98,6 +100,8 @@ def first_sentence_fault(text: str) -> str | None:
     paragraph = " ".join(text.partition("\n\n")[0].split())
     if not START.match(paragraph):
         return "begins with neither a capital letter nor a name from the code"
+    if RIDDLE.match(paragraph):
+        return "begins with a fragment"
     if len(paragraph.split()) < 2:
         return "has fewer than two words"
     if FORMULA.match(paragraph) and not CAPITALS.match(paragraph):
@@ -157,6 +161,7 @@ def test_no_dialect() -> None:
         ("`fit`: train a model.", None),
         ("rANS coder of symbols.", "capital letter"),
         ("Nothing", "two words"),
+        ("What the loop reports to.", "fragment"),
         ("X + g(x, c), log|det|.", "formula"),
         ("Y = f(x).", "formula"),
         ("U-Net of residual blocks.", None),

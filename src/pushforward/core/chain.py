@@ -55,7 +55,7 @@ class Chain(Transform):
     """
 
     memory: Memory = "store"
-    """How training keeps the intermediate results that the gradient needs; set it with `set_memory`."""
+    """Memory mode for the gradient (see `core.memory`); set it with `set_memory`."""
 
     def __init__(self, *layers: Transform) -> None:
         super().__init__()
