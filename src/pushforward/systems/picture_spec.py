@@ -35,7 +35,7 @@ class PictureSpec(Spec, register=False):
 
     Args:
         shape: Channels, height and width of a picture.
-        levels: Number K of levels of brightness; pixels are 0 ... K - 1.
+        levels: Number K of levels of brightness; pixels are whole numbers from 0 to K - 1.
         classes: Number of classes of a label that is given one-hot as context; 0 for none.
         condition: Channels, height and width of a picture that is given as context, with values in [-1, 1]; empty for none.
         condition_channels: Number of channels that a small network computes from that picture for the layers.
