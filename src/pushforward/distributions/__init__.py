@@ -1,4 +1,4 @@
-"""Bases, conditionals, elementary discrete distributions, and the boundary to `torch.distributions`."""
+"""Base distributions, conditional distributions, elementary discrete distributions, and adapters for torch."""
 
 from ..core.torch_boundary import Conditioned, FromTorch
 from ..moved import old_names

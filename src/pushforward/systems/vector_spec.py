@@ -1,4 +1,4 @@
-"""Systems of vectors: their sizes, their context and their base."""
+"""Base class of systems of vectors: their sizes, their context and their base."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Base = Literal["normal", "student", "mixture", "full-mixture", "logistic"]
 
 @dataclass(frozen=True, kw_only=True)
 class VectorSpec(Spec, register=False):
-    """Arguments that every system of vectors takes.
+    """Base class with the arguments of every system of vectors.
 
     Args:
         features: Number of features D of a vector.
         context: Length of the context vector; 0 for none.
         classes: Number of classes of a label that is the context, a whole number from 0; 0 for none.
-        activation: Activation function of the networks.
+        activation: Activation function of the networks, such as "relu", "silu" or "tanh".
         base: Distribution of the latent variables: "normal", "student" (Student t with learned degrees of freedom),
             "mixture" (learned Gaussians with diagonal covariances), "full-mixture" (Gaussians with full covariances, which
             start at a fit to the data and follow the context), or "logistic"; in Python also any distribution on vectors of
@@ -45,7 +45,7 @@ class VectorSpec(Spec, register=False):
     components: int = 4
 
     def validate(self) -> None:
-        """Refuse sizes out of range, and two kinds of context at once."""
+        """Check the sizes, and that there is at most one kind of context."""
         super().validate()
         self._at_least("features", 1)
         self._at_least("context", 0)
@@ -56,12 +56,12 @@ class VectorSpec(Spec, register=False):
 
     @property
     def space(self) -> Real:
-        """The space of the vectors."""
+        """Space of the vectors."""
         return Real((self.features,))
 
     @property
     def given(self) -> int:
-        """Length of the context vector that the layers see; a label is its one-hot code there."""
+        """Length of the context vector of the layers; a label becomes its one-hot code."""
         return self.classes or self.context
 
     def latent(self) -> Distribution:
@@ -75,7 +75,7 @@ class VectorSpec(Spec, register=False):
         return {"normal": Normal, "student": StudentT, "logistic": Logistic}[self.base](self.space)
 
     def flow(self, layers: Transform | Sequence[Transform]) -> Flow:
-        """Return the model made of layers, from data to latent, and the base."""
+        """Return the model of layers, from data to latent, and the base."""
         chain = layers if isinstance(layers, Transform) else Chain(*layers)
         if not self.classes:
             return Flow(chain, self.latent())
@@ -86,8 +86,8 @@ class VectorSpec(Spec, register=False):
         """Return the spec for rows of numbers.
 
         Args:
-            x: Rows (N, D).
-            context: Vectors (N, C) of numbers, or labels (N,) of whole numbers from 0; None for none.
+            x: Rows of numbers, (N, D).
+            context: Vectors (N, C) of numbers, or labels (N,) of whole numbers from 0; None for no context.
             **fields: Other arguments of the system.
 
         Raises:
