@@ -1,55 +1,39 @@
-"""Sphinx configuration: builds without a network; the systems' page is written from the registry."""
+"""Sphinx configuration: builds without a network; the pages of systems and commands are written from the package."""
 
 from __future__ import annotations
 
-import dataclasses
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+from generated_pages import write_pages
+
 import pushforward
-from pushforward.systems.spec import Spec
 
 project = "Pushforward"
 author = "The Pushforward developers"
 release = version = pushforward.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "public_names"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"Pushforward {release}"
 html_static_path = ["_static"]
-myst_enable_extensions = ["colon_fence"]
+html_css_files = ["pages.css"]
+html_copy_source = False
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+default_role = "py:obj"
 napoleon_google_docstring = True
 napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+maximum_signature_line_length = 88
 
-
-def write_systems_page(folder: Path) -> None:
-    """One section for each registered system: what it is, its paper, its arguments, what its log_prob is."""
-    words = {"=": "exact", ">=": "lower bound", "<=": "upper bound", "~": "approximate"}
-    lines = [
-        "# Systems",
-        "",
-        "Written from the registry when these pages are built; `pushforward systems` prints the same.",
-    ]
-    for name, cls in sorted(Spec.registry.items()):
-        symbol = next(cls.cases()).build().exactness.symbol
-        head = (cls.__doc__ or "").strip().split("\n\nArgs:")[0]
-        fields = dataclasses.fields(cls)
-        lines += ["", f"## {name}", "", "\n".join(line.strip() for line in head.splitlines()), ""]
-        lines += [f"*{cls.family}* · {words[symbol]} · {cls.paper} · `pf.systems.{cls.__name__}`", ""]
-        lines += ["| argument | default |", "| --- | --- |"]
-        for f in fields:
-            default = "required" if f.default is dataclasses.MISSING else f"`{f.default!r}`"
-            lines.append(f"| `{f.name}` | {default} |")
-    text = "\n".join(lines) + "\n"
-    target = folder / "systems.md"
-    if not target.exists() or target.read_text() != text:
-        target.write_text(text)
-
-
-write_systems_page(Path(__file__).parent)
+write_pages(Path(__file__).parent / "reference")
 
 
 def plain_docstring(_app: object, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:

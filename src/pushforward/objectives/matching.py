@@ -179,8 +179,24 @@ class FlowMatching(nn.Module):
         # Without a gradient to the layers before: they could lower the squared error by shrinking x, and learn from their
         # likelihood only.
         x = x.detach()
-        z = self.bridge.pair(x, torch.randn_like(x))
+        z = self._paired(x, torch.randn_like(x), context)
         t = torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device)
         y, u = self.bridge.between(t, x, z)
         v = layer.speed(t, y, context)  # type: ignore[operator]
         return weighted_mean((v - u).flatten(1).square().sum(1), weights) / 2 - weighted_mean(logp, weights)
+
+    def _paired(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
+        """Return the noise of each row, paired among the rows of the same context.
+
+        Draws given a context start from the base, so the noise of the rows with this context has to follow the base. Pairs
+        across contexts would break this, as each context would get the noise that is close to its rows. Where each row has
+        a context of its own, such as a vector of measurements, the pairs are independent.
+        """
+        if context is None or not self.bridge.pairs_rows:
+            return self.bridge.pair(x, z)
+        _, group, counts = context.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
+        paired = z.clone()
+        for k in (counts > 1).nonzero()[:, 0]:
+            rows = (group == k).nonzero()[:, 0]
+            paired[rows] = self.bridge.pair(x[rows], z[rows])
+        return paired
