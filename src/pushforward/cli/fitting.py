@@ -65,6 +65,9 @@ def fit(kind: type[Task], source: str, options: FitOptions) -> int:
         if result.stopped == "interrupted":
             save_interrupted(model, record, result, options.output)
         if first:
+            save(out, model, training=finite(record))
+            model, more = task.finish(model, result)
+            record |= more
             keep(model, record, options.output, lambda: task.results(model))
             conclude(task, model, record)
     return 0

@@ -62,9 +62,10 @@ class SystemOptions:
     """Which flow.
 
     Args:
-        flow: System for the numeric columns of a table, nsf by default, or for pictures, glow by default; `pushforward systems`
-            lists them.
+        flow: System for the numeric columns of a table, or for pictures, glow by default; `pushforward systems` lists them. For
+            a table the default is chosen by its size and columns, and compared with a mixture of Gaussians.
         labels: System for the categorical columns of a table, such as discrete; by default a network of softmaxes.
+        label_hidden: Widths of the hidden layers of that network, with commas; by default they grow with the number of labels.
         preset: Named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
         layers: Number of layers.
         hidden: Width of the networks, or several widths with commas where the system takes them.
@@ -73,10 +74,24 @@ class SystemOptions:
 
     flow: Annotated[str | None, Parameter(alias="-f")] = None
     labels: str | None = None
+    label_hidden: str | None = None
     preset: str | None = None
     layers: int | None = None
     hidden: str | None = None
     set: Repeated = ()
+
+    def label_widths(self) -> tuple[int, ...] | None:
+        """Return the widths of the network of labels; None if none are given.
+
+        Raises:
+            UsageError: They are no whole numbers above zero.
+        """
+        if self.label_hidden is None:
+            return None
+        texts = [text.strip() for text in self.label_hidden.split(",") if text.strip()]
+        if not texts or not all(text.isdecimal() and 0 < int(text) < 10**6 for text in texts):
+            raise UsageError(f"expected --label-hidden to be widths such as 128,128, got {self.label_hidden!r}")
+        return tuple(map(int, texts))
 
     def arguments(self, name: str, preset: str | None = None) -> dict[str, Any]:
         """Return the arguments of a system: those of its preset, then those of --layers, --hidden and --set.

@@ -12,13 +12,17 @@ from ..errors import DataError
 from ..evaluation import check_solver
 from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
 from ..evaluation.ranks import ScoreRanks
+from ..signals import Interrupted
 from ..systems.picture_spec import PictureSpec
 from ..systems.spec import Spec
 from ..tables import Schema, Table, digest, infer_schema, models_labels, read_table, table_model
+from ..tables.auto import AutoChoice, choose, improve, label_widths
 from ..tables.describe import column_rows, schema_notes, sentences
 from ..tables.formats import READ, suffix_of
 from ..tables.numpy_files import array_dimensions
 from ..tables.schema_file import ColumnChoices, read_choices
+from ..training import FitResult
+from ..training.parallel.processes import world_size
 from .console import Terminal, aligned, score_text
 from .options import ImageOptions, ReadOptions, TableOptions, UsageError, name_values
 from .task import FitOptions, Task, TrainingRows, system_name
@@ -46,6 +50,7 @@ class TableTask(Task):
                 "--image-size, --tiles, --levels, --label, --flips and --grids are for pictures, "
                 f"and {source} is a table"
             )
+        self.automatic = options.system.flow is None
         self.system = options.system.flow or TABLE_FLOW
         known = Spec.registry.get(self.system)
         if known is not None and issubclass(known, PictureSpec):
@@ -54,6 +59,7 @@ class TableTask(Task):
                 "data set"
             )
         self.arguments = options.system.arguments(self.system)
+        self.label_hidden = options.system.label_widths()
         self.choices, self.shares = column_choices(options.columns), options.columns.shares()
 
     @classmethod
@@ -91,15 +97,25 @@ class TableTask(Task):
             choices = self.choices.updated(dict.fromkeys(whole, "categorical") | self.choices.kinds, {}, ())
             schema = schema_of(self.table, choices, most, rows=self.parts.train, strict=strict)
         self.schema, self.encoded = schema, schema.encode(self.table)
+        self.choice = AutoChoice(system=self.system, label_hidden=label_widths(schema))
+        if self.automatic:
+            self.choice = choose(schema, self.encoded[self.parts.train], self.seed)
+            if self.config.patience is None and self.choice.patience is not None:
+                self.config = self.config.replace(patience=self.choice.patience)
+        if self.label_hidden is not None:
+            self.choice = replace(self.choice, label_hidden=self.label_hidden)
+        arguments = {**self.choice.arguments, **self.arguments}
+        self.choice = replace(self.choice, system=self.system, arguments=arguments)
         self.holdout = replace(holdout, digest=digest(self.encoded))
 
     def spec(self) -> dict[str, Any]:
         """Return the system and its arguments; those that follow from the columns are added when the model is built."""
-        return {"system": self.system, **self.arguments}
+        return {"system": self.system, **self.choice.arguments}
 
     def model(self, spec: Mapping[str, Any]) -> Distribution:
         """Return a model of the rows with fresh weights."""
-        return table_model(self.schema, labels=self.options.system.labels, **spec)
+        labels, hidden = self.options.system.labels, self.choice.label_hidden
+        return table_model(self.schema, labels=labels, label_hidden=hidden, **spec)
 
     def rows(self, model: Distribution) -> TrainingRows:
         """Return the encoded rows that are not for testing; `fit` draws those for validation from them again."""
@@ -120,6 +136,37 @@ class TableTask(Task):
         solver = check_solver(model, self.encoded[held])
         name, symbol = self.parts.held_name, model.exactness.symbol
         return score_record(name, symbol, log_prob, baselines, others, note, solver)
+
+    def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
+        """Return the best of the trained model and its alternatives, fitted again on all rows of a small table.
+
+        A run of a named system, of given length, or in several processes is left as it is.
+        """
+        given = self.options.training
+        limited = any(value is not None for value in (given.epochs, given.max_steps, given.max_seconds))
+        if not self.automatic or limited or self.options.system.labels is not None or world_size() > 1:
+            return model, {}
+        rows = self.encoded[self.parts.fitted]
+        self.terminal.tell("comparing it with simpler models on the validation rows")
+        found = improve(
+            model,  # type: ignore[arg-type]
+            result,
+            self.choice,
+            rows,
+            self.holdout.validation or None,
+            self.config,
+            seed=self.seed,
+        )
+        if found.interrupted:
+            raise Interrupted(f"interrupted; the trained model is in {self.options.output.model}, without a score")
+        for entry in found.tried:
+            score = "-" if entry["validation"] is None else f"{entry['validation']:.4f}"
+            self.terminal.tell(
+                f"  {entry['system']}, base {entry.get('base', 'itself')}: {score} nats per validation row"
+            )
+        if found.refitted:
+            self.terminal.tell(f"fitted {found.system} once more, with the validation rows")
+        return found.model.eval(), {"tried": found.tried, "refitted": found.refitted}
 
     def results(self, model: Distribution) -> dict[str, Any]:
         """Return the score, and the quantiles of the log-likelihoods of training rows, for `pushforward score`."""

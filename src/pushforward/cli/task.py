@@ -16,7 +16,7 @@ from ..core import Distribution, exactly
 from ..errors import SpecError
 from ..evaluation.held_out import Holdout
 from ..tables import Table
-from ..training import TrainConfig
+from ..training import FitResult, TrainConfig
 from ..training.parallel.processes import local_rank, world_size
 from .console import Terminal
 from .options import (
@@ -132,6 +132,14 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def score(self, model: Distribution) -> dict[str, Any] | None:
         """Return the score of the held-out rows beside the baselines', as plain values; None when no rows were held out."""
+
+    def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
+        """Return the model to keep once training is over, and entries for the record; by default the trained one.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM.
+        """
+        return model, {}
 
     def results(self, model: Distribution) -> dict[str, Any]:
         """Return what the record of the run says about the trained model."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..core import Distribution, Real, context_space
 from ..errors import SpecError
-from ..functional.mixture_em import MOST_ROWS, choose_mixture, fit_mixture
+from ..functional.mixture_em import MOST_ROWS, best_mixture, choose_mixture
 
 RIDGE = 1.0
 """Penalty, in rows, on the regression of the means on the context."""
@@ -62,7 +62,7 @@ class FullGaussianMixture(Distribution):
             self.of_context.weight.data[len(self.logits) :] = slopes.mT.to(self.dtype)
             rows = rows - context.double() @ slopes
         _, ridge = choose_mixture(rows, (len(self.logits),))
-        fit = fit_mixture(rows[:MOST_ROWS], len(self.logits), ridge, generator=torch.Generator().manual_seed(0))
+        fit = best_mixture(rows[:MOST_ROWS], len(self.logits), ridge)
         # S = (L^T L)^-1: the lower factor of the inverse is that of the reversed matrix, reversed.
         precision = torch.linalg.cholesky(torch.linalg.inv(fit.covariances).flip(-1, -2))
         factors = precision.flip(-1, -2).mT

@@ -37,6 +37,8 @@ MOST_FOR_FOLDS = 1000
 MOST_ROWS = 5000
 """Rows on which choices are made and mixtures are fitted, at most."""
 FOLDS = 5
+STARTS = 5
+"""Fits from different starting means, of which the best is kept."""
 
 
 def fit_mixture(
@@ -105,6 +107,13 @@ def choose_mixture(x: Tensor, components: Sequence[int] = COMPONENTS, *, seed: i
             if total > best:
                 best, chosen = total, (number, ridge)
     return chosen
+
+
+def best_mixture(x: Tensor, components: int, ridge: float) -> MixtureFit:
+    """Return the best of several fits from different starting means, for which the rows are most likely."""
+    starts = 1 if components == 1 else STARTS
+    fits = [fit_mixture(x, components, ridge, generator=torch.Generator().manual_seed(i)) for i in range(starts)]
+    return max(fits, key=lambda fit: float(log_joint(x.double(), fit).logsumexp(1).mean()))
 
 
 def log_joint(x: Tensor, fit: MixtureFit) -> Tensor:

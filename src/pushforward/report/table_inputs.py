@@ -18,6 +18,7 @@ from ..evaluation import (
     straightness,
     two_sample_score,
 )
+from ..evaluation.impossible import check_values
 from ..tables import Table, TableModel
 from ..tables.coding import to_numbers
 from ..tables.row_space import TIMES
@@ -71,6 +72,7 @@ def table_inputs(
         latents=_latents(model, rows, seed),
         baselines=scores,
         paths=_paths(model, rows, solver),
+        value_checks=check_values(model.schema, held_out, samples),
         two_sample=_two_sample(model, held_out, samples, seed),
         **about,
     )
