@@ -18,6 +18,7 @@ from . import errors, moved
 if TYPE_CHECKING:
     from . import core, distributions, systems, transforms
     from .core import Chain, Distribution, Exactness, Flow, Inverse, Transform, exactly, initialise
+    from .data_table import DataTable as Table
     from .estimator import FlowDensity
     from .serialize import load, save
     from .systems.spec import Spec, build
@@ -33,6 +34,7 @@ __all__ = [
     "FlowDensity",
     "Inverse",
     "Spec",
+    "Table",
     "Transform",
     "build",
     "core",
@@ -73,6 +75,7 @@ _HOMES = {
     **dict.fromkeys(_CORE, "core"),
     "FlowDensity": "estimator",
     "Spec": "systems.spec",
+    "Table": "data_table",
     "build": "systems.spec",
     "fit": "training",
     "load": "serialize",
@@ -87,7 +90,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    module = importlib.import_module(f".{_HOMES[name]}", __name__)
+    value = getattr(module, "DataTable" if name == "Table" else name)
     globals()[name] = value
     return value
 
