@@ -323,6 +323,29 @@ def report(
     return run(_trained_by(model, table), model, table, options, reading, machine)
 
 
+@app.command(sort_key=7, usage="Usage: pushforward compare [OPTIONS] FIRST SECOND")
+def compare(
+    first: FilePath,
+    second: FilePath,
+    /,
+    *,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
+    seed: int = 0,
+    json: Flag = False,
+) -> int:
+    """Compare two tables of the same columns: drift of data, or fidelity and privacy of samples.
+
+    Args:
+        first: Table, such as the data.
+        second: Table, such as newer data, or samples.
+        seed: Seed of the classifier.
+        json: Print everything as one JSON object.
+    """
+    from .comparing import compare as run
+
+    return run(first, second, reading, seed, json=json)
+
+
 @app.command(sort_key=8)
 def inspect(model: FilePath, /, *, json: Flag = False) -> int:
     """Print what a model file is, how it was trained and how it scored, without reading its weights.
