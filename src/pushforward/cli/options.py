@@ -64,6 +64,7 @@ class SystemOptions:
     Args:
         flow: System for the numeric columns of a table, or for pictures, glow by default; `pushforward systems` lists them. For
             a table the default is chosen by its size and columns, and compared with a mixture of Gaussians.
+        quick: Give a usable model within half a minute: a coarse choice of the system, and 15 seconds of training.
         labels: System for the categorical columns of a table, such as discrete; by default a network of softmaxes.
         label_hidden: Widths of the hidden layers of that network, with commas; by default they grow with the number of labels.
         preset: Named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
@@ -73,6 +74,7 @@ class SystemOptions:
     """
 
     flow: Annotated[str | None, Parameter(alias="-f")] = None
+    quick: Flag = False
     labels: str | None = None
     label_hidden: str | None = None
     preset: str | None = None

@@ -59,6 +59,7 @@ class TableTask(Task):
                 "data set"
             )
         self.arguments = options.system.arguments(self.system)
+        self.quick = options.system.quick
         self.label_hidden = options.system.label_widths()
         self.choices, self.shares = column_choices(options.columns), options.columns.shares()
 
@@ -99,7 +100,7 @@ class TableTask(Task):
         self.schema, self.encoded = schema, schema.encode(self.table)
         self.choice = AutoChoice(system=self.system, label_hidden=label_widths(schema))
         if self.automatic:
-            self.choice = choose(schema, self.encoded[self.parts.train], self.seed)
+            self.choice = choose(schema, self.encoded[self.parts.train], self.seed, quick=self.quick)
             if self.config.patience is None and self.choice.patience is not None:
                 self.config = self.config.replace(patience=self.choice.patience)
         if self.label_hidden is not None:
@@ -143,7 +144,7 @@ class TableTask(Task):
         A run of a named system, of given length, or in several processes is left as it is.
         """
         given = self.options.training
-        limited = any(value is not None for value in (given.epochs, given.max_steps, given.max_seconds))
+        limited = self.quick or any(value is not None for value in (given.epochs, given.max_steps, given.max_seconds))
         if not self.automatic or limited or self.options.system.labels is not None or world_size() > 1:
             return model, {}
         rows = self.encoded[self.parts.fitted]

@@ -34,6 +34,8 @@ from .options import (
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
+QUICK_SECONDS = 15.0
+"""Seconds of training with --quick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,8 @@ class Task(abc.ABC):
         self.config = TrainConfig(
             **asdict(options.training), seed=options.machine.seed, threads=options.machine.threads
         )
+        if options.system.quick and self.config.max_seconds is None:
+            self.config = self.config.replace(max_seconds=QUICK_SECONDS)
 
     @classmethod
     @abc.abstractmethod

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core import Chain
-from ..functional.mixture_em import choose_mixture
+from ..functional.mixture_em import COMPONENTS, choose_mixture
 from ..training import FitResult, TrainConfig, fit
 from ..training.random_state import isolated
 from .schema import Schema
@@ -24,6 +24,8 @@ REFITTED = 2000
 """Rows below which the model is trained again on the validation rows, too, when its training is over."""
 MOST_FOR_ALTERNATIVES = 200_000
 """Rows up to which other models are tried."""
+QUICK_ROWS, QUICK_COMPONENTS = 2000, (1, 4, 16)
+"""Rows and numbers of components for a quick choice."""
 DROPOUT = 0.2
 PATIENCE = 30
 """Most epochs without a better validation score, below `SMALL` rows."""
@@ -66,7 +68,7 @@ def label_widths(schema: Schema) -> tuple[int, ...]:
     return (width,) if all(not column.numeric for column in schema.columns) else (width, width)
 
 
-def choose(schema: Schema, rows: np.ndarray, seed: int = 0) -> AutoChoice:
+def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = False) -> AutoChoice:
     """Return the systems that suit a table.
 
     Numbers get a neural spline flow. Its base is a mixture of Gaussians, which starts at a fit to the training rows, so that
@@ -77,6 +79,7 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0) -> AutoChoice:
         schema: Schema of the table.
         rows: Encoded training rows (N, C).
         seed: Seed of the choice.
+        quick: Whether a coarse choice on fewer rows is enough.
     """
     hidden = label_widths(schema)
     small = len(rows) < SMALL
@@ -84,19 +87,21 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0) -> AutoChoice:
     features = sum(column.numeric for column in schema.columns)
     if features == 0:
         return AutoChoice(system="nsf", label_hidden=hidden, patience=patience, why="all columns are labels")
-    z = standardised(schema, rows, seed)
+    z = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
     common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if len(rows) < TINY else {})
-    components, _ = choose_mixture(z, seed=seed)
+    components, _ = choose_mixture(z, QUICK_COMPONENTS if quick else COMPONENTS, seed=seed)
     gaussians = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
     mixed = {**common, "base": "full-mixture", "components": components}
     alone: tuple[str, Arguments] = ("mixture", {"components": components})
+    one: Arguments = ({"dropout": DROPOUT} if small else {}) | {"base": "full-mixture", "components": 1}
+    others = (("nsf", one), alone) if small and components > 1 else (alone,)
     far = float(((z - z.mean(0)).abs() > FAR * z.std(0)).double().mean(0).max())
     if far >= max(FAR_SHARE, 2.5 / len(rows)):
         alternatives = (("nsf", mixed), alone) if small else (alone,)
         why = "columns have heavy tails, so the base is Student's t"
         arguments = {**common, "base": "student"}
     else:
-        alternatives, arguments, why = (alone,), mixed, f"the base starts as {gaussians}"
+        alternatives, arguments, why = others, mixed, f"the base starts as {gaussians}"
     return AutoChoice(
         system="nsf", arguments=arguments, label_hidden=hidden, alternatives=alternatives, patience=patience, why=why
     )
