@@ -55,7 +55,7 @@ def test_old_imports_work_with_a_warning(statement: str, home: str) -> None:
         warnings.simplefilter("always")
         exec(statement, {})
     messages = [str(warning.message) for warning in caught]
-    assert any(home in message and "goes in the next version" in message for message in messages)
+    assert any(home in message and "will be removed in the next version" in message for message in messages)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -284,7 +284,7 @@ HOSTILE = {
     "negative shape": (changed(lambda s: chain_of(s)[0]["arguments"]["space"]["fields"], shape=[-3]), "whole numbers"),
     "a layer is a text": (lambda s: chain_of(s).append("LU"), "another type for 'layers' of Chain, got a tuple"),
     "missing argument": (lambda s: chain_of(s)[0]["arguments"].clear(), "TypeError"),
-    "arguments is a list": (changed(lambda s: chain_of(s)[0], arguments=[1]), "makes none"),
+    "arguments is a list": (changed(lambda s: chain_of(s)[0], arguments=[1]), "from which no model can be built"),
     "no distribution": (lambda s: (s.clear(), s.update(LAYER)), "description of a distribution, got one of a LU"),
     "not torch": (
         changed(lambda s: s["arguments"], embed={"torch": "Module", "arguments": {}}),

@@ -1,11 +1,11 @@
-"""Pushforward: learn a distribution by carrying it, layer by layer, onto a simple one.
+"""Pushforward: normalizing flows, which learn a distribution by mapping it, layer by layer, onto a simple one.
 
 import pushforward as pf
 flow = pf.systems.NSF(features=2).build()
 result = pf.fit(flow, x)
 flow.log_prob(x), flow.sample(1000)
 
-Importing it imports little; its parts, and torch with them, are imported when they are first used.
+Importing the package is fast: its parts, and torch with them, are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from . import errors, moved
 if TYPE_CHECKING:
     from . import core, distributions, systems, transforms
     from .core import Chain, Distribution, Exactness, Flow, Inverse, Transform, exactly, initialise
+    from .data_table import DataTable as Table
     from .estimator import FlowDensity
     from .serialize import load, save
     from .systems.spec import Spec, build
@@ -33,6 +34,7 @@ __all__ = [
     "FlowDensity",
     "Inverse",
     "Spec",
+    "Table",
     "Transform",
     "build",
     "core",
@@ -73,27 +75,29 @@ _HOMES = {
     **dict.fromkeys(_CORE, "core"),
     "FlowDensity": "estimator",
     "Spec": "systems.spec",
+    "Table": "data_table",
     "build": "systems.spec",
     "fit": "training",
     "load": "serialize",
     "save": "serialize",
 }
-"""Where each public name lives."""
+"""Module that defines each public name."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a part when it is first asked for (PEP 562)."""
+    """Import a part of the package when it is first used (PEP 562)."""
     if name in _MODULES or name in moved.PACKAGES:
         return importlib.import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    module = importlib.import_module(f".{_HOMES[name]}", __name__)
+    value = getattr(module, "DataTable" if name == "Table" else name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """The public names and parts, imported or not."""
+    """Return the names of the public objects and modules, imported or not."""
     return sorted({*globals(), *__all__, *_MODULES})
 
 

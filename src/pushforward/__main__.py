@@ -1,4 +1,4 @@
-"""`python -m pushforward`: the command line."""
+"""Entry point for `python -m pushforward`: the command line."""
 
 import sys
 

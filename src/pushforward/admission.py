@@ -1,4 +1,4 @@
-"""Whether a value from a file has the type that a class declares for an argument."""
+"""Check that a value from a file has the type that a class declares for an argument."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @functools.cache
 def hints_of(cls: type) -> dict[str, Any]:
-    """Return the declared types of a constructor's arguments; empty where a name in them cannot be resolved."""
+    """Return the declared types of a constructor's arguments; empty if a name in them cannot be resolved."""
     try:
         return typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     except (NameError, TypeError):
@@ -19,9 +19,10 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def admits(hint: Any, value: Any) -> bool:
-    """Whether a declared type admits a value: numbers, texts, tuples of them, instances of classes, unions of these.
+    """Return whether a declared type admits a value.
 
-    A whole number is also a float, a truth value is neither. Declarations of other kinds admit everything but plain values.
+    Numbers, texts, tuples of these, instances of classes and unions of these are checked. A whole number is also accepted as a
+    float; a boolean is neither a whole number nor a float. Any other declared type accepts all values that are not plain.
     """
     if hint is Any:
         return True

@@ -1,4 +1,4 @@
-"""The named systems with their arguments, papers and presets, read from their source without torch."""
+"""Catalogue of the named systems with their arguments, papers and presets, read from their source without importing torch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class System:
 
     Args:
         name: Name on the command line.
-        family: Family of systems it belongs to.
+        family: Family that the system belongs to.
         symbol: Relation of log_prob to the log-likelihood: "=", ">=", "<=" or "~".
         paper: Authors, year and identifier of the publication.
-        about: First line of its docstring.
+        about: First line of the system's docstring.
         arguments: Name, type, default and text of each argument.
-        sizes: Arguments that follow from the data.
+        sizes: Names of the arguments that follow from the data.
         presets: Named sets of arguments.
-        pictures: Whether it models pictures.
+        pictures: Whether the system models pictures.
     """
 
     name: str
@@ -42,12 +42,12 @@ class System:
     pictures: bool
 
     def to_dict(self) -> dict[str, str]:
-        """Return what the list of systems says."""
+        """Return the entries that the list of systems shows."""
         return {key: getattr(self, key) for key in ("name", "family", "symbol", "paper", "about")}
 
 
 def known_systems() -> dict[str, System]:
-    """Return all systems by name: those of this library from their source, those of other packages from their classes."""
+    """Return all systems by name: those of this library read from their source, those of other packages from their classes."""
     found = {}
     for path in sorted(package_file("systems").glob("*.py")):
         for cls in source_module(path).dataclasses():
@@ -63,7 +63,7 @@ def known_systems() -> dict[str, System]:
 
 
 def _has_entry_points() -> bool:
-    """Whether a package on the path declares systems; `importlib.metadata` takes longer to import than this takes."""
+    """Return whether an installed package declares systems; importing `importlib.metadata` would take longer."""
     folders = [Path(entry) for entry in sys.path if entry and os.path.isdir(entry)]
     files = (file for folder in folders for file in folder.glob("*-info/entry_points.txt"))
     return any("[pushforward.systems]" in file.read_text(encoding="utf-8", errors="replace") for file in files)
@@ -115,7 +115,7 @@ def _type_text(hint: Any) -> str:
 
 
 def argument_text(value: Any) -> str:
-    """Return an argument of a system as it is written on the command line."""
+    """Return an argument of a system in the form used on the command line."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(argument_text, value))
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""Fields, defaults and docstrings of dataclasses, read from their source with `ast`: nothing is imported or run.
+"""Fields, defaults and docstrings of dataclasses, read from their source with `ast`, without importing or running it.
 
-The classes of systems and of training options import torch, which takes seconds. The help of the command line and the list of
-systems need only what is written in their files.
+The classes of systems and of training options import torch, which takes seconds. The command-line help and the list of
+systems need only the text of their files.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 MISSING: Any = object()
-"""Default of a field that has none."""
+"""Default of a field without a default."""
 _FUNCTION = re.compile(r"^( *)(?:@.*\n\1)*(?:async )?def .*\n(?:(?:\1[ )].*)?\n)*", re.M)
-"""A function with its decorators: a line with def and those below it that are indented, blank or end the arguments."""
+"""Regular expression for a function with its decorators: a line with def, and the lines below it that are indented, blank or
+end the arguments."""
 _NAMES: dict[str, Any] = {t.__name__: t for t in (bool, int, float, str, tuple, list, dict, range)} | {"math": math}
 
 
@@ -30,7 +31,7 @@ class SourceField:
 
     Args:
         name: Name of the field.
-        hint: Declared type; None where it cannot be found without importing.
+        hint: Declared type; None if it cannot be found without importing.
         default: Default value, or `MISSING`.
         text: Text of the field in the Args section of the docstring, on one line.
     """
@@ -42,11 +43,11 @@ class SourceField:
 
 
 class SourceClass:
-    """One class of a source file.
+    """One class in a source file.
 
     Args:
         node: The definition of the class.
-        module: The file it is in.
+        module: The file that contains the class.
     """
 
     def __init__(self, node: ast.ClassDef, module: SourceModule) -> None:
@@ -56,12 +57,12 @@ class SourceClass:
 
     @functools.cached_property
     def _shadow(self) -> type:
-        """An empty class with the same bases, which Python puts in the order of their methods."""
+        """An empty class with the same bases, which makes Python compute the method resolution order."""
         return type(self.__name__, tuple(base._shadow for base in self.bases), {"source": self})
 
     @functools.cached_property
     def ancestors(self) -> list[SourceClass]:
-        """The class and those it inherits from, in the order in which Python looks names up."""
+        """The class and its base classes, in method resolution order."""
         return [shadow.__dict__["source"] for shadow in self._shadow.__mro__ if shadow is not object]
 
     @property
@@ -75,10 +76,10 @@ class SourceClass:
         return ast.get_docstring(self.node) or ""
 
     def attribute(self, name: str) -> Any:
-        """Return the value of a class attribute, its own or an inherited one.
+        """Return the value of a class attribute, which may be inherited.
 
         Raises:
-            AttributeError: There is none.
+            AttributeError: There is no such attribute.
         """
         for cls in self.ancestors:
             for target, value in cls._assignments():
@@ -87,7 +88,7 @@ class SourceClass:
         raise AttributeError(f"{self.__name__} has no attribute {name!r}")
 
     def __getattr__(self, name: str) -> Any:
-        """Value of a class attribute, for expressions such as `paper = NSF.paper`."""
+        """Return the value of a class attribute, for expressions such as `paper = NSF.paper`."""
         if name.startswith("_"):
             raise AttributeError(name)
         return self.attribute(name)
@@ -114,7 +115,7 @@ class SourceClass:
         return found
 
     def fields(self) -> list[SourceField]:
-        """The fields of the dataclass, in the order of its constructor; texts that a class leaves out are inherited."""
+        """Return the fields of the dataclass in the order of its constructor; a field without a text gets the inherited one."""
         found: dict[str, SourceField] = {}
         for cls in reversed(self.ancestors):
             texts = {
@@ -130,10 +131,10 @@ class SourceClass:
 
 
 class SourceModule(Mapping[str, Any]):
-    """One source file; as a mapping, the values of the names in it.
+    """One source file; as a mapping, it gives the values of the names defined in the file.
 
     Args:
-        path: The file.
+        path: Path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -148,12 +149,12 @@ class SourceModule(Mapping[str, Any]):
                 self._places |= {alias.asname or alias.name: (part, alias.name) for alias in part.names}
 
     def dataclasses(self) -> list[SourceClass]:
-        """The dataclasses that are defined in the file."""
+        """Return the dataclasses defined in the file."""
         places = [place for place in self._places.values() if isinstance(place, ast.ClassDef)]
         return [self[place.name] for place in places if any("dataclass" in ast.dump(d) for d in place.decorator_list)]
 
     def __getitem__(self, name: str) -> Any:
-        """Value of a name: of a constant, a type or a class, also of one imported from another file of the package."""
+        """Return the value of a name: of a constant, a type or a class, which may be imported from another file."""
         place = self._places.get(name)
         if isinstance(place, ast.ClassDef):
             if name not in self._classes:
@@ -166,7 +167,7 @@ class SourceModule(Mapping[str, Any]):
         return _NAMES[name]
 
     def lookup(self, name: str) -> Any:
-        """The same, None for a name whose value cannot be found."""
+        """Return the value of a name, or None if it cannot be found."""
         try:
             return self[name]
         except (KeyError, AttributeError, OSError):
@@ -185,20 +186,20 @@ class SourceModule(Mapping[str, Any]):
         return len(self._places)
 
     def value(self, node: ast.expr, otherwise: Any = MISSING) -> Any:
-        """Value of a constant expression, such as a default or a declared type; `otherwise` where it is not one."""
+        """Return the value of a constant expression, such as a default or a declared type; else `otherwise`."""
         if isinstance(node, ast.Constant):
             return node.value
         try:
             if isinstance(node, ast.Name):
                 return self[node.id]
-            # The file is one of this package; only names of constants and types can be found in it.
+            # The expression is from a file of this package, and only names of constants and types are available to it.
             return eval(compile(ast.Expression(node), str(self.path), "eval"), {"__builtins__": {}}, self)
         except (NameError, KeyError, AttributeError, TypeError, ValueError, OSError):
             return otherwise
 
 
 def _parsed(text: str) -> ast.Module:
-    """The syntax tree of a source file, without the functions in it where that is possible: they take most of the time."""
+    """Return the syntax tree of a source file, if possible without its functions, whose parsing takes most of the time."""
     with contextlib.suppress(SyntaxError):
         return ast.parse(_FUNCTION.sub("", text))
     return ast.parse(text)
@@ -206,7 +207,7 @@ def _parsed(text: str) -> ast.Module:
 
 @functools.cache
 def source_module(path: Path) -> SourceModule:
-    """Return a source file, read once."""
+    """Return a source file, which is read only once."""
     return SourceModule(path)
 
 
@@ -222,7 +223,7 @@ def first_sentence(text: str) -> str:
 
 @functools.cache
 def argument_texts(docstring: str) -> dict[str, str]:
-    """Return the text of each argument in the Args section of a docstring, on one line."""
+    """Return the text of each argument in the Args section of a docstring, joined to one line."""
     section = docstring.partition("Args:\n")[2]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.M)
     return {name: " ".join(lines.split()) for name, lines in entries}

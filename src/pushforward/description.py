@@ -1,4 +1,4 @@
-"""The description in a model file: the types and sizes of its entries, checked before anything is built from it."""
+"""The description in a model file: checks of the types and sizes of its entries before anything is built from it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ ENTRIES: dict[str, tuple[type, ...]] = {
 }
 """Types of the entries that every description has."""
 TABLE_ENTRIES: dict[str, tuple[type, ...]] = {"label_hidden": (list,), "labels": (dict, type(None))}
-"""Types of those that the description of a table's model has, too; `labels` can be missing."""
+"""Types of the additional entries for the model of a table; `labels` may be missing."""
 STRUCTURE_ENTRIES: dict[str, tuple[type, ...]] = {"structure": (dict,)}
-"""Types of those that the description of a model put together by hand has, too."""
+"""Types of the additional entries for a model put together by hand."""
 KINDS = ("table", "system", "structure")
-"""What describes a model: a table's columns, a spec, or the classes of its parts."""
+"""Kinds of models: one of a table with columns, one built by a spec, or one described by the classes of its parts."""
 SMALL = 10_000
-"""Whole numbers up to it are arguments of models of any size."""
+"""Whole numbers up to this one are allowed as arguments of models of any size."""
 SMALL_ARGUMENT = 2**16
-"""The same for arguments of single layers, such as the bounds of integers."""
+"""The same limit for the arguments of single layers, such as the bounds of integers."""
 
 
 DEEPEST = 64
-"""Levels of lists and dictionaries in each other; descriptions have about six, and a record of training can have more."""
+"""Largest depth of nested lists and dictionaries; descriptions have about six levels, and training records can have more."""
 
 
 def is_deep(document: object) -> bool:
-    """Whether lists and dictionaries are nested deeper than any description is; found without recursion."""
+    """Return whether lists and dictionaries are nested deeper than allowed; computed without recursion."""
     level: list[Any] = [document]
     for _ in range(DEEPEST):
         level = [entry for value in level if isinstance(value, (dict, list)) for entry in _entries(value)]
@@ -48,7 +48,7 @@ def _entries(value: Any) -> Iterator[Any]:
 
 
 def is_complete(document: Mapping[str, Any]) -> bool:
-    """Whether a description has all entries, each of its type."""
+    """Return whether a description has all entries, each with a correct type."""
     more = {"table": TABLE_ENTRIES, "structure": STRUCTURE_ENTRIES}
     kind = document.get("model")
     entries = ENTRIES | (more.get(kind, {}) if isinstance(kind, str) else {})
@@ -57,16 +57,17 @@ def is_complete(document: Mapping[str, Any]) -> bool:
 
 
 def require_buildable(document: Mapping[str, Any], numbers: int) -> None:
-    """Refuse a description that no model with so many numbers can have.
+    """Refuse a description that no model with this many numbers can have.
 
-    A width, a number of layers or of labels has at least as many parameters. What passes is built within a `Budget`.
+    A model with a large width, or with many layers or labels, has at least as many parameters. A description that passes this
+    check is then built within a `Budget`.
 
     Args:
-        document: complete; see `is_complete`.
-        numbers: Number of numbers in the tensors of the file.
+        document: A complete description (see `is_complete`).
+        numbers: Number of values in the tensors of the file.
 
     Raises:
-        SpecError: naming the entry.
+        SpecError: An entry is out of range; the message names it.
     """
     if document["model"] not in KINDS:
         raise SpecError(f"expected a model of kind 'table', 'system' or 'structure', got {brief(document['model'])}")
@@ -85,7 +86,7 @@ def require_buildable(document: Mapping[str, Any], numbers: int) -> None:
 
 
 def _whole_numbers(value: Any) -> Iterator[int]:
-    """All whole numbers in nested lists and dictionaries, without recursion."""
+    """Return all whole numbers in nested lists and dictionaries, without recursion."""
     waiting = [value]
     while waiting:
         entry = waiting.pop()

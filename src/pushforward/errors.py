@@ -1,22 +1,22 @@
-"""Every error this library raises on bad input. Each message says what was expected, what came, and what to do."""
+"""Errors that this library raises on bad input; each message says what was expected, what was given, and what to do."""
 
 import difflib
 from collections.abc import Collection
 
 LONGEST_NAME = 200
-"""Characters of an unknown name that are compared with known ones."""
+"""Number of characters of an unknown name that are compared with known ones."""
 
 
 class FlowError(ValueError):
-    """Base of every error this library raises on bad input."""
+    """Base class of all errors that this library raises on bad input."""
 
 
 class ShapeError(FlowError):
-    """An event, batch or space does not fit."""
+    """The shape of an event, batch or space does not fit."""
 
 
 class ContextError(FlowError):
-    """Context is missing, unexpected, or of the wrong shape."""
+    """A context is missing, unexpected, or has the wrong shape."""
 
 
 class DomainError(FlowError):
@@ -36,39 +36,39 @@ class SpecError(FlowError):
 
 
 class DataError(FlowError):
-    """A table or an array cannot be used as it is."""
+    """A table or an array cannot be used."""
 
 
 class FileError(FlowError):
-    """A file is missing, truncated, corrupted, foreign, or cannot be written."""
+    """A file is missing, truncated, corrupted, of another kind, or cannot be written."""
 
 
 class TrainingError(FlowError):
-    """Training cannot go on: the loss or the gradient is not finite, or a checkpoint does not fit."""
+    """Training cannot continue: the loss or the gradient is not finite, or a checkpoint does not fit."""
 
 
 def brief(value: object, most: int = 100) -> str:
-    """The value as Python writes it, cut to so many characters: values from files can be of any length."""
+    """Return the repr of a value, cut to at most `most` characters, because values from files can be of any length."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
-        # Whole numbers of thousands of digits, and lists in lists.
+        # Python does not print whole numbers of thousands of digits, nor deeply nested lists.
         text = f"a {type(value).__name__}"
     return shortened(text, most)
 
 
 def shortened(text: str, most: int = 2000) -> str:
-    """A message cut to so many characters: names and values from files can be of any length."""
+    """Return a message cut to at most `most` characters, because names and values from files can be of any length."""
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def suggestion(name: str, known: Collection[str], otherwise: str) -> str:
-    """The end of an error about an unknown name: the known one that is nearest, or `otherwise` and all of them."""
+    """Return the end of an error about an unknown name: the nearest known name, or `otherwise` and all known names."""
     nearest = difflib.get_close_matches(name[:LONGEST_NAME], known, 1)
     return f"did you mean {nearest[0]!r}?" if nearest else f"{otherwise} {', '.join(known)}"
 
 
 def listed(names: Collection[str], most: int = 8) -> str:
-    """Quoted names with commas, the first few of many."""
+    """Return quoted names with commas; of many names, only the first few."""
     shown = [brief(name) for name in list(names)[:most]]
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""The header of a model file, which says what the model is: read as JSON, without the weights and without torch."""
+"""The header of a model file with the description of the model, read as JSON without the weights and without torch."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from .errors import FileError, brief
 from .output import reason
 
 FORMAT = 2
-"""Version of the layout that is written; older ones can be read, newer ones not."""
+"""Version of the file layout that is written; older ones can be read, newer ones cannot."""
 KEY = "pushforward"
-"""Name of the description in the metadata of the file."""
+"""Key of the description in the metadata of the file."""
 LARGEST_HEADER = 100_000_000
-"""Largest header that is read, in bytes."""
+"""Size in bytes of the largest header that is read."""
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the description in a model file, without reading its weights.
 
     Returns:
-        format, version, model ("table", "system" or "structure"), spec, schema, dtype, training, parameters (numbers in
-        the file); structure for a model put together by hand.
+        Entries format, version, model ("table", "system" or "structure"), spec, schema, dtype, training, parameters (number of
+        values in the tensors of the file); and structure for a model put together by hand.
 
     Raises:
-        FileError: The file is no model, as far as its header tells.
+        FileError: The file is not a model file according to its header.
     """
     document = read_description(os.fspath(path))
     return {key: value for key, value in document.items() if key != "tensors"}
 
 
 def read_description(name: str) -> dict[str, Any]:
-    """Return the description in the header of a model file, with the number of numbers in its tensors.
+    """Return the description in the header of a model file, together with the number of values in its tensors.
 
     Raises:
-        FileError: The file is missing, truncated, corrupted, foreign, or written by a newer version.
+        FileError: The file is missing, truncated, corrupted, of another kind, or written by a newer version.
     """
     header = _header(name)
     metadata = header.get("__metadata__")
@@ -50,7 +50,7 @@ def read_description(name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or is_deep(document):
-        raise FileError(f"{name} is corrupted: its description is not JSON; get it again")
+        raise FileError(f"{name} is corrupted: its description is not JSON; copy or download it again")
     layout = document.get("format")
     if isinstance(layout, int) and layout > FORMAT:
         raise FileError(
@@ -58,7 +58,7 @@ def read_description(name: str) -> dict[str, Any]:
             f"this version reads up to format {FORMAT}, so update pushforward"
         )
     if metadata.get("sha256") != hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest():
-        raise FileError(f"{name} is corrupted: its description is not the one that was saved; get it again")
+        raise FileError(f"{name} is corrupted: its description does not match its checksum; copy or download it again")
     if not isinstance(layout, int) or isinstance(layout, bool) or layout < 1 or not is_complete(document):
         raise FileError(f"{name} is not a model file of pushforward: its description is incomplete")
     document["parameters"] = sum(_count(entry) for key, entry in header.items() if key != "__metadata__")
@@ -66,7 +66,7 @@ def read_description(name: str) -> dict[str, Any]:
 
 
 def _header(name: str) -> dict[str, Any]:
-    """Return the JSON header, after checking its length against the file's before anything of that size is read."""
+    """Return the JSON header; its length is checked against the file's size before anything of that length is read."""
     if not os.path.exists(name):
         raise FileError(f"expected a model file at {name}, got none; check the path")
     if os.path.isdir(name):

@@ -1,4 +1,4 @@
-"""Names of the version before: they work for one more version, with a warning that says the new name."""
+"""Old names from the previous version: they work for one more version, with a warning that gives the new name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = {
     "diagnostics": ("evaluation",),
     "inference": ("posteriors", "evaluation"),
 }
-"""Packages that have become others; a name is looked for in each of those."""
+"""Packages that were replaced; a name is looked up in each of the new ones."""
 MODULES = {
     "codec.archive": "compression.archive",
     "codec.checking": "compression.checking",
@@ -115,7 +115,7 @@ MODULES = {
     "transforms.residual": "transforms.contractive",
     "transforms.sylvester": "transforms.householder",
 }
-"""Modules by their old and their new names."""
+"""New names of modules, by their old names."""
 NAMES = {
     ("core", "Spec"): "systems.spec.Spec",
     ("core", "build"): "systems.spec.build",
@@ -125,13 +125,13 @@ NAMES = {
     ("random_variables", "Linear"): "random_variables.LinearCombination",
     ("random_variables", "Table"): "random_variables.DiscreteTable",
 }
-"""Modules and names that they no longer have, with the new names."""
+"""New names of objects, by their module and old name."""
 CLASSES = {"MADE": "MaskedMLP"}
-"""Classes that model files may name, by their old and their new names."""
+"""New names of classes in model files, by their old names."""
 
 
 class _OldNames:
-    """Finder and loader of modules by their old names. The base classes of these are slow to import."""
+    """Finder and loader for the old names of modules; it has no base classes because importing those is slow."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -168,10 +168,10 @@ def _found_in(packages: Sequence[str]) -> Callable[[str], Any]:
 
 
 def old_names(package: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module that had other names in the version before.
+    """Return a `__getattr__` for a module whose names were different in the previous version.
 
     Args:
-        package: Name of the module, below the root.
+        package: Name of the module, relative to the root package.
     """
 
     def find(name: str) -> Any:
@@ -187,10 +187,12 @@ def old_names(package: str) -> Callable[[str], Any]:
 
 
 def install() -> None:
-    """Let old names of modules be imported."""
+    """Register the finder that imports modules by their old names."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.append(_OldNames())
 
 
 def _warn(old: str, new: str) -> None:
-    warnings.warn(f"{old} is {new} now; the old name goes in the next version", DeprecationWarning, stacklevel=3)
+    warnings.warn(
+        f"{old} is {new} now; the old name will be removed in the next version", DeprecationWarning, stacklevel=3
+    )

@@ -1,9 +1,9 @@
-"""Files that appear whole or not at all, and that one run at a time writes.
+"""Files that are written atomically, and by only one run at a time.
 
-A file is written under a random name beside its target and then renamed. The writer holds a lock on it, so that the next
-writer of the same target can tell the leftover of a killed process, which nobody holds, from a file that is being written.
-A run that writes one target again and again holds a lock file `.NAME.lock` as long as it lasts. The operating system frees
-locks when a process ends, however it ends, so that none is ever left behind.
+A file is written under a random name beside its target and then renamed. The writer holds a lock on it. So the next writer of
+the same target can distinguish a file that is being written from one that a killed process left, on which there is no lock.
+A run that writes the same target many times holds a lock file `.NAME.lock` until it ends. The operating system releases
+locks whenever a process ends, so no lock is left behind.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if sys.platform != "win32":
     import fcntl
 
 LONGEST = 200
-"""Bytes of a file name up to which it is a part of the names beside it; most file systems allow 255."""
+"""Length in bytes up to which a file name is contained in the names beside it; most file systems allow 255."""
 _TOKEN = 8
-"""Bytes of a temporary file's random part."""
+"""Length in bytes of the random part of a temporary file's name."""
 
 
 @contextlib.contextmanager
 def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file beside `path` to write to, and move it there at the end.
+    """Give a temporary file beside `path` to write to, and rename it to `path` at the end of the block.
 
-    On any error `path` stays as it was. What killed processes left of earlier attempts is removed.
+    On any error `path` is not changed. Temporary files that killed processes left are removed.
 
     Raises:
-        FileError: the path cannot be written.
+        FileError: The path cannot be written.
     """
     target = Path(os.path.realpath(path))
     with _named(path, target):
@@ -63,10 +63,10 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Within, no other run can enter this for the same path, in this process or in another one.
+    """Prevent all other runs, in this process or another one, from entering this block for the same path.
 
     Raises:
-        FileError: another run is writing the path, or nothing can be written beside it.
+        FileError: Another run is writing to the path, or nothing can be written beside it.
     """
     target = Path(os.path.realpath(path))
     place = _beside(target, "lock")
@@ -84,7 +84,7 @@ def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove the temporary files for a target that no process is writing any more."""
+    """Remove the temporary files of a target that no process is writing any more."""
     start = re.escape(_beside(target, "").name)
     pattern = re.compile(rf"{start}[0-9a-f]{{{2 * _TOKEN}}}\.tmp")
     with contextlib.suppress(OSError):
@@ -99,16 +99,16 @@ def remove_leftovers(target: Path) -> None:
 
 
 def require_writable(path: str | None, option: str, inputs: Sequence[str | None] = ()) -> None:
-    """Refuse an output path that cannot be written, or that is one of the inputs. Nothing is left behind.
+    """Refuse an output path that cannot be written, or that is one of the inputs; no file is created.
 
     Args:
         path: Path of the output; None and "-" are never refused.
-        option: Name of the option that gives the path, for the message.
+        option: Name of the command-line option for the path, for the message.
         inputs: Paths of the inputs.
 
     Raises:
-        FileError: It cannot be written.
-        SpecError: It is an input.
+        FileError: The path cannot be written.
+        SpecError: The path is an input.
     """
     if path is None or path == "-":
         return
@@ -128,9 +128,9 @@ def require_writable(path: str | None, option: str, inputs: Sequence[str | None]
 
 
 def reason(error: OSError) -> str:
-    """Return the operating system's words for an error, for the end of a sentence."""
+    """Return the operating system's text for an error, in lower case for the end of a sentence."""
     text = error.strerror or str(error)
-    # numpy reports a full disk by counts alone, and polars by a text with a number.
+    # numpy reports a full disk only by counts of items, and polars by a text with an error number.
     if error.errno is None and re.search(r"requested and \d+ written", text):
         text = os.strerror(errno.ENOSPC)
     found = re.search(r"\(os error (\d+)\)", text)
@@ -139,7 +139,7 @@ def reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _named(path: str | os.PathLike[str], own: Path) -> Iterator[None]:
-    """Name `path` in errors of the operating system, except in those about other files than `own`."""
+    """Raise errors of the operating system with the name `path`, except those about other folders than that of `own`."""
     try:
         yield
     except OSError as error:
@@ -149,7 +149,7 @@ def _named(path: str | os.PathLike[str], own: Path) -> Iterator[None]:
 
 
 def _new_temporary(target: Path) -> tuple[Path, int]:
-    """Create and lock a temporary file; again if another process took it for a leftover between the two."""
+    """Create and lock a temporary file; try again if another process removed it as a leftover before it was locked."""
     while True:
         temporary = _beside(target, f"{secrets.token_hex(_TOKEN)}.tmp")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -159,13 +159,13 @@ def _new_temporary(target: Path) -> tuple[Path, int]:
 
 
 def _locked(place: Path) -> int | None:
-    """Open and lock a lock file; None where another process has it."""
+    """Open and lock a lock file; return None if another process has locked it."""
     while True:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         if not _claim(descriptor):
             os.close(descriptor)
             return None
-        # Its holder may have removed it between the two, and another process may have made a new one.
+        # Between opening and locking, its holder may have removed the file, and another process may have made a new one.
         if _is_still(place, descriptor):
             return descriptor
         os.close(descriptor)
@@ -179,7 +179,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def _claim(descriptor: int) -> bool:
-    """Lock an open file; False where it is locked, True also on file systems that have no locks."""
+    """Lock an open file; return False if it is locked already, and True on file systems that have no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -195,7 +195,7 @@ def _claim(descriptor: int) -> bool:
 
 
 def _beside(target: Path, end: str) -> Path:
-    """The hidden name beside a target that ends in a dot and `end`; long names are shortened to a part and a hash."""
+    """Return a hidden name beside a target that ends in a dot and `end`; of a long name only a part and a hash are used."""
     name = target.name
     if len(os.fsencode(name)) > LONGEST:
         name = f"{name[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
@@ -203,7 +203,7 @@ def _beside(target: Path, end: str) -> Path:
 
 
 def _closed(descriptor: int) -> int:
-    """Close a file unless that is done; -1, as nothing is open then."""
+    """Close a file if it is open, and return -1, the value for no open file."""
     if descriptor >= 0:
         os.close(descriptor)
     return -1

@@ -1,7 +1,7 @@
-"""The arguments that layers, distributions and networks were made with: what `repr` shows and `save` writes.
+"""Records of the constructor arguments of layers, distributions and networks, which `repr` shows and `save` writes.
 
-A record holds plain values, spaces and scalar maps. Of a module that was an argument it holds only the place: the module
-itself is an attribute of the object that was made.
+A record contains plain values, spaces and scalar maps. For an argument that is a module it contains only a placeholder,
+because the module itself is an attribute of the object.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ from torch import Tensor, nn
 
 PLAIN = (bool, int, float, str, type(None))
 LARGEST_TENSOR = 4096
-"""Numbers of a tensor that a record holds, at most."""
+"""Largest number of values of a tensor in a record."""
 LONGEST = 60
-"""Characters of one argument in `repr`, at most."""
+"""Largest number of characters of one argument in `repr`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """The place of an argument that was a module, or that made one."""
+    """Placeholder for an argument that is a module, or that makes one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Unknown:
-    """The place of an argument that cannot be written down.
+    """Placeholder for an argument that cannot be recorded.
 
     Args:
-        kind: Name of its type.
+        kind: Name of the argument's type.
     """
 
     kind: str
 
 
 class Recorded:
-    """Base of modules that remember their arguments, show them in `repr`, and can be saved as part of a flow.
+    """Base class of modules that record their arguments, show them in `repr`, and can be saved as part of a flow.
 
-    Layers and distributions are such already. A network of your own becomes one with
+    Layers and distributions are derived from it. Your own network can be, too:
     `class MyNetwork(Recorded, nn.Module)`. The arguments are kept in `__dict__["_arguments"]`.
     """
 
     made_by: Mapping[str, str] = {}
-    """Arguments that make a module, such as a factory of networks, and the attribute that holds it."""
+    """Attributes that hold a module which an argument makes, such as a factory of networks, by the argument's name."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let the class's constructor record its arguments."""
+        """Make the constructor of a subclass record its arguments."""
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
     def extra_repr(self) -> str:
-        """The arguments that differ from their defaults, in the constructor's order."""
+        """Return the arguments that differ from their defaults, in the constructor's order."""
         return ", ".join(_shown(self))
 
 
 def arguments_of(module: object) -> dict[str, Any]:
-    """Return the recorded arguments by name, defaults included; empty where the class records none."""
+    """Return the recorded arguments by name, with defaults; empty if the class records none."""
     found: dict[str, Any] = getattr(module, "__dict__", {}).get("_arguments", {})
     return found
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
-    """Return the constructor, which first records the arguments unless a subclass's constructor did."""
+    """Return a constructor that records its arguments first, unless that of a subclass has done so."""
     signature = inspect.signature(init)
 
     @functools.wraps(init)
@@ -87,7 +87,7 @@ def _bound(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str
 
 
 def _kept(value: Any) -> Any:
-    """Return what a record holds of an argument."""
+    """Return the value to record for an argument."""
     if isinstance(value, nn.Module):
         return Module()
     if isinstance(value, PLAIN) or _is_value(value):
@@ -100,7 +100,7 @@ def _kept(value: Any) -> Any:
 
 
 def _is_value(value: Any) -> bool:
-    """Whether a value is a frozen dataclass: a space, a scalar map, a solver."""
+    """Return whether a value is a dataclass: a space, a scalar map, a solver."""
     return dataclasses.is_dataclass(value) and not isinstance(value, type) and not isinstance(value, nn.Module)
 
 
@@ -117,7 +117,7 @@ def _shown(module: Recorded) -> list[str]:
 
 
 def _has_parts(value: Any) -> bool:
-    """Whether a record of an argument holds the place of a module, which the tree below shows, or nothing that is known."""
+    """Return whether a recorded argument has a placeholder: for a module, which the tree below shows, or an unknown value."""
     if isinstance(value, tuple) and value:
         return any(_has_parts(entry) for entry in value)
     return isinstance(value, (Module, Unknown))
@@ -130,7 +130,7 @@ def _same(a: Any, b: Any) -> bool:
 def describe(value: Any) -> str:
     """Return a short text for an argument: `RationalQuadratic(bins=8, bound=5.0)`, `Real(2)`, `10100`.
 
-    Masks, which are lists of booleans, become zeros and ones. Long texts are cut.
+    Masks, which are lists of booleans, are shown as zeros and ones. Long texts are cut.
     """
     text = _described(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."

@@ -1,16 +1,16 @@
-"""One-file models: the weights as safetensors, and beside them, as JSON, all that rebuilds the model. Nothing is unpickled.
+"""Model files: the weights as safetensors, with a JSON description that rebuilds the model; nothing is unpickled.
 
     8 bytes        length of the header
     header         JSON: name, type, shape and place of each tensor, and "__metadata__" with
-                       "pushforward"  the document, JSON: format, version, model, spec, schema, dtype, training, tensors' hash
-                       "sha256"       hash of the document
+                       "pushforward"  the description, JSON: format, version, model, spec, schema, dtype, training, hash
+                       "sha256"       hash of the description
     the tensors
 
-The model is rebuilt from its spec, its table's schema, or, where it was put together by hand, from the structure: the
+The model is rebuilt from its spec, from the schema of its table, or, if it was put together by hand, from its structure: the
 classes of its parts and their arguments.
 
-Both hashes together cover every byte that has a meaning. Masks, orders and other buffers that are not in the state are
-rebuilt from the spec.
+The two hashes together cover every byte that has a meaning. Masks, orders and other buffers that are not in the state are
+computed again.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from .transforms import Coupling
 
 @dataclass(frozen=True)
 class Saved:
-    """What a model file holds.
+    """Content of a model file.
 
     Args:
-        model: with its weights, in evaluation mode, on the CPU.
+        model: Model with its weights, in evaluation mode, on the CPU.
         spec: Spec of the system; None for a table without numeric columns and for a model put together by hand.
-        schema: Schema of the table; None when the model is not one of a table.
-        training: the record that was saved with it; empty if none was.
+        schema: Schema of the table; None if the model is not one of a table.
+        training: Training record saved with the model; empty if there was none.
         version: Version of the library that wrote the file.
     """
 
@@ -97,24 +97,26 @@ def save(
     schema: Schema | None = None,
     training: Any = None,
 ) -> None:
-    """Write a model to one file, which appears whole or not at all: `save(path, model)` or `save(model, path)`.
+    """Write a model to one file, which is replaced atomically: `save(path, model)` or `save(model, path)`.
 
-    Of a model put together by hand the file holds the classes of its parts and their arguments. Parts are layers,
-    distributions and networks of this library, common modules of `torch.nn`, and own classes derived from `Transform`,
-    `Distribution` or `networks.Recorded`, which `load` is then given. The arguments are numbers, texts, small tensors,
-    spaces, scalar maps and such parts.
+    For a model put together by hand, the file contains the classes of its parts and their arguments. Parts can be layers,
+    distributions and networks of this library, common modules of `torch.nn`, and your own classes derived from `Transform`,
+    `Distribution` or `networks.Recorded`, which must then be passed to `load`. The arguments can be numbers, texts, small
+    tensors, spaces, scalar maps and such parts.
 
     Args:
-        path: File, usually ending in .flow.
-        model: Built by a spec, put together by hand, or a `TableModel`.
-        spec: Spec of the system, or its `to_dict()`; by default the one that built the model.
-        schema: Schema of the table, for a TableModel; its own is used when None, one with more (a split) may be given.
-        training: a mapping of plain values, or something with `to_dict()`, such as the result of `fit`.
+        path: Path of the file, usually ending in .flow.
+        model: Model built by a spec or put together by hand, or a `TableModel`.
+        spec: Spec of the system, or its `to_dict()`; by default the spec that built the model.
+        schema: Schema of the table, for a `TableModel`; by default its own. A schema with the same columns and more (a split)
+            can be passed.
+        training: Training record: a mapping of plain values, or an object with `to_dict()`, such as the result of `fit`.
 
     Raises:
-        FileError: the path cannot be written.
-        SpecError: the spec does not build this model, or a part put together by hand cannot be written down.
-        DataError: a schema came with a model that is not one of a table, or one of other columns, or the record is too deep.
+        FileError: The path cannot be written.
+        SpecError: The spec does not build this model, or a part of a model put together by hand cannot be described.
+        DataError: A schema was passed with a model that is not one of a table, or the schema has other columns, or the training
+            record is nested too deep.
     """
     from . import __version__
 
@@ -160,7 +162,7 @@ def save(
     start = "expected a spec that builds this model, got one that"
     if spec is None and document["model"] == "structure":
         require_buildable(read, sum(tensor.numel() for tensor in tensors.values()))
-        start = "expected a model that its parts' arguments make again, got one where the copy"
+        start = "expected a model that can be rebuilt from the arguments of its parts, got one whose copy"
     _require_same(tensors, _built(read, own).state_dict(), SpecError, start)
     content = save_tensors(tensors, {KEY: text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
     with atomic_output(path) as temporary:
@@ -170,15 +172,15 @@ def save(
 def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved:
     """Read a model file, rebuild the model and check every tensor's name, shape, type and value.
 
-    Nothing in the file is unpickled, imported or run. A model put together by hand is rebuilt by the constructors of this
-    library's classes, and of those in `classes`.
+    Nothing in the file is unpickled, imported or executed. A model put together by hand is rebuilt with the constructors of
+    this library's classes, and of those in `classes`.
 
     Args:
-        path: File that `save` wrote.
-        classes: Own classes of layers, distributions, networks or scalar maps that the model has.
+        path: Path of a file that `save` wrote.
+        classes: Your own classes of layers, distributions, networks or scalar maps that the model contains.
 
     Raises:
-        FileError: the file is missing, truncated, corrupted, foreign, or written by a newer version.
+        FileError: The file is missing, truncated, corrupted, of another kind, or written by a newer version.
     """
     name = os.fspath(path)
     document = read_description(name)
@@ -188,9 +190,9 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
     except OSError as error:
         raise FileError(f"{name} cannot be read: {reason(error)}") from None
     except (SafetensorError, KeyError, ValueError, RuntimeError, MemoryError):
-        raise FileError(f"{name} is truncated or corrupted; get it again from where it came") from None
+        raise FileError(f"{name} is truncated or corrupted; copy or download it again") from None
     if tensors_hash(tensors) != document["tensors"]:
-        raise FileError(f"{name} is corrupted: its weights are not those that were saved; get it again")
+        raise FileError(f"{name} is corrupted: its weights do not match their checksum; copy or download it again")
     try:
         numbers = sum(tensor.numel() for tensor in tensors.values())
         require_buildable(document, numbers)
@@ -200,9 +202,11 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
         spec = None if document["spec"] is None else spec_from_dict(document["spec"])
     except FlowError as error:
         raise FileError(f"{name} holds a model that this version cannot build: {error}") from None
-    # Arguments that no check foresees lead to what they please: IndexError, ZeroDivisionError, RecursionError, ...
+    # Arguments from a file can raise any error in a constructor: IndexError, ZeroDivisionError, RecursionError, ...
     except Exception as error:
-        raise FileError(f"{name} holds a description of a model that makes none ({type(error).__name__})") from None
+        raise FileError(
+            f"{name} contains a description from which no model can be built ({type(error).__name__})"
+        ) from None
     _require_same(tensors, model.state_dict(), FileError, f"{name} does not fit the model that it describes: it")
     model.load_state_dict(tensors)
     if document["format"] == 1:
@@ -212,7 +216,10 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Saved
 
 @torch.no_grad()
 def _from_format_1(model: Distribution) -> None:
-    """Conditioners gave all parameters of one coordinate, then those of the next; now it is the other way round."""
+    """Reorder the outputs of conditioners for a file of format 1.
+
+    There the parameters of each coordinate were contiguous; now each parameter is contiguous over the coordinates.
+    """
     for module in model.modules():
         if isinstance(module, MaskedMLP):
             last, n = [module.out.weight, module.out.bias], module.n
@@ -227,7 +234,7 @@ def _from_format_1(model: Distribution) -> None:
 
 
 def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distribution:
-    """The model with fresh weights; the random state is left as it was."""
+    """Return the model with fresh weights; the random state is not changed."""
     spec = None if document["spec"] is None else spec_from_dict(document["spec"])
     with torch.random.fork_rng(devices=[]):
         model: Distribution
@@ -251,7 +258,7 @@ def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distrib
 def _require_same(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], error: type[SpecError] | type[FileError], start: str
 ) -> None:
-    """Refuse missing and extra tensors, other shapes and other types; `start` begins the sentence."""
+    """Refuse missing and extra tensors, other shapes and other types; `start` is the beginning of the message."""
     for name in sorted(set(wanted) - set(tensors)):
         raise error(f"{start} lacks the tensor {name!r}")
     for name, tensor in tensors.items():
@@ -265,7 +272,7 @@ def _require_same(
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    """Return the SHA-256 hash of the names, types, shapes and bytes of tensors, in the order of the names."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -275,7 +282,7 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Values that JSON knows, from records, arrays and paths."""
+    """Return a value that JSON can represent, given a record, array or path."""
     if value is None:
         return {}
     if hasattr(value, "to_dict"):

@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, as Ctrl-C is one."""
+"""SIGTERM as an exception, in the same way as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from types import FrameType
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised in the main thread as Ctrl-C is."""
+    """SIGTERM, raised in the main thread like the exception of Ctrl-C."""
 
 
 def raise_terminated(number: int, frame: FrameType | None) -> None:
-    """Handle SIGTERM by an exception, so that files are closed and locks are given back.
+    """Handle SIGTERM by raising an exception, so that files are closed and locks are released.
 
     Raises:
-        Terminated: always.
+        Terminated: Always.
     """
     raise Terminated
 
@@ -25,7 +25,7 @@ def signal_of(error: KeyboardInterrupt) -> int:
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM, after something was saved.
+    """Ctrl-C or SIGTERM, received while results could be saved.
 
     Args:
         message: Sentence about what was saved, and where.

@@ -1,14 +1,14 @@
-"""Structure of a model put together by hand, as JSON: its classes and their arguments.
+"""Structure of a model put together by hand, as JSON: the classes of its parts and their arguments.
 
     {"class": name, "arguments": {...}}          a layer, distribution or network of this library
-    {"own": name, "arguments": {...}}            a class of the user's, which `load` must be given
+    {"own": name, "arguments": {...}}            a class of the user, which must be passed to `load`
     {"torch": name, "arguments": {...}}          a module of torch.nn, one of `TORCH`
-    {"value": name, "fields": {...}}             a space, scalar map or solver; "own value" for the user's
-    {"distribution": name, ...}                  a distribution of torch.distributions, with its tensors' names
+    {"value": name, "fields": {...}}             a space, scalar map or solver; "own value" for a class of the user
+    {"distribution": name, ...}                  a distribution of torch.distributions, with the names of its tensors
     {"tensor": numbers, "dtype": name}           a tensor that was an argument
     {"system": {...}}                            a part that a spec built
 
-Reading imports nothing and runs nothing but the constructors of these classes, with arguments of the types they declare.
+Reading imports nothing and runs only the constructors of these classes, with arguments of the types that they declare.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .recording import PLAIN, Module, Recorded, Unknown, arguments_of
 from .systems.spec import spec_from_dict
 
 MOST_PARTS = 10_000
-"""Entries of a description, at most; a hostile one could take hours to build."""
+"""Largest number of entries in a description; a hostile one could take hours to build."""
 TORCH: dict[str, tuple[str, ...]] = {
     "Linear": ("in_features", "out_features", "bias"),
     "Conv1d": ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"),
@@ -51,13 +51,13 @@ TORCH: dict[str, tuple[str, ...]] = {
     "Softplus": ("beta", "threshold"),
     **dict.fromkeys(("Identity", "ReLU", "SiLU", "Tanh", "Sigmoid"), ()),
 }
-"""Modules of torch.nn that a file can hold, with their arguments; and `Sequential`."""
+"""Modules of torch.nn that a file can contain, with their arguments; `Sequential` is allowed, too."""
 TENSORS = {str(t).removeprefix("torch."): t for t in (torch.float32, torch.float64, torch.int64, torch.bool)}
 
 
 @functools.cache
 def known_classes() -> dict[str, type]:
-    """Return the library's classes that a file may name: modules that record their arguments, spaces, maps, solvers."""
+    """Return the library's classes that a file may contain: modules that record their arguments, spaces, maps, solvers."""
     found: dict[str, type] = {}
     for package in (core, distributions, networks, transforms):
         for name in package.__all__:
@@ -72,7 +72,7 @@ def describe_structure(model: nn.Module) -> tuple[dict[str, Any], list[type]]:
     """Return the structure of a model as plain values, and the user's classes in it.
 
     Raises:
-        SpecError: an argument or a module cannot be written down, or two parts share parameters.
+        SpecError: An argument or a module cannot be described, or two parts share parameters.
     """
     if len(list(model.named_parameters(remove_duplicate=False))) != len(list(model.parameters())):
         raise SpecError(
@@ -84,14 +84,14 @@ def describe_structure(model: nn.Module) -> tuple[dict[str, Any], list[type]]:
 
 
 def build_structure(description: Mapping[str, Any], classes: Iterable[type] = ()) -> Distribution:
-    """Return the model that a description describes, with fresh weights.
+    """Return the model with a given description, with fresh weights.
 
     Args:
-        description: Written by `describe_structure`, or anything of that kind from a file of unknown origin.
-        classes: The user's classes that it may name.
+        description: Output of `describe_structure`, or a value from a file of unknown origin.
+        classes: The user's classes that the description may contain.
 
     Raises:
-        SpecError: a class is not known, or an argument has another type than the class declares.
+        SpecError: A class is not known, or an argument does not have the type that the class declares.
     """
     model = _Builder(classes).read(dict(description))
     if not isinstance(model, Distribution):
@@ -100,7 +100,7 @@ def build_structure(description: Mapping[str, Any], classes: Iterable[type] = ()
 
 
 class _Describer:
-    """Writer of descriptions; `own` holds the user's classes that it met."""
+    """Writer of descriptions; `own` collects the user's classes in them."""
 
     def __init__(self) -> None:
         self.own: dict[type, None] = {}
@@ -135,7 +135,7 @@ class _Describer:
         return value is not None if field == "bias" else self.value(value, type(module).__name__, field)
 
     def _argument(self, module: Recorded, field: str, value: Any) -> Any:
-        """Return the description of a recorded argument; of a module, that of the one which is there now."""
+        """Return the description of a recorded argument; for a module, the description of the current one."""
         if isinstance(value, (Module, Unknown)):
             child = getattr(module, module.made_by.get(field, field), None)
             if isinstance(child, nn.Module):
@@ -145,7 +145,7 @@ class _Describer:
         return self.value(value, type(module).__name__, field)
 
     def value(self, value: Any, owner: str, field: str) -> Any:
-        """Return plain values, tensors, spaces and maps as JSON has them."""
+        """Return plain values, tensors, spaces and maps in a form that JSON can represent."""
         if isinstance(value, PLAIN):
             return value
         if isinstance(value, (tuple, list)):
@@ -214,7 +214,7 @@ class _Builder:
         }
 
     def read(self, entry: Any) -> Any:
-        """Return what one entry of a description describes."""
+        """Return the object for one entry of a description."""
         if isinstance(entry, PLAIN):
             return entry
         if isinstance(entry, list):
@@ -243,7 +243,7 @@ class _Builder:
         return self.own[name]
 
     def _made(self, cls: type, described: Any) -> Any:
-        """Return an instance of a class, its arguments read, and checked against the types that it declares."""
+        """Return an instance of a class; its arguments are read and checked against the types that it declares."""
         arguments = {str(name): self.read(value) for name, value in dict(described).items()}
         if cls is FromTorch:
             return self._from_torch(arguments)
@@ -300,17 +300,17 @@ class _Builder:
 
 
 def _given(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-    """Return a module that is there already, where a class asks a function for one."""
+    """Return an existing module, for a class that expects a function which makes one."""
     return module
 
 
 def _shown(value: Any) -> str:
-    """Return a value in one line: a module has many, so its class only."""
+    """Return a value on one line; for a module only its class, as its text has many lines."""
     return brief(value) if isinstance(value, PLAIN) else f"a {type(value).__name__}"
 
 
 def _entry_hint(hint: Any, parameter: inspect.Parameter) -> Any:
-    """Return the declared type of an argument; that of `*layers` is the type of each layer."""
+    """Return the declared type of an argument; for `*layers` it is the type of each layer, and a tuple of these is returned."""
     return tuple[hint, ...] if parameter.kind is parameter.VAR_POSITIONAL else hint
 
 

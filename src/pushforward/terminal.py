@@ -1,8 +1,8 @@
-"""Text for standard output and standard error: control characters are shown instead of obeyed.
+"""Text for standard output and standard error: control characters are shown as escapes instead of being executed.
 
-Names of columns, labels and files come from other people. A terminal obeys escape sequences in them, and marks of writing
-direction reorder what is read. Everything that is printed goes through this module, which replaces such characters by their
-escapes, and which knows what to do with a stream that is closed or full.
+Names of columns, labels and files come from other people. A terminal executes escape sequences in them, and marks of writing
+direction reorder the text on the screen. Everything that is printed goes through this module, which replaces such characters
+by escapes and handles streams that are closed or full.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _QUIET = threading.Lock()
 
 
 def shown(text: str) -> str:
-    r"""Return a text whose control characters, line breaks and tabs apart, are escapes such as \x1b."""
+    r"""Return a text with escapes such as \x1b for control characters, except line breaks and tabs."""
     return _CONTROL.sub(_escape, text)
 
 
 def shown_in_line(text: str) -> str:
-    r"""Return a text for one line or one cell: line breaks and tabs are escapes, too."""
+    r"""Return a text for one line or one cell, with escapes for line breaks and tabs, too."""
     return _BREAKS.sub(_escape, shown(text))
 
 
 def json_shown(text: str) -> str:
-    r"""Return JSON with escapes, such as \u202e, for the control characters that JSON itself allows; it means the same."""
+    r"""Return JSON with escapes, such as \u202e, for the control characters that JSON allows; its meaning is the same."""
     return _BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_error(text: str) -> None:
-    """Write a line to standard error. Nothing happens where it is closed or full: a message must not end the work."""
+    """Write a line to standard error; nothing happens if it is closed or full, because a message must not end the work."""
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -52,24 +52,24 @@ def write_error(text: str) -> None:
 
 
 def write_output(text: str) -> None:
-    """Write a line for a person to standard output; nothing happens where it is closed.
+    """Write a line for a person to standard output; nothing happens if it is closed.
 
     Raises:
-        FileError: standard output cannot be written, as on a full disk.
+        FileError: Standard output cannot be written, for example because the disk is full.
     """
     if sys.stdout is not None:
         _write(sys.stdout, shown(text) + "\n")
 
 
 def write_data(text: str, *, is_json: bool = False) -> None:
-    """Write data to standard output: unchanged, unless a terminal would obey its control characters.
+    """Write data to standard output; they are changed only if a terminal would execute their control characters.
 
     Args:
-        text: CSV or JSON, with its last line break.
-        is_json: whether the escapes of JSON can be used, which mean the same.
+        text: CSV or JSON text, with its last line break.
+        is_json: Whether the text is JSON, in which escapes do not change the meaning.
 
     Raises:
-        FileError: standard output is closed, or cannot be written.
+        FileError: Standard output is closed, or cannot be written.
     """
     if sys.stdout is None:
         raise FileError(f"{OUTPUT} cannot be written: it is closed; leave it open, or redirect it to a file")
@@ -81,17 +81,17 @@ def write_data(text: str, *, is_json: bool = False) -> None:
 
 
 def flush_output() -> None:
-    """Write what is still in the buffer of standard output.
+    """Write the rest of the buffer of standard output.
 
     Raises:
-        FileError: it cannot be written.
+        FileError: Standard output cannot be written.
     """
     if sys.stdout is not None:
         _write(sys.stdout, "")
 
 
 def flush_error() -> None:
-    """Write what is still in the buffer of standard error, or drop it: Python ends with code 120 where that fails."""
+    """Write the rest of the buffer of standard error, or drop it; if it failed, Python would end with code 120."""
     try:
         if sys.stderr is not None:
             sys.stderr.flush()
@@ -100,22 +100,22 @@ def flush_error() -> None:
 
 
 def abandon(stream: TextIO | None) -> None:
-    """Send what is left in the buffer of a stream that failed to nowhere; Python would try to write it again at its end."""
+    """Discard the buffer of a stream that failed, which Python would try to write again at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         _send_to_nowhere(stream.fileno())  # type: ignore[union-attr]
 
 
 @contextlib.contextmanager
 def quiet_standard_error() -> Iterator[None]:
-    """Within, nothing is written to standard error, not even by libraries in C, which write to its number and ask nobody.
+    """Discard everything written to standard error within the block, even by C libraries, which use its file descriptor.
 
-    One thread at a time is within: two that overlap could restore the stream of each other.
+    Only one thread at a time can be within: two that overlap could restore each other's stream.
     """
     with _QUIET:
         flush_error()
         try:
             kept = os.dup(2)
-        except OSError:  # it is closed, and nobody reads it
+        except OSError:  # standard error is closed, so nothing has to be discarded
             yield
             return
         try:
@@ -133,13 +133,13 @@ def _send_to_nowhere(number: int) -> None:
 
 
 def occupy_standard_streams() -> None:
-    """Open the null device in place of closed standard streams, so that no file of ours gets the number of one of them."""
+    """Open the null device for each closed standard stream, so that no other file gets its file descriptor."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             with contextlib.suppress(OSError):
-                # The lowest free number is taken, which is this one.
+                # The operating system takes the lowest free number, which is this one.
                 os.open(os.devnull, os.O_RDWR)
 
 
@@ -160,10 +160,10 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _write_unbuffered(stream: TextIO, data: bytes) -> None:
-    """Write all of the data where Python has no buffer (PYTHONUNBUFFERED, python -u).
+    """Write all of the data if Python has no buffer (PYTHONUNBUFFERED, python -u).
 
-    One write takes a part only if a disk becomes full or the reader of a pipe goes. Python then drops the rest without an
-    error; the write of that rest raises it.
+    One write takes only a part of the data if a disk becomes full or the reader of a pipe ends. Python then drops the rest
+    without an error; a second write of the rest raises it.
     """
     stream.flush()
     rest = memoryview(data)

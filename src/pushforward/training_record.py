@@ -1,7 +1,7 @@
-"""The record of a training run in a model file, as far as it can be used.
+"""The training record in a model file, reduced to the entries that can be used.
 
 `pushforward.save` takes any record, and a file can come from anywhere. The command line and the report read entries of a
-certain form; an entry of another form is left out, as if it had not been saved.
+known form; entries of another form are left out, as if they had not been saved.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 SYMBOLS = ("=", ">=", "<=", "~")
 """Symbols of `Exactness`."""
 PARTS = ("test", "validation", "all")
-"""Names of the rows that a score can be of."""
+"""Names of the parts of the rows that a score can be computed on."""
 _Shape = Any
-"""What a value must be: a type, a choice of types or values (a tuple), a list of a shape, or a dictionary with a shape for
-each name. A name that ends in ? can be missing; the name * stands for all others."""
+"""Form of a value: a type, a choice of types or values (a tuple), a list with a form for its entries, or a dictionary with a
+form for each name. A name that ends in ? may be missing; the name * stands for all others."""
 
 _COUNT, _NUMBER, _TEXT = int, (int, float, None), (str, None)
 _SCORE = {"symbol": SYMBOLS, "impossible": _COUNT}
@@ -65,13 +65,13 @@ SHAPES: dict[str, _Shape] = {
     "message": str,
     "created": str,
 }
-"""The entries that the commands read."""
+"""Forms of the entries that the commands read."""
 TOGETHER = (("epochs", "seconds"), ("train_rows", "validation_rows"), ("best_validation", "epochs"))
-"""Entries of which the first is used with the second only."""
+"""Pairs of entries of which the first is used only together with the second."""
 
 
 def usable(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a record that have the form that the commands expect, and all that they do not read."""
+    """Return the entries of a record that have the expected form, and all entries that the commands do not read."""
     kept = {name: value for name, value in training.items() if name not in SHAPES or fits(value, SHAPES[name])}
     for name, other in TOGETHER:
         if other not in kept:
@@ -80,7 +80,7 @@ def usable(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fits(value: Any, shape: _Shape) -> bool:
-    """Whether a value has a shape; see `_Shape`."""
+    """Return whether a value has a form (see `_Shape`)."""
     if isinstance(shape, tuple):
         return any(fits(value, choice) for choice in shape)
     if isinstance(shape, list):

@@ -150,7 +150,7 @@ def test_a_damaged_archive_restores_what_is_whole_and_says_what_is_lost(capsys, 
         (
             ["compress", "photos.idf", "bad.png", "--out", "a.pfz"],
             1,
-            "bad.png: expected a picture, got a file that is none",
+            "bad.png: expected a picture, got another kind of file",
         ),
         (
             ["compress", "photos.idf", "bad.npy", "--out", "a.pfz"],
@@ -164,7 +164,7 @@ def test_a_damaged_archive_restores_what_is_whole_and_says_what_is_lost(capsys, 
         (["compress", "glow.flow", "ok.png", "--out", "a.pfz"], 2, "expected an exact model"),
         (["compress", "ok.png", "ok.png", "--out", "a.pfz"], 1, "not a model file"),
         (["compress", "photos.idf", "ok.png", "--out", "a.pfz", "--device", "cuda"], 2, "computes on the processor"),
-        (["decompress", "ok.png", "--out", "r"], 1, "ok.png is no archive of pushforward"),
+        (["decompress", "ok.png", "--out", "r"], 1, "ok.png is not an archive of pushforward"),
         (["decompress", "none.pfz", "--out", "r"], 1, "none.pfz cannot be read"),
         (["decompress", "good.pfz", "--out", "ok.png"], 1, "it is a file; give a folder"),
         (["decompress", "good.pfz", "--out", "r", "--only", "b.png"], 1, "the archive holds no 'b.png'"),
@@ -206,7 +206,7 @@ def test_a_discrete_flow_takes_whole_numbers_and_text_as_labels(capsys):
     Path("codes.csv").write_text(f"a,b,c\n{lines}\n")
     code, out, err = run(capsys, "fit", "codes.csv", "--flow", "discrete", "--epochs", "3", "--out", "c.flow")
     assert code == 0, err
-    assert "3 categorical" in err
+    assert err.count(" categorical ") == 3
     assert "discrete" in out
     code, out, _ = run(capsys, "inspect", "c.flow")
     assert "discrete: Tran" in out

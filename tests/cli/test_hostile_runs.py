@@ -255,7 +255,7 @@ def test_a_full_disk_is_named_and_the_metrics_do_not_end_the_run(tmp_path, caplo
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (result.stopped, result.epochs) == ("converged", 12)
     assert metrics.stat().st_size == 1000
-    assert caplog.text.count("training goes on without it") == 1
+    assert caplog.text.count("training continues without it") == 1
 
 
 # --- what reaches the terminal --------------------------------------------------------------------------------------------

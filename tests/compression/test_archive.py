@@ -298,7 +298,7 @@ def test_a_machine_that_computes_otherwise_is_noticed_and_nothing_is_wrong(tmp_p
 )
 def test_other_files_are_refused(tmp_path, model, data):
     (tmp_path / "a.pfz").write_bytes(data)
-    with pytest.raises(FileError, match=r"no archive of pushforward|cannot be read"):
+    with pytest.raises(FileError, match=r"not an archive of pushforward|cannot be read"):
         Archive(tmp_path / "a.pfz", model)
     with pytest.raises(FileError, match="cannot be read"):
         Archive(tmp_path / "nothing.pfz", model)

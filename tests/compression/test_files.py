@@ -315,7 +315,7 @@ def test_a_difference_is_found_before_the_archive_has_its_name(capsys, models, m
     code, _, err = run(capsys, "compress", models[1], "x.png", "--out", "a.pfz", "-q")
     assert code == 1
     assert err.count("\n") == 1
-    assert "expected the written archive to give back every item as it was, got a difference" in err
+    assert "expected the written archive to restore every item exactly, got a difference" in err
     assert [path.name for path in Path().iterdir()] == ["x.png"]
     assert run(capsys, "compress", models[1], "x.png", "--out", "a.pfz", "-q", "--no-verify")[0] == 0
 

@@ -123,7 +123,7 @@ def test_wrong_sizes_and_labels_are_named():
     with pytest.raises(ContextError, match=r"labels of type torch.int64; use a network with an argument `context`"):
         layer(torch.randn(5, 3), torch.zeros(5, 2, dtype=torch.long))
     layer = Coupling(Affine(), Real((4, 4, 4)), half_mask(4), nn.Conv2d(5, 4, 1), context=Real((3, 2, 2)))
-    with pytest.raises(ContextError, match=r"stand beside shape \(5, 2, 4, 4\), got \(5, 3, 2, 2\)"):
+    with pytest.raises(ContextError, match=r"concatenated to shape \(5, 2, 4, 4\), got \(5, 3, 2, 2\)"):
         layer(torch.randn(5, 4, 4, 4), torch.randn(5, 3, 2, 2))
 
 
@@ -173,7 +173,7 @@ def test_wrong_bases_are_named():
         Flow(LU(SPACE), td.Normal(0.0, 1.0))
     with pytest.raises(SpecError, match="real, bounded or a simplex, got IntegerGreaterThan"):
         Flow(LU(SPACE), td.Poisson(torch.ones(3)))
-    with pytest.raises(ShapeError, match="the base lives in Box"):
+    with pytest.raises(ShapeError, match="the space of the base, Box"):
         Flow(LU(SPACE), td.LogNormal(torch.zeros(3), torch.ones(3)))
     with pytest.raises(DomainError, match=r"pushforward.distributions or torch.distributions, got int"):
         Flow(LU(SPACE), 3)
@@ -190,7 +190,7 @@ def test_wrong_bases_are_named():
 
 def test_transformed_bases_without_tensors():
     base = td.TransformedDistribution(td.Normal(torch.zeros(3), torch.ones(3)), td.SigmoidTransform().inv.inv)
-    with pytest.raises(ShapeError, match="the base lives in Box"):
+    with pytest.raises(ShapeError, match="the space of the base, Box"):
         Flow(LU(SPACE), base)
 
 

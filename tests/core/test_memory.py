@@ -546,7 +546,9 @@ def test_layers_that_break_their_promise_are_refused():
     for mode in MODES:
         chain = Chain(Shift(), Shift(counts=True))
         set_memory(chain, mode)
-        with pytest.raises(InversionError, match=f"buffers alone with memory='{mode}', got a change in .*Shift"):
+        with pytest.raises(
+            InversionError, match=f"do not change their buffers with memory='{mode}', got a change in .*Shift"
+        ):
             chain(x)
     chain = Chain(Shift(random=True))
     set_memory(chain, "invert")

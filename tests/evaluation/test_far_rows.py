@@ -74,7 +74,7 @@ def test_scores_of_far_rows_are_those_of_float64(tmp_path):
     ]
     assert main([*fit, "--quiet"]) == 0
     assert main(["score", str(model), str(path), "--out", str(tmp_path / "s.csv"), "--quiet"]) == 0
-    scores = np.loadtxt(tmp_path / "s.csv", skiprows=1)
+    scores = np.loadtxt(tmp_path / "s.csv", skiprows=1, delimiter=",", usecols=1)
     saved = pf.load(model)
     with torch.no_grad():
         exact = copy.deepcopy(saved.model).double().log_prob(torch.from_numpy(rows)).numpy()

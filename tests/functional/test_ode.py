@@ -123,7 +123,7 @@ def test_checkpoints_give_the_same_bits():
 
 def test_what_cannot_be_solved_is_said_in_a_sentence():
     x = torch.ones(2, 1, dtype=torch.float64)
-    with pytest.raises(SolverError, match="steps too small") as error:
+    with pytest.raises(SolverError, match="steps are too small") as error:
         Adaptive(1e-9, 1e-9).solve(lambda t, s: (s[0].square() * 3,), (x,), 0.0, 1.0)
     assert "\n" not in str(error.value)
     with pytest.raises(SolverError):

@@ -509,7 +509,7 @@ def test_the_cache_through_compilers_and_functional_transforms():
 def test_positions_that_do_not_follow():
     net, x = tokens(), sequences()
     _, cache = net.extend(x[:, :2], 0, net.begin(x))
-    with pytest.raises(ShapeError, match="go on at position 3, where the cache ends, got first=2"):
+    with pytest.raises(ShapeError, match="expected first=3, where the cache ends, got first=2"):
         net.extend(x[:, 1:3], 2, cache)
     with pytest.raises(ShapeError, match="at most 2 further positions, got 3"):
         net.extend(x[:, 2:5], 3, cache)

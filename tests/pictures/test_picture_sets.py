@@ -389,7 +389,7 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "b.png").write_bytes(whole[: len(whole) // 2] + b"\0" * 64 + whole[len(whole) // 2 + 64 :])
     refused(FileError, tmp_path, tmp_path / "b.png", "damaged")
     (tmp_path / "b.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n")
-    refused(FileError, tmp_path, "b.png", "none")
+    refused(FileError, tmp_path, "b.png", "another kind of file")
     (tmp_path / "b.png").unlink()
     save(tmp_path / "b.jpg", RNG.integers(0, 256, (64, 64), dtype=np.uint8))
     (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:900])
@@ -842,7 +842,7 @@ def test_without_a_network(tmp_path, monkeypatch):
     np.testing.assert_array_equal(here.load().train.images[:, 0], images[:5])
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PUSHFORWARD_CACHE", str(tmp_path / "file"))
-    with pytest.raises(FileError, match=r"cannot be made.*PUSHFORWARD_CACHE"):
+    with pytest.raises(FileError, match=r"cannot be created.*PUSHFORWARD_CACHE"):
         here.load()
 
 

@@ -360,7 +360,7 @@ def test_densities_without_an_end_are_not_trusted():
 
 
 def test_bad_options():
-    assert "unknown objective 'elbo'" in refuse(bumps, error=SpecError, objective="elbo")
+    assert "expected a known objective, got 'elbo'" in refuse(bumps, error=SpecError, objective="elbo")
     assert "unknown system 'nfs'" in refuse(bumps, error=SpecError, flow="nfs")
     assert "continuous" in refuse(bumps, Integers((2,), 0, 1), SpecError)
     assert "at least one number" in refuse(bumps, Real((0,)), SpecError)

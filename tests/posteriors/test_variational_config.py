@@ -50,7 +50,7 @@ def test_the_divergence_is_found_by_name_or_given():
         ({"draws": 401}, "expected draws a multiple of 4"),
         ({"anneal": 1.5}, "anneal in [0, 1]"),
         ({"scale": 0.0}, "scale > 0, got 400, 0, 0, 0.3 and 0.0"),
-        ({"objective": "elbo"}, "unknown objective 'elbo'"),
+        ({"objective": "elbo"}, "expected a known objective, got 'elbo'"),
     ],
 )
 def test_options_out_of_range(fields, expected):

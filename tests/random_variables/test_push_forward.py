@@ -441,7 +441,7 @@ UNIT = td.Uniform(0.0, 1.0)
         (lambda: monotone(td.Normal(0.0, 1.0), torch.square, torch.sqrt), SpecError, "increasing on the base's draws"),
         (lambda: monotone(UNIT, lambda x: -x, lambda y: -y), SpecError, "pass increasing=False"),
         (lambda: monotone(UNIT, lambda x: 2 * x, lambda y: y), SpecError, r"map\(inverse\(y\)\) = y"),
-        (lambda: monotone(td.Dirichlet(torch.ones(3)), torch.exp, torch.log), SpecError, "support of their own"),
+        (lambda: monotone(td.Dirichlet(torch.ones(3)), torch.exp, torch.log), SpecError, "separate supports"),
         (
             lambda: monotone(UNIT, torch.exp, lambda y: y.detach().log()).log_prob(torch.tensor(1.5)),
             SpecError,

@@ -69,9 +69,9 @@ def test_npz_and_npy_round_trip(tmp_path):
     same(read_table(tmp_path / "t.npy"), make(numbers))
     np.savez(tmp_path / "wide.npz", data=np.ones((3, 2)), y=np.arange(3))
     assert read_table(tmp_path / "wide.npz").names == ("data0", "data1", "y")
-    with pytest.raises(DataError, match="missing text") as error:
-        write_table(make(), tmp_path / "t.npz")
-    sentence(error, "'label'", "t.npz")
+    gaps = {"label": COLUMNS["label"], "flag": np.array([True, None, False, None, True], dtype=object)}
+    write_table(make(gaps), tmp_path / "gaps.npz")
+    same(read_table(tmp_path / "gaps.npz"), make(gaps))
     with pytest.raises(DataError, match="numbers only") as error:
         write_table(make(columns), tmp_path / "t.npy")
     sentence(error, "'s'")
@@ -113,13 +113,8 @@ BAD_CSV = {
     "empty": (b"", FileError, "empty"),
     "blank lines only": (b"\n\n", FileError, "empty"),
     "header only": (b"a,b\n", DataError, "expected rows"),
-    "duplicate names": (b"a,b,a\n1,2,3\n", DataError, "'a' more than once"),
     "short row": (b"a,b\n1,2\n3\n", DataError, "got 1 in row 2"),
     "long row": (b"a,b\n1,2\n3,4,5\n", DataError, "got 3 in row 2"),
-    "no header": (b"1.5,2\n3,4\n", DataError, "add a header"),
-    "nameless column": (b"a,\n1,2\n", DataError, "column 2"),
-    "other separator": (b"a;b\n1;2\n", DataError, "'a;b'"),
-    "latin-1": ("a,b\n1,\u00e9\n".encode("latin-1"), FileError, "UTF-8"),
     "binary": (bytes(range(256)), FileError, "UTF-8"),
     "too large": (b"a\n9223372036854775808\n", DataError, "2^63"),
     "huge field": (b'a,b\n"' + b"x" * 200_000 + b"\n", FlowError, "table.csv"),
@@ -135,7 +130,7 @@ def test_bad_csv_is_one_clear_sentence(tmp_path, case):
 
 
 def test_bad_files(tmp_path):
-    for name, words in (("t.xlsx", ".parquet"), ("none.csv", "got none")):
+    for name, words in (("t.docx", ".parquet"), ("t.xlsx", "got none"), ("none.csv", "got none")):
         with pytest.raises(FileError) as error:
             read_table(tmp_path / name)
         sentence(error, name, words)
@@ -161,12 +156,10 @@ def test_bad_files(tmp_path):
     np.save(tmp_path / "c.npy", np.ones((2, 2, 2)))
     with pytest.raises(DataError, match="one or two dimensions"):
         read_table(tmp_path / "c.npy")
-    pl.DataFrame({"when": ["2020-01-01"]}).with_columns(pl.col("when").str.to_date()).write_parquet(
-        tmp_path / "d.parquet"
-    )
+    pl.DataFrame({"some": [[1, 2]]}).write_parquet(tmp_path / "d.parquet")
     with pytest.raises(DataError) as error:
         read_table(tmp_path / "d.parquet")
-    sentence(error, "'when'", "Date", "d.parquet")
+    sentence(error, "some", "lists", "d.parquet")
 
 
 def test_numpy_files_with_damaged_headers(tmp_path):
@@ -258,7 +251,6 @@ def test_tables_from_memory():
     assert make({"a": np.array([1, "x", None, 2.5], dtype=object)})["a"].tolist() == ["1", "x", None, "2.5"]
     for bad, words in (
         ({"a": [1], "b": [1, 2]}, "lengths 1, 2"),
-        ({"a": np.array(["2020-01-01"], dtype="M8[D]")}, "'a'"),
         ({"a": np.array([[1]], dtype=object)[:, 0:1]}, "one-dimensional"),
         ({"a": np.array([{1}, {2}], dtype=object)}, "got set"),
         ({"a": np.array([2**64], dtype=object)}, "2^63"),

@@ -326,7 +326,7 @@ def test_dequantise_and_fill_are_undone():
     ends = torch.tensor([[-1.0, 0.0], [0.0, 0.0], [4.0, 0.0], [1e300, 0.0]], dtype=torch.float64)
     assert layer.inverse(ends)[0][:, 0].tolist() == [2, 2, 5, 5]
     fill = FillMissing(columns, 2, [-1, 1])
-    context = torch.nn.functional.one_hot(x[:, 1].isnan().long(), 2).double()
+    context = torch.nn.functional.one_hot((~x[:, 1].isnan()).long(), 2).double()
     z, dlogp = fill(x, context)
     assert z.isfinite().all()
     missing = x[:, 1].isnan().numpy()

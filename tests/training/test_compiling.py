@@ -274,7 +274,7 @@ def warnings_of(caplog):
     return [record for record in caplog.records if record.name == "pushforward.training"]
 
 
-def one_warning(caplog, start="the objective was not compiled, training goes on without: "):
+def one_warning(caplog, start="the objective was not compiled, training continues without: "):
     (record,) = warnings_of(caplog)
     assert record.levelno == logging.WARNING
     text = record.getMessage()
@@ -348,7 +348,7 @@ def test_ctrl_c_while_compiling(tmp_path, monkeypatch):
     model = noisy_model()
     result = fit(model, counts(), compile=True, checkpoint=path, **QUICK)
     assert (result.stopped, result.steps) == ("interrupted", 0)
-    assert f"go on with resume={str(path)!r}" in result.message
+    assert f"continue with resume={str(path)!r}" in result.message
     resumed = noisy_model(seed=1)
     assert without_times(fit(resumed, counts(), resume=path, **QUICK)) == without_times(expected)
     assert same(resumed, whole)

@@ -220,7 +220,7 @@ def test_a_process_that_fails_alone_is_the_one_that_tells(shared):
     assert second == {"error": "RuntimeError: out of luck", "silent": False}
     assert first["silent"]
     assert first["error"].startswith("LostProcess: another process of this run has ended, or does not answer")
-    assert first["error"].endswith("broken.checkpoint, resume from there")
+    assert first["error"].endswith("broken.checkpoint; resume from it")
 
 
 # Files
@@ -364,7 +364,7 @@ def test_a_killed_process_ends_the_run_with_one_sentence_and_a_checkpoint(csv, t
     assert launched.returncode != 0
     assert said(output + errors) == [
         "pushforward: error: another process of this run has ended, or does not answer "
-        f"(seen by process {1 - lost} of 2); the last checkpoint is in {out}.checkpoint, resume from there"
+        f"(seen by process {1 - lost} of 2); the last checkpoint is in {out}.checkpoint; resume from it"
     ]
     done = load_checkpoint(f"{out}.checkpoint")["position"]["epoch"]
     again = ["fit", str(csv), "-o", str(out), *FIT, "--patience", "0", "--resume", f"{out}.checkpoint"]

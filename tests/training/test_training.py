@@ -558,7 +558,7 @@ def test_a_full_disk_costs_neither_the_run_nor_the_last_checkpoint(tmp_path, mon
     assert result.stopped == "converged"
     assert path.read_bytes() == first[0]
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
-    assert "no space left on device; the checkpoint before it is still there" in caplog.text
+    assert "no space left on device; the previous checkpoint is still there" in caplog.text
 
 
 # Cut off and resumed
@@ -712,7 +712,7 @@ def test_ctrl_c_finishes_the_step_and_says_where_it_saved(tmp_path, caplog):
     result = fit(cut, counts(), objective=Pressed(cut), checkpoint=path, **QUICK)
     assert (result.stopped, result.steps, result.epochs, result.best_epoch) == ("interrupted", 9, 1, 1)
     assert result.message == (
-        f"training was interrupted in epoch 2, after 3 of 6 steps; its state was saved, go on with resume={str(path)!r}; "
+        f"training was interrupted in epoch 2, after 3 of 6 steps; its state was saved, continue with resume={str(path)!r}; "
         "the best weights of epoch 1 were kept"
     )
     assert result.message in caplog.text

@@ -393,7 +393,7 @@ def test_velocities_that_are_not_finite_are_said_in_a_sentence():
     with torch.no_grad(), pytest.raises(SolverError, match="row 1 of the batch") as error:
         flow.log_prob(torch.tensor([[0.1, 0.1], [9.0, 0.0]]))
     assert "velocity" in str(error.value)
-    with pytest.raises(TrainingError, match="starting weights were put back"):
+    with pytest.raises(TrainingError, match="starting weights were restored"):
         pf.fit(flow, 2 * torch.randn(200, 2), progress=False, epochs=2)
 
 
@@ -412,8 +412,8 @@ def test_training_that_cannot_be_solved_ends_with_a_sentence_and_good_weights():
         (lambda: Continuous(VelocityMLP(2), Real((2,)), duration=0.0), "duration > 0"),
         (lambda: Continuous(VelocityMLP(2), Real((2,)), trace="none"), "expected trace"),
         (lambda: VelocityMLP(2, hidden=()), "at least one"),
-        (lambda: VelocityMLP(2, layer="mixed"), "unknown time layer"),
-        (lambda: VelocityMLP(2, activation="relu"), "unknown activation"),
+        (lambda: VelocityMLP(2, layer="mixed"), "layer to be one of"),
+        (lambda: VelocityMLP(2, activation="relu"), "activation to be one of"),
         (lambda: Potential(2, 4, layers=1), "layers >= 2"),
         (lambda: OTFlow(features=2, alpha_c=0.0), "alpha_c > 0"),
         (lambda: OTFlow(features=2, steps=0), "steps >= 1"),

@@ -136,8 +136,8 @@ def fit(
     """Learn a table or pictures: train a flow, score what it has not seen, and write one model file.
 
     Args:
-        source: Table: .csv .tsv .parquet .arrow .feather .jsonl .npy .npz, or - for CSV on standard input. Pictures: a
-            folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
+        source: Table: .csv .tsv .txt .xlsx .json .jsonl .parquet .arrow .feather .npy .npz, or - for CSV on standard input.
+            Pictures: a folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
     """
     output = output.named_after(source)
     from .fitting import fit as run
@@ -153,6 +153,28 @@ def fit(
         machine=machine,
     )
     return run(_task_of_source(source), source, options)
+
+
+@app.command(sort_key=1, usage="Usage: pushforward schema [OPTIONS] TABLE")
+def schema(
+    table: FilePath,
+    /,
+    *,
+    out: OutPath | None = None,
+    columns: TableOptions = TableOptions(),  # noqa: B008
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
+    json: Flag = False,
+) -> int:
+    """Print what the columns of a table are, without training; the TOML file can be edited and given to `fit --schema`.
+
+    Args:
+        table: Table, as for `fit`.
+        out: TOML file to write; by default nothing is written.
+        json: Print the columns as one JSON object.
+    """
+    from .table_schema import show_schema
+
+    return show_schema(table, out, columns, reading, json=json)
 
 
 @app.command(sort_key=2, usage="Usage: pushforward score [OPTIONS] MODEL TABLE")

@@ -65,7 +65,10 @@ def fit(kind: type[Task], source: str, options: FitOptions) -> int:
         if result.stopped == "interrupted":
             save_interrupted(model, record, result, options.output)
         if first:
-            keep(model, record, options.output, lambda: task.score(model))
+            save(out, model, training=finite(record))
+            model, more = task.finish(model, result)
+            record |= more
+            keep(model, record, options.output, lambda: task.results(model))
             conclude(task, model, record)
     return 0
 
@@ -161,7 +164,7 @@ def keep(
     model: Distribution,
     record: dict[str, Any],
     output: OutputOptions,
-    score: Callable[[], dict[str, Any] | None],
+    results: Callable[[], dict[str, Any]],
 ) -> None:
     """Write a trained model at once, so that nothing after that can lose it, and again with its scores, added to the record.
 
@@ -173,7 +176,7 @@ def keep(
     if output.state_is_temporary:
         output.state.unlink(missing_ok=True)
     try:
-        record["scores"] = score()
+        record |= results()
         save(output.model, model, training=finite(record))
     except KeyboardInterrupt as error:
         raise Interrupted(
@@ -199,7 +202,7 @@ def conclude(task: Task, model: Distribution, record: dict[str, Any]) -> None:
     out = task.options.output.model
     scores = record["scores"]
     text = task.score_text(model, scores) if scores else f"no {task.noun} were held out"
-    shown = {key: value for key, value in record.items() if key != "history"}
+    shown = {key: value for key, value in record.items() if key not in ("history", "quantiles")}
     spec = None if model.spec is None else model.spec.to_dict()
     task.terminal.conclude(f"\n{text}", {"model": out, "system": system_name(model), "spec": spec, **shown})
     task.terminal.tell(f"\ntraining: {training_text(record)}\nwrote {out}")

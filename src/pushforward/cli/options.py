@@ -9,7 +9,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
@@ -62,9 +62,10 @@ class SystemOptions:
     """Which flow.
 
     Args:
-        flow: System for the numeric columns of a table, nsf by default, or for pictures, glow by default; `pushforward systems`
-            lists them.
+        flow: System for the numeric columns of a table, or for pictures, glow by default; `pushforward systems` lists them. For
+            a table the default is chosen by its size and columns, and compared with a mixture of Gaussians.
         labels: System for the categorical columns of a table, such as discrete; by default a network of softmaxes.
+        label_hidden: Widths of the hidden layers of that network, with commas; by default they grow with the number of labels.
         preset: Named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
         layers: Number of layers.
         hidden: Width of the networks, or several widths with commas where the system takes them.
@@ -73,10 +74,24 @@ class SystemOptions:
 
     flow: Annotated[str | None, Parameter(alias="-f")] = None
     labels: str | None = None
+    label_hidden: str | None = None
     preset: str | None = None
     layers: int | None = None
     hidden: str | None = None
     set: Repeated = ()
+
+    def label_widths(self) -> tuple[int, ...] | None:
+        """Return the widths of the network of labels; None if none are given.
+
+        Raises:
+            UsageError: They are no whole numbers above zero.
+        """
+        if self.label_hidden is None:
+            return None
+        texts = [text.strip() for text in self.label_hidden.split(",") if text.strip()]
+        if not texts or not all(text.isdecimal() and 0 < int(text) < 10**6 for text in texts):
+            raise UsageError(f"expected --label-hidden to be widths such as 128,128, got {self.label_hidden!r}")
+        return tuple(map(int, texts))
 
     def arguments(self, name: str, preset: str | None = None) -> dict[str, Any]:
         """Return the arguments of a system: those of its preset, then those of --layers, --hidden and --set.
@@ -113,9 +128,12 @@ class TableOptions:
     """How a table is read and split.
 
     Args:
-        kind: COLUMN=continuous, integer, categorical or constant, where the guess is wrong; repeated.
+        kind: COLUMN=KIND where the guess is wrong: continuous, integer, categorical, constant, date, identifier or text (left
+            out); date:FORMAT for dates such as date:%d/%m/%Y; repeated.
         bounds: COLUMN=LOW:HIGH for numbers that cannot lie outside; either side may be empty; repeated.
         drop: Column to leave out; repeated.
+        max_labels: Largest number of labels of a column; columns with more are left out.
+        schema: TOML file with kinds, bounds and markers of columns, such as `pushforward schema` writes; flags go before it.
         test: Fraction (below 1) or number of rows that training never sees, for the final score; 0 for none.
         validation: Fraction or number of the other rows that decide when to stop; 0 for none.
     """
@@ -123,6 +141,8 @@ class TableOptions:
     kind: Repeated = ()
     bounds: Repeated = ()
     drop: Repeated = ()
+    max_labels: Positive = 256
+    schema: FilePath | None = None
     test: Part = 0.1
     validation: Part = 0.1
 
@@ -157,16 +177,38 @@ class TableOptions:
 @Parameter(name="*", group=_TABLE)
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How large a table may be.
+    """How a table is read.
 
     Args:
+        missing: Texts and numbers that mark missing values, with commas, such as '?,-999', instead of the usual ones and of
+            those that are found; '' for empty fields only.
+        header: Whether the first line of a text file holds the names of the columns; auto finds out.
+        strict: Stop at the first column or row that cannot be used. By default fit leaves such columns out, and score gives
+            such rows a log-likelihood of -inf.
         max_columns: Limit on the number of columns.
         max_gigabytes: Limit on what a packed table unpacks to, in GB of memory; by default half a gigabyte, or a hundred
             times the size of the file where that is more.
     """
 
+    missing: str | None = None
+    header: Literal["auto", "yes", "no"] = "auto"
+    strict: Flag = False
     max_columns: Positive = 20_000
     max_gigabytes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None
+
+    def limits(self) -> dict[str, Any]:
+        """Return the limits on the size of a table, as `read_table` takes them."""
+        return {"max_columns": self.max_columns, "max_gigabytes": self.max_gigabytes}
+
+    def reading(self, hints: Mapping[str, Hint]) -> Reading:
+        """Return how the entries of a file are understood, given hints on its columns."""
+        from ..tables.hints import Reading
+
+        missing = None
+        if self.missing is not None:
+            missing = tuple(text.strip() for text in self.missing.split(",") if text.strip())
+        header = None if self.header == "auto" else self.header == "yes"
+        return Reading(hints=hints, missing=missing, header=header, strict=self.strict)
 
 
 @Parameter(name="*", group=_IMAGES)
@@ -256,8 +298,12 @@ class ScoreOptions:
     """What `score` writes.
 
     Args:
-        out: Table with one column, log_prob, in the order of the rows; - for standard output, the default without --top.
+        out: Table of the scores, in the order of the rows: number of the row, identifiers, log_prob, percentile among the
+            training rows, whether it is an outlier, and a note on rows that cannot be scored; - for standard output, the
+            default without --top. For pictures there is one column, log_prob.
         top: Number of the least likely rows to list, with their numbers (from 1) and values.
+        contamination: Share of the training rows that are less likely than every row that is no outlier.
+        explain: Add, for each outlier, the columns whose values make it unlikely given the others.
         samples: Number of draws that are averaged for each row where log_prob is a lower bound; more make it tighter.
         drop: Column of the table to leave out; repeated.
         exactly: Score continuous and residual flows of tables with solvers, traces and series that are right to rounding, at
@@ -267,6 +313,8 @@ class ScoreOptions:
 
     out: OutPath | None = None
     top: Annotated[int, Parameter(alias="-t")] = 0
+    contamination: Annotated[float, Parameter(validator=Number(gte=0, lt=1))] = 0.01
+    explain: Flag = False
     samples: Positive = 1
     drop: Repeated = ()
     exactly: Flag = False
@@ -285,6 +333,7 @@ class SampleOptions:
         temperature: Factor for the latent codes of pictures.
         label: Class of the pictures, by number or name; all in turn by default.
         nearest: Pictures; the nearest one of their training part is shown under each sample.
+        extrapolate: Allow values of tables outside of the range of the table that the model was fitted to.
         escape_formulas: Write, in CSV, a single quote before names and texts that a spreadsheet would run as formulas.
     """
 
@@ -293,6 +342,7 @@ class SampleOptions:
     temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0
     label: str | None = None
     nearest: FilePath | None = None
+    extrapolate: Flag = False
     escape_formulas: Flag = False
 
 
@@ -317,6 +367,7 @@ class ReportOptions:
 
 
 if TYPE_CHECKING:
+    from ..tables.hints import Hint, Reading
     from ..training.config import TrainConfig as TrainOptions
 else:
     # The fields of TrainConfig, without those of MachineOptions, and the first sentences that its docstring has about them.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..output import atomic_output, require_writable
-from ..tables import Table, write_table
+from ..tables import write_table
 from ..tables.formats import SUFFIXES
 from .console import Terminal
 from .options import MachineOptions, ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
@@ -35,7 +35,7 @@ def score(
         trained.solve_exactly()
     log_prob = trained.log_likelihoods(options.samples, machine.seed)
     if out is not None:
-        write_table(Table(("log_prob",), (log_prob,)), out)
+        write_table(trained.score_table(log_prob, options, machine.seed), out)
     least = np.argsort(log_prob, kind="stable")[:top]
     if top and not options.json:
         terminal.show(trained.least_likely(log_prob, least, terminal.width), aside=out == "-")

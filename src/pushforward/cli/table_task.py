@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ..core import Distribution
 from ..errors import DataError
 from ..evaluation import check_solver
 from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
+from ..evaluation.ranks import ScoreRanks
+from ..signals import Interrupted
 from ..systems.picture_spec import PictureSpec
 from ..systems.spec import Spec
-from ..tables import digest, infer_schema, models_labels, read_table, table_model
-from ..tables.formats import SUFFIXES
+from ..tables import Schema, Table, digest, infer_schema, models_labels, read_table, table_model
+from ..tables.auto import AutoChoice, choose, improve, label_widths
+from ..tables.describe import column_rows, schema_notes, sentences
+from ..tables.formats import READ, suffix_of
 from ..tables.numpy_files import array_dimensions
-from .console import Terminal, score_text
-from .options import ImageOptions, UsageError, name_values
+from ..tables.schema_file import ColumnChoices, read_choices
+from ..training import FitResult
+from ..training.parallel.processes import world_size
+from .console import Terminal, aligned, score_text
+from .options import ImageOptions, ReadOptions, TableOptions, UsageError, name_values
 from .task import FitOptions, Task, TrainingRows, system_name
 
 if TYPE_CHECKING:
     from .trained_table import TrainedTable
 
+MOST_COLUMNS = 60
+"""Columns of a schema that are shown."""
+MOST_RANKED = 20_000
+"""Training rows, about, whose log-likelihoods give the percentiles of scores."""
 TABLE_FLOW = "nsf"
 """System of a table when none is named."""
 
@@ -42,6 +50,7 @@ class TableTask(Task):
                 "--image-size, --tiles, --levels, --label, --flips and --grids are for pictures, "
                 f"and {source} is a table"
             )
+        self.automatic = options.system.flow is None
         self.system = options.system.flow or TABLE_FLOW
         known = Spec.registry.get(self.system)
         if known is not None and issubclass(known, PictureSpec):
@@ -50,13 +59,13 @@ class TableTask(Task):
                 "data set"
             )
         self.arguments = options.system.arguments(self.system)
-        self.kinds = name_values(options.columns.kind, "--kind", "age=integer")
-        self.limits, self.shares = options.columns.limits(), options.columns.shares()
+        self.label_hidden = options.system.label_widths()
+        self.choices, self.shares = column_choices(options.columns), options.columns.shares()
 
     @classmethod
     def reads(cls, source: str) -> bool:
         """Whether a source is standard input, or a file with the suffix of a table that is no array of pictures."""
-        known = source == "-" or Path(source).suffix.lower() in SUFFIXES
+        known = source == "-" or suffix_of(source) in READ
         return known and not os.path.isdir(source) and array_dimensions(source) < 3
 
     @classmethod
@@ -73,9 +82,7 @@ class TableTask(Task):
 
     def read(self) -> None:
         """Read the table, without the columns to drop."""
-        text = [name for name, kind in self.kinds.items() if kind == "categorical"]
-        table = read_table(self.source, text=text, **asdict(self.options.reading))
-        self.table = table.without(self.options.columns.drop)
+        self.table = read_chosen(self.source, self.choices, self.options.reading)
         if self.table.n_rows < 2:
             raise DataError(f"{self.source}: expected at least 2 rows to learn from, got {self.table.n_rows}")
 
@@ -83,22 +90,32 @@ class TableTask(Task):
         """Split the rows, and find out what the columns are; whole numbers are labels where a system wants those."""
         holdout = Holdout(self.table.n_rows, *self.shares, self.seed)
         self.parts = holdout.parts()
-        choice: dict[str, Any] = {"bounds": self.limits, "rows": self.parts.train}
-        schema = infer_schema(self.table, kinds=self.kinds, **choice)  # type: ignore[arg-type]
+        most, strict = self.options.columns.max_labels, self.options.reading.strict
+        schema = schema_of(self.table, self.choices, most, rows=self.parts.train, strict=strict)
         if models_labels(self.system):
-            whole = [c.name for c in schema.columns if c.kind == "integer" and c.name not in self.limits]
-            kinds = dict.fromkeys(whole, "categorical") | self.kinds
-            schema = infer_schema(self.table, kinds=kinds, **choice)  # type: ignore[arg-type]
+            whole = [c.name for c in schema.columns if c.kind == "integer" and c.name not in self.choices.bounds]
+            choices = self.choices.updated(dict.fromkeys(whole, "categorical") | self.choices.kinds, {}, ())
+            schema = schema_of(self.table, choices, most, rows=self.parts.train, strict=strict)
         self.schema, self.encoded = schema, schema.encode(self.table)
+        self.choice = AutoChoice(system=self.system, label_hidden=label_widths(schema))
+        if self.automatic:
+            self.choice = choose(schema, self.encoded[self.parts.train], self.seed)
+            if self.config.patience is None and self.choice.patience is not None:
+                self.config = self.config.replace(patience=self.choice.patience)
+        if self.label_hidden is not None:
+            self.choice = replace(self.choice, label_hidden=self.label_hidden)
+        arguments = {**self.choice.arguments, **self.arguments}
+        self.choice = replace(self.choice, system=self.system, arguments=arguments)
         self.holdout = replace(holdout, digest=digest(self.encoded))
 
     def spec(self) -> dict[str, Any]:
         """Return the system and its arguments; those that follow from the columns are added when the model is built."""
-        return {"system": self.system, **self.arguments}
+        return {"system": self.system, **self.choice.arguments}
 
     def model(self, spec: Mapping[str, Any]) -> Distribution:
         """Return a model of the rows with fresh weights."""
-        return table_model(self.schema, labels=self.options.system.labels, **spec)
+        labels, hidden = self.options.system.labels, self.choice.label_hidden
+        return table_model(self.schema, labels=labels, label_hidden=hidden, **spec)
 
     def rows(self, model: Distribution) -> TrainingRows:
         """Return the encoded rows that are not for testing; `fit` draws those for validation from them again."""
@@ -113,42 +130,107 @@ class TableTask(Task):
         baselines, note = [], "not asked for"
         if self.options.output.baselines:
             try:
-                baselines, note = fit_baselines(self.schema, self.table, others, held, self.seed), ""
+                baselines, note = fit_baselines(self.schema, self.encoded, others, held, self.seed), ""
             except DataError as error:
                 note = str(error)
         solver = check_solver(model, self.encoded[held])
         name, symbol = self.parts.held_name, model.exactness.symbol
         return score_record(name, symbol, log_prob, baselines, others, note, solver)
 
+    def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
+        """Return the best of the trained model and its alternatives, fitted again on all rows of a small table.
+
+        A run of a named system, of given length, or in several processes is left as it is.
+        """
+        given = self.options.training
+        limited = any(value is not None for value in (given.epochs, given.max_steps, given.max_seconds))
+        if not self.automatic or limited or self.options.system.labels is not None or world_size() > 1:
+            return model, {}
+        rows = self.encoded[self.parts.fitted]
+        self.terminal.tell("comparing it with simpler models on the validation rows")
+        found = improve(
+            model,  # type: ignore[arg-type]
+            result,
+            self.choice,
+            rows,
+            self.holdout.validation or None,
+            self.config,
+            seed=self.seed,
+        )
+        if found.interrupted:
+            raise Interrupted(f"interrupted; the trained model is in {self.options.output.model}, without a score")
+        for entry in found.tried:
+            score = "-" if entry["validation"] is None else f"{entry['validation']:.4f}"
+            self.terminal.tell(
+                f"  {entry['system']}, base {entry.get('base', 'itself')}: {score} nats per validation row"
+            )
+        if found.refitted:
+            self.terminal.tell(f"fitted {found.system} once more, with the validation rows")
+        return found.model.eval(), {"tried": found.tried, "refitted": found.refitted}
+
+    def results(self, model: Distribution) -> dict[str, Any]:
+        """Return the score, and the quantiles of the log-likelihoods of training rows, for `pushforward score`."""
+        train = self.parts.train[:: max(1, len(self.parts.train) // MOST_RANKED)]
+        ranks = ScoreRanks.from_scores(row_scores(model, self.encoded[train], self.seed))  # type: ignore[arg-type]
+        return {**super().results(model), "quantiles": ranks.to_list()}
+
     def score_text(self, model: Distribution, scores: Mapping[str, Any]) -> str:
         """Return the score as text."""
         return score_text(system_name(model), scores)
 
     def describe(self) -> list[str]:
-        """Return the numbers of rows and columns, and a note about each column on which a density can pile up."""
-        kinds = [column.kind for column in self.schema.columns]
-        count = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+        """Return the numbers of rows, the schema, and notes on the columns."""
         train, validation, test = (len(rows) for rows in self.parts)
-        lines = [
-            f"{self.source}: {self.table.n_rows:,} rows ({train:,} to train, {validation:,} to validate, {test:,} to test), "
-            f"{len(kinds)} columns ({', '.join(f'{n} {kind}' for kind, n in count.items())})"
+        return [
+            f"{self.source}: {self.table.n_rows:,} rows ({train:,} to train, {validation:,} to validate, {test:,} to test)",
+            *schema_lines(self.schema, self.table, self.encoded),
         ]
-        for column, values in zip(self.schema.columns, self.encoded.T, strict=True):
-            if column.kind != "continuous":
-                continue
-            distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
-            most = int(counts.argmax())
-            if counts[most] >= max(10, 0.01 * len(values)):
-                lines.append(
-                    f"note: {column.name} is {distinct[most]:g} in {counts[most]:,} rows; a density piles up on repeats, "
-                    "so read the score with care"
-                )
-        return lines
 
     def record(self) -> dict[str, Any]:
         """Return the name and size of the table and the columns that were dropped."""
         return {
             "name": "standard input" if self.source == "-" else os.path.basename(self.source),
             "rows": self.table.n_rows,
-            "dropped": list(self.options.columns.drop),
+            "dropped": list(self.choices.drop),
         }
+
+
+def column_choices(options: TableOptions) -> ColumnChoices:
+    """Return the choices about columns: those of the schema file, and before them those of the flags."""
+    choices = ColumnChoices() if options.schema is None else read_choices(options.schema)
+    return choices.updated(name_values(options.kind, "--kind", "age=integer"), options.limits(), options.drop)
+
+
+def read_chosen(source: str, choices: ColumnChoices, reading: ReadOptions) -> Table:
+    """Read a table with choices about its columns, without those to drop."""
+    table = read_table(source, reading=reading.reading(choices.reading_hints()), **reading.limits())
+    return table.without(choices.drop)
+
+
+def schema_of(
+    table: Table, choices: ColumnChoices, max_labels: int, *, rows: Any = None, strict: bool = False
+) -> Schema:
+    """Find out what the columns are.
+
+    Raises:
+        DataError: The choices do not fit, or, if strict, a column cannot be used; the message has all of these.
+    """
+    schema = infer_schema(
+        table, kinds=choices.kinds, bounds=choices.bounds, max_categories=max_labels, rows=rows, leave_out=True
+    )
+    left = [beside for beside in schema.beside if beside.role != "computed" and beside.name not in choices.kinds]
+    if strict and left:
+        reasons = "; ".join(f"{beside.name}: {beside.why}" for beside in left)
+        raise DataError(
+            f"expected columns that can all be used, got {len(left)} others ({reasons}); drop them or declare them"
+        )
+    return schema
+
+
+def schema_lines(schema: Schema, table: Table, encoded: Any) -> list[str]:
+    """Return the columns as an aligned table, and notes on them."""
+    rows = column_rows(schema, table, encoded)
+    more = [f"  and {len(rows) - MOST_COLUMNS:,} more columns"] if len(rows) > MOST_COLUMNS else []
+    shown = aligned([("column", "kind", "values", "missing"), *rows[:MOST_COLUMNS]])
+    left = [f"note: {note.sentence} and is left out" for note in table.notes if note.left_out]
+    return [shown, *more, *left, *sentences(schema_notes(schema, table, encoded))]

@@ -15,7 +15,8 @@ from torch import nn
 from ..core import Distribution, exactly
 from ..errors import SpecError
 from ..evaluation.held_out import Holdout
-from ..training import TrainConfig
+from ..tables import Table
+from ..training import FitResult, TrainConfig
 from ..training.parallel.processes import local_rank, world_size
 from .console import Terminal
 from .options import (
@@ -132,6 +133,18 @@ class Task(abc.ABC):
     def score(self, model: Distribution) -> dict[str, Any] | None:
         """Return the score of the held-out rows beside the baselines', as plain values; None when no rows were held out."""
 
+    def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
+        """Return the model to keep once training is over, and entries for the record; by default the trained one.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM.
+        """
+        return model, {}
+
+    def results(self, model: Distribution) -> dict[str, Any]:
+        """Return what the record of the run says about the trained model."""
+        return {"scores": self.score(model)}
+
     @abc.abstractmethod
     def score_text(self, model: Distribution, scores: Mapping[str, Any]) -> str:
         """Return the score as text."""
@@ -207,6 +220,10 @@ class TrainedModel(abc.ABC):
     @abc.abstractmethod
     def log_likelihoods(self, samples: int, seed: int) -> Array:
         """Return the log-likelihood of each row of the data, in nats."""
+
+    def score_table(self, log_prob: Array, options: ScoreOptions, seed: int) -> Table:
+        """Return the table of the scores of all rows, which `score` writes."""
+        return Table(("log_prob",), (log_prob,))
 
     @abc.abstractmethod
     def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:

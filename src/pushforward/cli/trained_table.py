@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 
-from ..errors import DataError
 from ..evaluation import can_average, check_solver, mean_and_error
-from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
+from ..fitted_table import FittedTable
 from ..output import require_writable
-from ..report import build_report
-from ..report.table_inputs import table_inputs
-from ..serialize import load
-from ..tables import Schema, Table, TableModel, digest, read_table, write_table
-from ..tables.formats import CSV, SUFFIXES
-from ..training.random_state import isolated
-from ..training_record import usable
+from ..tables import Table, read_table, write_table
+from ..tables.formats import SUFFIXES, TEXT
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
 from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
 from .task import TrainedModel, require_suffix
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CHUNK = 8192
-"""Rows drawn together; a constant, because the draws depend on it."""
-FEWEST_SAMPLES, MOST_SAMPLES = 1000, 10_000
 
 
 class TrainedTable(TrainedModel):
@@ -38,27 +27,20 @@ class TrainedTable(TrainedModel):
 
     Args:
         path: The file.
-        model: The model.
-        training: Record that `fit` saved.
-        schema: Columns of the table.
+        fitted: The model.
     """
 
     default_samples = 1000
     prints_scores = True
 
-    def __init__(self, path: str, model: TableModel, training: dict[str, Any], schema: Schema) -> None:
-        super().__init__(path, model, training)
-        self.schema = schema
+    def __init__(self, path: str, fitted: FittedTable) -> None:
+        super().__init__(path, fitted.model, fitted.training)
+        self.fitted = fitted
 
     @classmethod
     def open(cls, path: str, device: torch.device) -> Self:
         """Return a model of a table from a file."""
-        saved = load(path)
-        if not isinstance(saved.model, TableModel) or saved.schema is None:
-            raise DataError(
-                f"expected a model of a table in {path}, got another one; use it in Python with pushforward.load"
-            )
-        return cls(path, saved.model.to(device).eval(), usable(saved.training), saved.schema)
+        return cls(path, FittedTable.load(path, device))
 
     @classmethod
     def check_score(cls, path: str, options: ScoreOptions) -> None:
@@ -76,23 +58,35 @@ class TrainedTable(TrainedModel):
                 f"--temperature, --label and --nearest are for models of pictures, and {path} is one of a table"
             )
         require_suffix(options.out, "--out", SUFFIXES)
-        if options.escape_formulas and options.out != "-" and Path(options.out).suffix.lower() not in CSV:
+        if options.escape_formulas and options.out != "-" and Path(options.out).suffix.lower() not in TEXT:
             raise UsageError(
-                f"--escape-formulas is for {', '.join(CSV)} and standard output, got {options.out}; leave it out"
+                f"--escape-formulas is for {', '.join(TEXT)} and standard output, got {options.out}; leave it out"
             )
         require_writable(options.out, "--out", [path])
 
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
         """Read a table for this model, without the columns that were dropped when it was fitted."""
-        text = [c.name for c in self.schema.columns if c.storage == "str"]
-        table = read_table(source, text=text, **asdict(reading))
+        entries = reading.reading(self.fitted.schema.hints)
+        table = read_table(source, reading=entries, **reading.limits())
         before = [name for name in self.training.get("data", {}).get("dropped", ()) if name in table.names]
-        self.source, self.table = source, table.without(drop).without([name for name in before if name not in drop])
-        self.rows = self.schema.encode(self.table)
+        table = table.without(drop).without([name for name in before if name not in drop])
+        self.asked = self.fitted.read(table, entries, source)
+        self.source, self.table = source, table
+
+    def solve_exactly(self) -> None:
+        """Score with solvers, traces and series that are right to rounding."""
+        super().solve_exactly()
+        self.fitted.model = self.model
 
     def log_likelihoods(self, samples: int, seed: int) -> Array:
-        """Return the log-likelihood of each row, in nats and the units of the table."""
-        return row_scores(self.model, self.rows, seed, samples)
+        """Return the log-likelihood of each row, in nats and the units of the table; -inf for a row that cannot be scored."""
+        return self.fitted.log_prob(self.asked, samples, seed)
+
+    def score_table(self, log_prob: Array, options: ScoreOptions, seed: int) -> Table:
+        """Return the table of scores: rows, identifiers, log-likelihoods, percentiles, outliers and notes."""
+        return self.fitted.score_table(
+            self.asked, log_prob, contamination=options.contamination, explain=options.explain, seed=seed
+        )
 
     def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:
         """Return rows with their numbers, from 1, their scores and as many of their values as fit into a width."""
@@ -113,6 +107,8 @@ class TrainedTable(TrainedModel):
 
     def summary(self, log_prob: Array, samples: int) -> Iterator[str]:
         """Give the mean, the number of impossible rows, and the error that a solver adds."""
+        for note in self.table.notes:
+            yield f"note: {note.sentence}"
         exactness = self.model.exactness
         possible = log_prob[np.isfinite(log_prob)]
         meaning = MEANING[exactness.symbol]
@@ -124,7 +120,7 @@ class TrainedTable(TrainedModel):
         yield f"{len(log_prob):,} rows: {exactness.symbol} {mean} nats per row, {meaning}"
         if len(possible) < len(log_prob):
             yield f"{impossible_text(len(log_prob) - len(possible), len(log_prob))}; the mean is over the others"
-        solver = check_solver(self.model, self.rows)
+        solver = check_solver(self.model, self.asked.encoded.rows)
         if solver is not None:
             yield f"{solver.sentence}; --exactly solves it so"
 
@@ -151,58 +147,16 @@ class TrainedTable(TrainedModel):
 
     def sample(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> None:
         """Draw rows and write them as a table."""
-        write_table(self.draw(count, seed), options.out, formulas=not options.escape_formulas)
+        drawn = self.fitted.draw(count, seed, extrapolate=options.extrapolate)
+        write_table(drawn, options.out, formulas=not options.escape_formulas)
         if options.out != "-":
             terminal.tell(f"wrote {count:,} rows to {options.out}")
-
-    def draw(self, count: int, seed: int, chunk: int = CHUNK) -> Table:
-        """Return new rows as a table of the same columns and types."""
-        with isolated(self.model.device, seed):
-            drawn = [self.model.sample(min(chunk, count - first)).cpu() for first in range(0, count, chunk)]
-        return self.schema.decode(torch.cat(drawn))
 
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
     ) -> tuple[str, str, dict[str, Any]]:
         """Return a page about the rows of the table that were held out, or all of another table."""
-        what, held, others, choice = self._choose_rows()
-        terminal.tell(choice)
-        held_rows = self.rows[held]
-        log_prob = row_scores(self.model, held_rows, seed)
-        scores = []
-        note = "not asked for" if len(others) else "the rows that the model was fitted to are not in this table"
-        if baselines and len(others):
-            scores, note = fit_baselines(self.schema, self.table, others, held, seed), ""
-        size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
-        solver = check_solver(self.model, held_rows)
         name = os.path.basename(self.source) if self.source != "-" else "standard input"
-        inputs = table_inputs(
-            self.model,
-            self.table.take(held),
-            self.draw(size, seed, chunk=size),
-            log_prob,
-            scores,
-            solver,
-            seed,
-            title=title or name,
-            system=self.system,
-            training=self.training,
-            rows=held + 1,
-            settings={"model": self.path, "table": self.source, "rows": choice, "seed": seed, "samples": size},
-            versions=self.training.get("versions", {}),
-            created=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
-        )
-        record = score_record(what, inputs.exactness, log_prob, scores, others, note, solver)
-        return build_report(inputs), score_text(self.system, record), record
-
-    def _choose_rows(self) -> tuple[str, Array, Array, str]:
-        """Name and numbers of the rows to score, the rows that the model was fitted to, and a sentence about the choice."""
-        path, every, none = self.source, np.arange(len(self.rows)), np.arange(0)
-        holdout = Holdout.of(self.training)
-        if holdout is None or holdout.digest != digest(self.rows):
-            return "all", every, none, f"{path} is not the table of the fit, so all its {len(every):,} rows are used"
-        parts = holdout.parts()
-        if len(parts.held) == 0:
-            return "all", every, none, f"no rows of {path} were held out, so its score is that of the training rows"
-        sentence = f"{path} is the table of the fit, so its {len(parts.held):,} {parts.held_name} rows are used"
-        return parts.held_name, parts.held, parts.others, sentence
+        page, record, choice = self.fitted.page(self.asked, title=title or name, seed=seed, baselines=baselines)
+        terminal.tell(choice)
+        return page, score_text(self.system, record), record

@@ -1,4 +1,4 @@
-"""Lossless compression with exact discrete models: an entropy coder, events to bytes, archives of pictures and arrays."""
+"""Lossless compression with exact discrete models: entropy coder, coding of events, and archives of pictures and arrays."""
 
 from .archive import Archive
 from .events import EventCoder, model_hash, one_thread

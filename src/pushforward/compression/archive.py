@@ -1,4 +1,4 @@
-"""Reader of archives: each item is decoded from its own blocks and checked."""
+"""Reader of archives: each item is decoded from its own blocks and verified."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Archive:
-    """Archive open for reading; each item is decoded from its own blocks. Close it, or use it in a `with` statement.
+    """Archive that is open for reading. Close it, or use it in a `with` statement.
+
+    Each item is decoded from its own blocks, without the rest of the file.
 
     Args:
-        path: The archive.
-        model: Model that the archive was written with; without it only the list of items can be read.
+        path: Path of the archive.
+        model: Model with which the archive was written; without it only the list of items can be read.
         spec: Description of the model, as for `compress`.
-        workers: Number of threads that decode ahead.
+        workers: Number of threads that decode blocks in advance.
 
     Raises:
-        FileError: The file is no archive, cannot be read at all, or was written with another model.
+        FileError: The file is not an archive, cannot be read, or was written with another model.
         SpecError: The model cannot code events.
     """
 
@@ -51,7 +53,7 @@ class Archive:
         self._reader = Reader(path)
         self.header = self._reader.header
         self.same_machine = True
-        """Whether this machine computes the same numbers as the writer's machine, as far as a probe can tell."""
+        """Whether this machine computes the same numbers as the writer's machine, as far as a test batch shows."""
         self._coders: Coders | None = None
         self._pool = pool(workers)
         self._ahead, self._kept = workers, OrderedDict[int, "Future[Array]"]()
@@ -106,7 +108,7 @@ class Archive:
         self.same_machine = self._coders.fingerprint == self.header["fingerprint"]
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the archive."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -129,21 +131,21 @@ class Archive:
 
     @property
     def damage(self) -> list[str]:
-        """Sentences about damage found when the file was opened."""
+        """Messages about damage found when the file was opened."""
         return self._reader.damage
 
     def check(self) -> list[str]:
-        """Read the whole file, and return sentences about damage anywhere in it."""
+        """Read the whole file, and return messages about all damage in it."""
         return list(self._reader.check())
 
     def _listed(self) -> Iterator[Entry]:
-        """The items of all blocks; what is senseless, or repeats a name, is noted as damage and left out."""
+        """Yield the items of all blocks; invalid items and repeated names are reported as damage and skipped."""
         names: set[str] = set()
         for i, (_, _, events, first) in enumerate(self._reader.places):
             for value in self._reader.items(i):
                 entry = entry_of(value, i, first, events)
                 if entry is None or not self._fits(entry):
-                    self._note(f"block {i} says something senseless about what is in it")
+                    self._note(f"block {i} has an invalid list of items")
                 elif entry.name in names:
                     self._note(f"block {i} repeats the name {entry.name!r}; the first item of that name is kept")
                 elif len(names) >= self._reader.size:
@@ -157,7 +159,7 @@ class Archive:
             self._reader.damage.append(sentence)
 
     def _fits(self, entry: Entry) -> bool:
-        """Whether an item can have been made of events of this archive."""
+        """Return whether an item can consist of events of this archive."""
         if entry.dtype:
             return True
         if entry.mode == "events":
@@ -169,11 +171,11 @@ class Archive:
         return (empty or fits) and volume(entry.shape) * volume(self._event) <= LARGEST_ITEM
 
     def read(self, which: int | str) -> Array:
-        """Return the array of an item, by number or name, checked against the sum that was written with it.
+        """Return the array of an item, by index or name, verified against its stored checksum.
 
         Raises:
             FileError: The item is lost or damaged, or this machine does not compute the same numbers as the writer's.
-            DataError: There is no such item.
+            DataError: The archive has no such item.
         """
         entry = self._found(which)
         if entry.dtype:
@@ -184,11 +186,11 @@ class Archive:
         return tiles.joined(self._events(entry.name, entry.first, count), entry.shape)
 
     def picture(self, which: int | str, i: int) -> Array:
-        """Return picture i of an item that holds several, (H, W, C), or row i of an item of events, from its own blocks.
+        """Return picture i (H, W, C) of an item of pictures, or row i of an item of events, from its own blocks.
 
         Raises:
             FileError: The picture is lost or damaged.
-            DataError: There is no such item or picture.
+            DataError: The archive has no such item or picture.
         """
         entry = self._found(which)
         pictures = 0 if entry.mode in ("raw", "file") else entry.shape[0]
@@ -209,7 +211,7 @@ class Archive:
             return self.entries[which]
         if which in self._numbers:
             return self.entries[self._numbers[which]]
-        raise DataError(f"{self._reader.path} holds nothing named {which!r}")
+        raise DataError(f"expected the name of an item in {self._reader.path}, got {which!r}")
 
     def _raw(self, entry: Entry) -> Array:
         block = self._reader.block(entry.block)
@@ -222,7 +224,7 @@ class Archive:
         return np.frombuffer(data, dtype).reshape(entry.shape).copy()
 
     def _events(self, name: str, first: int, count: int) -> Array:
-        """Events first ... first + count - 1, of the blocks that hold them."""
+        """Return events first ... first + count - 1, from the blocks that contain them."""
         places = self._reader.places
         chosen = [i for i, p in enumerate(places) if p[3] < first + count and p[3] + p[2] > first and p[2]]
         if sum(min(places[i][3] + places[i][2], first + count) - max(places[i][3], first) for i in chosen) != count:
@@ -240,10 +242,12 @@ class Archive:
         return np.concatenate(parts)
 
     def _start(self, i: int) -> Future[Array]:
-        """The events of a block, in work; a few are kept."""
+        """Return the future of the events of a block; a few futures are kept."""
         if i not in self._kept:
             block = self._reader.block(i)
             self._kept[i] = self._pool.submit(self._decoded, block)
+        # Items that are read one after another need the current block and the blocks decoded ahead; the oldest results
+        # are dropped.
         self._kept.move_to_end(i)
         while len(self._kept) > self._ahead + 1:
             self._kept.popitem(last=False)
@@ -266,6 +270,6 @@ class Archive:
             events = found.numpy().astype(dtype)
         if zlib.crc32(np.ascontiguousarray(events).tobytes()) != block.crc:
             raise FileError(
-                "what was decoded is not what was written; this machine computes otherwise than the writer's"
+                "the decoded events differ from those that were written; this machine computes other numbers than the writer's"
             )
         return events

@@ -1,4 +1,4 @@
-"""Verification of a written archive: it is decoded with the reader that users have, and compared with what was read."""
+"""Verification of a written archive: it is decoded with the same reader that users have, and compared with the input."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Compare = Callable[[Entry, Array], None]
 
 @dataclass(frozen=True)
 class Facts:
-    """Properties of an item that must be the same after it was written and read back.
+    """Properties of an item that must be equal before writing and after reading.
 
     Args:
         mode: Kind of the item.
         shape: Shape of its array.
-        dtype: Type of its numbers.
-        digest: SHA-256 of its numbers in memory order.
+        dtype: Dtype of its entries.
+        digest: SHA-256 of its bytes in index order.
         frame: Bytes of the picture file around the pixels, if they are kept.
     """
 
@@ -40,7 +40,7 @@ class Facts:
 
 
 def facts(mode: str, array: Array, frame: FileFrame | None) -> Facts:
-    """Return the facts of an item."""
+    """Return the properties of an item."""
     digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
     return Facts(mode, tuple(array.shape), array.dtype.str, digest, frame)
 
@@ -54,15 +54,15 @@ def verify_archive(
     workers: int = 1,
     compare: Compare | None = None,
 ) -> None:
-    """Decode every item of a written archive and compare it with what was to be written.
+    """Decode every item of a written archive and compare it with the input.
 
     Args:
-        path: Archive.
-        expected: Facts of the items by name.
-        model: Model that the archive was written with.
+        path: Path of the archive.
+        expected: Properties of the items by name.
+        model: Model with which the archive was written.
         spec: Description of the model.
-        workers: Threads that decode ahead.
-        compare: Further comparison, called with the entry and the array of each item; it raises `FileError` on a difference.
+        workers: Number of threads that decode blocks in advance.
+        compare: Further comparison, called with the entry and the array of each item; it raises `FileError` if they differ.
 
     Raises:
         FileError: The archive is damaged, or an item differs.
@@ -81,6 +81,6 @@ def verify_archive(
                     compare(entry, array)
     except FileError as error:
         raise FileError(
-            f"expected the written archive to give back every item as it was, got a difference ({error}); "
+            f"expected the written archive to restore every item exactly, got a difference ({error}); "
             "no archive was kept, so try again and report it if it repeats"
         ) from None

@@ -1,8 +1,8 @@
-"""The archive's file: what lies where, how damage is found, and how the rest is found in spite of it.
+"""File format of archives: layout, detection of damage, and recovery of the undamaged parts.
 
-All numbers are little-endian. Every part carries a CRC-32 of its own bytes, and the trailer one of the whole file, so that a
-flipped bit anywhere is found; blocks name themselves and say what begins in them, and the index at the end holds their places
-and a copy of the header, so that no single damage costs more than one block.
+All numbers are little-endian. Every part has a CRC-32 of its own bytes, and the trailer has one of the whole file, so every
+flipped bit is found. Blocks start with a marker and list the items that begin in them. The index at the end has the
+places of the blocks and a copy of the header. A single damage therefore destroys at most one block.
 
     start      89 50 46 5A 0D 0A 1A 0A, version u16, length u32, header (JSON, deflated), CRC-32 u32 of all before
     block      "PFZB", kind u8, events u32, number of the first of them u64, length of the manifest u32, of the payload u32,
@@ -29,26 +29,26 @@ from .allocation import MOST_TEXT
 
 MAGIC = b"\x89PFZ\r\n\x1a\n"
 VERSION = 2
-"""Version 1 has no frames in its manifests; it is read too."""
+"""Version of the format. Version 1, which has no frames in its manifests, can be read too."""
 START = struct.Struct("<8sHI")
 BLOCK = struct.Struct("<4sBIQIII")
 INDEX = struct.Struct("<4sI")
 TRAILER = struct.Struct("<4sQQII")
 CRC = struct.Struct("<I")
 CODED, STORED, RAW = 0, 1, 2
-"""Kinds of blocks: events as coded symbols, events as deflated numbers, and an item that is no event, deflated."""
+"""Kinds of blocks: coded events, deflated events, and a deflated item that is not made of events."""
 LEAST = BLOCK.size + CRC.size
-"""Bytes of the shortest block."""
+"""Number of bytes of the shortest block."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block.
+    """Block of an archive.
 
     Args:
-        kind: CODED, STORED or RAW.
+        kind: Kind of the block: CODED, STORED or RAW.
         events: Number of events; 0 in a RAW block.
-        first: Number of the block's first event in the archive.
+        first: Index of the block's first event in the archive.
         items: Items that begin in the block, as plain values.
         payload: Bytes of the events, or of the item.
         crc: CRC-32 of the decoded events, or of the item.
@@ -63,11 +63,11 @@ class Block:
 
 
 class Writer:
-    """Writer of an archive from start to end.
+    """Writer of an archive, from start to end.
 
     Args:
         file: File open for writing.
-        header: Plain values of the header.
+        header: Header, a dictionary of plain values.
     """
 
     def __init__(self, file: BinaryIO, header: dict[str, Any]) -> None:
@@ -101,19 +101,19 @@ class Writer:
 
 
 class Reader:
-    """Reader of the blocks of an archive, damaged or not; close it, or use it in a `with` statement.
+    """Reader of the blocks of an archive, damaged or not. Close it, or use it in a `with` statement.
 
     Args:
-        path: The archive.
+        path: Path of the archive.
 
     Raises:
-        FileError: The file cannot be read, is no archive, has a newer version, or has lost its header and the copy of it.
+        FileError: The file cannot be read, is not an archive, has a newer version, or has lost both copies of its header.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.damage: list[str] = []
-        """Sentences about damage."""
+        """Messages about damage."""
         try:
             self._size = os.path.getsize(path)
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115  (closed by `close`)
@@ -126,7 +126,7 @@ class Reader:
             raise
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the reader."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -141,7 +141,7 @@ class Reader:
         index = self._index()
         header = self._start()
         if header is None and index is None:
-            raise FileError(f"{self.path} is no archive of pushforward, or truncated or damaged at both ends")
+            raise FileError(f"{self.path} is not an archive of pushforward, or is truncated or damaged at both ends")
         if header is None:
             self.damage.append("the header is damaged; its copy was used")
         copy = None if index is None else index["header"]
@@ -149,7 +149,7 @@ class Reader:
         self.places = self._scanned() if index is None else index["blocks"]
 
     def _bytes(self, place: int, length: int) -> bytes:
-        """Some bytes of the file, fewer at its end; never more than it has."""
+        """Return bytes of the file; fewer than `length` at its end, and never more than it has."""
         if not 0 <= place <= self._size:
             return b""
         self._file.seek(place)
@@ -174,11 +174,11 @@ class Reader:
             return None
         magic, place, size, self._crc, _ = TRAILER.unpack(data)
         if magic != b"PFZE" or size != self._size:
-            self.damage.append("the file does not have the length that it says")
+            self.damage.append("the file does not have the length that is stored in it")
             return None
         data = self._bytes(place, self._size - TRAILER.size - place)
         if len(data) > INDEX.size + CRC.size and _sound(data):
-            # The text for a block is about as long as the shortest block.
+            # The text for a block is about as long as the shortest block, so it is bounded by the size of the file.
             text = inflated(data[INDEX.size : -CRC.size], MOST_TEXT + 2 * self._size)
             if isinstance(text, dict) and isinstance(text.get("header"), dict) and _places(text.get("blocks"), place):
                 return text
@@ -186,13 +186,14 @@ class Reader:
         return None
 
     def _scanned(self) -> list[list[int]]:
-        """The places of the blocks, found by their names where the index is lost."""
+        """Return the places of the blocks, found by their markers, for a file whose index is lost."""
         places, at = [], 0
         chunk = 1 << 20
         while at < self._size:
             found = self._bytes(at, chunk).find(b"PFZB")
             if found < 0:
                 at += chunk - 3
+                # Keep three bytes: the marker may lie across the end of the chunk.
                 continue
             at += found
             head = self._bytes(at, BLOCK.size)
@@ -208,7 +209,7 @@ class Reader:
         return places
 
     def __len__(self) -> int:
-        """Number of blocks."""
+        """Return the number of blocks."""
         return len(self.places)
 
     def block(self, i: int) -> Block | None:
@@ -229,18 +230,18 @@ class Reader:
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """Number of bytes of the file."""
         return self._size
 
     def items(self, i: int) -> list[Any]:
-        """Return the items that begin in a block, of any type, before any check of the block."""
+        """Return the items that begin in a block, of any type; the block is not checked."""
         head = self._bytes(self.places[i][0], BLOCK.size)
         length = BLOCK.unpack(head)[4] if len(head) == BLOCK.size else 0
         found = inflated(self._bytes(self.places[i][0] + BLOCK.size, length)) if length else []
         return found if isinstance(found, list) else []
 
     def check(self) -> Iterator[str]:
-        """Yield sentences about damage anywhere, which the sum of the whole file reveals."""
+        """Yield messages about damage, including damage that only the checksum of the whole file shows."""
         yield from self.damage
         if self.damage:
             return
@@ -249,17 +250,17 @@ class Reader:
             data = self._bytes(at, min(1 << 20, end - at))
             total, at = zlib.crc32(data, total), at + len(data)
         if total != self._crc:
-            yield "the sum of the whole file is another than when it was written"
+            yield "the checksum of the whole file differs from the one stored in it"
 
 
 def deflated(value: Any) -> bytes:
-    """Return plain values as JSON, deflated."""
-    # In ASCII: names of files that are not UTF-8 have lone surrogates, which JSON can escape and UTF-8 cannot encode.
+    """Return plain values as deflated JSON."""
+    # In ASCII: file names that are not UTF-8 contain lone surrogates, which JSON can escape and UTF-8 cannot encode.
     return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), 9)
 
 
 def inflated(data: bytes, most: int = MOST_TEXT) -> Any:
-    """Return the plain values of `deflated`, or None if the bytes hold none or more than `most` bytes of text."""
+    """Return the plain values of `deflated`; None for bytes that are invalid or inflate to more than `most` bytes."""
     text = unpacked(data, most)
     try:
         return None if text is None else json.loads(text)
@@ -268,7 +269,7 @@ def inflated(data: bytes, most: int = MOST_TEXT) -> Any:
 
 
 def unpacked(data: bytes, most: int) -> bytes | None:
-    """Return inflated bytes, or None if they are damaged or more than `most`."""
+    """Return inflated bytes; None if they are damaged or more than `most`."""
     worker = zlib.decompressobj()
     try:
         found = worker.decompress(data, most + 1)
@@ -278,12 +279,12 @@ def unpacked(data: bytes, most: int) -> bytes | None:
 
 
 def _sound(data: bytes) -> bool:
-    """Whether the last four bytes are the CRC-32 of those before."""
+    """Return whether the last four bytes are the CRC-32 of the bytes before."""
     return len(data) > CRC.size and zlib.crc32(data[: -CRC.size]) == CRC.unpack(data[-CRC.size :])[0]
 
 
 def _places(value: Any, end: int) -> bool:
-    """Whether a value from a file is a list of places of blocks, one after the other and all before `end`."""
+    """Return whether a value from a file is a list of places of blocks, in order, without overlap, and before `end`."""
     if not isinstance(value, list):
         return False
     before = 0

@@ -1,10 +1,10 @@
-"""Events of an exact discrete model to bytes and back, a batch at a time.
+"""Coding of events: batches of events of an exact discrete model to bytes, and back.
 
-Decoding puts events together from codes, as sampling does, and takes the symbols of every base from the coded data. Encoding
-takes the events apart and then walks the very way of the decoder, with symbols that are known: so both compute the same numbers
-in the same order on arrays of the same shapes, and an event that the model does not give back exactly is noticed before
-anything is written. What both walks compute is made as repeatable as it can be: in float64, on the processor, with one thread,
-on batches of one size, of which the last one is filled up.
+Decoding builds events from codes, as sampling does, and reads the symbols of every base from the coded data. Encoding takes the
+events apart and then repeats the steps of the decoder with known symbols. Both therefore compute the same numbers in the same
+order on arrays of the same shapes, and events that the model does not restore exactly are detected before anything is written.
+All computations are made as repeatable as possible: in float64, on the CPU, with one thread, on batches of one size (the last
+one is padded).
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from .rans import TOTAL, Decoder, encode
 Array = np.ndarray[Any, np.dtype[Any]]
 Segments = list[tuple[Array, Array]]
 PROBE_SEED = 20190519
-"""Of the random bits that a fingerprint is decoded from."""
+"""Seed of the random bits from which a fingerprint is decoded."""
 
 
 class EventCoder:
-    """Codes batches of at most `rows` events with a model.
+    """Coder of batches of at most `rows` events with a model.
 
     Args:
-        model: exact and discrete, without a context, of which every base can make events of symbols.
-        rows: events in every batch that the networks see.
-        dtype: Precision of the networks; float64 leaves most room before the rounding of another machine matters.
+        model: Exact discrete model without a context, whose bases can decode events from symbols.
+        rows: Number of events in every batch that the networks process.
+        dtype: Precision of the networks. With float64, rounding differences between machines matter least.
 
     Raises:
-        SpecError: the model is none of these, with the reason.
+        SpecError: The model cannot be used; the message has the reason.
     """
 
     def __init__(self, model: Distribution, rows: int = 256, *, dtype: torch.dtype = torch.float64) -> None:
@@ -63,22 +63,22 @@ class EventCoder:
         self.model = copy.deepcopy(model).cpu().to(dtype).eval()
         self.rows = rows
         self.reason = ""
-        """Why the last batch could not be coded."""
+        """Reason why the last batch could not be coded; empty if it could."""
         self.bits = 0.0
-        """Information content of the last batch, by the model itself."""
+        """Information content of the last batch in bits, by the model itself."""
         self.fingerprint = self._fingerprint()
-        """A hash of what this machine computes when it decodes a batch from fixed random bits.
+        """Hash of the numbers that this machine computes when it decodes a batch from fixed random bits.
 
-        Another machine, or another version of the numeric libraries, whose results differ in the last place will
-        usually give another one, and may not be able to decode what this one encodes.
+        A machine, or version of the numerical libraries, whose results differ in the last digit usually has another
+        fingerprint, and may be unable to decode the data that this one encodes.
         """
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> bytes | None:
-        """Events (n, *event), 1 <= n <= rows, as bytes; None if they cannot be coded, and then `reason` says why.
+        """Return events (n, *event), 1 <= n <= rows, as bytes; None, with an explanation in `reason`, if they cannot be coded.
 
         Raises:
-            ShapeError: they are too many, none, or of another shape.
+            ShapeError: There are no events, too many, or they have another shape.
         """
         n = len(x)
         if not 1 <= n <= self.rows or tuple(x.shape[1:]) != self.model.space.shape:
@@ -89,12 +89,15 @@ class EventCoder:
         self.reason, self.bits = "", 0.0
         inside = bool(self.model.space.contains(x).all())
         if not inside:
-            self.reason = f"some events lie outside {self.model.space}"
+            self.reason = f"some events are outside {self.model.space}"
             return None
+        # All batches have the same shape, because the rounding of matrix products depends on it.
         padded = torch.cat([x, x[-1:].expand(self.rows - n, *x.shape[1:])])
         recorder = _Recorder(n)
         try:
             with one_thread():
+                # The codes are listed from the data side. Putting events together starts at the latent side, so it takes
+                # the last code first.
                 codes = self.model._take_apart(padded, None)
 
                 def known(base: Distribution, context: Tensor | None) -> Tensor:
@@ -107,16 +110,16 @@ class EventCoder:
             return None
         self.bits = -recorder.nats / math.log(2)
         if not torch.equal(again[:n], x):
-            self.reason = "the model does not give these events back exactly"
+            self.reason = "the model does not restore these events exactly"
             return None
         return encode(recorder.segments)
 
     @torch.no_grad()
     def decode(self, data: bytes, n: int) -> Tensor:
-        """The n events that `encode` made bytes of: (n, *event), whole numbers in float64, or labels in int64.
+        """Return the n events that `encode` turned into bytes: (n, *event), integers in float64, or labels in int64.
 
         Raises:
-            FileError: the data are damaged, or of another model; or, without a promise, of another machine.
+            FileError: The data are damaged or of another model, or this machine computes other numbers than the encoder's.
         """
         if not 1 <= n <= self.rows:
             raise FileError(f"expected 1 to {self.rows} events in a block, got {n}")
@@ -125,7 +128,13 @@ class EventCoder:
             x = self._made(_Archived(decoder, n))[:n]
         except FileError:
             raise
-        except (NotCodable, RuntimeError, ArithmeticError, LookupError, ValueError) as error:  # of hostile data
+        except (
+            NotCodable,
+            RuntimeError,
+            ArithmeticError,
+            LookupError,
+            ValueError,
+        ) as error:  # from damaged or malicious data
             raise FileError(f"the coded data are damaged, or of another model ({error})") from None
         decoder.finish()
         return x
@@ -136,7 +145,7 @@ class EventCoder:
         try:
             probe.total.update(self._made(probe).double().numpy().tobytes())
         except NotCodable as error:
-            # Some models leave all bounds on events that nobody asked for; what they did up to there is hashed.
+            # Some models overflow on random symbols; then the hash is of the results before that.
             probe.total.update(str(error).encode())
         return probe.total.hexdigest()[:16]
 
@@ -147,7 +156,7 @@ class EventCoder:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, torch computes with one thread: how sums are parted among threads changes their last places."""
+    """Let torch compute with one thread inside a `with` block; the split of sums among threads changes their last digits."""
     before = torch.get_num_threads()
     if before != 1:
         torch.set_num_threads(1)
@@ -159,11 +168,11 @@ def one_thread() -> Iterator[None]:
 
 
 def model_hash(model: Distribution, spec: Mapping[str, Any] | None = None) -> str:
-    """Half of the SHA-256 of a model: of its description, and of every tensor's name, type, shape and value.
+    """Return half of the SHA-256 of a model: of its description, and of the name, dtype, shape and values of every tensor.
 
     Args:
-        model: in the precision that it was saved in.
-        spec: its description, as `Spec.to_dict` gives it.
+        model: Model, in the precision in which it was saved.
+        spec: Description of the model, as from `Spec.to_dict`.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps([spec, tensors_hash(tensors)], sort_keys=True, default=list)
@@ -171,24 +180,26 @@ def model_hash(model: Distribution, spec: Mapping[str, Any] | None = None) -> st
 
 
 class _Symbols:
-    """What the sources share: tables for the first n rows; the others, which fill the batch up, get a fixed choice.
+    """Base class of sources of symbols: tables for the first n rows, and a fixed choice for rows that pad the batch.
 
     Args:
-        n: rows that count.
+        n: Number of rows that are not padding.
     """
 
     def __init__(self, n: int) -> None:
         self.n = n
 
     def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
-        """See `core.Symbols`."""
+        """Return labels, see `core.Symbols`."""
         logp = logits.log_softmax(-1)
         mine = logp[: self.n]
         found = self._take(CategoricalTable(mine.reshape(-1, logp.shape[-1]).double().numpy()), at).astype(np.int64)
+        # The padding needs some label too. It is computed from the model's output, so that encoder and decoder have the
+        # same.
         return torch.cat([torch.from_numpy(found).reshape(mine.shape[:-1]), logp[self.n :].argmax(-1)])
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
-        """See `core.Symbols`."""
+        """Return whole numbers, see `core.Symbols`."""
         mine = means[: self.n]
         parts = (t[: self.n].reshape(-1, means.shape[-1]).double().numpy() for t in (log_weights, means, log_scales))
         found = torch.from_numpy(self._take(LogisticTable(*parts), at)).reshape(mine.shape[:-1]).to(means.dtype)
@@ -197,12 +208,12 @@ class _Symbols:
         return torch.cat([found, rest])
 
     def _take(self, table: FrequencyTable, at: int | None) -> Array:
-        """The values of the table's symbols."""
+        """Return the values of the symbols of a table."""
         raise NotImplementedError
 
 
 class _Recorder(_Symbols):
-    """Known symbols, the intervals that they will be coded with, and their log-probability by the model itself."""
+    """Source of known symbols; it records the intervals that code them, and their log-probability by the model itself."""
 
     def __init__(self, n: int) -> None:
         super().__init__(n)
@@ -214,14 +225,14 @@ class _Recorder(_Symbols):
         return self.known[: self.n] if at is None else self.known[: self.n].flatten(1)[:, at]
 
     def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
-        """The known ones."""
+        """Return the known labels, and record their intervals."""
         found = super().labels(logits, at)
         logp = logits[: self.n].log_softmax(-1).gather(-1, self._part(at).long().unsqueeze(-1))
         self.nats += float(logp.sum())
         return found
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
-        """The known ones."""
+        """Return the known whole numbers, and record their intervals."""
         found = super().integers(log_weights, means, log_scales, at)
         parts = (t[: self.n] for t in (log_weights, means, log_scales))
         self.nats += float(discretised_logistic(self._part(at), *parts).sum())
@@ -238,7 +249,7 @@ class _Recorder(_Symbols):
 
 
 class _Found(_Symbols):
-    """Symbols found in their tables from slots."""
+    """Source of symbols that are looked up in their tables from slots."""
 
     def _pop(self, count: int, find: Callable[[int, Array], tuple[Array, Array]]) -> None:
         raise NotImplementedError
@@ -253,6 +264,7 @@ class _Found(_Symbols):
             return start.astype(np.uint64), freq.astype(np.uint64)
 
         self._pop(count, find)
+        # NaN marks escaped values: their digits follow, in the same order.
         escaped = np.isnan(values) if table.escape else np.zeros(count, dtype=bool)
         if escaped.any():
             values[escaped] = self._digits(int(escaped.sum()))
@@ -265,6 +277,8 @@ class _Found(_Symbols):
             part = np.empty(count, dtype=np.int64)
 
             def find(first: int, slots: Array, part: Array = part) -> tuple[Array, Array]:
+                # A digit is uniform over its 2^DIGIT values. So among 2^24 slots its value is the upper DIGIT bits, and
+                # its interval has 2^(24 - DIGIT) slots.
                 digit = slots >> np.uint64(shift)
                 part[first : first + len(slots)] = digit
                 return digit << np.uint64(shift), np.full(len(slots), 1 << shift, dtype=np.uint64)
@@ -275,7 +289,7 @@ class _Found(_Symbols):
 
 
 class _Archived(_Found):
-    """Symbols from coded data."""
+    """Source of symbols from coded data."""
 
     def __init__(self, decoder: Decoder, n: int) -> None:
         super().__init__(n)
@@ -283,7 +297,7 @@ class _Archived(_Found):
 
 
 class _Probe(_Found):
-    """Symbols of fixed random slots, and a hash of all that was found for them."""
+    """Source of symbols from fixed random slots, with a hash of all results."""
 
     def __init__(self, n: int) -> None:
         super().__init__(n)
@@ -291,12 +305,12 @@ class _Probe(_Found):
         self.total = hashlib.sha256()
 
     def _pop(self, count: int, find: Callable[[int, Array], tuple[Array, Array]]) -> None:
-        # Not from the ends of the distributions: far values would say more of overflows than of the machine.
+        # Not from the ends of the distributions: far values would show overflows instead of the machine's rounding.
         slots = self._random.randint(TOTAL // 16, TOTAL - TOTAL // 16, count).astype(np.uint64)
         for found in find(0, slots):
             self.total.update(found.tobytes())
 
 
 def _symbols_of(base: Distribution, code: Tensor) -> Tensor:
-    """The labels, or whole numbers, of a base's events."""
+    """Return the labels or whole numbers of a base's events."""
     return code.argmax(-1) if base.space.one_hot else code

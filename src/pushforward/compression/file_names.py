@@ -1,4 +1,4 @@
-"""Names of items, and the paths below a folder that they are restored to."""
+"""Names of items, and the file paths to which they are restored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .manifest import Entry
 
 ARRAY_MODES = ("array", "grey array", "events")
 FORBIDDEN = '\\:*?"<>|'
-"""Characters that Windows does not allow in names, or reads as parts of a path."""
+"""Characters that Windows does not allow in names, or treats as parts of a path."""
 
 
 def safe_name(name: str, *, windows: bool = os.name == "nt") -> str:
-    """Return a name if it is a path below a folder on this system.
+    """Return a name if it is a valid path below a folder on this system.
 
     Raises:
-        FileError: It leads out of the folder, or this system has no such names.
+        FileError: The name leads out of the folder, or this system does not allow it.
     """
     parts = name.split("/")
     if "\0" in name or any(part in ("", ".", "..") for part in parts):
@@ -37,10 +37,10 @@ def safe_name(name: str, *, windows: bool = os.name == "nt") -> str:
 
 
 def restored_names(entries: Sequence[Entry]) -> list[str]:
-    """Return the names of the files that items are restored to, all different.
+    """Return the names of the files to which items are restored, all different.
 
-    An item keeps its name if the file has the format of that name. Otherwise .png or .npy is added: that happens to pictures
-    of archives without frames, and to arrays that were given other names in Python.
+    An item keeps its name if the file has the format that the name implies. Otherwise .png or .npy is appended: this concerns
+    pictures of archives without frames, and arrays that were given other names in Python.
     """
     endings = [_ending(entry) for entry in entries]
     taken = {entry.name for entry, ending in zip(entries, endings, strict=True) if not ending}
@@ -55,7 +55,7 @@ def restored_names(entries: Sequence[Entry]) -> list[str]:
 
 
 def is_array(entry: Entry) -> bool:
-    """Whether an item is restored as an .npy file, for its pictures or numbers are no single picture of bytes or 16 bits."""
+    """Return whether an item is restored as an .npy file, because it is not one picture with 8 or 16 bits per channel."""
     if PurePosixPath(entry.name).suffix.lower() == ".npy" or entry.mode in ARRAY_MODES:
         return True
     if not entry.dtype:
@@ -72,10 +72,10 @@ def _ending(entry: Entry) -> str:
 
 
 class Restored:
-    """Files restored to a folder; none of them replaces another one.
+    """Files that are restored to a folder; no file replaces another one.
 
     Args:
-        folder: Folder, which is made when it is needed.
+        folder: Folder, created when it is needed.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -88,8 +88,8 @@ class Restored:
         """Write a file below the folder.
 
         Raises:
-            FileError: It cannot be written, its name or a link leads out of the folder, or this system takes its name for
-                that of a file restored before, as some do with names that differ in capital letters only.
+            FileError: The file cannot be written, its name or a link leads out of the folder, or this system does not
+                distinguish its name from that of a file restored before (for example if they differ in letter case only).
         """
         target = Path(self._folder) / safe_name(name)
         try:

@@ -1,9 +1,9 @@
-"""Files taken apart into pixels and a frame: the bytes of the file before and after its pixels.
+"""Split of files into pixels and a frame, the bytes of the file before and after its pixels.
 
-The model codes the pixels; the frame is kept as it is. It holds everything else in the file: transparency, colour profile,
-resolution, orientation, text, the header of an array. With the pixels it makes the file again: an .npy array, an uncompressed
-BMP or TIFF byte for byte, a PNG with the same chunks and its pixels deflated anew. Files that cannot be taken apart in this
-way are kept as their bytes.
+The model codes the pixels, and the frame is stored unchanged. It contains everything else in the file: transparency, colour
+profile, resolution, orientation, text, the header of an array. Frame and pixels together restore the file: an .npy array, an
+uncompressed BMP or TIFF byte for byte, a PNG with the same chunks and newly deflated pixels. Files that cannot be split in this
+way are stored as bytes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ..pictures.png import SIGNATURE, png_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PNG, BMP, ROWS = "png", "bmp", "rows"
-"""Layouts of pixels: deflated in PNG chunks, rows of BMP from the bottom up, rows from the top down."""
+"""Layouts of pixels: deflated in PNG chunks, rows of BMP from the bottom up, and rows from the top down."""
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-"""Modes of Pillow whose pixels are bytes that a file can hold as they are, with their channels."""
+"""Modes of Pillow with pixels of one byte per channel that a file can store unchanged, with their channels."""
 COLOURS = {0: "L", 4: "LA", 2: "RGB", 6: "RGBA"}
 """Colour types of PNG for these modes."""
 LARGEST = 1 << 16
-"""Bytes of a frame. A file with more around its pixels is kept as its bytes."""
+"""Largest number of bytes of a frame; a file with more bytes around its pixels is stored as bytes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FileFrame:
     """Bytes of a file around its pixels.
 
     Args:
-        layout: How the file holds the pixels: `PNG`, `BMP` or `ROWS`; the first two hold one picture.
+        layout: Layout of the pixels in the file: `PNG`, `BMP` or `ROWS`; the first two have one picture.
         before: Bytes before the pixels.
         after: Bytes after the pixels.
     """
@@ -47,13 +47,13 @@ class FileFrame:
 
 
 def split(data: bytes, kind: str, mode: str, pixels: Array) -> FileFrame | None:
-    """Return the frame of a picture file, or None if the file cannot be made again from a frame and these pixels.
+    """Return the frame of a picture file, or None if a frame and these pixels do not restore the file.
 
     Args:
-        data: The whole file.
-        kind: Pillow's name of the format.
-        mode: Pillow's mode of the picture.
-        pixels: Its pixels, (H, W, C) bytes.
+        data: Bytes of the whole file.
+        kind: Name of the format in Pillow.
+        mode: Mode of the picture in Pillow.
+        pixels: Pixels of the picture, (H, W, C) of bytes.
     """
     if mode not in MODES or pixels.dtype != np.uint8 or not pixels.size:
         return None
@@ -67,11 +67,11 @@ def split(data: bytes, kind: str, mode: str, pixels: Array) -> FileFrame | None:
 
 
 def split_array(path: Path, array: Array) -> FileFrame | None:
-    """Return the frame of an .npy file whose numbers lie in the file in the order of their indices, or None.
+    """Return the frame of an .npy file whose entries are stored in index order, or None.
 
     Args:
-        path: The file.
-        array: Its numbers, mapped from the file.
+        path: Path of the file.
+        array: Array mapped from the file.
     """
     offset = getattr(array, "offset", None)
     if offset is None or not array.flags.c_contiguous or not array.size:
@@ -84,7 +84,7 @@ def split_array(path: Path, array: Array) -> FileFrame | None:
 
 
 def join(frame: FileFrame, pixels: Array) -> bytes:
-    """Return the file of a frame and its pixels, (N, H, W, C) bytes, where N is 1 for `PNG` and `BMP`.
+    """Return the file with a frame and its pixels, (N, H, W, C) of bytes, where N is 1 for `PNG` and `BMP`.
 
     Raises:
         FileError: Pillow is missing, or cannot encode the pixels.
@@ -98,10 +98,10 @@ def join(frame: FileFrame, pixels: Array) -> bytes:
 
 
 def encoded(picture: Array, kind: str) -> bytes:
-    """Return a picture (H, W), or (H, W, C) of bytes, as a lossless "PNG" or "WEBP" file.
+    """Return a picture (H, W), or (H, W, C) of bytes, as the bytes of a lossless "PNG" or "WEBP" file.
 
     Raises:
-        FileError: Pillow is missing, or cannot write such numbers.
+        FileError: Pillow is missing, or cannot write this dtype.
     """
     flat = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
     options: dict[str, Any] = {"optimize": True} if kind == "PNG" else {"lossless": True, "quality": 100, "method": 4}
@@ -117,7 +117,7 @@ def encoded(picture: Array, kind: str) -> bytes:
 
 
 def _split_png(data: bytes, mode: str) -> FileFrame | None:
-    """The chunks before and after the pixels, if the pixels are 8 bits for each channel, in one picture, not interlaced."""
+    """Return the chunks before and after the pixels, if a file is one picture with 8 bits per channel, not interlaced."""
     if not data.startswith(SIGNATURE):
         return None
     found = list(png_chunks(io.BytesIO(data)))
@@ -138,17 +138,18 @@ def _split_png(data: bytes, mode: str) -> FileFrame | None:
 
 
 def _split_plain(data: bytes, layout: str, pixels: Array) -> FileFrame | None:
-    """The bytes around uncompressed pixels, if they lie in the file in one piece."""
+    """Return the bytes around uncompressed pixels, if they are contiguous in the file."""
     rows = _plain(layout, pixels)
     at = data.find(rows)
     return None if at < 0 else FileFrame(layout, data[:at], data[at + len(rows) :])
 
 
 def _plain(layout: str, pixels: Array) -> bytes:
-    """Uncompressed pixels as a file holds them."""
+    """Return uncompressed pixels in the layout of a file."""
     if layout == ROWS:
         return np.ascontiguousarray(pixels).tobytes()
     height, width, channels = pixels.shape
     order = [2, 1, 0, 3][:channels] if channels >= 3 else list(range(channels))
+    # BMP stores rows from the bottom up, colours as blue, green, red, and pads rows to four bytes.
     rows = pixels[::-1][..., order].reshape(height, width * channels)
     return np.pad(rows, ((0, 0), (0, -width * channels % 4))).tobytes()

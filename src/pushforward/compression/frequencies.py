@@ -1,9 +1,9 @@
-"""Integer distribution functions of symbols, with a total of 2^24 and at least 1 for every symbol that can be coded.
+"""Integer cumulative distribution functions of symbols, with total 2^24 and frequency at least 1 for each symbol.
 
-    C(k) = floor(P(symbol < k) (2^24 - K)) + k
+    C(k) = floor(P(symbol < k) (2^24 - K)) + k,    k = 0 ... K
 
-grows by at least one with every symbol, whatever the probabilities, and costs at most K 2^-24 of the total, the probability
-that goes to symbols which the model thinks impossible.
+The floor does not decrease, so C grows by at least one with every symbol, whatever the probabilities are. C(0) = 0 and
+C(K) = 2^24. The added k gives at most K 2^-24 of the total to symbols that the model considers impossible.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from .rans import TOTAL
 Array = np.ndarray[Any, np.dtype[Any]]
 WINDOW = 4096
 DIGITS, DIGIT = 3, 18
-"""Bits of the numbers outside the window: three digits of 18 bits, enough for all whole numbers up to 2^53."""
+"""Number and bits of the digits of whole numbers outside the window: 3 x 18 bits hold all whole numbers up to 2^53."""
 OFFSET = 1 << 53
 
 
 class FrequencyTable(abc.ABC):
-    """Distribution functions of N symbols, and an escape."""
+    """Base class of the cumulative distribution functions of N symbols, possibly with an escape symbol."""
 
     escape: bool = False
-    """Whether some values have no symbol of their own."""
+    """Whether some values have no symbol of their own and use the escape symbol."""
 
     @abc.abstractmethod
     def __len__(self) -> int:
-        """N."""
+        """Return the number of symbols N."""
 
     @abc.abstractmethod
     def intervals(self, values: Array) -> tuple[Array, Array]:
-        """Starts and frequencies of the values (N,), or of the escape."""
+        """Return starts and frequencies of the values (N,), or of the escape symbol."""
 
     @abc.abstractmethod
     def outside(self, values: Array) -> Array:
-        """Which of the values (N,) need the escape."""
+        """Return which of the values (N,) need the escape symbol."""
 
     @abc.abstractmethod
     def find(self, first: int, slots: Array) -> tuple[Array, Array, Array]:
-        """Starts, frequencies and values of symbols first, first + 1 ... from their slots; NaN for the escape."""
+        """Return starts, frequencies and values of symbols `first`, ... from their slots; NaN for the escape symbol."""
 
 
 class CategoricalTable(FrequencyTable):
-    """Labels from softmaxes.
+    """Labels with categorical distributions.
 
     Args:
-        log_probs: (N, K) nats, each row adding up to one, -inf for labels that never come.
+        log_probs: Log-probabilities (N, K) in nats; each row of probabilities sums to one, -inf for impossible labels.
 
     Raises:
-        NotCodable: there are NaNs, or too many labels.
+        NotCodable: There are NaNs or too many labels.
     """
 
     def __init__(self, log_probs: Array) -> None:
@@ -68,21 +68,21 @@ class CategoricalTable(FrequencyTable):
         self.cumulative[:, 1:] = np.floor(share * (TOTAL - labels)).astype(np.int64) + np.arange(1, labels + 1)
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of symbols N."""
         return len(self.cumulative)
 
     def outside(self, values: Array) -> Array:
-        """None: every label has a place."""
+        """Return False for all values: every label has its own symbol."""
         return np.zeros(len(values), dtype=bool)
 
     def intervals(self, values: Array) -> tuple[Array, Array]:
-        """Of the labels."""
+        """Return starts and frequencies of the labels."""
         rows = np.arange(len(values))
         start = self.cumulative[rows, values]
         return start, self.cumulative[rows, values + 1] - start
 
     def find(self, first: int, slots: Array) -> tuple[Array, Array, Array]:
-        """By bisection."""
+        """Return starts, frequencies and labels, found by bisection."""
         rows = np.arange(first, first + len(slots))
         low = np.zeros(len(slots), dtype=np.int64)
         high = np.full(len(slots), self.cumulative.shape[1] - 1)
@@ -96,15 +96,15 @@ class CategoricalTable(FrequencyTable):
 
 
 class LogisticTable(FrequencyTable):
-    """Whole numbers from mixtures of discretised logistics, in a window of 4096 of them around the mean; others escape.
+    """Whole numbers from mixtures of discretised logistics, in a window of 4096 numbers around the mean; others escape.
 
     Args:
-        log_weights: (N, M), with exponentials that add up to one.
-        means: (N, M).
-        log_scales: (N, M).
+        log_weights: Log-weights (N, M); the weights sum to one.
+        means: Means (N, M).
+        log_scales: Logs of the scales (N, M).
 
     Raises:
-        NotCodable: there are NaNs or infinities.
+        NotCodable: There are NaNs or infinities, or the means are too large.
     """
 
     escape = True
@@ -114,7 +114,7 @@ class LogisticTable(FrequencyTable):
             raise NotCodable("the model's means and scales are not finite")
         if (np.abs(means) > 2.0**50).any():
             raise NotCodable("the model's means are too large")
-        # Components first: every operation runs over the symbols side by side.
+        # Components form the first dimension, so every operation runs over contiguous symbols.
         self.weights = np.exp(np.ascontiguousarray(log_weights.T))
         self.means = np.ascontiguousarray(means.T)
         self.scales = np.exp(np.ascontiguousarray(log_scales.T))
@@ -123,31 +123,31 @@ class LogisticTable(FrequencyTable):
         self.base = self._below(slice(None), self.low)
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of symbols N."""
         return self.means.shape[1]
 
     def _below(self, rows: Any, k: Array) -> Array:
-        """P(symbol < k) under the model."""
+        """Return P(symbol < k) under the model."""
         u = (k - 0.5 - self.means[:, rows]) * self.rates[:, rows]
         np.clip(u, -700, 700, out=u)
         return (self.weights[:, rows] / (1 + np.exp(-u))).sum(0)
 
     def _cumulative(self, rows: Any, place: Array) -> Array:
-        """C of places 0 ... WINDOW of the window."""
+        """Return C at places 0 ... WINDOW of the window; the rest up to 2^24 belongs to the escape symbol."""
         inside = self._below(rows, self.low[rows] + place) - self.base[rows]
         inside = np.minimum(np.maximum(inside, 0.0), 1.0)
         return (np.floor(inside * (TOTAL - WINDOW - 1)) + place).astype(np.int64)
 
     def outside(self, values: Array) -> Array:
-        """Those outside the window."""
+        """Return which values are outside the window."""
         place = values - self.low
         return (place < 0) | (place >= WINDOW)
 
     def intervals(self, values: Array) -> tuple[Array, Array]:
-        """Of the numbers.
+        """Return starts and frequencies of the numbers.
 
         Raises:
-            NotCodable: rounding left a number without a frequency, or it is too large.
+            NotCodable: Rounding left a number without a frequency, or a number is too large.
         """
         if not (np.abs(values) < OFFSET).all():
             raise NotCodable("whole numbers are not smaller than 2^53")
@@ -160,17 +160,19 @@ class LogisticTable(FrequencyTable):
         return start, end - start
 
     def find(self, first: int, slots: Array) -> tuple[Array, Array, Array]:
-        """By bisection, between the smallest and the largest quantile of the components where that holds."""
+        """Return starts, frequencies and values, by bisection between the smallest and largest quantile of the components."""
         rows = slice(first, first + len(slots))
         wanted = slots.astype(np.int64)
+        # The quantile of a mixture lies between the quantiles of its components.
         share = np.clip(wanted / (TOTAL - WINDOW - 1) + self.base[rows], 1e-12, 1 - 1e-12)
         quantile = self.means[:, rows] + self.scales[:, rows] * np.log(share / (1 - share))
         place = np.clip(quantile - self.low[rows], 0, WINDOW)
-        # The place itself counts in C, which moves the quantile by a little.
+        # C also grows by one per place, which moves the quantile by a few places.
         low = np.maximum(np.floor(place.min(0)) - 8, 0.0)
         high = np.minimum(np.ceil(place.max(0)) + 4, float(WINDOW))
         start, end = self._cumulative(rows, low), self._cumulative(rows, high)
         escaped = wanted >= self._cumulative(rows, np.full(len(slots), float(WINDOW)))
+        # If the quantiles do not enclose the slot, after rounding, the bisection starts from the whole window.
         low, start = np.where(start <= wanted, low, 0.0), np.where(start <= wanted, start, 0)
         wrong = (end <= wanted) & ~escaped
         if wrong.any():
@@ -191,11 +193,11 @@ class LogisticTable(FrequencyTable):
 
 
 class NotCodable(FlowError):
-    """Events that the coder cannot hold: they are stored instead."""
+    """Error for events that the coder cannot represent; they are stored instead."""
 
 
 def digits(values: Array) -> list[tuple[Array, Array]]:
-    """Starts and frequencies of the digits of whole numbers outside a window, the highest first."""
+    """Return starts and frequencies of the digits of whole numbers outside the window, the highest digit first."""
     whole = values.astype(np.int64) + OFFSET
     shift = 24 - DIGIT
     return [

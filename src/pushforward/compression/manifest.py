@@ -1,4 +1,4 @@
-"""Manifests: the list of the items that begin in a block, as plain values in the file and as entries in memory."""
+"""Manifests: lists of the items that begin in a block, as plain values in the file and as entries in memory."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .allocation import LARGEST_ITEM, MOST_DIMENSIONS, volume
 from .frames import BMP, PNG, ROWS, FileFrame
 
 DTYPE = re.compile(r"[<>|][buifc][0-9]{1,2}")
-"""Types of numbers: truth values, whole, real and complex numbers."""
+"""Dtypes of arrays: booleans, integers, real and complex numbers."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An item of an archive.
+    """Item of an archive.
 
     Args:
-        name: Path below the folder that the item is restored to.
+        name: Path, below a folder, to which the item is restored.
         mode: Kind of the item, see `Item`.
         shape: Shape of its array.
-        block: Number of the block in which it begins.
-        first: Number of its first event; 0 for an item stored as it is.
-        dtype: Type of the numbers of an item stored as it is; empty for events.
+        block: Index of the block in which it begins.
+        first: Index of its first event; 0 for an item that is stored unchanged.
+        dtype: Dtype of an item that is stored unchanged; empty for events.
         frame: Bytes of the picture file around the pixels, if they are kept.
     """
 
@@ -41,7 +41,7 @@ class Entry:
 
 
 def listed(name: str, mode: str, shape: tuple[int, ...], last: int | str, frame: FileFrame | None) -> list[Any]:
-    """Return the plain value of an item: `[name, mode, shape, first event in the block, or type, frame if there is one]`."""
+    """Return an item as a list of plain values: name, mode, shape, first event in the block or dtype, and frame, if any."""
     value: list[Any] = [name, mode, list(shape), last]
     if frame is not None:
         value.append([frame.layout, *(base64.b64encode(part).decode() for part in (frame.before, frame.after))])
@@ -49,12 +49,12 @@ def listed(name: str, mode: str, shape: tuple[int, ...], last: int | str, frame:
 
 
 def entry_of(value: Any, block: int, first: int, events: int) -> Entry | None:
-    """Return the item that a value from a manifest describes, or None if the value describes none.
+    """Return the item that a value from a manifest describes, or None if the value is invalid.
 
     Args:
-        value: What the file holds, of any type.
-        block: Number of the block.
-        first: Number of the block's first event.
+        value: Value from the file, of any type.
+        block: Index of the block.
+        first: Index of the block's first event.
         events: Number of events in the block.
     """
     if not isinstance(value, list) or len(value) not in (4, 5):
@@ -69,7 +69,7 @@ def entry_of(value: Any, block: int, first: int, events: int) -> Entry | None:
         known = _is_dtype(last)
         return Entry(name, mode, tuple(shape), block, 0, last, frame) if known and mode != "events" else None
     dimensions = bool(shape) if mode == "events" else len(shape) == 4 and mode not in ("raw", "file")
-    # An item without events may begin where the block ends.
+    # An item without events may begin at the end of the block.
     if type(last) is not int or not 0 <= last <= events or not dimensions:
         return None
     return Entry(name, mode, tuple(shape), block, first + last, "", frame)

@@ -1,24 +1,25 @@
-"""Entropy coding with many interleaved asymmetric numeral systems, in numpy.
+"""Entropy coding by many interleaved asymmetric numeral systems (rANS), in NumPy.
 
-A state x is a whole number that holds the symbols coded so far. A symbol with start s and frequency f, of a total of 2^24, is
-pushed by
+A state x is a whole number that encodes the symbols pushed so far. Let a symbol have the start s and frequency f out of a total
+of 2^24: its slots are s ... s + f - 1. The symbol is pushed by
 
     x  <-  (x // f) 2^24 + s + x mod f            which multiplies x by about 2^24 / f, its inverse probability,
 
-and popped by reading the slot x mod 2^24, which lies in [s, s + f) and so names the symbol, and
+and popped by reading the slot x mod 2^24. The slot lies in [s, s + f), which identifies the symbol, and the inverse of
+the push is
 
     x  <-  f (x // 2^24) + slot - s.
 
-States stay in [2^31, 2^63): before a push that would overflow the low 32 bits move to a stack of words, and after a pop that
-ends below 2^31 they come back (Duda 2013, arXiv:1311.2540, section 3). Consecutive symbols go to consecutive lanes, each with a
-state of its own, so that a step works on a whole array (Giesen 2014, arXiv:1402.3392). Symbols are popped in the opposite order
-of pushing: the encoder goes through a message backwards.
+States stay in [2^31, 2^63). Before a push that would overflow, the low 32 bits of a state move to a stack of words; after a pop
+that ends below 2^31, they come back (Duda 2013, arXiv:1311.2540, section 3). Consecutive symbols go to consecutive lanes, each
+with its own state, so that each step works on a whole array (Giesen 2014, arXiv:1402.3392). Symbols are popped in the opposite
+order of pushing, so the encoder goes through a message backwards.
 
-A lane costs the 31 bits of its first state and what is lost when its last one is written down. Most lanes avoid both.
-*Opening*: coding starts with few lanes; once enough words lie on the stack, a new lane's first state is 2^32 plus a word from
-there, and the decoder, which arrives at this state, puts the word back. *Closing*: at the end the low 32 bits of most states go
-to the stack, and of the bits above them their number, 5 bits, and they themselves are pushed onto the few lanes. A lane
-that comes and goes so costs about 5 bits.
+A lane costs the 31 bits of its first state, and the unused bits of its last state when it is written. Most lanes avoid both
+costs. *Opening*: coding starts with few lanes. Once enough words are on the stack, new lanes take words from it: the
+first state of a new lane is 2^32 plus a word, and the decoder, when it arrives at this state, puts the word back.
+*Closing*: at the end the low 32 bits of most states go to the stack. Of the bits above them, their number (5 bits) and
+the bits themselves are pushed onto the few lanes. A lane that is opened and closed in this way costs about 5 bits.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from ..errors import FileError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Find = Callable[[int, Array], tuple[Array, Array]]
-"""Given the number of the first of some symbols and their slots: their starts and frequencies, uint64."""
+"""Function (index of the first of some symbols, their slots) that returns their starts and frequencies in uint64."""
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
 LOW = np.uint64(1 << 31)
 WORD = np.uint64(32)
 FEW, MOST = 16, 2048
-"""Lanes from the start, and of all, at most."""
+"""Largest number of lanes at the start, and of all lanes."""
 SYMBOLS_FOR_A_FIRST_LANE, SYMBOLS_FOR_A_LANE = 16384, 512
 _SLOT = np.uint64(TOTAL - 1)
 _SHIFT = np.uint64(PRECISION)
@@ -50,20 +51,22 @@ _HEAD = struct.Struct("<HHII")
 
 
 class _Lanes:
-    """States and the stack of words, which grows downwards in its array.
+    """States of the lanes, and the stack of words, which grows downwards in its array.
 
     Args:
-        states: (lanes,) uint64.
-        words: uint32, used from `top` on.
-        top: first used place.
+        states: States (lanes,) in uint64.
+        words: Words in uint32, used from index `top` on.
+        top: First used index.
     """
 
     def __init__(self, states: Array, words: Array, top: int) -> None:
         self.states, self.words, self.top = states, words, top
 
     def push(self, starts: Array, freqs: Array) -> None:
-        """At most as many symbols as there are lanes."""
+        """Push at most as many symbols as there are lanes."""
         x = self.states[: len(starts)]
+        # The new state (x // f) 2^24 + ... reaches 2^63 if and only if x >= f 2^39. After the low word is removed,
+        # x // f >= 2^7 still, so the new state is at least 2^31.
         full = x >= freqs << _LIMIT
         spilt = x[full]
         if len(spilt):
@@ -73,10 +76,11 @@ class _Lanes:
         self.states[: len(starts)] = (quotient << _SHIFT) + (x - quotient * freqs) + starts
 
     def pop(self, count: int, first: int, find: Find) -> None:
-        """So many symbols, `find` told that the first of them is number `first`."""
+        """Pop `count` symbols; `find` is called with the index `first` of the first one."""
         x = self.states[:count]
         slots = x & _SLOT
         starts, freqs = find(first, slots)
+        # f (x // 2^24) + slot - s inverts the push. If the result is below 2^31, a word was removed before the push.
         x = freqs * (x >> _SHIFT) + slots - starts
         empty = x < LOW
         missing = int(np.count_nonzero(empty))
@@ -85,15 +89,15 @@ class _Lanes:
         self.states[:count] = x
 
     def put(self, values: Array) -> None:
-        """Words onto the stack, to be taken in this order."""
+        """Put words onto the stack, in the order in which they are taken."""
         self.words[self.top - len(values) : self.top] = values
         self.top -= len(values)
 
     def take(self, count: int) -> Array:
-        """Words from the stack.
+        """Take words from the stack.
 
         Raises:
-            FileError: there are not so many.
+            FileError: The stack has fewer words.
         """
         if self.top + count > len(self.words):
             raise FileError("the coded data end too early")
@@ -106,15 +110,16 @@ def encode(segments: Sequence[tuple[Array, Array]]) -> bytes:
     """Code symbols, given as segments in the order in which a decoder asks for them.
 
     Args:
-        segments: Starts and frequencies of each, (n,) integers with 1 <= frequency and start + frequency <= 2^24.
+        segments: Starts and frequencies of each segment, integers (n,) with frequency >= 1 and start + frequency <= 2^24.
 
     Returns:
-        bytes for `Decoder`.
+        Bytes for `Decoder`.
     """
     sizes = [len(starts) for starts, _ in segments]
     total = sum(sizes)
     parts = [(starts.astype(np.uint64), freqs.astype(np.uint64)) for starts, freqs in segments]
     few, lanes = _lanes_for(total)
+    # Symbols from `turn` on are coded, backwards, with the few lanes; symbols before it with all lanes.
     turn = total
     if lanes > few:
         turn = _turn(np.concatenate([freqs for _, freqs in parts]), lanes - few)
@@ -125,6 +130,7 @@ def encode(segments: Sequence[tuple[Array, Array]]) -> bytes:
     pieces = _pieces(sizes, turn)
     opened = lanes == few
     for segment, begin, end in reversed(pieces):
+        # All symbols from `turn` on are pushed: open the other lanes with words from the stack.
         if not opened and _position(sizes, segment) + begin < turn:
             coder.states = np.concatenate([coder.states, coder.take(lanes - few) + np.uint64(1 << 32)])
             opened = True
@@ -140,13 +146,13 @@ def encode(segments: Sequence[tuple[Array, Array]]) -> bytes:
 
 
 class Decoder:
-    """The symbols of `encode`, segment after segment.
+    """Decoder of the symbols that `encode` coded, segment after segment.
 
     Args:
-        data: its bytes.
+        data: Bytes from `encode`.
 
     Raises:
-        FileError: they cannot be.
+        FileError: The bytes are not from `encode`, or are damaged.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -158,7 +164,7 @@ class Decoder:
         states = np.frombuffer(data, "<u8", self._few, _HEAD.size).astype(np.uint64)
         if ((states < LOW) | (states >> np.uint64(63) > 0)).any():
             raise FileError("the coded data are damaged")
-        room = self._wide - self._few  # for the words that go back
+        room = self._wide - self._few  # for the words of opened lanes, which go back onto the stack
         words = np.empty(room + count, dtype=np.uint32)
         words[room:] = np.frombuffer(data, "<u4", count, _HEAD.size + 8 * self._few)
         self._coder, self._done = _Lanes(states, words, room), 0
@@ -166,10 +172,10 @@ class Decoder:
             _reopen(self._coder, room)
 
     def pop(self, count: int, find: Find) -> None:
-        """The next segment, of so many symbols; `find` keeps what it needs of them.
+        """Decode the next segment, of `count` symbols; `find` stores the symbols that it looks up.
 
         Raises:
-            FileError: the data end before it, or are damaged.
+            FileError: The data end before the segment, or are damaged.
         """
         at = 0
         while at < count:
@@ -183,17 +189,18 @@ class Decoder:
             self._done += width
 
     def finish(self) -> None:
-        """Make sure that nothing is left.
+        """Check that no data are left.
 
         Raises:
-            FileError: something is, so the data or the model are not the ones that were coded.
+            FileError: Some are left, so the data or the model are not those that were coded.
         """
         self._narrow()
+        # Each first state of the encoder was 2^31 (LOW), so decoding must end there, with an empty stack.
         if self._coder.top != len(self._coder.words) or (self._coder.states != LOW).any():
             raise FileError("the coded data are damaged, or of another model")
 
     def _narrow(self) -> None:
-        """Where the encoder opened lanes, give their words back."""
+        """Put the words of opened lanes back onto the stack, at the symbol where the encoder opened the lanes."""
         coder = self._coder
         if self._done < self._turn or len(coder.states) == self._few:
             return
@@ -205,15 +212,16 @@ class Decoder:
 
 
 def _lanes_for(symbols: int) -> tuple[int, int]:
-    """Lanes from the start, and lanes in the end."""
+    """Return the number of lanes at the start and the number of all lanes."""
     few = min(FEW, max(1, symbols // SYMBOLS_FOR_A_FIRST_LANE))
     return few, min(MOST, max(few, symbols // SYMBOLS_FOR_A_LANE))
 
 
 def _turn(freqs: Array, words: int) -> int:
-    """The symbol from which on the message surely fills so many words; 0 if there is none."""
+    """Return the first index from which on the symbols certainly fill `words` words; 0 if there is none."""
     bits = (PRECISION - np.log2(freqs[::-1].astype(np.float64))).cumsum()
-    # Each of the few lanes keeps up to a word for itself, and as much again is lost to rounding at the very most.
+    # A push adds log2(2^24 / f) bits. Each of the few lanes keeps up to a word in its state, and rounding costs at most
+    # another word per lane, hence 2 FEW more words.
     enough = int(np.searchsorted(bits, 32.0 * (words + 2 * FEW) * 1.01))
     return max(0, len(freqs) - enough - 1)
 
@@ -223,7 +231,7 @@ def _position(sizes: Sequence[int], segment: int) -> int:
 
 
 def _pieces(sizes: Sequence[int], turn: int) -> list[tuple[int, int, int]]:
-    """Segments as (number, begin, end), the one that the turn falls into as two."""
+    """Return the segments as (index, begin, end); the segment that contains the turn becomes two."""
     pieces, position = [], 0
     for i, size in enumerate(sizes):
         inside = turn - position
@@ -236,7 +244,7 @@ def _pieces(sizes: Sequence[int], turn: int) -> list[tuple[int, int, int]]:
 
 
 def _close(coder: _Lanes, few: int) -> None:
-    """Fold all but the first few lanes into these."""
+    """Fold all lanes but the first few into these: low words to the stack, high bits onto the few lanes."""
     states = coder.states[few:]
     coder.states = coder.states[:few].copy()
     coder.put(states & _MASK)
@@ -244,6 +252,8 @@ def _close(coder: _Lanes, few: int) -> None:
     length = np.frexp(high.astype(np.float64))[1].astype(np.uint64)  # 0 ... 31, exact: high < 2^31
     for at in reversed(range(0, len(states), few)):
         h, n = high[at : at + few], length[at : at + few]
+        # One push holds at most 24 bits, so the up to 31 high bits are pushed in two halves. The decoder pops in the
+        # opposite order: first their number n, then the upper and the lower half.
         upper, lower = n // np.uint64(2), n - n // np.uint64(2)
         _push_bits(coder, h & ((np.uint64(1) << lower) - np.uint64(1)), lower)
         _push_bits(coder, h >> lower, upper)
@@ -251,7 +261,7 @@ def _close(coder: _Lanes, few: int) -> None:
 
 
 def _reopen(coder: _Lanes, count: int) -> None:
-    """Undo `_close`."""
+    """Restore the lanes that `_close` folded."""
     few = len(coder.states)
     found = []
     for at in range(0, count, few):

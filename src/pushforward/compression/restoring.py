@@ -1,4 +1,4 @@
-"""Restoring the items of an archive to files, as far as the archive is whole."""
+"""Restoration of the items of an archive to files; damaged items are skipped."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .file_names import Restored, restored_names
 
 @dataclass
 class Restoration:
-    """Outcome of restoring items.
+    """Result of restoring items.
 
     Args:
         paths: Names of the files that were written.
         lost: Names of the items that are damaged.
-        unwritten: Sentences about files that could not be written.
+        unwritten: Messages about files that could not be written.
         values: Number of restored values.
     """
 
@@ -33,17 +33,17 @@ class Restoration:
 def restore(
     archive: Archive, wanted: Iterable[int], folder: str, name: str, tell: Callable[[str], None]
 ) -> Restoration:
-    """Write items to files in a folder; an item that is damaged is named and left out.
+    """Write items to files in a folder; a damaged item is reported and skipped.
 
     Args:
         archive: Open archive, with its model.
-        wanted: Numbers of the items.
-        folder: Folder, which is made when it is needed.
+        wanted: Indices of the items.
+        folder: Folder, created when it is needed.
         name: Name of the archive, for messages.
-        tell: Function that is given a sentence about each item that is lost.
+        tell: Function that receives a message about each lost item.
 
     Raises:
-        FileError: The folder cannot be made.
+        FileError: The folder cannot be created.
     """
     names, files, found = restored_names(archive.entries), Restored(folder), Restoration()
     found.paths = files.paths

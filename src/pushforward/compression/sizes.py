@@ -1,4 +1,4 @@
-"""Sizes of pictures in other lossless formats, to compare an archive with."""
+"""Sizes of pictures in other lossless formats, for comparison with an archive."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .writing import Item
 
 
 def add_sizes(item: Item, sizes: dict[str, int]) -> None:
-    """Add the bytes of an item in other formats, each of its pictures a file.
+    """Add the number of bytes of an item in other formats, with each of its pictures as a file.
 
     Args:
-        item: Pictures, or something that no format of pictures holds, which counts as it is.
-        sizes: Bytes so far, by the name of a format, such as "PNG" and "WebP".
+        item: Item of pictures, or one that no picture format can store, which counts with its own bytes.
+        sizes: Number of bytes so far, by the name of a format, such as "PNG" and "WebP"; changed in place.
     """
     if item.mode in ("raw", "file"):
         for kind in sizes:
@@ -22,5 +22,5 @@ def add_sizes(item: Item, sizes: dict[str, int]) -> None:
         for kind in sizes:
             try:
                 sizes[kind] += len(encoded(picture, kind.upper()))
-            except FileError:  # WebP has a largest size
+            except FileError:  # the size of WebP pictures is limited
                 sizes[kind] += picture.nbytes

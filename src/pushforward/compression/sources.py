@@ -1,4 +1,4 @@
-"""Files as items of an archive, and items as files again."""
+"""Conversion of files to items of an archive, and of items to files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = (*SUFFIXES, ".npy")
 
 
 def paths_in(sources: Sequence[str]) -> dict[str, Path]:
-    """Return the paths of the files to keep by their names: files, and the pictures and arrays in folders and below them.
+    """Return the files to keep, by name: given files, and the pictures and arrays in given folders and below them.
 
     Raises:
         FileError: A source is missing, or of an unknown type.
@@ -32,7 +32,7 @@ def paths_in(sources: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for source in sources:
         if not source:
-            # Path("") is the current folder.
+            # Path("") would be the current folder.
             raise FileError("expected a picture, an .npy array or a folder, got an empty name; give . for this folder")
         for name, path in _named(Path(source)):
             if name in found:
@@ -63,7 +63,7 @@ def _named(source: Path) -> Iterator[tuple[str, Path]]:
 def items_in(paths: Mapping[str, Path], event: tuple[int, ...]) -> Iterator[Item]:
     """Yield the items of files, read one after the other.
 
-    An item has the pixels of a file where a model of such events can code them and they make the file again; otherwise it has
+    An item has the pixels of a file if a model of such events can code them and they restore the file; otherwise it has
     the bytes of the file.
 
     Args:
@@ -83,7 +83,7 @@ def _array_item(name: str, path: Path, event: tuple[int, ...]) -> Item:
         array = np.load(path, allow_pickle=False, mmap_mode="r" if path.stat().st_size else None)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {reason(error)}") from None
-    except Exception:  # damaged headers lead to what they please: TokenError, SyntaxError, ...
+    except Exception:  # damaged headers raise various errors: TokenError, SyntaxError, ...
         raise FileError(
             f"{path}: expected an .npy array of numbers, got another or a damaged file; replace it"
         ) from None
@@ -106,7 +106,7 @@ def _picture_item(name: str, path: Path, event: tuple[int, ...]) -> Item:
             pixels = np.asarray(image)
             kind, mode = str(image.format), str(image.mode)
     except FileError:
-        # There are more kinds of TIFF than Pillow reads.
+        # Pillow does not read all kinds of TIFF.
         if signature(data) == TIFF:
             return _file_item(name, data)
         raise
@@ -131,7 +131,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def file_of(entry: Entry, array: Array) -> bytes:
-    """Return the bytes of the file that an item is restored to.
+    """Return the bytes of the file to which an item is restored.
 
     Raises:
         FileError: Pillow is missing, or cannot write the item.
@@ -148,13 +148,13 @@ def file_of(entry: Entry, array: Array) -> bytes:
 
 
 def require_same(path: Path, entry: Entry, array: Array) -> None:
-    """Refuse an item whose restored file differs in name or content from the file that it was read from.
+    """Check that the restored file of an item equals the original in name and content.
 
-    The bytes of the two files are the same, or both are pictures of the same format, size, mode and pixels, with the same
+    The bytes of the two files must be equal; or both are pictures of the same format, size, mode and pixels, with the same
     properties: transparency, colour profile, resolution, orientation, text.
 
     Raises:
-        FileError: They differ, or the file that it was read from has changed.
+        FileError: They differ, or the original has changed.
     """
     if restored_names([entry]) != [safe_name(entry.name)]:
         raise FileError(f"{entry.name!r} would be restored under another name")

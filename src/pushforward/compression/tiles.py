@@ -1,8 +1,8 @@
-"""Pictures of any size as events of a model of pictures of one size, and back.
+"""Tiles: pictures of any size as events of a model of pictures of one size, and back.
 
-A picture is cut into tiles of the model's height and width. Edges that are left over are filled up by repeating the last row
-and column, which costs little; and channels are taken in groups of the model's: a grey model codes the planes of a colour
-picture one after the other.
+A picture is cut into tiles of the model's height and width. Incomplete tiles are padded by repetition of the last row
+and column, which costs few bits. Channels are split into groups as large as the model's: a grey model codes the colour
+planes of a picture one after the other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Shape = tuple[int, int, int]
 
 
 def count(shape: tuple[int, ...], event: Shape) -> int:
-    """Tiles of pictures of shape (N, H, W, C); 0 where the channels do not fit."""
+    """Return the number of tiles of pictures of shape (N, H, W, C); 0 if the channels do not fit."""
     n, height, width, channels = shape
     if channels % event[0] or not height or not width:
         return 0
@@ -24,7 +24,7 @@ def count(shape: tuple[int, ...], event: Shape) -> int:
 
 
 def cut(pictures: Array, event: Shape) -> Array:
-    """Pictures (N, H, W, C) as tiles (tiles, *event); picture by picture, then by groups of channels, rows and columns."""
+    """Return pictures (N, H, W, C) as tiles (tiles, *event), ordered by picture, group of channels, row and column."""
     channels, height, width = event
     n, h, w, c = pictures.shape
     rows, columns = -(-h // height), -(-w // width)
@@ -34,7 +34,7 @@ def cut(pictures: Array, event: Shape) -> Array:
 
 
 def joined(tiles: Array, shape: tuple[int, ...]) -> Array:
-    """The pictures (N, H, W, C) of all their tiles."""
+    """Return pictures (N, H, W, C) from all their tiles."""
     n, h, w, c = shape
     _, channels, height, width = tiles.shape
     rows, columns = -(-h // height), -(-w // width)

@@ -15,7 +15,7 @@ from .events import EventCoder
 
 
 class Coders:
-    """As many coders as there are workers, lent one at a time: a coder remembers its last batch."""
+    """Coders, as many as there are threads; each serves one thread at a time, because it stores its last batch."""
 
     def __init__(self, model: Distribution, rows: int, workers: int) -> None:
         first = EventCoder(model, rows)
@@ -25,7 +25,7 @@ class Coders:
             self._free.put(coder)
 
     def run(self, work: Callable[[EventCoder], Any]) -> Any:
-        """What some work with a coder gives, once one is free."""
+        """Return the result of a function of a coder, called as soon as a coder is free."""
         coder = self._free.get()
         try:
             return work(coder)
@@ -34,10 +34,10 @@ class Coders:
 
 
 def pool(workers: int) -> ThreadPoolExecutor:
-    """Threads in which torch computes with one thread each.
+    """Return a pool of threads in which torch computes with one thread each.
 
     Raises:
-        SpecError: fewer than one.
+        SpecError: There is less than one thread.
     """
     if workers < 1:
         raise SpecError(f"expected at least one worker, got {workers}")

@@ -1,4 +1,4 @@
-"""Writing archives: items as blocks of events, coded in turns by several threads."""
+"""Writing of archives: items become blocks of events, which several threads code."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from .workers import Coders, pool
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MANIFEST = 1 << 20
-"""Bytes of frames after which a block is closed, so that its manifest stays small."""
+"""Number of bytes of frames after which a block is closed, so that its manifest stays small."""
 LARGER = "deflate makes them smaller"
 AS_FILES = "not of the model's kind"
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something to be kept.
+    """Array or file to keep in an archive.
 
     Args:
-        name: Path below the folder that the item is restored to.
-        array: Pictures (N, H, W, C) of bytes; rows of events (N, *event); or any numbers, which are stored as they are.
-        mode: "events" for rows; for pictures the mode of Pillow, or "array"; "file" for the bytes of a whole file, (N,);
-            "raw" for other numbers that are stored.
+        name: Path, below a folder, to which the item is restored.
+        array: Pictures (N, H, W, C) of bytes; rows of events (N, *event); or any numbers, which are stored unchanged.
+        mode: Kind of the item: "events" for rows; for pictures the mode of Pillow, or "array"; "file" for the bytes of a
+            whole file, (N,); "raw" for other numbers.
         frame: Bytes of a picture file around its pixels, for an array of one picture.
     """
 
@@ -55,19 +55,19 @@ class Item:
 
 @dataclass
 class ArchiveSummary:
-    """What compression did.
+    """Summary of a compression.
 
     Args:
         items: Number of items.
-        values: Numbers in them: pixels times channels, or bytes of files kept as they are.
-        raw: Bytes of these numbers.
-        size: Bytes of the archive.
-        payload: Bytes of the archive that hold numbers; the others are names, sums and places.
+        values: Number of values in them: pixels times channels, or bytes of files.
+        raw: Number of bytes of these values.
+        size: Number of bytes of the archive.
+        payload: Number of bytes of the archive for values; the others are names, checksums and places.
         coded: Number of blocks coded by the model.
         stored: Number of blocks deflated without the model.
-        bits: Information content of the coded blocks by the model.
-        seconds: Time taken.
-        reasons: Reasons for which blocks were stored, with counts.
+        bits: Information content of the coded blocks by the model, in bits.
+        seconds: Duration in seconds.
+        reasons: Reasons why blocks were stored, with counts.
     """
 
     items: int = 0
@@ -83,7 +83,7 @@ class ArchiveSummary:
 
     @property
     def bits_per_value(self) -> float:
-        """Bits of the whole archive for each pixel and channel."""
+        """Number of bits of the whole archive per pixel and channel."""
         return 8 * self.size / self.values if self.values else 0.0
 
 
@@ -100,24 +100,25 @@ def compress(
     compare: Compare | None = None,
     progress: Callable[[ArchiveSummary], None] | None = None,
 ) -> ArchiveSummary:
-    """Write an archive; it appears under its name whole and verified, or not at all.
+    """Write an archive; the file appears under its name complete and verified, or not at all.
 
     Args:
-        path: Archive to write.
-        items: Items to keep, with different names; they are taken one after the other.
-        model: Exact and discrete model without a context.
-        spec: Description of the model, a part of the hash that tells models apart.
-        model_name: Name of the model's file, stored for the reader of the archive.
-        rows: Events in a block; by default as many as make about 131,000 symbols; at most 4096, and about a million symbols.
-        workers: Number of threads; the bytes are the same for any number.
+        path: Path of the archive.
+        items: Items to keep, with different names; they are consumed one after the other.
+        model: Exact discrete model without a context.
+        spec: Description of the model, a part of the hash that identifies the model.
+        model_name: Name of the model's file, stored for readers of the archive.
+        rows: Number of events in a block; by default as many as give about 131,000 symbols; at most 4096 events and about a
+            million symbols.
+        workers: Number of threads; the archive does not depend on it.
         verify: Whether the written file is decoded and compared before it gets its name; otherwise only the first block is.
         compare: Further comparison of each decoded item, see `verify_archive`.
-        progress: Called after every block.
+        progress: Function that is called with the summary after every block.
 
     Raises:
-        SpecError: The model cannot be coded with, or there are too many rows in a block.
-        DataError: Two items have one name, or one does not fit the model.
-        FileError: The archive cannot be written, or it does not give back what was written.
+        SpecError: The model cannot be used for coding, or a block has too many rows.
+        DataError: Two items have the same name, or one does not fit the model.
+        FileError: The archive cannot be written, or it does not restore the items.
     """
     started = time.perf_counter()
     size = math.prod(model.space.shape)
@@ -158,7 +159,7 @@ def compress(
 
 @dataclass(frozen=True)
 class _Work:
-    """A block to be: events, or an item to be stored as it is."""
+    """Block before coding: events, or an item to store unchanged."""
 
     first: int
     items: list[list[Any]]
@@ -167,11 +168,13 @@ class _Work:
 
 
 _Done = tuple[Block, float, str]
-"""A block, the bits that the model gives its events, and why it was not coded; the reason is empty if it was."""
+"""Block, bits of its events by the model, and the reason why it was not coded, which is empty if it was."""
 
 
 def _in_order(works: Iterable[_Work], coders: Coders, threads: Executor, most: int) -> Iterator[_Done]:
-    """The blocks in the order of the works, with at most so many more in work."""
+    """Yield the coded blocks in order, with at most `most` blocks in progress."""
+    # Results are taken in the order of the input, so the archive does not depend on the number of threads. At most `most`
+    # blocks wait, which bounds the memory.
     waiting: deque[Future[_Done]] = deque()
     for i, work in enumerate(works):
         waiting.append(threads.submit(_block, coders, work, verify=i == 0))
@@ -197,7 +200,7 @@ def _works(
     summary: ArchiveSummary,
     expected: dict[str, Facts],
 ) -> Iterator[_Work]:
-    """Items as blocks of `rows` events; the last one is shorter, and so is one with many bytes of frames."""
+    """Yield blocks of `rows` events; the last block is shorter, and so is a block with many bytes of frames."""
     pending: list[Array] = []
     begun: list[list[Any]] = []
     held, first, weight = 0, 0, 0
@@ -235,7 +238,7 @@ def _listed_raw(item: Item) -> list[Any]:
 
 
 def _events_of(item: Item, event: tuple[int, ...], dtype: str) -> Iterator[Array] | None:
-    """Parts of an item's events; None where it is to be stored as it is."""
+    """Return an iterator over parts of an item's events; None if the item is to be stored unchanged."""
     array = item.array
     if item.mode == "events":
         if tuple(array.shape[1:]) != event:
@@ -251,19 +254,19 @@ def _events_of(item: Item, event: tuple[int, ...], dtype: str) -> Iterator[Array
 
 
 def codes(pictures: Array, event: tuple[int, ...]) -> bool:
-    """Whether a model of such events can code pictures (N, H, W, C): bytes, with a multiple of the model's channels."""
+    """Return whether a model of such events can code pictures (N, H, W, C): bytes, in a multiple of the model's channels."""
     if len(event) != 3 or pictures.dtype != np.uint8:
         return False
     return not len(pictures) or tiles.count((1, *pictures.shape[1:]), event) > 0
 
 
 def smaller(coded: bytes, deflated: bytes) -> bool:
-    """Whether coded events are worth their place, and not stored as deflated numbers."""
+    """Return whether coded events are smaller than deflated ones."""
     return len(coded) < len(deflated)
 
 
 def _block(coders: Coders, work: _Work, *, verify: bool) -> _Done:
-    """A block: coded by the model, or deflated where that is smaller or the model cannot code the events."""
+    """Return a block: coded by the model, or deflated if that is smaller or the model cannot code the events."""
     data = np.ascontiguousarray(work.events).tobytes()
     crc = zlib.crc32(data)
     deflated = zlib.compress(data, 9)
@@ -281,7 +284,7 @@ def _block(coders: Coders, work: _Work, *, verify: bool) -> _Done:
             except FileError:
                 same = False
             if not same:
-                return None, 0.0, "the block did not decode to itself"
+                return None, 0.0, "the block was not restored exactly by the decoder"
         return payload, coder.bits if payload is not None else 0.0, coder.reason
 
     payload, bits, why = coders.run(code)

@@ -1,6 +1,8 @@
-"""The core: Space, Exactness, Transform, Distribution, Chain, Inverse, Flow. Read this package first.
+"""Core classes: Space, Exactness, Transform, Distribution, Chain, Inverse and Flow. Read this package first.
 
-log p(x) = log p(z) + sum of the layers' contributions
+A flow maps an event x through layers to a latent code z and adds up what each layer contributes (nats):
+
+    log p(x) = log p(z) + sum of dlogp over the layers
 """
 
 from ..moved import old_names

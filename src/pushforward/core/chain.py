@@ -1,4 +1,4 @@
-"""Layers one after the other, a layer turned round, and the layer that does nothing."""
+"""Chain of layers, inverse of a layer, and the identity layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .transform import CodeSource, Transform, Undo
 
 
 class Identity(Transform):
-    """z = x, dlogp = 0.
+    """Identity layer: z = x, dlogp = 0.
 
     Args:
         space: Space of x and z.
@@ -32,30 +32,30 @@ class Identity(Transform):
         self.x_space = self.z_space = space
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x, 0."""
+        """Return x and 0."""
         return x, self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z, 0."""
+        """Return z and 0."""
         return self.forward(z)
 
 
 class Chain(Transform):
-    """Layers one after the other, in data-to-latent order; dlogp is the sum of theirs.
+    """Composition of layers, in data-to-latent order; its dlogp is the sum of the dlogp of its layers.
 
-    A chain is a sequence of layers: `len(chain)`, `chain[0]`, `for layer in chain`. A slice, `chain[1:3]`, is a `Chain`
+    A chain behaves like a sequence: `len(chain)`, `chain[0]`, `for layer in chain`. A slice, `chain[1:3]`, is a `Chain`
     that shares its layers.
 
     Args:
-        layers: at least one; each starts in the space where the one before it ends.
+        layers: At least one layer; the z_space of each must equal the x_space of the next.
 
     Raises:
-        ShapeError: two neighbours' spaces differ.
-        ContextError: two layers want contexts of different spaces.
+        ShapeError: Two neighbouring layers have different spaces between them.
+        ContextError: Two layers take contexts of different spaces.
     """
 
     memory: Memory = "store"
-    """How training keeps what the gradient needs: see `set_memory`, which sets it."""
+    """Memory mode for the gradient (see `core.memory`); set it with `set_memory`."""
 
     def __init__(self, *layers: Transform) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class Chain(Transform):
         self.context = common_context(layers)
 
     def __len__(self) -> int:
-        """Number of layers."""
+        """Return the number of layers."""
         return len(self.layers)
 
     def __iter__(self) -> Iterator[Transform]:
-        """The layers, first to last."""
+        """Yield the layers, first to last."""
         return iter(self.layers)
 
     @overload
@@ -86,11 +86,11 @@ class Chain(Transform):
     def __getitem__(self, index: slice) -> Chain: ...
 
     def __getitem__(self, index: int | slice) -> Transform | Chain:
-        """A layer by its place, or a chain of some, which shares their parameters: `chain[0]`, `chain[:2]`.
+        """Return one layer, `chain[0]`, or a chain of some layers that shares their parameters, `chain[:2]`.
 
         Raises:
-            IndexError: there is no layer at that place.
-            ShapeError: the slice is empty, or its layers do not fit each other.
+            IndexError: The chain has no layer with this index.
+            ShapeError: The slice is empty, or neighbouring layers in it have different spaces.
         """
         if not isinstance(index, slice):
             return self.layers[index]
@@ -99,7 +99,7 @@ class Chain(Transform):
         return part.train(self.training)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Through every layer, first to last."""
+        """Apply every layer, first to last: x -> z, dlogp (B,) in nats."""
         if self._economical(x, context):
             return economical(self._inside(turned=False), self.memory, x, context)
         z, total = self.layers[0](x, context)
@@ -109,7 +109,7 @@ class Chain(Transform):
         return z, total
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Back through every layer, last to first."""
+        """Apply the inverse of every layer, last to first: z -> x, dlogp (B,) in nats."""
         if self._economical(z, context):
             return economical(self._inside(turned=True), self.memory, z, context)
         layers = list(self.layers)
@@ -120,7 +120,7 @@ class Chain(Transform):
         return x, total
 
     def _economical(self, v: Tensor, context: Tensor | None) -> bool:
-        """Whether there is memory to save: a gradient is recorded, and by autograd alone."""
+        """Return whether memory can be saved: gradients are recorded, and only by autograd (no torch.func, no export)."""
         return self.memory != "store" and torch.is_grad_enabled() and eager(v, context)
 
     def _inside(self, *, turned: bool) -> Iterator[tuple[Transform, bool]]:
@@ -128,14 +128,14 @@ class Chain(Transform):
             yield from part.opened(turned=turned)
 
     def opened(self, *, turned: bool) -> Iterator[tuple[Transform, bool]]:
-        """Yield those of its layers; itself where it has hooks, so that they are called."""
+        """Yield the single layers of the chain; yield the chain itself if it has hooks, because they must be called."""
         if self._forward_hooks or self._forward_pre_hooks:
             yield self, turned
         else:
             yield from self._inside(turned=turned)
 
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """`forward`, and the layers' penalties added up by name."""
+        """Return the results of `forward` and a dict of penalties, summed over layers by name."""
         z, total, penalties = self.layers[0].forward_aux(x, context)
         for layer in self.layers[1:]:
             z, dlogp, more = layer.forward_aux(z, context)
@@ -145,14 +145,14 @@ class Chain(Transform):
         return z, total, penalties
 
     def exact_twin(self) -> Chain | None:
-        """The layers' twins, and those that have none as they are; None when no layer has one."""
+        """Return a chain of the layers' exact twins, with layers that have none unchanged; None if no layer has one."""
         twins = [layer.exact_twin() for layer in self.layers]
         if not any(twin is not None for twin in twins):
             return None
         return Chain(*(layer if twin is None else twin for layer, twin in zip(self.layers, twins, strict=True)))
 
     def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """z, and the codes that the layers leave out."""
+        """Return z, and the codes of the variables that the layers drop."""
         codes: list[Tensor] = []
         for layer in self.layers:
             x, more = layer.take_apart(x, context)
@@ -160,18 +160,20 @@ class Chain(Transform):
         return x, codes
 
     def put_together(self, z: Tensor, code_of: CodeSource, context: Tensor | None = None) -> Tensor:
-        """Back through every layer, last to first."""
+        """Apply the inverse of every layer, last to first, with the dropped variables made from `code_of`."""
         for layer in list(self.layers)[::-1]:
             z = layer.put_together(z, code_of, context)
         return z
 
     @property
     def has_start(self) -> bool:
-        """False: starting values are those of its parts."""
+        """Whether the chain itself has data-dependent starting values: False, only its layers may have them."""
         return False
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start each layer on what the layers before it, already started, make of the batch."""
+        """Set the starting values of each layer from its input, which the layers before it, already set, compute."""
+        # Each layer sees the data after the layers before it. Beyond the last layer that needs data there is nothing to
+        # compute.
         last = max((i for i, layer in enumerate(self.layers) if starts(layer)), default=-1)
         for i, layer in enumerate(self.layers[: last + 1]):
             layer.init_from(x, context)
@@ -179,10 +181,10 @@ class Chain(Transform):
 
 
 class Inverse(Transform):
-    """The same layer with its sides swapped: its forward is the layer's inverse, and a lower bound becomes an upper one.
+    """Inverse of a layer: its forward is the layer's inverse. A lower bound on the likelihood becomes an upper bound.
 
     Args:
-        layer: the layer to turn round.
+        layer: Layer to invert.
     """
 
     def __init__(self, layer: Transform) -> None:
@@ -192,32 +194,32 @@ class Inverse(Transform):
 
     @property
     def exactness(self) -> Exactness:
-        """The layer's, flipped."""
+        """Exactness of the layer, with lower and upper bounds exchanged."""
         return self.layer.exactness.flipped
 
     def exact_twin(self) -> Inverse | None:
-        """The layer's, turned round."""
+        """Return the inverse of the layer's exact twin, or None."""
         twin = self.layer.exact_twin()
         return None if twin is None else Inverse(twin)
 
     def opened(self, *, turned: bool) -> Iterator[tuple[Transform, bool]]:
-        """Yield those of the layer, the other way round; itself where it has hooks, so that they are called."""
+        """Yield the single layers inside, in the opposite direction; yield this one if it has hooks, to call them."""
         if self._forward_hooks or self._forward_pre_hooks:
             yield self, turned
         else:
             yield from self.layer.opened(turned=not turned)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The layer's inverse."""
+        """Apply the layer's inverse."""
         return self.layer.inverse(x, context)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The layer's forward."""
+        """Apply the layer's forward."""
         return self.layer(z, context)
 
 
 def layers_of(layer: Transform) -> Iterator[Transform]:
-    """The layers of a chain and of the chains in it, first to last."""
+    """Yield the layers of a chain, and those of chains inside it, first to last."""
     if isinstance(layer, Chain):
         for part in layer.layers:
             yield from layers_of(part)
@@ -226,15 +228,17 @@ def layers_of(layer: Transform) -> Iterator[Transform]:
 
 
 def starts(node: Node) -> bool:
-    """Whether a node, or one in it, has starting values of its own."""
+    """Return whether a node, or a node inside it, has data-dependent starting values."""
     return any(isinstance(m, Node) and m.has_start for m in node.modules())
 
 
 def common_context(nodes: Iterable[Node]) -> Space | None:
-    """The one context space that all nodes with a context agree on.
+    """Return the context space that the nodes share, or None if no node takes a context.
+
+    Nodes without a context are skipped.
 
     Raises:
-        ContextError: two of them differ, with their names.
+        ContextError: Two nodes take contexts of different spaces.
     """
     found: Node | None = None
     for node in nodes:
@@ -242,7 +246,7 @@ def common_context(nodes: Iterable[Node]) -> Space | None:
             continue
         if found is not None and found.context != node.context:
             raise ContextError(
-                f"{type(found).__name__} wants a context in {found.context}, {type(node).__name__} in {node.context}"
+                f"{type(found).__name__} expects a context in {found.context}, {type(node).__name__} in {node.context}"
             )
         found = found or node
     return None if found is None else found.context

@@ -1,4 +1,4 @@
-"""A distribution given a context, as a distribution of torch."""
+"""Conditional distribution p(x | context) as a distribution of torch."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Conditioned(TorchDistribution):
-    """A distribution of this library given a context, as a `torch.distributions.Distribution`.
+    """Distribution of this library at a fixed context, as a `torch.distributions.Distribution`.
 
     Args:
-        model: the distribution.
-        context: (*batch, *model.context.shape), or None.
-        batch: without a context, how many independent copies, as a shape.
+        model: Distribution of this library.
+        context: Context of shape (*batch, *model.context.shape), or None.
+        batch: Batch shape when there is no context: the number of independent copies along each dimension.
 
     Raises:
-        ContextError: the context does not fit.
+        ContextError: The context does not fit the model.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -36,7 +36,7 @@ class Conditioned(TorchDistribution):
         super().__init__(torch.Size(batch), torch.Size(model.space.shape), validate_args=False)
 
     def __repr__(self) -> str:
-        """The model's class and space, the context's shape, and the shapes that torch's distributions have."""
+        """Return a text with the model's class and space, the context's shape, the batch shape and the event shape."""
         given = "no context" if self.context is None else f"a context of shape {tuple(self.context.shape)}"
         return (
             f"Conditioned({type(self.model).__name__} on {describe(self.model.space)} given {given}; "
@@ -44,40 +44,40 @@ class Conditioned(TorchDistribution):
         )
 
     def _draws(self, sample_shape: Any) -> tuple[int, ...]:
-        """What to ask the model for: a context brings its own batch."""
+        """Return the shape of draws to request from the model, which itself adds the batch shape of a context."""
         return (*sample_shape, *(self.batch_shape if self.context is None else ()))
 
     @property
     def support(self) -> constraints.Constraint:
-        """The constraint that describes the model's space."""
+        """The torch constraint that describes the model's space."""
         return self.model.space.constraint
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
-        """Whether draws carry gradients: on continuous spaces, when every distribution inside draws so."""
+        """Whether draws carry gradients: the space is continuous and every distribution inside draws with gradients."""
         return not self.model.space.discrete and all(
             getattr(part, "differentiable_draws", True) for part in self.model.modules()
         )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Conditioned:
-        """The same with a larger batch shape."""
+        """Return the same distribution with a larger batch shape."""
         if self.context is None:
             return Conditioned(self.model, None, tuple(batch_shape))
         event = self.model.context.shape  # type: ignore[union-attr]
         return Conditioned(self.model, self.context.expand(*batch_shape, *event))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """(*sample, *batch, *event) -> (*sample, *batch) nats."""
+        """Return log-densities in nats: (*sample, *batch, *event) -> (*sample, *batch)."""
         return self.model.log_prob(value, self.context)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws without gradients."""
+        """Return draws without gradients, (*sample_shape, *batch, *event)."""
         return self.model.sample(self._draws(sample_shape), self.context)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws with gradients."""
+        """Return draws with gradients, (*sample_shape, *batch, *event)."""
         return self.model.rsample(self._draws(sample_shape), self.context)
 
     def rsample_and_log_prob(self, sample_shape: Any = torch.Size()) -> tuple[Tensor, Tensor]:  # noqa: B008
-        """Draws and their log-density in one pass."""
+        """Return draws and their log-densities, computed in one pass."""
         return self.model.rsample_and_log_prob(self._draws(sample_shape), self.context)

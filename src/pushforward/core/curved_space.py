@@ -1,4 +1,4 @@
-"""Spaces that are no boxes: angles, which go round, and unit vectors on spheres."""
+"""Curved spaces: angles on a circle or torus, and unit vectors on spheres."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TURN = 2 * math.pi
 
 @dataclass(frozen=True, eq=False)
 class Torus(Space):
-    """Arrays of angles in [0, 2 pi), the end joined to the beginning; densities with respect to Lebesgue measure.
+    """Arrays of angles in [0, 2 pi), where 2 pi is the same point as 0; densities with respect to Lebesgue measure.
 
     Args:
         shape: Shape of one event; (D,) for the D-torus.
     """
 
     def __eq__(self, other: object) -> bool:
-        """Compare shapes: a circle is the torus of one angle."""
+        """Return whether the other space is a torus of the same shape; a circle equals the torus of one angle."""
         return isinstance(other, Torus) and self.shape == other.shape
 
     def __hash__(self) -> int:
@@ -34,7 +34,7 @@ class Torus(Space):
 
     @property
     def bounded(self) -> bool:
-        """True: other numbers stand for the same angles, and are outside."""
+        """Whether some numbers lie outside: True, since each angle has one representative in [0, 2 pi)."""
         return True
 
     def contains(self, x: Tensor) -> Tensor:
@@ -44,23 +44,23 @@ class Torus(Space):
     def nearest(self, x: Tensor) -> Tensor:
         """Return the same angles in [0, 2 pi)."""
         turned = torch.remainder(x, TURN)
-        # Just below zero, rounding gives a full turn.
+        # For a tiny negative x, the remainder rounds to 2 pi, which lies outside [0, 2 pi).
         return torch.where(turned >= TURN, torch.zeros_like(turned), turned)
 
     def near(self, x: Tensor) -> Tensor:
-        """Return which rows are finite: a full turn more or less is the same angle."""
+        """Return which rows are finite; every finite number stands for some angle."""
         return rows(x.isfinite())
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform angles."""
+        """Return n rows of uniform angles."""
         return self.nearest(TURN * torch.rand(n, *self.shape, dtype=dtype))
 
     def another(self, x: Tensor) -> Tensor:
-        """Return the opposite angles."""
+        """Return the opposite angles, x + pi."""
         return self.nearest(x + math.pi)
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return equally spaced angles in one or two dimensions, exact for trigonometric polynomials."""
+        """Return equally spaced angles and weights, in one or two dimensions; exact for trigonometric polynomials."""
         count = min(points, 300)
         axis = TURN * (torch.arange(count, dtype=torch.float64) + 0.5) / count
         return product_rule(self, axis, torch.full_like(axis, TURN / count))
@@ -68,43 +68,43 @@ class Torus(Space):
 
 @dataclass(frozen=True, eq=False)
 class Circle(Torus):
-    """One angle in [0, 2 pi)."""
+    """One angle in [0, 2 pi): the torus with one dimension."""
 
     shape: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True)
 class Sphere(Space):
-    """Unit vectors of length n, the sphere S^(n-1); densities with respect to its area.
+    """Unit vectors in n dimensions, the sphere S^(n-1); densities with respect to the surface area.
 
     Args:
-        shape: (n,), n at least 2.
+        shape: Shape of one event, (n,) with n at least 2.
 
     Raises:
-        SpecError: Another shape.
+        SpecError: The shape is not of this form.
     """
 
     shape: tuple[int, ...] = (3,)
 
     def __post_init__(self) -> None:
-        """Refuse events that are no vectors."""
+        """Check that events are vectors of length 2 or more."""
         super().__post_init__()
         if len(self.shape) != 1 or self.shape[0] < 2:
             raise SpecError(f"expected a sphere of vectors of length 2 or more, got shape {self.shape}")
 
     @property
     def dim(self) -> int:
-        """One less than the length of the vectors."""
+        """Dimension of the sphere, n - 1."""
         return self.size - 1
 
     @property
     def area(self) -> float:
-        """Area of the sphere, 2 pi^(n/2) / Gamma(n/2)."""
+        """Surface area of the sphere, 2 pi^(n/2) / Gamma(n/2)."""
         return 2 * math.pi ** (self.size / 2) / math.gamma(self.size / 2)
 
     @property
     def bounded(self) -> bool:
-        """True: most vectors are not of length one."""
+        """Whether some vectors lie outside: True, all that do not have length one."""
         return True
 
     def contains(self, x: Tensor) -> Tensor:
@@ -112,13 +112,13 @@ class Sphere(Space):
         return (x.norm(dim=1) - 1).abs() < 32 * self.size * torch.finfo(x.dtype).eps
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Return the vectors divided by their lengths; the first axis where the length is zero."""
+        """Return the vectors divided by their lengths; a zero vector becomes the first unit vector."""
         length = x.norm(dim=1, keepdim=True)
         first = torch.eye(self.size, dtype=x.dtype, device=x.device)[0]
         return torch.where(length > 0, x / torch.where(length > 0, length, 1.0), first)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform points."""
+        """Return n uniformly distributed points."""
         return self.nearest(torch.randn(n, self.size, dtype=torch.float64)).to(dtype)
 
     def another(self, x: Tensor) -> Tensor:
@@ -126,10 +126,10 @@ class Sphere(Space):
         return -x
 
     def tangent(self, x: Tensor) -> Tensor:
-        """Return the last n - 1 columns of the reflection that carries x to the first axis, or to its opposite.
+        """Return an orthonormal basis of the tangent space at each x, shape (B, n, n - 1).
 
-        H = 1 - 2 v v^T / v^T v with v = x + sign(x_1) e_1 maps e_1 to -sign(x_1) x, so that its other columns are orthonormal
-        and orthogonal to x. The sign keeps v away from zero.
+        The Householder reflection H = 1 - 2 v v^T / v^T v with v = x + sign(x_1) e_1 maps e_1 to -sign(x_1) x. H is orthogonal,
+        so its other n - 1 columns are orthonormal and orthogonal to x: they are the basis. The sign keeps v away from zero.
         """
         sign = torch.where(x[:, :1] < 0, -1.0, 1.0)
         v = torch.cat([x[:, :1] + sign, x[:, 1:]], 1)
@@ -138,17 +138,17 @@ class Sphere(Space):
         return reflection[:, :, 1:]
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return a rule for n = 2, 3 and 4: equal angles, and Gauss's nodes along the other coordinate.
+        """Return points and weights of a rule for n = 2, 3 and 4: equal angles, and Gauss-Legendre nodes in the rest.
 
-        On S^2 the area is that of the cylinder: uniform in the height and the angle. On S^3, with x of two planes of squared
-        radii u and 1 - u, it is uniform in u and in both angles, of density 1/2.
+        On S^2 the area is uniform in the height and the angle (Archimedes). A point of S^3 is a pair of plane vectors with
+        squared lengths u and 1 - u; the area is uniform in u and in the two angles, with density 1/2.
 
         Raises:
-            SpecError: n is larger.
+            SpecError: The dimension n is larger than 4.
         """
         if self.size > 4:
             return super().quadrature(points)
-        # A circle is cheap, and needs many points for cells of its two coordinates to have their share.
+        # A circle is cheap. It gets many points, because tests count the points that fall into cells of the two coordinates.
         count = 20_000 if self.size == 2 else min(points, 120 if self.size == 3 else 40)
         angle = TURN * (torch.arange(count, dtype=torch.float64) + 0.5) / count
         circle = torch.stack([angle.cos(), angle.sin()], 1)

@@ -1,4 +1,4 @@
-"""Distribution: a base, a conditional, or a whole model."""
+"""Distribution, the base class of bases, conditional distributions and whole models."""
 
 from __future__ import annotations
 
@@ -23,58 +23,63 @@ if TYPE_CHECKING:
 
 
 class Distribution(Node):
-    """A probability distribution on `space`, given `context` when it has one: a base, an encoder, a whole model.
+    """Probability distribution on `space`, given a `context` if it takes one: a base, an encoder or a whole model.
 
     Users call `log_prob`, `sample`, `rsample`, `sample_and_log_prob` and `at`, with any leading batch shape.
-    Authors write `_log_prob` and `_sample`, for one flat batch and without checks; other nodes call those.
+    Subclasses implement `_log_prob` and `_sample` for one flat batch, without checks; other nodes call these two.
     """
 
     space: Space
     spec: Spec | None = None
-    """The description that built it, when one did."""
+    """The description from which the model was built; None if it was built by hand."""
     differentiable_draws: bool = True
     """Whether draws on a continuous space carry gradients."""
 
     @abc.abstractmethod
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """(B, *space.shape), (B, *context.shape) -> (B,) nats."""
+        """Return log-densities in nats: x (B, *space.shape), context (B, *context.shape) -> (B,)."""
 
     @abc.abstractmethod
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return n draws, one for each row of the context when there is one, and their log-density: (n, *shape), (n,)."""
+        """Return n draws (n, *shape) and their log-densities (n,); a context has n rows, one for each draw."""
 
     def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """`_log_prob`, and the penalties of the layers that have any, by name, each (B,)."""
+        """Return `_log_prob` and the penalties of the layers that have any, by name, each (B,)."""
         return self._log_prob(x, context), {}
 
     def _log_prob_until(
         self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None
     ) -> tuple[Tensor, Given | None]:
-        """The log-likelihood but for the first layer that is wanted and all behind it, and what that layer is given.
+        """Return the part of the log-likelihood before the first wanted layer, and the input of that layer.
+
+        This lets a caller compute the rest in another way.
 
         Returns:
-            (B,) nats; the layer, its events and their context, or None where there is no such layer.
+            (B,) nats, the dlogp of the layers before it; and the layer, its input and its context. None in place of the
+            latter if no layer is wanted: then the nats are the whole log-likelihood.
         """
         return self._log_prob(x, context), None
 
     def _take_apart(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
-        """The codes of a flat batch: those that a model's layers leave out, then the base's, which is the event itself."""
+        """Return the codes of a flat batch: those that the layers drop, then the base's. Without layers: the event itself."""
         return [x]
 
     def _put_together(self, code_of: CodeSource, context: Tensor | None) -> Tensor:
-        """The events with these codes."""
+        """Return the events that have the codes which `code_of` supplies."""
         return code_of(self, context)
 
     def _generate(self, symbols: Symbols, n: int, context: Tensor | None) -> Tensor:
-        """Return n events made of symbols, which are asked for in an order that does not depend on them: (n, *shape).
+        """Return n events (n, *shape) decoded from symbols, which are read in an order that does not depend on their values.
 
         Raises:
-            SpecError: this distribution has no symbols, or cannot state their probabilities one after the other.
+            SpecError: This distribution has no symbols, or cannot compute their probabilities one after the other.
         """
-        raise SpecError(f"{type(self).__name__} cannot make events of symbols, so it cannot be used for compression")
+        raise SpecError(
+            f"{type(self).__name__} cannot decode events from symbols, so it cannot be used for compression"
+        )
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """`log_prob` without the check for non-finite values: what training, DDP, compile, export and hooks see."""
+        """Return `log_prob` without the check for non-finite values; training, DDP, compile, export and hooks call this."""
         x, context, batch = self._flatten(x, context)
         if not self.space.bounded:
             return self._log_prob(x, context).reshape(batch)
@@ -83,19 +88,20 @@ class Distribution(Node):
         return torch.where(inside, logp, -math.inf).reshape(batch)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log-density (log-probability on discrete spaces), or what `exactness` says it is, in nats.
+        """Return the log-density in nats (log-probability on discrete spaces), or a bound or estimate: see `exactness`.
 
         Args:
-            x: (*batch, *space.shape).
-            context: (*batch or broadcastable to it, *context.shape); None if and only if `self.context` is None.
+            x: Events of shape (*batch, *space.shape).
+            context: Context of shape (*batch, *context.shape), or one that broadcasts to it; None if and only if
+                `self.context` is None.
 
         Returns:
-            (*batch,); -inf outside the support, and so far out that a step of the computation overflows.
+            (*batch,) nats; -inf outside the support, and where x is so large that the computation overflows.
 
         Raises:
-            ShapeError: the event does not fit `space`.
-            ContextError: context is missing, unexpected or of the wrong shape.
-            DomainError: wrong dtype, NaN or infinity.
+            ShapeError: The event shape differs from `space.shape`.
+            ContextError: The context is missing, unexpected or of the wrong shape.
+            DomainError: The events have the wrong dtype, or contain NaN or infinity.
         """
         if eager(x, context):
             _require_finite("x", x, self.space)
@@ -104,10 +110,10 @@ class Distribution(Node):
         return self(x, context)
 
     def log_prob_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """`forward` for events within the support, with what the layers report beside it: path energies and other penalties.
+        """Return `forward` for events inside the support, and the penalties of the layers, such as path energies.
 
         Returns:
-            (*batch,) nats, and a dict of penalties by name, each (*batch,).
+            (*batch,) nats, and a dict of penalties by name, each of shape (*batch,).
         """
         x, context, batch = self._flatten(x, context)
         logp, penalties = self._log_prob_aux(x, context)
@@ -116,18 +122,19 @@ class Distribution(Node):
     def rsample_and_log_prob(
         self, shape: int | tuple[int, ...] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Draws with gradients where the model is differentiable, and the log-density that comes with them.
+        """Return draws, with gradients where the model is differentiable, and their log-densities.
 
         Args:
             shape: Shape of the draws for each row of the context, as in `torch.distributions`.
-            context: (*batch, *context.shape).
+            context: Context of shape (*batch, *context.shape), or None.
 
         Returns:
-            x (*shape, *batch, *space.shape) and (*shape, *batch) nats. That log-density is an upper estimate where
-            `log_prob` is a lower one; both are equal when the model is exact.
+            x (*shape, *batch, *space.shape), and (*shape, *batch) in nats. For an inexact model this log-density estimates
+            from above where `log_prob` estimates from below; for an exact model the two are equal.
 
         Raises:
-            ContextError: context is missing, unexpected or of the wrong shape.
+            ShapeError: The number of draws is negative.
+            ContextError: The context is missing, unexpected or of the wrong shape.
         """
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(s < 0 for s in shape):
@@ -137,23 +144,23 @@ class Distribution(Node):
         return x.reshape(*batch, *self.space.shape), logp.reshape(batch)
 
     def rsample(self, shape: int | tuple[int, ...] = (), context: Tensor | None = None) -> Tensor:
-        """Draws with gradients: (*shape, *batch, *space.shape)."""
+        """Return draws with gradients: (*shape, *batch, *space.shape)."""
         return self.rsample_and_log_prob(shape, context)[0]
 
     def sample(self, shape: int | tuple[int, ...] = (), context: Tensor | None = None) -> Tensor:
-        """Draws without gradients: (*shape, *batch, *space.shape), `shape` of them for each row of the context."""
+        """Return draws without gradients: (*shape, *batch, *space.shape), `shape` of them for each row of the context."""
         with torch.no_grad():
             return self.rsample_and_log_prob(shape, context)[0]
 
     def sample_and_log_prob(
         self, shape: int | tuple[int, ...] = (), context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """`rsample_and_log_prob` without gradients."""
+        """Return `rsample_and_log_prob` without gradients."""
         with torch.no_grad():
             return self.rsample_and_log_prob(shape, context)
 
     def at(self, context: Tensor | None = None) -> Conditioned:
-        """This distribution given a context, as a `torch.distributions.Distribution`; networks of the context run once."""
+        """Return this distribution at a context, as a torch distribution; a network that embeds the context runs once."""
         return Conditioned(self, context)
 
     def _flatten(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[int, ...]]:
@@ -211,7 +218,7 @@ class Distribution(Node):
         return context
 
     def _context_rows(self, context: Tensor | None, shape: tuple[int, ...]) -> tuple[Tensor | None, tuple[int, ...]]:
-        """The context repeated for every draw, flat, and the whole batch shape (*shape, *context batch)."""
+        """Return the context repeated for every draw, flattened, and the whole batch shape (*shape, *context batch)."""
         context = self._checked_context(context)
         if context is None:
             return None, shape
@@ -236,10 +243,11 @@ def _require_finite(name: str, value: Tensor | None, space: Space | None) -> Non
 
 
 def _without_overflow(log_prob: Tensor, x: Tensor) -> Tensor:
-    """Replace NaN by -inf where an event is so far out that its square overflows, which leaves no density."""
+    """Replace NaN by -inf where an entry of x is so large that its square overflows: the density there is zero."""
     undefined = log_prob.isnan()
     if not x.is_floating_point() or not bool(undefined.any()):
         return log_prob
+    # Squares overflow beyond sqrt(max). The factor 1e-6 leaves room for scales that a layer multiplies x by.
     reach = math.sqrt(torch.finfo(log_prob.dtype).max) / 1e6
     largest = x.abs().reshape(*log_prob.shape, -1).amax(-1)
     return torch.where(undefined & (largest > reach), -math.inf, log_prob)

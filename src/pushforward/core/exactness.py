@@ -1,4 +1,4 @@
-"""What the number that `log_prob` returns is, compared with log p(x)."""
+"""Relation between the number that `log_prob` returns and log p(x)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import Flag, auto
 
 
 class Exactness(Flag):
-    """What `log_prob(x)` is relative to log p(x). Derived from the parts of a model by `|`, never declared for a whole.
+    """Relation of `log_prob(x)` to log p(x). A model's is the union (`|`) over its parts, and is never set by hand.
 
-    EXACT           it is log p(x), up to rounding.
-    NOISY           it is random: two calls differ.
-    LOWER           its expectation is at most log p(x).
-    UPPER           its expectation is at least log p(x).
-    LOWER | UPPER   it is biased and nothing is known about the side (a truncated series, a quadrature).
+    EXACT           The number is log p(x), up to rounding.
+    NOISY           The number is random: two calls differ.
+    LOWER           Its expectation is at most log p(x).
+    UPPER           Its expectation is at least log p(x).
+    LOWER | UPPER   It is biased in an unknown direction (a truncated series, a quadrature).
     """
 
     EXACT = 0
@@ -22,7 +22,7 @@ class Exactness(Flag):
 
     @property
     def flipped(self) -> Exactness:
-        """The exactness of the opposite direction: a lower bound becomes an upper one."""
+        """Exactness of the inverse direction: a lower bound becomes an upper bound."""
         flipped = self & Exactness.NOISY
         if Exactness.LOWER in self:
             flipped |= Exactness.UPPER
@@ -32,7 +32,7 @@ class Exactness(Flag):
 
     @property
     def symbol(self) -> str:
-        """`=`, `>=`, `<=` or `~`: how log p(x) stands to the number reported."""
+        """Sign between log p(x) and the returned number: `=`, `>=`, `<=` or `~`."""
         lower, upper = Exactness.LOWER in self, Exactness.UPPER in self
         if lower and upper:
             return "~"

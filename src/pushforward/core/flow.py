@@ -1,4 +1,4 @@
-"""Flow: a chain and a base, which together are a distribution again."""
+"""Flow: a chain of layers and a base distribution."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class Flow(Distribution):
-    """A chain and a base: log p(x) = log p(z) + dlogp. It is a Distribution, so flows nest.
+    """Normalizing flow, a chain and a base: log p(x) = log p(z) + dlogp. It is a Distribution, so flows can be nested.
 
-    A flow is no sequence: its layers are at `flow.chain[i]`, its base at `flow.base`.
+    The layers are at `flow.chain[i]` and the base at `flow.base`.
 
     Args:
-        chain: from the data side to the base's space.
-        base: Distribution of z, from this library or from `torch.distributions`. Batch dimensions of torch's count as part
-            of the event; its tensors become buffers of the flow, and an `nn.Parameter` is trained.
-        embed: network applied to the context before every layer sees it; its output fits the chain's and base's context.
-        context: the space of the raw context; required with `embed`, otherwise taken from the chain and the base.
+        chain: Layers that map the data x to z in the space of the base.
+        base: Distribution of z, from this library or from `torch.distributions`. Batch dimensions of the latter count as
+            event dimensions; its tensors become buffers of the flow, and an `nn.Parameter` among them is trained.
+        embed: Network applied to the context before any layer sees it; its output must fit the context of chain and base.
+        context: Space of the raw context; required with `embed`, otherwise taken from the chain and the base.
 
     Raises:
-        ShapeError: the chain does not end in the base's space.
-        SpecError: the support of a distribution of torch is no space of this library.
-        ContextError: chain and base want different contexts, or `embed` comes without `context`.
+        ShapeError: The chain does not end in the base's space.
+        SpecError: The support of a torch distribution matches no space of this library.
+        ContextError: Chain and base take different contexts, or only one of `embed` and `context` is given.
     """
 
     def __init__(
@@ -49,9 +49,11 @@ class Flow(Distribution):
         if not isinstance(base, Distribution):
             base = as_base(base, chain.z_space)
         if chain.z_space != base.space:
-            raise ShapeError(f"the chain ends in {chain.z_space}, the base lives in {base.space}")
+            raise ShapeError(
+                f"expected a chain that ends in the space of the base, {base.space}, got one that ends in {chain.z_space}"
+            )
         if (embed is None) != (context is None):
-            raise ContextError("expected `embed` and `context` together: the network and the space of what it takes")
+            raise ContextError("expected `embed` and `context` together: the network and the space of its input")
         self.chain, self.base, self.embed, self.space = chain, base, embed, chain.x_space
         self.context = common_context((chain, base)) if context is None else context
 
@@ -96,13 +98,13 @@ class Flow(Distribution):
         return self.chain.put_together(self.base._put_together(code_of, context), code_of, context)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The latent code of each event: (*batch, *space.shape) -> (*batch, *base.space.shape)."""
+        """Return the latent code of each event: (*batch, *space.shape) -> (*batch, *base.space.shape)."""
         x, rows, batch = self._flatten(x, context)
         z = self.chain(x, self._embedded(rows))[0]
         return z.reshape(*batch, *self.base.space.shape)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """The event of each latent code: (*batch, *base.space.shape) -> (*batch, *space.shape)."""
+        """Return the event of each latent code: (*batch, *base.space.shape) -> (*batch, *space.shape)."""
         event = self.base.space.shape
         if tuple(z.shape[z.dim() - len(event) :]) != event:
             raise ShapeError(f"expected z of shape (*batch, {', '.join(map(str, event))}), got {tuple(z.shape)}")
@@ -116,7 +118,7 @@ class Flow(Distribution):
         return x.reshape(*batch, *self.space.shape)
 
     def at(self, context: Tensor | None = None) -> Conditioned:
-        """As `Distribution.at`; the embedding network runs once, here."""
+        """Return this flow at a context, as a torch distribution; the embedding network runs once, here."""
         if self.embed is None or context is None:
             return super().at(context)
         rows, batch = self._context_rows(context, ())
@@ -125,11 +127,11 @@ class Flow(Distribution):
 
     @property
     def has_start(self) -> bool:
-        """False: starting values are those of its parts."""
+        """Whether the flow itself has data-dependent starting values: False, only its parts may have them."""
         return False
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start the chain on the batch, then the base on its latent codes."""
+        """Set the starting values of the chain from the batch, and those of the base from its latent codes."""
         context = self._embedded(context)
         self.chain.init_from(x, context)
         if starts(self.base):
@@ -138,15 +140,15 @@ class Flow(Distribution):
 
 @torch.no_grad()
 def initialise(distribution: Distribution, x: Tensor, context: Tensor | None = None) -> None:
-    """Set every data-dependent starting value (actnorm, standardise) from one batch, in place.
+    """Set every data-dependent starting value (actnorm, standardisation) from one batch, in place.
 
     Args:
-        distribution: a flow, or any distribution.
-        x: (*batch, *space.shape), at least two events.
-        context: Context of the events, see `log_prob`.
+        distribution: Flow or any other distribution.
+        x: Events of shape (*batch, *space.shape), at least two.
+        context: Context of the events, as for `log_prob`.
 
     Raises:
-        ShapeError: fewer than two events.
+        ShapeError: The batch has fewer than two events.
     """
     x, context, batch = distribution._flatten(x, context)
     if x.shape[0] < 2:

@@ -1,17 +1,17 @@
-"""Training in less memory: chains that keep few of the numbers between their layers and compute them again on the way back.
+"""Training in less memory: chains that keep few intermediate results and compute the others again in the backward pass.
 
-Ordinary training ("store") keeps every intermediate result until the backward pass, which grows with the number of layers.
-Two other modes trade time for it:
+Ordinary training ("store") keeps every intermediate result until the backward pass, so memory grows with the number of
+layers. Two other modes save memory and take more time:
 
-    "invert"      a run of neighbouring layers keeps only what comes out at its end. Going back, the input of each layer is its
-                  inverse at its output, and the layer is run once more from there (Gomez et al. 2017, arXiv:1707.04585,
-                  section 3.2). What is kept does not depend on how long the run is; the gradient is exact up to
-                  the rounding of the inverses, which `reconstruction_drift` measures.
-    "checkpoint"  each layer keeps its input and is run once more (Chen et al. 2016, arXiv:1604.06174). The gradient is the
-                  same, bit for bit on one machine, and one event for each layer and row is kept.
+    "invert"      Neighbouring invertible layers form a run, which keeps only its final output. In the backward pass the
+                  input of each layer is its inverse applied to its output, and the layer is run again from there
+                  (Gomez et al. 2017, arXiv:1707.04585, section 3.2). Memory does not depend on the length of the run. The
+                  gradient is exact up to the rounding of the inverses, which `reconstruction_drift` measures.
+    "checkpoint"  Each layer keeps its input and is run again in the backward pass (Chen et al. 2016, arXiv:1604.06174).
+                  The gradient is the same bit for bit on one machine. One event per layer and row is kept.
 
-A layer says in `Transform.undo` which of its directions can be undone at no extra cost, and in `Transform.repeatable`
-whether it may be run twice. In the mode "invert", layers that cannot be undone, and those whose networks use dropout, are
+`Transform.undo` states which directions of a layer have a cheap, deterministic inverse, and `Transform.repeatable` whether
+it may be run twice. In the mode "invert", layers without such an inverse and layers whose networks use dropout are
 checkpointed; layers that cannot be repeated (batch normalisation in training) are stored.
 """
 
@@ -33,13 +33,14 @@ from .recompute import Memory, Step
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
-    """How well one layer's input was recomputed.
+    """Error with which one layer's input is recomputed.
 
     Args:
-        layer: its number in the chain and its class.
-        kept: Treatment in the mode "invert".
-        alone: max |v - v'| / max(1, max |v|), v' recomputed from the layer's own output. NaN when it is not undone.
-        along: the same with v' recomputed as in training, from the end of the run of layers it belongs to.
+        layer: Index of the layer in the chain and its class.
+        kept: Treatment of the layer in the mode "invert".
+        alone: Max |v - v'| / max(1, max |v|) between the input v and v' recomputed from the layer's own output; NaN if the
+            layer is not inverted.
+        along: The same error with v' recomputed as in training, starting at the end of the run of layers.
     """
 
     layer: str
@@ -49,14 +50,14 @@ class Drift:
 
 
 def set_memory(model: nn.Module, mode: Memory) -> None:
-    """Choose how the chains of a model are trained; a setting of the object, not saved with its weights.
+    """Choose how the chains of a model save memory in training; the choice is not saved with the weights.
 
     Args:
-        model: anything with a `Chain` in it.
-        mode: "store", "invert" or "checkpoint".
+        model: Module that contains a `Chain`.
+        mode: One of "store", "invert" and "checkpoint".
 
     Raises:
-        SpecError: there is no such mode, or no chain.
+        SpecError: The mode is unknown, or the model has no chain.
     """
     if mode not in get_args(Memory):
         raise SpecError(f"expected memory to be one of {', '.join(get_args(Memory))}, got {mode!r}")
@@ -69,10 +70,10 @@ def set_memory(model: nn.Module, mode: Memory) -> None:
 
 @contextmanager
 def saving(model: nn.Module, mode: Memory) -> Iterator[None]:
-    """Within, the model's chains are trained in a mode (see `set_memory`); after, as before.
+    """Set the memory mode of the model's chains (see `set_memory`) inside a `with` block and restore it afterwards.
 
     Raises:
-        SpecError: there is no such mode, or no chain.
+        SpecError: The mode is unknown, or the model has no chain.
     """
     before = [(module, module.memory) for module in model.modules() if isinstance(module, Chain)]
     set_memory(model, mode)
@@ -84,36 +85,36 @@ def saving(model: nn.Module, mode: Memory) -> Iterator[None]:
 
 
 def memory_plan(model: nn.Module, mode: Memory = "invert") -> list[tuple[str, Memory]]:
-    """What a mode does with each layer at present: (number and class of the layer, "invert", "checkpoint" or "store").
+    """Return how a mode treats each layer now: pairs (index and class of the layer, "invert", "checkpoint" or "store").
 
     Args:
-        model: a `Flow`, or a `Chain`.
-        mode: the mode asked about.
+        model: A `Flow` or a `Chain`.
+        mode: Memory mode to look up.
 
     Raises:
-        SpecError: there is no chain.
+        SpecError: The model has no chain.
     """
     return [(_named(i, step), step.kept(mode)) for i, step in enumerate(_steps_of(model))]
 
 
 @torch.no_grad()
 def reconstruction_drift(model: nn.Module, x: Tensor, context: Tensor | None = None) -> list[Drift]:
-    """How far the inputs recomputed in the mode "invert" are from those that were there, for each layer.
+    """Return, for each layer, the error of the inputs that the mode "invert" recomputes.
 
-    Up to about 1e-3 in `along`, gradients in float32 are as good as training needs; drift grows with the steepness of the
-    layers and with their number. Steep splines, large scales and networks in half precision make it worse; where it is
-    too large, use "checkpoint".
+    If `along` is at most about 1e-3, gradients in float32 are good enough for training. The error grows with the number of
+    layers and with their steepness: steep splines, large scales and networks in half precision increase it. Use "checkpoint"
+    where it is too large.
 
     Args:
-        model: a `Flow`, or a `Chain`, in the mode (training or evaluation) of interest.
-        x: (B, *space.shape), a batch of data.
-        context: (B, *context.shape) or None.
+        model: A `Flow` or a `Chain`, in training or evaluation mode, whichever is of interest.
+        x: Batch of data, (B, *space.shape).
+        context: Context of shape (B, *context.shape), or None.
 
     Returns:
         One `Drift` for each layer, in the chain's order.
 
     Raises:
-        SpecError: there is no chain.
+        SpecError: The model has no chain.
     """
     steps = list(_steps_of(model))
     if isinstance(model, Flow):

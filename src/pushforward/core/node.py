@@ -1,4 +1,4 @@
-"""Node: what layers and distributions share."""
+"""Node, the common base class of layers and distributions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .space import Space
 
 
 class Node(Recorded, nn.Module, abc.ABC):
-    """What a layer and a distribution share: the context they need, their exactness, their dtype and device."""
+    """Common base of layers and distributions: their context space, exactness, dtype and device."""
 
     own: Exactness = Exactness.EXACT
-    """What this class itself contributes to `exactness`."""
+    """Contribution of this class itself to `exactness`."""
     context: Space | None = None
-    """The space of the context that it needs; None when it takes none."""
+    """Space of the context; None if the node takes no context."""
 
     @property
     def parts(self) -> Iterator[Node]:
-        """The nodes directly below this one, through containers and plain modules."""
+        """The nodes directly below this one, also those inside containers and plain modules."""
 
         def below(module: nn.Module) -> Iterator[Node]:
             for child in module.children():
@@ -36,7 +36,7 @@ class Node(Recorded, nn.Module, abc.ABC):
 
     @property
     def exactness(self) -> Exactness:
-        """Its own exactness and that of every part, nested encoders, decoders and bases included."""
+        """Exactness of this node combined with that of every part: encoders, decoders and bases included."""
         total = self.own
         for part in self.parts:
             total |= part.exactness
@@ -49,26 +49,26 @@ class Node(Recorded, nn.Module, abc.ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type of the parameters; the default type when there are none."""
+        """Floating-point dtype of the parameters, or of the buffers; torch's default dtype when there are none."""
         return torch.get_default_dtype() if (anchor := self._anchor) is None else anchor.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are; the CPU when there are none."""
+        """Device of the parameters, or of the buffers; the CPU when there are none."""
         anchor = self._anchor
         return torch.device("cpu") if anchor is None else anchor.device
 
     @property
     def has_start(self) -> bool:
-        """Whether this node has data-dependent starting values of its own, beside those of its parts."""
+        """Whether this node itself, apart from its parts, has data-dependent starting values."""
         return type(self).init_from is not Node.init_from
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set data-dependent starting values from one flat batch; most nodes have none."""
+        """Set data-dependent starting values from one flat batch; by default there are none."""
 
 
 def _first_floating(module: nn.Module, kind: str) -> Tensor | None:
-    """The first floating-point parameter or buffer; what `parameters()` would give, without making its names."""
+    """Return the first floating-point parameter or buffer, without building the names as `parameters()` does."""
     for tensor in getattr(module, kind).values():
         if tensor is not None and tensor.is_floating_point():
             return tensor

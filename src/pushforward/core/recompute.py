@@ -1,6 +1,6 @@
-"""Recomputation: layers run without keeping the numbers between them, and run again when gradients are taken.
+"""Layers that are run without keeping intermediate results, and run again in the backward pass.
 
-`core.memory` describes the modes, and sets them.
+`core.memory` describes the memory modes and sets them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One layer of a chain in the direction in which it is run: from v, where it starts, to w, where it ends.
+    """One layer of a chain, in the direction in which the chain runs it: from its input v to its output w.
 
     Args:
-        layer: the layer.
-        turned: whether it is its inverse that is run.
+        layer: Layer of the chain.
+        turned: Whether the chain runs the inverse of the layer.
     """
 
     layer: Transform
@@ -37,31 +37,31 @@ class Step:
 
     @functools.cached_property
     def parts(self) -> list[nn.Module]:
-        """The layer and all modules in it."""
+        """The layer and all modules inside it."""
         return list(self.layer.modules())
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Those that learn, each once."""
-        # Not `parameters()` of the module: several times slower, and it is called for every layer in every step.
+        """Trainable parameters of the layer, each once."""
+        # Module.parameters() is several times slower, and this runs for every layer in every training step.
         found = [p for m in self.parts for p in m._parameters.values() if p is not None and p.requires_grad]
         return list(dict.fromkeys(found))
 
     @property
     def buffers(self) -> list[Tensor]:
-        """All of them."""
+        """Buffers of the layer and of the modules inside it."""
         return [b for m in self.parts for b in m._buffers.values() if b is not None]
 
     def run(self, v: Tensor, context: Any) -> tuple[Tensor, Tensor]:
-        """Return w and dlogp for v."""
+        """Return w and dlogp for the input v."""
         return self.layer.inverse(v, context) if self.turned else self.layer(v, context)
 
     def undo(self, w: Tensor, context: Any) -> Tensor:
-        """Return v for w."""
+        """Return the input v for the output w."""
         return (self.layer(w, context) if self.turned else self.layer.inverse(w, context))[0]
 
     def rewind(self, w: Tensor, context: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Return v with gradients switched on, and w and dlogp recorded from it."""
+        """Return v as a leaf that requires a gradient, and w and dlogp computed from v with gradients recorded."""
         if not self.turned:
             return self.layer.rewind(w, context)
         with torch.no_grad():
@@ -70,15 +70,23 @@ class Step:
         return v, *self.run(v, context)
 
     def kept(self, mode: Memory) -> Memory:
-        """How the mode treats this step at present: what it cannot undo it checkpoints, what it cannot repeat it stores."""
+        """Return how a memory mode treats this step now.
+
+        "invert" falls back to "checkpoint" for a step without a cheap inverse, and both modes fall back to "store" for a step
+        that cannot be run twice.
+        """
         parts = self.parts
+        # An inner chain has a memory mode of its own.
         if hasattr(self.layer, "memory") or any(isinstance(m, Transform) and not m.repeatable for m in parts):
             return "store"
+        # Batch normalisation in training updates its running averages: a second run would update them twice.
         if any(isinstance(m, _AVERAGING) and m.training for m in parts):
             return "store"
         undone = (Undo.INVERSE if self.turned else Undo.FORWARD) in self.layer.undo
+        # Dropout: the inverse would draw other random numbers than the forward pass, so v' would differ from v.
         random = any(isinstance(m, _RANDOM) and m.training for m in parts)
         spaces = (self.layer.x_space, self.layer.z_space)
+        # Integer tensors (labels) carry no gradient through autograd.Function.
         numbers = all(space.event_dtype(torch.float32).is_floating_point for space in spaces)
         return "invert" if mode == "invert" and undone and numbers and not random else "checkpoint"
 
@@ -86,10 +94,10 @@ class Step:
 def economical(
     layers: Iterable[tuple[Transform, bool]], mode: Memory, v: Tensor, context: Any
 ) -> tuple[Tensor, Tensor]:
-    """Run layers, inverted or not, one after the other in a memory mode, and record gradients.
+    """Run layers one after the other in a memory mode, and record gradients.
 
     Returns:
-        The last w, and the sum of dlogp.
+        The output of the last layer, and the sum of dlogp (B,) over the layers.
     """
     total: Tensor | None = None
     for kept, run in _runs([Step(layer, turned) for layer, turned in layers], mode, context):
@@ -99,8 +107,9 @@ def economical(
 
 
 def _runs(steps: Sequence[Step], mode: Memory, context: Any) -> Iterator[tuple[Memory, list[Step]]]:
-    """Neighbouring steps that can be undone, together; the others one by one."""
+    """Yield maximal runs of neighbouring steps that can be inverted; yield each other step alone."""
     run: list[Step] = []
+    # `_Run` returns a gradient for one context tensor. A context of another kind is left to checkpointing.
     single = context is None or isinstance(context, Tensor)
     for step in steps:
         kept = step.kept(mode)
@@ -132,10 +141,12 @@ def _undone(steps: Sequence[Step], v: Tensor, context: Tensor | None) -> tuple[T
 
 @contextmanager
 def _watched(steps: Sequence[Step], v: Tensor, kept: Memory, *, draws: bool) -> Iterator[None]:
-    """Refuse layers that do not keep what they promise: the gradient would be wrong without a word.
+    """Raise an error if layers change buffers or draw random numbers when their flags promise that they do not.
+
+    Without this check such a layer would give a wrong gradient and no error.
 
     Raises:
-        InversionError: buffers changed, or random numbers were drawn where `draws` is False.
+        InversionError: A buffer changed, or random numbers were drawn although `draws` is False.
     """
     buffers = [b for step in steps for b in step.buffers]
     versions = sum(b._version for b in buffers)
@@ -144,7 +155,7 @@ def _watched(steps: Sequence[Step], v: Tensor, kept: Memory, *, draws: bool) -> 
     names = ", ".join(dict.fromkeys(type(step.layer).__name__ for step in steps))
     if sum(b._version for b in buffers) != versions:
         raise InversionError(
-            f"expected layers that leave their buffers alone with memory={kept!r}, got a change in {names}; "
+            f"expected layers that do not change their buffers with memory={kept!r}, got a change in {names}; "
             "set `repeatable = False` in the layer, or use memory='store'"
         )
     after = None if random is None else _random_state(v)
@@ -156,14 +167,21 @@ def _watched(steps: Sequence[Step], v: Tensor, kept: Memory, *, draws: bool) -> 
 
 
 def _random_state(v: Tensor) -> Tensor | None:
-    """Of the device's generator; None while a CUDA graph is captured, when it cannot be read."""
+    """Return the state of the generator on v's device; None while a CUDA graph is captured, when it cannot be read."""
     if v.device.type != "cuda":
         return torch.get_rng_state()
     return None if torch.cuda.is_current_stream_capturing() else torch.cuda.get_rng_state(v.device)
 
 
 class _Run(torch.autograd.Function):
-    """A run of layers as one function of its input, the context and the parameters, all of which get gradients."""
+    """A run of invertible layers as one autograd function of its input, the context and the parameters.
+
+    Forward keeps only the final output w. Backward goes through the layers from last to first: it recomputes the input v of
+    a layer as its inverse at w, runs the layer again from v with gradients recorded, and applies the chain rule
+        grad_v = (dw/dv)^T grad_w + (d dlogp/dv)^T grad_total,
+    and the same for the layer's parameters and the context. Every dlogp enters the total with weight one, so that
+    grad_total is the same for all layers.
+    """
 
     @staticmethod
     def forward(ctx: Any, steps: Sequence[Step], v: Tensor, context: Tensor | None, *parameters: Tensor) -> Any:
@@ -176,7 +194,8 @@ class _Run(torch.autograd.Function):
                 v, dlogp = step.run(v, context)
                 total = dlogp if total is None else total + dlogp
         ctx.save_for_backward(v, context)
-        # By hand and not as saved tensors, which others (checkpoints, offloading) may pack and give back as copies.
+        # Parameters are kept on ctx, not with save_for_backward: saved-tensor hooks (checkpointing, offloading) may return
+        # copies, and gradients are matched to parameters by identity. Versions detect changes in place.
         ctx.parameters, ctx.versions = parameters, [p._version for p in parameters]
         return v, total
 
@@ -191,6 +210,7 @@ class _Run(torch.autograd.Function):
         gradients: dict[Tensor, Tensor] = {}
         known = set(ctx.parameters)
         stale = [p._version for p in ctx.parameters] != ctx.versions
+        # A fresh leaf: each layer's gradient with respect to the context is taken from it and added up below.
         if context is not None:
             context = context.detach().requires_grad_(ctx.needs_input_grad[2])
         for step in reversed(ctx.steps):
@@ -198,22 +218,27 @@ class _Run(torch.autograd.Function):
             if not known.issuperset(own) or stale:
                 raise InversionError(
                     "expected the parameters of the forward pass in the backward pass, got changed or other ones; "
-                    "go back before the optimiser's step, or use memory='store'"
+                    "call backward() before the optimiser's step, or use memory='store'"
                 )
             with torch.enable_grad(), _autocast(ctx.device, ctx.precision):
                 v, w, dlogp = step.rewind(w, context)
             wanted = [v, *own] if context is None or not context.requires_grad else [v, *own, context]
+            # An output without a gradient function, such as a constant dlogp, is left out: autograd.grad rejects it.
             pairs = [(t, g) for t, g in ((w, grad), (dlogp, grad_total)) if t.requires_grad]
             got = torch.autograd.grad([t for t, _ in pairs], wanted, [g for _, g in pairs], allow_unused=True)
             for tensor, part in zip(wanted[1:], got[1:], strict=True):
                 if part is not None:
                     gradients[tensor] = gradients[tensor] + part if tensor in gradients else part
+            # The recomputed v is the output of the layer before.
             w, grad = v.detach(), torch.zeros_like(v) if got[0] is None else got[0]
         return None, grad, gradients.get(context), *(gradients.get(p) for p in ctx.parameters)
 
 
 def _autocast(device: str, precision: torch.dtype | None) -> AbstractContextManager[Any]:
-    """The precision of the forward pass. Without the cache of cast weights: those cast here carry no gradient."""
+    """Return a context manager that restores the autocast precision of the forward pass.
+
+    The cache of cast weights is off: weights cast under no_grad would be cached without their gradient.
+    """
     if precision is None:
         return nullcontext()
     return torch.autocast(device, precision, cache_enabled=False)

@@ -1,4 +1,4 @@
-"""Event spaces: the shape, kind of number, support, tangent basis and quadrature of one event."""
+"""Event spaces: shape, dtype, support, tangent basis and quadrature of one event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import SpecError
 
 @dataclass(frozen=True)
 class Space(abc.ABC):
-    """Where one event lives. Two layers can be chained when their spaces are equal.
+    """Set of values that one event can take. Two layers can be chained when their spaces are equal.
 
     Args:
         shape: Shape of one event, without batch dimensions.
@@ -27,107 +27,107 @@ class Space(abc.ABC):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Store the shape as a tuple, and refuse one that is not made of whole numbers."""
+        """Store the shape as a tuple and check that it consists of whole numbers."""
         object.__setattr__(self, "shape", tuple(self.shape))
         if any(not isinstance(s, int) or s < 0 for s in self.shape):
             raise SpecError(f"expected a shape of whole numbers >= 0, got {self.shape}")
 
     @property
     def size(self) -> int:
-        """Numbers in one event."""
+        """Number of entries in one event."""
         return math.prod(self.shape)
 
     def bits(self, logp: Any) -> Any:
-        """Bits per dimension of log-probabilities in nats: -logp / (size log 2). Of densities they depend on the units."""
+        """Return bits per dimension, -logp / (size log 2), of log-probabilities in nats; for densities they depend on units."""
         return -logp / (max(1, self.size) * math.log(2))
 
     @property
     def dim(self) -> int:
-        """Dimension of the tangent space; `size` unless the space is curved."""
+        """Dimension of the tangent space: `size`, unless the space is curved."""
         return self.size
 
     @property
     def discrete(self) -> bool:
-        """Whether `log_prob` is the log of a probability, rather than of a density."""
+        """Whether `log_prob` is the log of a probability, and not of a density."""
         return False
 
     @property
     def whole(self) -> bool:
-        """Whether entries are whole numbers carried as floats, which hold them exactly only so far."""
+        """Whether entries are whole numbers stored as floats, which are exact only up to a limit."""
         return False
 
     def event_dtype(self, dtype: torch.dtype) -> torch.dtype:
-        """The dtype of events in a model whose parameters have floating-point type `dtype`."""
+        """Return the dtype of events in a model whose parameters have the floating-point dtype `dtype`."""
         return dtype
 
     @property
     def bounded(self) -> bool:
-        """Whether some values of the right shape and dtype lie outside."""
+        """Whether some values of the right shape and dtype lie outside the space."""
         return False
 
     def finite(self, x: Tensor) -> Tensor:
-        """Which entries an event may hold at all: the finite ones; rows of a table also allow NaN for a missing value."""
+        """Return which entries are allowed: the finite ones; spaces of table rows also allow NaN for a missing value."""
         return x.isfinite()
 
     def contains(self, x: Tensor) -> Tensor:
-        """Which rows of a flat batch lie in the space: (B, *shape) -> (B,) of bool."""
+        """Return which rows of a flat batch lie in the space: (B, *shape) -> (B,) of bool."""
         return rows(x.isfinite())
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Some point of the space for each row, equal to the row where that lies inside."""
+        """Return a point of the space for each row: the row itself if it lies inside."""
         return x
 
     def near(self, x: Tensor) -> Tensor:
-        """Return which rows would lie in the space if they had been written with more digits: (B, *shape) -> (B,) of bool."""
+        """Return which rows lie in the space up to a relative error of 1e-3, from rounding: (B, *shape) -> (B,) of bool."""
         return rows((x - self.nearest(x)).abs() <= 1e-3 * x.abs().clamp_min(1))
 
     @abc.abstractmethod
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Any n points of the space, for the laws and for tracing: (n, *shape)."""
+        """Return n points of the space, (n, *shape), for tests of the layer laws and for tracing."""
 
     def another(self, x: Tensor) -> Tensor:
-        """Return for each point a clearly different point of the same space: (B, *shape) -> (B, *shape)."""
+        """Return, for each point, a clearly different point of the space: (B, *shape) -> (B, *shape)."""
         return self.random(len(x), x.dtype).to(x)
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return a rule that integrates over the space: points (N, *shape) and weights (N,), both in float64.
+        """Return points (N, *shape) and weights (N,) of a rule that integrates over the space, both in float64.
 
-        On discrete spaces the weights are one. Where the space is unbounded the points cover about 70 deviations.
+        On discrete spaces the weights are one. On unbounded spaces the points reach about 70 from the origin.
 
         Args:
             points: Number of points along an unbounded axis.
 
         Raises:
-            SpecError: There is no rule: the space has too many dimensions or states.
+            SpecError: The space has no rule, because it has too many dimensions or states.
         """
-        raise SpecError(f"expected a space over which a density can be added up, got {self}")
+        raise SpecError(f"expected a space over which a density can be integrated, got {self}")
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The least and the largest value of an entry, where entries are free of each other; None where they are not."""
+        """Smallest and largest value of an entry, where entries do not constrain each other; None where they do."""
         return None
 
     @property
     def counts(self) -> tuple[int, ...] | None:
-        """Number of values of each entry, flat; None where a value is not one of a finite number."""
+        """Number of values of each entry, flattened; None where an entry has infinitely many values."""
         return None
 
     @property
     def one_hot(self) -> bool:
-        """Whether events are labels carried as one-hot vectors."""
+        """Whether events are labels stored as one-hot vectors."""
         return False
 
     @property
     def constraint(self) -> Constraint:
-        """The constraint of torch's distributions that describes the space, as far as there is one."""
+        """The `torch.distributions` constraint that comes closest to the space."""
         return constraints.independent(constraints.real, len(self.shape))
 
     def on_edge(self, x: Tensor) -> Tensor:
-        """Return which rows lie on the edge of the space: (B, *shape) -> (B,) of bool."""
+        """Return which rows lie on the boundary of the space: (B, *shape) -> (B,) of bool."""
         return torch.zeros(len(x), dtype=torch.bool, device=x.device)
 
     def edges(self) -> list[float]:
-        """Return values of an entry at which maps may break: ends of the space, knots, zero; none where that means nothing."""
+        """Return values of an entry at which a map may fail: bounds, knots, zero. Tests evaluate layers there."""
         return []
 
     def tangent(self, x: Tensor) -> Tensor:
@@ -135,73 +135,74 @@ class Space(abc.ABC):
         return torch.eye(self.size, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
 
     def frame(self, x: Tensor) -> Tensor:
-        """Return `tangent(x)`; the old name."""
+        """Return `tangent(x)`; deprecated name."""
         warnings.warn("Space.frame is called Space.tangent now", DeprecationWarning, stacklevel=2)
         return self.tangent(x)
 
 
 @dataclass(frozen=True)
 class Real(Space):
-    """All real arrays of a shape; densities with respect to Lebesgue measure."""
+    """Real arrays of a fixed shape; densities with respect to Lebesgue measure."""
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The whole line."""
+        """Minus infinity and infinity."""
         return -math.inf, math.inf
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Standard normal points."""
+        """Return n standard normal points."""
         return torch.randn(n, *self.shape, dtype=dtype)
 
     def edges(self) -> list[float]:
-        """Return zero, and the usual ends and knots of splines."""
+        """Return zero and the usual bounds and knots of splines."""
         return [0.0, 1.0, -1.0, 3.0, -3.0, 4.0, -4.0, 5.0, -5.0]
 
     def another(self, x: Tensor) -> Tensor:
-        """Return the points moved by one along every axis."""
+        """Return x + 1."""
         return x + 1
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return a rule for one or two dimensions: x = sinh t spreads the nodes over many scales."""
+        """Return a rule for one or two dimensions, with nodes x = sinh(t) at equal steps of t."""
+        # dx = cosh(t) dt. The nodes lie dense near zero and reach sinh(5) = 74, so narrow and wide densities both fit.
         t = torch.linspace(-5, 5, points, dtype=torch.float64)
         return product_rule(self, t.sinh(), t.cosh() * (t[1] - t[0]))
 
 
 @dataclass(frozen=True)
 class Box(Space):
-    """Real arrays with every entry in [low, high]; either bound may be infinite.
+    """Real arrays with every entry in [low, high]; a bound may be infinite.
 
     Args:
         shape: Shape of one event.
-        low: smallest value.
-        high: largest value.
+        low: Smallest value of an entry.
+        high: Largest value of an entry.
 
     Raises:
-        SpecError: when low >= high.
+        SpecError: The bounds do not satisfy low < high.
     """
 
     low: float = 0.0
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse an empty box."""
+        """Check that low < high."""
         super().__post_init__()
         if not self.low < self.high:
             raise SpecError(f"expected low < high, got low={self.low}, high={self.high}")
 
     @property
     def bounded(self) -> bool:
-        """True: a box has an outside."""
+        """Whether some numbers lie outside: True."""
         return True
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The two bounds."""
+        """The bounds, low and high."""
         return self.low, self.high
 
     @property
     def constraint(self) -> Constraint:
-        """An interval, a half-line or the line, for every entry."""
+        """Torch constraint: an interval, a half-line or the real line for every entry."""
         inner: Constraint
         if math.isinf(self.high):
             inner = constraints.real if math.isinf(self.low) else constraints.greater_than_eq(self.low)
@@ -216,15 +217,15 @@ class Box(Space):
         return ~rows((x > self.low) & (x < self.high))
 
     def contains(self, x: Tensor) -> Tensor:
-        """Rows with every entry in [low, high]."""
+        """Return which rows have every entry in [low, high]."""
         return rows((x >= self.low) & (x <= self.high))
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Entries moved to the nearest bound."""
+        """Return x with entries outside moved to the nearest bound."""
         return x.clamp(self.low, self.high)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Points inside, away from the bounds by 1 % of the width."""
+        """Return n points inside the box, at least 1 % of the width (0.01 for a half-line) away from the bounds."""
         if math.isfinite(self.low) and math.isfinite(self.high):
             return self.low + (self.high - self.low) * (0.01 + 0.98 * torch.rand(n, *self.shape, dtype=dtype))
         x = torch.randn(n, *self.shape, dtype=dtype)
@@ -237,13 +238,13 @@ class Box(Space):
         return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
 
     def another(self, x: Tensor) -> Tensor:
-        """Return the points moved by half of the width, round the end; by one, away from the bound, where one is infinite."""
+        """Return x moved by half of the width, modulo the width; if a bound is infinite, x moved by one away from the other."""
         if math.isfinite(self.low) and math.isfinite(self.high):
             return self.low + (x - self.low + (self.high - self.low) / 2) % (self.high - self.low)
         return x + 1 if self.high == math.inf else x - 1
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return a rule for one or two dimensions: equal cells between two bounds, x = e^t from a single one."""
+        """Return a rule for one or two dimensions: equal cells between two bounds, x = low + e^t on a half-line."""
         if math.isfinite(self.low) and math.isfinite(self.high):
             cells = 600
             width = (self.high - self.low) / cells
@@ -258,65 +259,66 @@ class Box(Space):
 
 @dataclass(frozen=True)
 class Simplex(Space):
-    """Shares: vectors of numbers >= 0 along the last dimension that add up to one.
+    """Vectors of numbers >= 0 (shares) along the last dimension that sum to one.
 
-    Densities are those of all entries but the last one with respect to Lebesgue measure, as for Dirichlet distributions;
-    the tangent basis fits that, and is not orthonormal.
+    Densities are with respect to Lebesgue measure on all entries but the last, as for torch's Dirichlet distribution. The
+    tangent basis matches this measure, and is therefore not orthonormal.
 
     Args:
         shape: Shape of one event, (..., K) with K at least 2.
 
     Raises:
-        SpecError: fewer than two shares.
+        SpecError: The last dimension has fewer than two entries.
     """
 
     def __post_init__(self) -> None:
-        """Refuse a simplex of one point."""
+        """Check that vectors have at least two entries."""
         super().__post_init__()
         if not self.shape or self.shape[-1] < 2:
             raise SpecError(f"expected a shape that ends in at least 2 shares, got {self.shape}")
 
     @property
     def dim(self) -> int:
-        """One less than `size` for each vector."""
+        """Dimension of the space: `size` minus one for each vector."""
         return self.size - math.prod(self.shape[:-1])
 
     @property
     def constraint(self) -> Constraint:
-        """A simplex along the last dimension."""
+        """Torch constraint: a simplex along the last dimension."""
         return constraints.independent(constraints.simplex, len(self.shape) - 1)
 
     def on_edge(self, x: Tensor) -> Tensor:
-        """Return which rows have a share of zero."""
+        """Return which rows have an entry of zero."""
         return ~rows(x > 0)
 
     @property
     def bounded(self) -> bool:
-        """True."""
+        """Whether some vectors lie outside: True."""
         return True
 
     def contains(self, x: Tensor) -> Tensor:
-        """Rows of shares >= 0 whose sums are one to rounding."""
+        """Return which rows have entries >= 0 that sum to one, up to rounding."""
         return rows(x >= 0) & rows((x.sum(-1) - 1).abs() < 8 * self.shape[-1] * torch.finfo(x.dtype).eps)
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Negative shares set to zero, and all divided by their sum; the row itself where that lies inside."""
+        """Return x with negative entries set to zero, divided by the sums; rows inside are unchanged."""
         positive = x.clamp_min(0) + torch.finfo(x.dtype).tiny
         inside = self.contains(x).reshape(-1, *[1] * len(self.shape))
         return torch.where(inside, x, positive / positive.sum(-1, keepdim=True))
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Uniform points."""
+        """Return n uniformly distributed points."""
+        # Exponential variables divided by their sum are uniform on the simplex (Dirichlet with all parameters one).
         y = -torch.rand(n, *self.shape, dtype=torch.float64).clamp_min(1e-12).log()
         return (y / y.sum(-1, keepdim=True)).to(dtype)
 
     def another(self, x: Tensor) -> Tensor:
-        """Return the points half-way to the corner of the smallest share."""
+        """Return the midpoints between x and the corner of its smallest entry."""
         corner = torch.nn.functional.one_hot(x.argmin(-1), self.shape[-1]).to(x.dtype)
         return (x + corner) / 2
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return a rule for one vector of two or three shares: x = u, or x = (u, (1 - u) v), for u and v in (0, 1)."""
+        """Return a rule for one vector of two or three entries: x_1 = u; or x_1 = u, x_2 = (1 - u) v, with u, v in (0, 1)."""
         if len(self.shape) != 1 or self.shape[-1] > 3:
             return super().quadrature(points)
         cells = 600
@@ -325,34 +327,35 @@ class Simplex(Space):
             return torch.stack([u, 1 - u], 1), torch.full_like(u, 1 / cells)
         first, second = torch.cartesian_prod(u, u).unbind(1)
         second = (1 - first) * second
+        # The Jacobian of (u, v) -> (u, (1 - u) v) is 1 - u.
         return torch.stack([first, second, 1 - first - second], 1), (1 - first) / cells**2
 
     def tangent(self, x: Tensor) -> Tensor:
-        """Return for each entry but the last of its vector the direction of that entry up and the last one down."""
+        """Return for each entry but the last of a vector the direction that raises it and lowers the last entry."""
         vectors, k = math.prod(self.shape[:-1]), self.shape[-1]
         one = torch.cat([torch.eye(k - 1, dtype=x.dtype), -torch.ones(1, k - 1, dtype=x.dtype)])
         return torch.block_diag(*[one] * vectors).to(x.device).expand(x.shape[0], -1, -1)
 
 
 def product_rule(space: Space, axis: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rule that has the same nodes and weights along every axis of a space.
+    """Return the product rule with the same nodes and weights along every axis of a space.
 
     Raises:
         SpecError: The space has more than two dimensions.
     """
     if space.size > 2:
-        raise SpecError(f"expected one or two dimensions to add a density up in, got {space}")
+        raise SpecError(f"expected a space of one or two dimensions to integrate over, got {space}")
     x = torch.cartesian_prod(*[axis] * space.size).reshape(-1, *space.shape)
     return x, torch.cartesian_prod(*[weight] * space.size).reshape(len(x), -1).prod(1)
 
 
 def context_space(context: int | Space) -> Space | None:
-    """The space of a layer's context, from its length or given as it is; None for length 0."""
+    """Return the space of a context: real vectors for a length, None for length 0, a Space unchanged."""
     if isinstance(context, Space):
         return context
     return Real((context,)) if context else None
 
 
 def rows(inside: Tensor) -> Tensor:
-    """Return which rows (B,) are true everywhere, of (B, ...)."""
+    """Return which rows of a tensor (B, ...) of bool are true everywhere: (B,)."""
     return inside if inside.dim() == 1 else inside.flatten(1).all(1)

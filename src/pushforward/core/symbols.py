@@ -1,4 +1,4 @@
-"""Where the symbols of discrete events come from while events are made."""
+"""Protocol for the source of the symbols from which discrete events are decoded."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from torch import Tensor
 
 
 class Symbols(Protocol):
-    """Where the symbols of discrete events come from while these are made: chance, an archive, or events that are known.
+    """Source of the symbols of discrete events: a random generator, a compressed file, or events that are known.
 
-    The distribution of each symbol is stated before the symbol is asked for, so that sampling, entropy coding and decoding
-    are one walk.
+    The model states the distribution of each symbol before it asks for the symbol. Sampling, entropy coding and decoding
+    therefore run the same code.
     """
 
     def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
-        """Labels from softmaxes.
+        """Return labels, given the logits of their categorical distributions.
 
         Args:
-            logits: (B, ..., K), -inf for labels that never come.
-            at: Number of the entry in the flat event; None for the whole event.
+            logits: Logits of shape (B, ..., K); -inf for impossible labels.
+            at: Index of the entry in the flattened event; None if the whole event is asked for.
 
         Returns:
-            (B, ...) int64.
+            Labels, (B, ...) in int64.
         """
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
-        """Whole numbers from mixtures of M discretised logistics.
+        """Return whole numbers, given mixtures of M discretised logistic distributions.
 
         Args:
-            log_weights: (B, ..., M), of which the exponentials add up to 1.
-            means: (B, ..., M).
-            log_scales: (B, ..., M).
-            at: Number of the entry in the flat event; None for the whole event.
+            log_weights: Logs of the mixture weights, (B, ..., M); the weights sum to one.
+            means: Means of the components, (B, ..., M).
+            log_scales: Logs of the scales of the components, (B, ..., M).
+            at: Index of the entry in the flattened event; None if the whole event is asked for.
 
         Returns:
-            (B, ...), whole numbers in floating point.
+            Whole numbers in floating point, (B, ...).
         """

@@ -1,4 +1,4 @@
-"""Distributions of torch as distributions of this library, so that they can be bases. Nothing of torch is patched."""
+"""Distributions of torch as distributions of this library, for use as bases; torch itself is not modified."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .torch_recipe import Recipe, take_apart
 
 
 class FromTorch(Distribution):
-    """A `torch.distributions` distribution as one of ours; its tensor arguments become buffers, or parameters.
+    """Distribution from `torch.distributions` as a distribution of this library; its tensor arguments become buffers.
 
     Args:
-        make: called with the arguments, for example `torch.distributions.Gumbel`.
-        space: Space of one event; batch dimensions of `make(...)` count as part of the event.
-        arguments: Arguments of `make` by name: tensors or numbers whose shapes broadcast to the event's. An
-            `nn.Parameter` is trained with the model.
+        make: Class or function that returns the distribution, for example `torch.distributions.Gumbel`.
+        space: Space of one event; batch dimensions of `make(...)` count as event dimensions.
+        arguments: Keyword arguments of `make`: tensors or numbers whose shapes broadcast to the event's. An
+            `nn.Parameter` stays a parameter and is trained with the model.
 
     Raises:
-        ShapeError: the batch and event shape together are not the space's.
+        ShapeError: The batch shape and event shape together differ from the shape of the space.
     """
 
     def __init__(self, make: Callable[..., TorchDistribution], space: Space, **arguments: Any) -> None:
@@ -48,7 +48,7 @@ class FromTorch(Distribution):
             )
 
     def extra_repr(self) -> str:
-        """The class of torch's distribution, and the space."""
+        """Return the name of the torch distribution and the space, for `repr`."""
         make = self.make if isinstance(self.make, Recipe) else getattr(self.make, "__name__", type(self.make).__name__)
         return f"{make}, {describe(self.space)}"
 
@@ -66,18 +66,18 @@ class FromTorch(Distribution):
 
 
 def as_base(base: object, space: Space) -> Distribution:
-    """Return a distribution of this library for what was given as the base of a flow.
+    """Return the base of a flow as a distribution of this library.
 
     Args:
-        base: A distribution of this library, or one of `torch.distributions` without a context, whose batch dimensions
-            count as part of the event.
-        space: Space that the chain ends in.
+        base: Distribution of this library, or of `torch.distributions`; batch dimensions of the latter count as event
+            dimensions.
+        space: Space in which the chain ends.
 
     Raises:
-        ShapeError: a distribution of torch has another shape than the space.
-        ContextError: the base is a distribution at a context, from `model.at(context)`.
-        SpecError: its support is no space of this library, or it cannot be made again from its arguments.
-        DomainError: it is no distribution.
+        ShapeError: A torch distribution has another shape than the space.
+        ContextError: The base is a distribution at a context, from `model.at(context)`.
+        SpecError: The support matches no space of this library, or the distribution cannot be rebuilt from its arguments.
+        DomainError: The base is not a distribution.
     """
     if isinstance(base, Distribution):
         return base
@@ -100,10 +100,10 @@ def as_base(base: object, space: Space) -> Distribution:
 
 
 def space_of(support: constraints.Constraint, shape: tuple[int, ...]) -> Space:
-    """The space of events of a shape that a constraint describes.
+    """Return the space of events of a shape that a torch constraint describes.
 
     Raises:
-        SpecError: there is none for it.
+        SpecError: No space of this library matches the constraint.
     """
     while hasattr(support, "base_constraint"):
         support = support.base_constraint

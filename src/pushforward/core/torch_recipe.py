@@ -1,4 +1,4 @@
-"""Distributions of `torch.distributions`, taken apart into a recipe and tensors, so that a model can hold the tensors."""
+"""Torch distributions split into a recipe and tensors, so that a model can hold the tensors as buffers or parameters."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch.distributions import Independent, MixtureSameFamily, TransformedDistr
 from ..errors import SpecError
 
 ALTERNATIVES = (("probs", "logits"), ("covariance_matrix", "precision_matrix", "scale_tril"))
-"""Arguments of which a distribution takes one."""
+"""Groups of arguments of which a distribution takes exactly one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to make a distribution from named tensors.
+    """Recipe that builds a torch distribution from named tensors.
 
     Args:
         kind: Class of the distribution.
-        names: Arguments that are tensors.
-        parts: Recipes of the arguments that are distributions, by name; a part's tensors are named `part_argument`.
-        fixed: Other arguments.
+        names: Names of the arguments that are tensors.
+        parts: Recipes of the arguments that are distributions, by name; the tensors of a part are named `part_argument`.
+        fixed: Names and values of all other arguments.
     """
 
     kind: type[TorchDistribution]
@@ -34,7 +34,7 @@ class Recipe:
     fixed: tuple[tuple[str, Any], ...] = ()
 
     def __call__(self, **tensors: Tensor) -> TorchDistribution:
-        """Make the distribution, without checks of its arguments."""
+        """Return the distribution, built without validation of its arguments."""
         inner = {
             part: recipe(**{k.removeprefix(f"{part}_"): v for k, v in tensors.items() if k.startswith(f"{part}_")})
             for part, recipe in self.parts
@@ -44,18 +44,18 @@ class Recipe:
         return self.kind(**arguments, validate_args=False)
 
     def __str__(self) -> str:
-        """`Independent(Normal)`."""
+        """Return the class name, with inner distributions in brackets, such as `Independent(Normal)`."""
         inside = ", ".join(str(recipe) for _, recipe in self.parts)
         return f"{self.kind.__name__}({inside})" if inside else self.kind.__name__
 
 
 def take_apart(distribution: TorchDistribution) -> tuple[Recipe, dict[str, Tensor]]:
-    """Return the recipe of a distribution and the tensors that it needs.
+    """Return the recipe of a distribution and the tensors that the recipe needs.
 
-    Parameters (`nn.Parameter`) stay themselves, so that training moves them. Other tensors are copied.
+    An `nn.Parameter` is returned as the same object, so training changes it. Other tensors are copied.
 
     Raises:
-        SpecError: the distribution cannot be made again from its arguments.
+        SpecError: The distribution cannot be rebuilt from its arguments.
     """
     parts, fixed = _parts_of(distribution)
     recipes: list[tuple[str, Recipe]] = []
@@ -69,7 +69,7 @@ def take_apart(distribution: TorchDistribution) -> tuple[Recipe, dict[str, Tenso
     tensors |= own
     try:
         made = recipe(**tensors)
-    except Exception:  # any class of anybody's
+    except Exception:  # a user's class may raise anything
         raise _refusal(distribution) from None
     if (made.batch_shape, made.event_shape) != (distribution.batch_shape, distribution.event_shape):
         raise _refusal(distribution)
@@ -79,13 +79,13 @@ def take_apart(distribution: TorchDistribution) -> tuple[Recipe, dict[str, Tenso
 def _refusal(distribution: TorchDistribution) -> SpecError:
     name = type(distribution).__name__
     return SpecError(
-        f"expected a distribution that its arguments make again, got {name}; "
+        f"expected a distribution that can be rebuilt from its arguments, got {name}; "
         f"use pushforward.distributions.FromTorch({name}, space, argument=value, ...)"
     )
 
 
 def _parts_of(distribution: TorchDistribution) -> tuple[dict[str, TorchDistribution], dict[str, Any]]:
-    """Return the arguments that are distributions, and those that are neither distributions nor tensors."""
+    """Return the arguments that are distributions, and the arguments that are neither distributions nor tensors."""
     if isinstance(distribution, Independent):
         count = distribution.reinterpreted_batch_ndims
         return {"base_distribution": distribution.base_dist}, {"reinterpreted_batch_ndims": count}
@@ -105,10 +105,11 @@ def _parts_of(distribution: TorchDistribution) -> tuple[dict[str, TorchDistribut
 
 
 def _arguments(distribution: TorchDistribution) -> list[str]:
-    """Return the names of the tensor arguments; of alternatives, the one that was given."""
+    """Return the names of the tensor arguments; from a group of alternatives, the one that the user gave."""
     constrained = distribution.arg_constraints
     names = [name for name in inspect.signature(type(distribution).__init__).parameters if name in constrained]
     for group in ALTERNATIVES:
+        # torch computes the other alternatives lazily as properties, so only the given one is in the instance's dict.
         given = [name for name in group if name in names and name in vars(distribution)]
         names = [name for name in names if name not in group or name in given[:1]]
     return names

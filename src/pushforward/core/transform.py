@@ -1,4 +1,4 @@
-"""Transform: one layer of a flow."""
+"""Transform, the base class of the layers of a flow."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from .distribution import Distribution
 
 CodeSource = Callable[["Distribution", "Tensor | None"], Tensor]
-"""Function from a base and its context to a flat batch of its events: the codes that a model is put together from."""
+"""Function from a base and its context to a flat batch of its events: the codes from which a model builds events."""
 
 
 class Undo(Flag):
-    """Which directions of a layer the other one undoes: up to rounding, without random numbers, at about the same cost.
+    """Directions of a layer that can be inverted up to rounding, without random numbers, at about the same cost.
 
-    Training in constant memory (`core.memory`) undoes those layers instead of keeping what they were given.
+    Training in constant memory (`core.memory`) recomputes the inputs of such layers instead of keeping them.
     """
 
     NOTHING = 0
@@ -33,48 +33,50 @@ class Undo(Flag):
 
 
 class Transform(Node):
-    """One layer between the data side x and the latent side z.
+    """Layer of a flow, between the data x and the latent variable z.
 
-    With z drawn from q(z|x) on the way in and x from p(x|z) on the way out, a layer reports
+    With z drawn from q(z|x) in the forward direction and x drawn from p(x|z) in the inverse direction, a layer returns
 
         forward:  dlogp = log p(x|z) - log q(z|x)        inverse:  dlogp = log q(z|x) - log p(x|z)
 
-    which is log |det dz/dx| for a bijection, a bound's term for a stochastic layer and 0 for a discrete bijection.
-    Batches are flat here, (B, *shape), and nothing is checked: `Distribution` is the public door.
+    This is log |det dz/dx| for a bijection, one term of the bound for a stochastic layer, and 0 for a discrete bijection.
+    Batches are flat, (B, *shape), and inputs are not checked here; `Distribution` checks them.
     """
 
     x_space: Space
     z_space: Space
     undo: Undo = Undo.NOTHING
-    """Which of its directions training may undo to save memory; the class's own say, whatever its networks do."""
+    """Directions that training may invert to save memory; a property of the class, independent of its networks."""
     repeatable: bool = True
-    """Whether running it again on the same numbers, from the same random state, gives the same and changes nothing."""
+    """Whether a second run on the same input and random state returns the same result and has no side effect."""
 
     @abc.abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Data to latent: (B, *x_space.shape) -> z (B, *z_space.shape), dlogp (B,) in nats, to be added."""
+        """Map data to latent: x (B, *x_space.shape) -> z (B, *z_space.shape), dlogp (B,) in nats."""
 
     @abc.abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Latent to data: (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), the negative on the same pair."""
+        """Map latent to data: z (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), minus that of forward at x."""
 
     def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """z, and the codes of what forward models on the way and leaves out of z, the first layer's first."""
+        """Return z and the codes of the variables that forward models and drops, those of the first layer first."""
         return self(x, context)[0], []
 
     def put_together(self, z: Tensor, code_of: CodeSource, context: Tensor | None = None) -> Tensor:
-        """x from z, with codes of what z leaves out from `code_of`, asked for in the opposite order."""
+        """Return x for z; `code_of` supplies the codes of dropped variables, asked for in the opposite order."""
         return self.inverse(z, context)[0]
 
     def rewind(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """x that forward takes to z, without z's gradient but open to one of its own, and forward again from there.
+        """Invert z to a leaf x that requires a gradient, and run forward from x with gradients recorded.
+
+        The backward pass in constant memory calls this.
 
         Args:
-            z: (B, *z_space.shape).
-            context: (B, *context.shape) or None.
+            z: Output of forward, (B, *z_space.shape).
+            context: Context of shape (B, *context.shape), or None.
 
         Returns:
-            x (B, *x_space.shape), a leaf that requires a gradient; forward's z and dlogp, recorded from it.
+            x (B, *x_space.shape), a leaf detached from z; z and dlogp that forward computes from x.
         """
         with torch.no_grad():
             x = self.inverse(z, context)[0]
@@ -82,7 +84,7 @@ class Transform(Node):
         return x, *self(x, context)
 
     def opened(self, *, turned: bool) -> Iterator[tuple[Transform, bool]]:
-        """Yield the single layers that this one is made of, in the order in which they run, and whether each is inverted.
+        """Yield the single layers of which this one consists, in running order, and whether each is inverted.
 
         Args:
             turned: Whether this layer itself is inverted.
@@ -90,20 +92,20 @@ class Transform(Node):
         yield self, turned
 
     def exact_twin(self) -> Transform | None:
-        """The same map, sharing its parameters, with every approximation of its own done to rounding; None when it makes none.
+        """Return the same map with the same parameters and without approximations; None if it has no approximation.
 
-        Twins cost more: `core.exactly` puts them into a whole model.
+        An exact twin is slower. `core.exactly` replaces all layers of a model by their twins.
         """
         return None
 
     def _nothing(self, v: Tensor) -> Tensor:
-        """The contribution of a layer that changes no volume: a zero for each row of v."""
+        """Return the dlogp of a layer that does not change volume: a zero for each row of v."""
         return torch.zeros(v.shape[0], dtype=v.dtype if v.is_floating_point() else self.dtype, device=v.device)
 
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """`forward` with the penalties of layers that have any, by name, each (B,)."""
+        """Return the results of `forward`, and the penalties (B,) of the layer by name; most layers have none."""
         return *self.forward(x, context), {}
 
 
 Given = tuple[Transform, Tensor, Tensor | None]
-"""A layer with events of its data side and their context."""
+"""A layer, events at its data side and their context."""

@@ -1,4 +1,4 @@
-"""A model without its approximations: the same parameters, with finer solvers, exact traces, whole series."""
+"""Exact twin of a model: the same parameters with finer solvers, exact traces and complete series."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def exactly(model: Module) -> Module:
-    """The same model with every layer that approximates replaced by its exact twin; it shares all parameters and buffers.
+    """Return the model with every approximate layer replaced by its exact twin, sharing all parameters and buffers.
 
-    It costs more time, and tells how far the model's own numbers are from those of the map that it approximates.
+    The twin is slower. The difference between the two shows the approximation error of the model.
 
     Args:
-        model: a flow, a layer, anything that holds some; it is not changed.
+        model: Flow, layer, or any module that contains layers; it is not changed.
 
     Returns:
-        Another module of the same class, the twin itself where `model` is a layer that has one.
+        A module of the same class; if `model` is a layer with a twin, that twin.
     """
     shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
     return _exact(copy.deepcopy(model, shared))

@@ -1,4 +1,4 @@
-"""Bases, conditionals, elementary discrete distributions, and the boundary to `torch.distributions`."""
+"""Base distributions, conditional distributions, elementary discrete distributions, and adapters for torch."""
 
 from ..core.torch_boundary import Conditioned, FromTorch
 from ..moved import old_names
@@ -6,6 +6,7 @@ from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
+from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
 from .uniform import UniformSphere, UniformTorus
@@ -21,6 +22,7 @@ __all__ = [
     "Conditioned",
     "DiscretisedLogistic",
     "FromTorch",
+    "FullGaussianMixture",
     "GaussianMixture",
     "Logistic",
     "Normal",

@@ -1,4 +1,4 @@
-"""Distributions of labels: independent ones, and p(x) = prod_i p(x_i | x_<i, context) with every factor a softmax."""
+"""Distributions of labels: independent, or autoregressive, p(x) = prod_i p(x_i | x_<i, context) with softmax factors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .chance import Chance
 
 
 class Labels(Distribution):
-    """What distributions of labels share: `Categories`, or `OneHot` vectors that let gradients through.
+    """Base class of distributions of labels, which are `Categories`, or `OneHot` vectors that carry gradients.
 
     Args:
         space: Space of the labels.
@@ -29,19 +29,20 @@ class Labels(Distribution):
         self.register_buffer("allowed", labels[None] < torch.tensor(space.counts)[:, None], persistent=False)
 
     def _codes(self, x: Tensor) -> Tensor:
-        """Events as one-hot vectors (B, D, K)."""
+        """Return events as one-hot vectors (B, D, K)."""
         return x if self.space.one_hot else F.one_hot(x, self.most).to(self.dtype)
 
     def _events(self, labels: Tensor) -> Tensor:
-        """Labels (B, D) as events."""
+        """Return labels (B, D) as events."""
         return F.one_hot(labels, self.most).to(self.dtype) if self.space.one_hot else labels
 
     def _normalised(self, logits: Tensor) -> Tensor:
-        """Log-probabilities of logits (..., D, K), -inf for labels that there are not."""
+        """Return log-probabilities from logits (..., D, K), -inf for labels that a coordinate does not have."""
         return logits.masked_fill(~self.allowed, -torch.inf).log_softmax(-1)
 
     def _chosen(self, logits: Tensor, codes: Tensor) -> Tensor:
-        """Sum of the log-probabilities of the labels, linear in their codes: (B, D, K) twice -> (B,)."""
+        """Return the log-probability of the labels, linear in their one-hot codes: (B, D, K) twice -> (B,)."""
+        # Inside the sum, -inf times a code of 0 would be NaN; those entries are set to 0.
         return (self._normalised(logits).masked_fill(~self.allowed, 0.0) * codes).flatten(1).sum(1)
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -50,7 +51,7 @@ class Labels(Distribution):
 
 
 class Categorical(Labels):
-    """Independent labels: log p(x) = sum_i log softmax(l_i)[x_i].
+    """Independent labels with learned probabilities: log p(x) = sum_i log softmax(l_i)[x_i].
 
     Args:
         space: Space of the labels, `Categories` with one dimension or `OneHot`.
@@ -61,7 +62,7 @@ class Categorical(Labels):
         self.logits = nn.Parameter(torch.zeros(len(space.counts), self.most))
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start at the labels' frequencies in the batch, one added to each count."""
+        """Set the logits from the frequencies of the labels in the batch, with one added to each count."""
         self.logits.data.copy_((self._codes(x).sum(0) + 1).log().masked_fill(~self.allowed, 0.0))
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
@@ -72,21 +73,22 @@ class Categorical(Labels):
 
 
 class AutoregressiveCategorical(Labels):
-    """Labels one after the other; columns may have different numbers of classes.
+    """Autoregressive distribution of labels; columns may have different numbers of classes.
 
-    With a MaskedMLP, each label's one-hot code enters as `max(classes)` inputs of the same rank, so masks stay those of labels.
+    In a MaskedMLP, the one-hot code of each label occupies `max(classes)` inputs with the same position in the order.
 
     Args:
-        classes: number of labels of each coordinate; at least one coordinate, each with at least one label. Or the space.
-        context: length of the context, 0 for none; or its space.
-        hidden: widths of the hidden layers of the MaskedMLP.
-        dropout: Share of hidden units that are dropped in training.
+        classes: Number of labels of each coordinate, at least one coordinate and one label; or the space.
+        context: Length of the context, 0 for none; or its space.
+        hidden: Widths of the hidden layers of the MaskedMLP.
+        dropout: Probability in [0, 1) with which hidden units are dropped in training.
         order: Order of the coordinates in the MaskedMLP.
-        net: another network, from codes (B, D, K) and the context to logits (B, D, K), those of label i from the labels before
-            it: a `CausalNetwork`, or any with that property, which draws with a pass for each label.
+        net: Another network, from codes (B, D, K) and the context to logits (B, D, K), where the logits of label i depend
+            on the labels before it only: a `CausalNetwork`, or any network with this property. The latter draws with one
+            pass per label.
 
     Raises:
-        SpecError: no coordinates, or one without labels.
+        SpecError: There are no coordinates, or one has no labels.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class AutoregressiveCategorical(Labels):
         self.net = as_conditioner(net, (len(classes.counts), self.most), dim=-1)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """A fresh MaskedMLP starts at the labels' frequencies in the batch, one added to each count."""
+        """Set a fresh MaskedMLP's biases from the frequencies of the labels in the batch, with one added to each count."""
         if not isinstance(self.net, MaskedMLP) or bool(self.net.out.weight.any()):
             return
         counts = self._codes(x).sum(0) + 1

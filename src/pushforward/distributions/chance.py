@@ -1,4 +1,4 @@
-"""Symbols drawn at random: what makes sampling of the walk that entropy coding takes."""
+"""Random source of symbols, with which the code for entropy coding draws samples."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..functional.logistic import discretised_logistic
 
 
 class Chance:
-    """Random symbols, and in `logp` (B,) the log-probability of all that were drawn, in nats."""
+    """Random source of symbols; `logp` (B,) is the log-probability of all symbols drawn so far, in nats."""
 
     def __init__(self) -> None:
         self.logp: Tensor | float = 0.0
 
     def labels(self, logits: Tensor, at: int | None = None) -> Tensor:
-        """Draws from softmaxes: (B, ..., K) -> (B, ...)."""
+        """Return labels drawn from categorical distributions: logits (B, ..., K) -> (B, ...)."""
         logp = logits.log_softmax(-1)
         flat = logp.exp().flatten(0, -2)
         drawn = torch.multinomial(flat, 1) if len(flat) else torch.zeros(0, 1, dtype=torch.long, device=flat.device)
@@ -25,7 +25,8 @@ class Chance:
         return x
 
     def integers(self, log_weights: Tensor, means: Tensor, log_scales: Tensor, at: int | None = None) -> Tensor:
-        """Draws from mixtures of discretised logistics: (B, ..., M) each -> (B, ...)."""
+        """Return draws from mixtures of discretised logistic distributions: (B, ..., M) each -> (B, ...)."""
+        # Gumbel-max trick: the argmax of log-weights plus Gumbel noise, -log of exponential noise, picks the component.
         chosen = (log_weights - torch.empty_like(log_weights).exponential_().log()).argmax(-1, keepdim=True)
         mean, scale = (t.gather(-1, chosen).squeeze(-1) for t in (means, log_scales.exp()))
         eps = torch.finfo(means.dtype).eps

@@ -1,4 +1,4 @@
-"""Elementary distributions whose parameters a network makes from the context: encoders, decoders, learned priors."""
+"""Elementary distributions whose parameters a network computes from the context: encoders, decoders, learned priors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .chance import Chance
 
 
 class ConditionalNormal(Distribution):
-    """N(x; m(c), diag s(c)^2) with log s smoothly bounded.
+    """Normal distribution N(x; m(c), diag s(c)^2) given a context c, with log s smoothly bounded.
 
     Args:
         space: Space of x.
-        context: length of c.
-        hidden: widths of the network's layers.
-        net: a network of your own, from c to twice the space's size; then `hidden` is unused.
-        bound: |log s| stays below it.
+        context: Length of c.
+        hidden: Widths of the hidden layers of the network.
+        net: Your own network, from c to twice the size of the space; `hidden` is then not used.
+        bound: Upper bound of |log s|.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class ConditionalNormal(Distribution):
 
 
 class _ConditionalLevels(Distribution):
-    """Independent levels 0 ... K - 1 with `n` parameters each, which a network makes.
+    """Base class of independent levels 0 ... K - 1 with `n` parameters each, computed by a network.
 
     Args:
         shape: Shape of x.
-        context: length of c.
-        levels: K.
-        n: parameters of a number.
-        hidden: widths of the network's layers.
+        context: Length of c.
+        levels: Number of levels K.
+        n: Number of parameters of one entry.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to all parameters; then `hidden` and `activation` are unused.
+        net: Your own network, from c to all parameters; `hidden` and `activation` are then not used.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class _ConditionalLevels(Distribution):
 
 
 class ConditionalBernoulli(_ConditionalLevels):
-    """Independent bits with probabilities sigmoid(l(c)).
+    """Independent bits with probabilities sigmoid(l(c)) given a context c.
 
     Args:
-        shape: Shape of x, in {0, 1}.
-        context: length of c.
-        hidden: widths of the network's layers.
+        shape: Shape of x, whose entries are 0 or 1.
+        context: Length of c.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to the logits; then `hidden` and `activation` are unused.
+        net: Your own network, from c to the logits; `hidden` and `activation` are then not used.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class ConditionalBernoulli(_ConditionalLevels):
         return self.net(context).reshape(-1, *self.space.shape)
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        # log P(1) = logsigmoid(l) and log P(0) = logsigmoid(-l): the sign of l is that of 2 x - 1.
         return sum_events(F.logsigmoid((2 * x - 1) * self._logits(context)))
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -117,15 +118,15 @@ class ConditionalBernoulli(_ConditionalLevels):
 
 
 class ConditionalCategorical(_ConditionalLevels):
-    """Independent levels 0 ... K - 1 with probabilities softmax(l(c)).
+    """Independent levels 0 ... K - 1 with probabilities softmax(l(c)) given a context c.
 
     Args:
         shape: Shape of x.
-        context: length of c.
-        levels: K.
-        hidden: widths of the network's layers.
+        context: Length of c.
+        levels: Number of levels K.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to K logits for each number; then `hidden` and `activation` are unused.
+        net: Your own network, from c to K logits for each entry; `hidden` and `activation` are then not used.
     """
 
     def __init__(
@@ -152,20 +153,21 @@ class ConditionalCategorical(_ConditionalLevels):
 
 
 class ConditionalLogistic(_ConditionalLevels):
-    """Independent levels 0 ... K - 1, logistics rounded to levels; the first and the last level have their tails.
+    """Independent levels 0 ... K - 1 given a context c, from logistic distributions rounded to levels.
 
         P(k) = sigmoid((k + 1/2 - m) / s) - sigmoid((k - 1/2 - m) / s)
 
-    with m and s made from c (Kingma et al. 2016, arXiv:1606.04934, section 5.2, with a scale for every number).
+    m and s are functions of c (Kingma et al. 2016, arXiv:1606.04934, section 5.2, with a scale for every entry). The
+    first and the last level also have the probability of the tail beyond them.
 
     Args:
         shape: Shape of x.
-        context: length of c.
-        levels: K.
-        hidden: widths of the network's layers.
+        context: Length of c.
+        levels: Number of levels K.
+        hidden: Widths of the hidden layers of the network.
         activation: Activation function of these layers.
-        net: a network of your own, from c to two parameters for each number; then `hidden` and `activation` are unused.
-        bound: |log s| stays below it, in units of K / 16.
+        net: Your own network, from c to two parameters for each entry; `hidden` and `activation` are then not used.
+        bound: Upper bound of |log(s / (K / 16))|.
     """
 
     def __init__(
@@ -189,6 +191,8 @@ class ConditionalLogistic(_ConditionalLevels):
     def _of(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
         inner = discretised_logistic(x, mean.new_zeros(1), mean.unsqueeze(-1), log_scale.unsqueeze(-1))
         rate = (-log_scale).exp()
+        # The first level has P(X < 1/2) = sigmoid((1/2 - m) / s), and the last one 1 - sigmoid((K - 3/2 - m) / s);
+        # logsigmoid computes both without a difference of nearly equal numbers.
         inner = torch.where(x == 0, F.logsigmoid((x + 0.5 - mean) * rate), inner)
         return sum_events(torch.where(x == self.levels - 1, F.logsigmoid((mean - x + 0.5) * rate), inner))
 
@@ -198,6 +202,7 @@ class ConditionalLogistic(_ConditionalLevels):
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         mean, log_scale = self._mean_and_log_scale(context)
         eps = torch.finfo(mean.dtype).eps
+        # The logit of a uniform number has the logistic distribution; rounding it to levels gives exactly P(k).
         noise = torch.logit(torch.rand_like(mean).clamp(eps, 1 - eps))
         x = (mean + log_scale.exp() * noise).round().clamp(0, self.levels - 1)
         return x, self._of(x, mean, log_scale)

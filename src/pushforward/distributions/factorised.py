@@ -1,4 +1,4 @@
-"""Bases whose coordinates are independent: normal, logistic, Student t, uniform."""
+"""Base distributions with independent coordinates: normal, logistic, Student t and uniform."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..functional.bounds import positive, sum_events
 
 
 class Factorised(Distribution):
-    """log p(x) = sum_i log p(x_i); subclasses give the two functions of one coordinate.
+    """Base class with independent coordinates, log p(x) = sum_i log p(x_i); subclasses implement `_element` and `_draw`.
 
     Args:
         space: Space of one event.
@@ -26,16 +26,16 @@ class Factorised(Distribution):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.space = space
-        # Of one entry: torch.compile takes a float64 number without dimensions for a constant, and then traces twice.
+        # One entry, not zero dimensions: torch.compile treats a float64 scalar as a constant, and would compile twice.
         self.register_buffer("zero", torch.zeros(1), persistent=False)
 
     @abc.abstractmethod
     def _element(self, x: Tensor) -> Tensor:
-        """Log p of every coordinate: (B, *shape) -> (B, *shape)."""
+        """Return log p of every coordinate: (B, *shape) -> (B, *shape)."""
 
     @abc.abstractmethod
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
-        """Independent draws of one coordinate."""
+        """Return independent draws of one coordinate, in a given shape."""
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         return sum_events(self._element(x))
@@ -50,7 +50,7 @@ class Factorised(Distribution):
 
 
 class Normal(Factorised):
-    """Standard normal: log p = -x^2 / 2 - log(2 pi) / 2.
+    """Standard normal distribution: log p = -x^2 / 2 - log(2 pi) / 2 for each coordinate.
 
     Args:
         space: Space of one event.
@@ -71,7 +71,7 @@ class Normal(Factorised):
 
 
 class Logistic(Factorised):
-    """Standard logistic: log p = log sigmoid(x) + log sigmoid(-x).
+    """Standard logistic distribution: log p = log sigmoid(x) + log sigmoid(-x) for each coordinate.
 
     Args:
         space: Space of one event.
@@ -88,16 +88,16 @@ class Logistic(Factorised):
 
 
 class StudentT(Factorised):
-    """Student t with learned degrees of freedom for each coordinate, for heavy tails.
+    """Student t distribution with learned degrees of freedom for each coordinate, for heavy tails.
 
         log p = lgamma((v + 1) / 2) - lgamma(v / 2) - log(v pi) / 2 - (v + 1) / 2 log(1 + x^2 / v)
 
     Args:
         space: Space of one event.
-        df: degrees of freedom v to start with, above 1/2.
+        df: Initial degrees of freedom v, above 1/2.
 
     Raises:
-        SpecError: `df` is at most 1/2.
+        SpecError: The argument `df` is at most 1/2.
     """
 
     def __init__(self, space: Real, df: float = 5.0) -> None:
@@ -124,13 +124,13 @@ class StudentT(Factorised):
 
 
 class Uniform(Factorised):
-    """Uniform on a box with finite bounds.
+    """Uniform distribution on a box with finite bounds.
 
     Args:
-        space: the box.
+        space: Box with finite bounds.
 
     Raises:
-        SpecError: a bound is infinite.
+        SpecError: A bound is infinite.
     """
 
     def __init__(self, space: Box) -> None:

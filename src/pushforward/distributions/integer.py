@@ -16,24 +16,25 @@ from .chance import Chance
 
 
 class DiscretisedLogistic(Distribution):
-    """Every whole number on its own, from a mixture of M logistics that are rounded to whole numbers.
+    """Independent whole numbers, each from a mixture of M logistic distributions rounded to whole numbers.
 
         P(k) = sum_j w_j (sigmoid((k + 1/2 - m_j) / s_j) - sigmoid((k - 1/2 - m_j) / s_j))
 
-    (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 5 and section 4). Its parameters are learned, one set for each number of an
-    event, or made from the context: the conditional prior of what a multi-scale model factors out.
+    (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 5 and section 4). The parameters are learned, one set for each entry of
+    an event, or computed from the context; with a context it is the conditional prior of what a multi-scale model factors out.
 
     Args:
         shape: Shape of one event, (D,) or (C, H, W).
-        components: M; their means start evenly spaced, equal ones could never part.
-        unit: means and scales are multiples of it, so that parameters of size one suit data of any size.
-        bound: |log s / unit| stays below it.
-        context: length of the context, 0 for none, or its space.
-        network: with a context, makes the module from (inputs, outputs): of the context's length, or its channels for a picture
-            of the event's height and width, to 3 M parameters for each number of a vector, or each channel.
+        components: Number of components M. Their means start evenly spaced, because equal components would stay equal.
+        unit: Unit of means and scales; it is chosen so that parameters of size one suit the data.
+        bound: Upper bound of |log(s / unit)|.
+        context: Length of the context, 0 for none; or its space.
+        network: Function (inputs, outputs) that returns the network of a context. For vectors: from the context's length
+            to 3 M parameters for each entry. For pictures of the event's height and width: from the context's channels to
+            3 M parameters for each channel.
 
     Raises:
-        SpecError: no components, a context without a network, or the other way round.
+        SpecError: There are no components, or only one of `context` and `network` is given.
     """
 
     made_by = {"network": "net"}
@@ -63,7 +64,7 @@ class DiscretisedLogistic(Distribution):
             self.net = network(self.context.shape[0], 3 * components * shape[0])
 
     def _parameters_for(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-weights, means and log-scales, (n, *shape, M) each."""
+        """Return log-weights, means and log-scales, each (n, *shape, M)."""
         p = self.free.expand(n, *self.free.shape)
         if self.net is not None:
             p = p + self.net(context).reshape(p.shape)
@@ -75,13 +76,15 @@ class DiscretisedLogistic(Distribution):
         )
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Means spread over the batch's deviation around its mean, scales of that size; a network adds to them."""
+        """Set the means to quantiles of a logistic with the batch's mean and deviation, and the scales to match."""
         m = self.components
         mean, deviation = x.mean(0), x.std(0).clamp_min(0.1)
+        # The logit of u is the quantile u of the standard logistic distribution.
         places = ((torch.arange(m, device=x.device) + 0.5) / m).logit().reshape(-1, *(1 for _ in mean.shape))
-        # The scale of a logistic is sqrt(3) / pi of its deviation.
+        # The scale of a logistic distribution is sqrt(3) / pi times its standard deviation.
         scale = deviation * (math.sqrt(3) / math.pi)
         self.free.data[m : 2 * m] = ((mean + places * scale) / self.unit).to(self.free.dtype)
+        # The inverse of soft_clip, s / sqrt(1 + (s / bound)^2), so that the clipped value is `raw`.
         raw = (scale / self.unit / m**0.5).log().clamp(-0.9 * self.bound, 0.9 * self.bound)
         self.free.data[2 * m :] = raw * torch.rsqrt(1 - (raw / self.bound).square())
 

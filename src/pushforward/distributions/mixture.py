@@ -1,4 +1,4 @@
-"""Mixtures of diagonal Gaussians, as a base with several modes."""
+"""Mixture of diagonal Gaussians, a base with several modes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..errors import SpecError
 
 
 class GaussianMixture(Distribution):
-    """p(x) = sum_k w_k N(x; m_k, diag s_k^2) with everything learned.
+    """Gaussian mixture p(x) = sum_k w_k N(x; m_k, diag s_k^2) with learned weights, means and scales.
 
     Args:
         space: Space of one event, of shape (D,).
-        components: K.
-        spread: the means start standard normal times this.
+        components: Number of components K.
+        spread: Standard deviation of the initial means, which are drawn from a normal distribution.
 
     Raises:
-        SpecError: the space is not a vector, or there are no components.
+        SpecError: Events are not vectors, or there are no components.
     """
 
     def __init__(self, space: Real, components: int = 4, *, spread: float = 1.0) -> None:

@@ -1,7 +1,7 @@
-"""Two-dimensional densities with known entropy, for tests and for the first look at a new flow.
+"""Two-dimensional densities with known entropy, for tests and for a first look at a new flow.
 
-The best mean log-likelihood that any model can reach is minus the entropy H; what a fit lacks is the divergence from truth
-to model, in nats.
+The best mean log-likelihood of any model is minus the entropy H. The distance of a fit from it is the Kullback-Leibler
+divergence from the true density to the model, in nats.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from ..errors import SpecError
 
 @dataclass(frozen=True)
 class GaussianModes:
-    """Equal Gaussians of deviation `sigma` around given centres.
+    """Mixture of equal Gaussians with standard deviation `sigma`.
 
     Args:
-        centres: pairs of coordinates.
-        sigma: deviation of each mode.
+        centres: Pairs of coordinates, the means of the modes.
+        sigma: Standard deviation of each mode.
     """
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """(n, 2), float32."""
+        """Return n draws, (n, 2) in float32."""
         generator = torch.Generator().manual_seed(seed)
         k = torch.randint(len(self.centres), (n,), generator=generator)
         return torch.tensor(self.centres)[k] + self.sigma * torch.randn(n, 2, generator=generator)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-density: (..., 2) -> (...)."""
+        """Return the exact log-density in nats: (..., 2) -> (...)."""
         square = (x.unsqueeze(-2) - torch.tensor(self.centres, dtype=x.dtype)).square().sum(-1) / self.sigma**2
         constant = math.log(2 * math.pi * self.sigma**2) + math.log(len(self.centres))
         return (-square / 2).logsumexp(-1) - constant
 
     def far(self, x: Tensor, deviations: float = 5.0) -> Tensor:
-        """Share of points farther than so many deviations from every centre."""
+        """Return the share of points farther than `deviations` times sigma from every centre."""
         distance = torch.cdist(x, torch.tensor(self.centres, dtype=x.dtype)).amin(-1)
         return (distance > deviations * self.sigma).double().mean()
 
     @property
     def entropy(self) -> float:
-        """H in nats, by quadrature on a fine grid."""
+        """Entropy H in nats, by quadrature on a fine grid."""
         centres = torch.tensor(self.centres, dtype=torch.float64)
         low, high = centres.amin() - 8 * self.sigma, centres.amax() + 8 * self.sigma
         n = 1200
@@ -57,29 +57,29 @@ class GaussianModes:
 
 @dataclass(frozen=True)
 class CheckerboardDensity:
-    """Uniform on the eight dark squares, of side 2, of a 4 x 4 board on [-4, 4]^2: H = log 32 = 3.4657 nats."""
+    """Uniform density on the eight dark squares of side 2 of a 4 x 4 board on [-4, 4]^2; H = log 32 = 3.4657 nats."""
 
     entropy: float = math.log(32)
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """(n, 2), float32."""
+        """Return n draws, (n, 2) in float32."""
         generator = torch.Generator().manual_seed(seed)
         first = 4 * torch.rand(n, generator=generator) - 2
         second = torch.rand(n, generator=generator) - 2 * torch.randint(2, (n,), generator=generator)
         return 2 * torch.stack([first, second + first.floor() % 2], 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """-log 32 on the dark squares, -inf elsewhere: (..., 2) -> (...)."""
+        """Return -log 32 on the dark squares and -inf elsewhere: (..., 2) -> (...)."""
         column, row = (x / 2).floor().unbind(-1)
         dark = ((column + row) % 2 == 0) & (x.abs() < 4).all(-1)
         return torch.where(dark, -self.entropy, -math.inf)
 
 
 def four_gaussians(modes: int = 4) -> GaussianModes:
-    """The first `modes` of four Gaussians of deviation 0.3 at (+-3, +-3).
+    """Return the first `modes` of four Gaussians with standard deviation 0.3 at (+-3, +-3).
 
     Raises:
-        SpecError: not 1 to 4 modes.
+        SpecError: The number of modes is not between 1 and 4.
     """
     if not 1 <= modes <= 4:
         raise SpecError(f"expected 1 to 4 modes, got {modes}")
@@ -87,6 +87,6 @@ def four_gaussians(modes: int = 4) -> GaussianModes:
 
 
 def eight_gaussians() -> GaussianModes:
-    """Eight Gaussians on a circle of radius 4 / 1.414, of deviation 0.5 / 1.414 (Grathwohl et al. 2019)."""
+    """Return eight Gaussians on a circle of radius 4 / 1.414, with deviation 0.5 / 1.414 (Grathwohl et al. 2019)."""
     angles = [2 * math.pi * k / 8 for k in range(8)]
     return GaussianModes(tuple((4 * math.cos(a) / 1.414, 4 * math.sin(a) / 1.414) for a in angles), 0.5 / 1.414)

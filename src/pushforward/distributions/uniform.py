@@ -11,11 +11,11 @@ from ..core import Distribution, Sphere, Torus
 
 
 class _Even(Distribution):
-    """The same density everywhere.
+    """Base class of uniform distributions.
 
     Args:
-        space: A bounded space that draws its own uniform points.
-        log_volume: Log of its volume, in nats.
+        space: Bounded space whose `random` draws uniform points.
+        log_volume: Natural logarithm of its volume.
     """
 
     zero: Tensor
@@ -37,7 +37,7 @@ class UniformSphere(_Even):
     """Uniform distribution on a sphere: log p = -log(2 pi^(n/2) / Gamma(n/2)).
 
     Args:
-        space: The sphere of vectors of length n.
+        space: Sphere of vectors in n dimensions.
     """
 
     def __init__(self, space: Sphere) -> None:
@@ -45,10 +45,10 @@ class UniformSphere(_Even):
 
 
 class UniformTorus(_Even):
-    """Uniform distribution of D independent angles: log p = -D log(2 pi).
+    """Uniform distribution of D independent angles on a torus: log p = -D log(2 pi).
 
     Args:
-        space: The torus, or the circle.
+        space: Torus or circle.
     """
 
     def __init__(self, space: Torus) -> None:

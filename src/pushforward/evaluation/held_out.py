@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import Exactness
 from ..errors import DataError
-from ..tables import Schema, Table, TableModel
+from ..tables import Schema, TableModel
 from ..training import split_rows
 from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
 from .scores import log_likelihoods
@@ -107,12 +107,12 @@ def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> A
     return scores
 
 
-def fit_baselines(schema: Schema, table: Table, others: Array, held: Array, seed: int) -> list[BaselineScore]:
+def fit_baselines(schema: Schema, rows: Array, others: Array, held: Array, seed: int) -> list[BaselineScore]:
     """Return the scores of simple densities on the held-out rows of a table, fitted to the others.
 
     Args:
         schema: Columns of the table.
-        table: All rows.
+        rows: All rows, encoded.
         others: Numbers of the rows to fit to.
         held: Numbers of the rows to score.
         seed: Seed of the fits.
@@ -120,15 +120,18 @@ def fit_baselines(schema: Schema, table: Table, others: Array, held: Array, seed
     Raises:
         DataError: scikit-learn is not installed, or there are too few rows.
     """
-    kinds = {column.name: column.kind for column in schema.columns}
-    train, test = (table.take(rows) for rows in (others, held))
-    views = table_views(
-        dict(zip(train.names, train.columns, strict=True)),
-        dict(zip(test.names, test.columns, strict=True)),
-        kinds,
-        seed=seed,
-    )
-    return baselines(*views, seed=seed)
+    columns: dict[str, Array] = {}
+    kinds: dict[str, str] = {}
+    for column, values in zip(schema.columns, rows.T, strict=True):
+        columns[column.name], kinds[column.name] = values, column.kind
+        if column.numeric and column.spikes:
+            spike = np.isin(values, column.spikes)
+            columns[column.name] = np.where(spike, np.nan, values)
+            # The spike of each row is a label beside the numbers.
+            columns[f"{column.name} spike"] = np.where(spike, values, np.nan)
+            kinds[f"{column.name} spike"] = "categorical"
+    train, test = ({name: values[part] for name, values in columns.items()} for part in (others, held))
+    return baselines(*table_views(train, test, kinds, seed=seed), seed=seed)
 
 
 def score_record(

@@ -1,1 +1,1 @@
-"""Pure functions of tensors: splines, logistic mixtures, root finding, fixed points. They import torch and nothing above."""
+"""Functions of tensors: splines, logistic mixtures, root finding, fixed points. They import torch and no other folder."""

@@ -1,8 +1,8 @@
-"""Functions with a gradient derived by hand, and when they may be used.
+"""Functions with a hand-written gradient, and the conditions for their use.
 
-A hand-derived gradient saves only what it needs and does each sum once. The plain formula beside it is its oracle; it is
-also what compilers, functional transforms and forward-mode differentiation see, because they do better with it, and what
-a second derivative is taken of.
+A hand-written gradient saves only the tensors that it needs and computes each sum once. Beside it stands the plain
+formula. Tests compare the two. Compilers, function transforms and forward-mode differentiation use the plain formula,
+which they handle better, and second derivatives are taken of it.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Rule(Protocol):
-    """A map of numbers v (...) with parameters p (..., n) to an image and its log-slope, in two forms that agree."""
+    """Map of numbers v (...) with parameters p (..., n) to an image and its log-slope, in two forms with equal results."""
 
     @property
     def plain(self) -> Callable[[Tensor, Tensor], Pair]:
-        """The formula, for autograd and compilers."""
+        """The plain formula, for autograd and compilers."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
-        """The same numbers, without autograd, and what `gradient` needs of them."""
+        """Return the same results, without autograd, and the tensors that `gradient` needs."""
 
     def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
-        """From the cotangents of the image and of the log-slope to those of the inputs."""
+        """Return the gradients with respect to v and p, from those with respect to the image and the log-slope."""
 
 
 def derived(rule: Rule, v: Tensor, p: Tensor, *, compiled: Rule | None = None) -> Pair:
-    """The rule at some tensors, in the form that suits the moment.
+    """Return the image and log-slope of a rule, with the hand-written gradient where that is possible.
 
     Args:
-        rule: for eager code.
-        v: (...).
-        p: (..., n), of the same batch: a rule sums no gradient.
-        compiled: the same map for compilers, where the plain formula is not the best for them.
+        rule: Rule for eager code.
+        v: Numbers (...).
+        p: Parameters (..., n) with the batch shape of v: a rule does not sum gradients over broadcast dimensions.
+        compiled: Rule of the same map for compilers, if the plain formula is slow when compiled.
     """
     if not ordinary((v, p)):
         if compiled is not None and torch.compiler.is_dynamo_compiling() and not _transformed():
@@ -50,7 +50,7 @@ def derived(rule: Rule, v: Tensor, p: Tensor, *, compiled: Rule | None = None) -
 
 
 def same_batch(v: Tensor, p: Tensor) -> Pair:
-    """Numbers (...) and their parameters (..., n), expanded to the same shape: a rule sums no gradient."""
+    """Return numbers (...) and parameters (..., n) expanded to one batch shape, because rules do not sum gradients."""
     if p.shape[:-1] == v.shape:
         return v, p
     batch = torch.broadcast_shapes(v.shape, p.shape[:-1])
@@ -60,9 +60,9 @@ def same_batch(v: Tensor, p: Tensor) -> Pair:
 def second_gradient(
     outputs: tuple[Tensor, ...], inputs: tuple[Tensor | None, ...], cotangents: tuple[Tensor, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradient of outputs that autograd has recorded, open to being differentiated; None where none is wanted."""
+    """Return the gradients of recorded outputs, themselves differentiable; None for inputs that require no gradient."""
     wanted = [t for t in inputs if t is not None and t.requires_grad]
-    # An output may depend on inputs only that want no gradient.
+    # An output may depend only on inputs that require no gradient; autograd.grad rejects such outputs.
     pairs = [(out, g) for out, g in zip(outputs, cotangents, strict=True) if out.requires_grad]
     recorded, given = zip(*pairs, strict=True)
     found = iter(torch.autograd.grad(recorded, wanted, given, create_graph=True, materialize_grads=True))
@@ -70,23 +70,23 @@ def second_gradient(
 
 
 def eager(*tensors: object) -> bool:
-    """Whether values may be looked at: not while compiling, exporting, or under a functional transform."""
+    """Return whether values may be read in Python: not while compiling or exporting, and not under a function transform."""
     if torch.compiler.is_compiling():
         return False
     return not any(isinstance(t, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)
 
 
 def _transformed() -> bool:
-    """Whether a functional transform is active."""
+    """Return whether a function transform of `torch.func` is active."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-# What torch.compiler.assume_constant_result does, which would import the whole compiler here.
+# This is what torch.compiler.assume_constant_result does; calling it would import the whole compiler.
 _transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def ordinary(tensors: tuple[Tensor, ...]) -> bool:
-    """Whether all are plain tensors of one floating-point type, in eager mode."""
+    """Return whether all tensors are plain ones of one type, float32 or float64, in eager mode without transforms."""
     if torch.compiler.is_compiling() or forward_ad._current_level >= 0 or _transformed():
         return False
     dtype = tensors[0].dtype
@@ -100,6 +100,7 @@ _PLAIN = (Tensor, nn.Parameter)
 
 class _Derived(torch.autograd.Function):
     @staticmethod
+    # Inside an autograd.Function no operation is recorded, so `evaluate` may work in place.
     def forward(ctx: Any, rule: Rule, v: Tensor, p: Tensor) -> Pair:
         pair, saved = rule.evaluate(v, p)
         ctx.rule = rule
@@ -110,6 +111,6 @@ class _Derived(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         v, p, *saved = ctx.saved_tensors
         if torch.is_grad_enabled():
-            # A second derivative is wanted: differentiate the plain formula.
+            # Second derivatives are asked for (create_graph=True): differentiate the plain formula.
             return None, *second_gradient(ctx.rule.plain(v, p), (v, p), cotangents)
         return None, *ctx.rule.gradient((v, p), tuple(saved), *cotangents)

@@ -1,11 +1,12 @@
-"""Squared row norms of the Jacobians inside a residual network, for the Laplacians of potentials.
+"""Squared row norms of Jacobians in a residual network, for the Laplacian of a potential.
 
-With J_0 = diag(s_0) F and, for i = 1 ... M, P_i = K_i J_(i-1) and J_i = J_(i-1) + h diag(s_i) P_i, they are
+With J_0 = diag(s_0) F and, for i = 1 ... M, P_i = K_i J_(i-1) and J_i = J_(i-1) + h diag(s_i) P_i, the squared norms are
 
     q_i = sum_k (P_i)_(. k)^2.
 
-Each P_i is one matrix product for all rows and coordinates, m^2 d multiplications a row. The gradient is derived by hand: it
-keeps the slopes s only, computes P again, and goes through the batch in pieces that stay in the processor's cache:
+For each P_i there is one matrix product over all rows of the batch and all coordinates, m^2 d multiplications per row. The
+hand-written gradient keeps only the slopes s and computes P again, in pieces of the batch that fit into the processor's
+cache. With d before a name for the gradient of the loss with respect to it, the chain rule gives, from i = M to 1,
 
     dP_i = 2 dq_i P_i + h s_i dJ_i,   dJ_(i-1) = dJ_i + K_i^T dP_i,   dK_i = dP_i J_(i-1)^T,   ds_i = h sum_k dJ_i P_i,
     ds_0 = sum_k dJ_0 F,              dF = sum_b s_0 dJ_0.
@@ -22,17 +23,17 @@ from torch import Tensor
 from .hand_gradients import ordinary, second_gradient
 
 PIECE = 1 << 20
-"""Numbers in a Jacobian of a piece of the batch, about."""
+"""Approximate number of entries of a Jacobian for one piece of the batch."""
 
 
 def jacobian_norms(first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float) -> list[Tensor]:
-    """The norms q_1 ... q_M.
+    """Return the squared norms q_1 ... q_M.
 
     Args:
-        first: F (m, d).
-        weights: K_1 ... K_M, each (m, m).
-        slopes: s_0 ... s_(M-1), each (B, m).
-        h: step of the residual layers.
+        first: Weight F of the first layer, (m, d).
+        weights: Weights K_1 ... K_M of the residual layers, each (m, m).
+        slopes: Slopes s_0 ... s_(M-1) of the activations, each (B, m).
+        h: Step size of the residual layers.
 
     Returns:
         M tensors (B, m).
@@ -46,7 +47,7 @@ def jacobian_norms(first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Te
 
 
 def _plain(layers: int, h: float, first: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """The formula as it stands, with a Jacobian for each row."""
+    """Return the squared norms by the formula, with a Jacobian for each row."""
     weights, slopes = tensors[:layers], tensors[layers:]
     jacobian = slopes[0].unsqueeze(-1) * first
     norms = []
@@ -66,7 +67,7 @@ class _Norms(torch.autograd.Function):
         weights, slopes = tensors[:layers], tensors[layers:]
         norms = [torch.empty_like(slopes[0]) for _ in weights]
         here, product, there = _room(first, len(slopes[0]), 3)
-        # Of products, one is looked at before the next is made, and Jacobians take turns.
+        # Only one product is needed at a time, and the Jacobians alternate between two places.
         room = [here, product, there, product] * (layers // 2 + 1)
         for piece in _pieces(first, slopes):
             walk = _walk(first, weights, [s[piece] for s in slopes], h, room)
@@ -90,6 +91,7 @@ class _Norms(torch.autograd.Function):
             of_jacobian: Tensor | None = None
             for i in reversed(range(layers)):
                 jacobian, product = walk.pop()
+                # dP_i = 2 dq_i P_i + h s_i dJ_i, where dJ_i is of_jacobian; J_M is not used, so it has no gradient.
                 share = 2 * cotangents[i][piece].T.unsqueeze(-1)
                 if of_jacobian is None:
                     of_product = product.mul_(share)
@@ -97,30 +99,31 @@ class _Norms(torch.autograd.Function):
                     of_slopes[i + 1][piece] = h * torch.linalg.vecdot(of_jacobian, product).T
                     of_product = product.mul_(share).addcmul_(of_jacobian, parts[i + 1].T.unsqueeze(-1), value=h)
                 flat = of_product.flatten(1)
+                # dJ_(i-1) = dJ_i + K_i^T dP_i.
                 of_weights[i].addmm_(flat, jacobian.flatten(1).T)
                 back = _fit(room[0 if of_jacobian is None else 1], jacobian)
                 torch.mm(weights[i].T, flat, out=back.view(flat.shape))
                 of_jacobian = back if of_jacobian is None else of_jacobian.add_(back)
-            # As products of matrices: one pass over the Jacobian each.
+            # The sums over k and b of the formulas for ds_0 and dF, as matrix products: one pass over the Jacobian each.
             of_slopes[0][piece] = torch.bmm(of_jacobian, first.unsqueeze(-1)).squeeze(-1).T  # type: ignore[arg-type]
             of_first += torch.bmm(parts[0].T.unsqueeze(1), of_jacobian).squeeze(1)  # type: ignore[arg-type]
         return None, None, of_first, *of_weights, *of_slopes
 
 
 def _rows(first: Tensor, rows: int) -> int:
-    """How many rows of the batch are looked at together."""
+    """Return the number of rows of the batch in one piece; on a GPU all of them."""
     return min(rows, max(1, PIECE // max(1, first.numel()))) if first.device.type == "cpu" else rows
 
 
 def _pieces(first: Tensor, slopes: Sequence[Tensor]) -> Iterator[slice]:
-    """The batch in such pieces."""
+    """Yield slices that split the batch into pieces."""
     size = _rows(first, len(slopes[0]))
     for start in range(0, len(slopes[0]), max(1, size)):
         yield slice(start, start + size)
 
 
 def _room(first: Tensor, rows: int, count: int) -> list[Tensor]:
-    """Memory for so many Jacobians of a piece: taking it anew for each piece costs more than filling it."""
+    """Return memory for `count` Jacobians of a piece; allocating it for each piece would cost more than computing."""
     return [first.new_empty(first.numel() * _rows(first, rows)) for _ in range(count)]
 
 
@@ -131,7 +134,7 @@ def _fit(room: Tensor, like: Tensor) -> Tensor:
 def _walk(
     first: Tensor, weights: Sequence[Tensor], slopes: Sequence[Tensor], h: float, room: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """J_(i-1) and P_i of every layer, each (m, rows, d), a large product a layer, made in the places given for them in turn."""
+    """Yield J_(i-1) and P_i of every layer, each (m, rows, d), written into the given places in turn."""
     shape = (first.shape[0], slopes[0].shape[0], first.shape[1])
     size = shape[0] * shape[1] * shape[2]
     places = [place[:size].view(shape) for place in room]

@@ -1,17 +1,17 @@
-"""Mixtures of logistic distributions: logit of the cumulative distribution function, and its inverse.
+"""Mixtures of logistic distributions: logit of the cumulative distribution function (CDF), and its inverse.
 
 With F(x) = sum_k pi_k sigmoid((x - mu_k) / s_k) and density f, the map is z = log F(x) - log(1 - F(x)) and
-log dz/dx = log f - log F - log(1 - F). Both tails are computed as log-sums of log-sigmoids, so that neither cancels
-(Ho et al. 2019, arXiv:1902.00275, eq. 12-14, without their affine part).
+log dz/dx = log f - log F - log(1 - F). Log F and log(1 - F) are both computed as log-sums of log-sigmoids, so neither
+tail loses digits (Ho et al. 2019, arXiv:1902.00275, eq. 12-14, without their affine part).
 
-The inverse has an exact bracket: at x = max_k (mu_k + s_k z) every component's CDF is at least sigmoid(z), so F is too;
-the minimum bounds it from below.
+The inverse starts from an interval that contains the root. At x = max_k (mu_k + s_k z) the CDF of every component is at least
+sigmoid(z), so F is too. At x = min_k (mu_k + s_k z) it is at most sigmoid(z).
 
-The gradient, with u_k = (x - mu_k) / s_k and the shares of component k in F, 1 - F and f
+For the gradient let u_k = (x - mu_k) / s_k, and let the shares of component k in F, 1 - F and f be
 
     a_k = pi_k sigmoid(u_k) / F,    b_k = pi_k sigmoid(-u_k) / (1 - F),    c_k = pi_k sigmoid(u_k) sigmoid(-u_k) / (s_k f)
 
-is, for cotangents (g, l) of z and log dz/dx,
+With the gradients g and l of the loss with respect to z and log dz/dx, the gradients with respect to log pi_k and u_k are
 
     d/d log pi_k = g (a_k - b_k) + l (c_k - a_k - b_k)
     d/d u_k      = (g - l) a_k sigmoid(-u_k) + (g + l) b_k sigmoid(u_k) + l c_k (sigmoid(-u_k) - sigmoid(u_k))
@@ -32,18 +32,18 @@ from .roots import newton_bisect
 
 
 def logistic_mixture(v: Tensor, p: Tensor, bound: float, spread: float, *, inverse: bool = False) -> Pair:
-    """logit F(v) of a mixture of K logistics from free parameters, or its inverse.
+    """Return logit F(v) of a mixture of K logistics and its log-slope, or those of the inverse map.
 
     Args:
-        v: (...) real.
-        p: (..., 3 K): weights before a softmax; means, to which K even steps over [-spread, spread] are added; log-scales
-            before they are bounded, which start at -log(2) / 2.
+        v: Real numbers (...).
+        p: Parameters (..., 3 K): weights before a softmax; means, to which K even steps over [-spread, spread] are added;
+            log-scales before they are bounded, which start at -log(2) / 2.
         bound: Largest distance of the log-scales from their start.
-        spread: half the range of the means where they start.
-        inverse: whether v is on the z side.
+        spread: Half-width of the interval on which the means start.
+        inverse: Whether to apply the inverse map to v.
 
     Returns:
-        the image (...) and log |d image / d v| (...).
+        The image (...) and log |d image / d v| (...).
     """
     return derived(_Mixture(bound, spread, inverse), *same_batch(v, p))
 
@@ -68,7 +68,7 @@ class _Mixture:
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         count, n = p.shape[-1] // 3, v.numel()
-        # The components first, as in the spline: every operation runs over the elements side by side.
+        # Components form the first dimension, so every operation runs over contiguous elements.
         weights, means, scales = p.movedim(-1, 0).reshape(3, count, n).contiguous()
         log_weights = weights.log_softmax(0)
         means = means + self._starts(p)[:, None]
@@ -87,13 +87,14 @@ class _Mixture:
         if self.inverse:
 
             def quick(x: Tensor) -> Pair:
-                """Without logarithms of the components, which underflow far out."""
+                """Return residual and slope from sigmoids; fast, but they underflow far from the components."""
                 u = (x - means).mul_(rate)
                 lower, upper = u.sigmoid(), u.neg_().sigmoid_()
                 density = (lower * upper).mul_(rate).mul_(shares).sum(0)
                 cdf, survival = lower.mul_(shares).sum(0), upper.mul_(shares).sum(0)
                 return cdf.log() - survival.log() - given, density / (cdf * survival)
 
+            # `quick` finds a good start in most cases; `careful`, in logarithms, finishes at every distance.
             def careful(x: Tensor) -> Pair:
                 log_cdf, log_survival, log_density = (part.logsumexp(0) for part in parts_at(x)[3:])
                 return log_cdf - log_survival - given, (log_density - log_cdf - log_survival).exp()
@@ -117,13 +118,15 @@ class _Mixture:
         g, g_log = image.reshape(-1), slope.reshape(-1)
         falling, rising, bent = a * upper, b * lower, (upper - lower).mul_(c)
         if self.inverse:
-            # The implicit function rule, as for the spline.
+            # Inverse: x(z, p) satisfies z(x, p) = z. With z' = dz/dx and bend = d log z' / dx, the effective gradient of
+            # z(x, p) is -(g - l bend) / z', and that of log z' is -l, because log dx/dz = -log z'.
             bend = (rising - falling).add_(bent).mul_(rate).sum(0)
             g, g_log = torch.addcmul(-g, g_log, bend).div_(log_slope.exp()), -g_log
         g_u = (falling * (g - g_log)).addcmul_(rising, g + g_log).addcmul_(bent, g_log)
         g_means = (g_u * rate).neg_()
         g_scales = torch.addcmul(c * g_log, g_u, u).neg_().mul_(root * root * root)
-        # The shares of each kind add up to one, so that the softmax takes off the mean of the cotangents, -g_log.
+        # The gradients with respect to log pi_k sum to -l over k (a, b and c each sum to one). The softmax subtracts
+        # pi_k times this sum, which adds pi_k l.
         g_weights = ((a - b) * g).addcmul_(c - a - b + weights, g_log)
         g_v = -g if self.inverse else g_means.sum(0).neg_()
         g_p = torch.empty_like(p)
@@ -133,13 +136,13 @@ class _Mixture:
 
 
 def mixture_logit_cdf(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
-    """z = logit F(x).
+    """Return z = logit F(x) and log dz/dx, both (...).
 
     Args:
-        x: (...) real.
-        log_weights: (..., K) normalised: their exponentials add up to 1.
-        means: (..., K).
-        log_scales: (..., K).
+        x: Real numbers (...).
+        log_weights: Log-weights (..., K), normalised: the weights sum to one.
+        means: Means (..., K).
+        log_scales: Log-scales (..., K).
 
     Returns:
         z (...) and log dz/dx (...).
@@ -155,7 +158,7 @@ def mixture_logit_cdf(x: Tensor, log_weights: Tensor, means: Tensor, log_scales:
 def mixture_logit_cdf_inverse(
     z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """x with logit F(x) = z; gradients by the implicit function rule (one differentiable Newton step at the root).
+    """Return x with logit F(x) = z, and log dx/dz; one differentiable Newton step at the root gives the gradients.
 
     Returns:
         x (...) and log dx/dz (...).
@@ -170,26 +173,27 @@ def mixture_logit_cdf_inverse(
     x = newton_bisect(residual, ends.amin(-1), ends.amax(-1), noise)
     if torch.is_grad_enabled():
         value, log_slope = mixture_logit_cdf(x, log_weights, means, log_scales)
+        # The residual is zero in value. Its gradient over the slope is that of the implicit function.
         x = x - (value - z) * (-log_slope).exp().detach()
     return x, -mixture_logit_cdf(x, log_weights, means, log_scales)[1]
 
 
 def discretised_logistic(k: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
-    """Log-probability of whole numbers under mixtures of M discretised logistics.
+    """Return log-probabilities of whole numbers under mixtures of M discretised logistic distributions.
 
         P(k) = sum_j w_j (sigmoid(b_j) - sigmoid(a_j)),    a_j, b_j = (k -/+ 1/2 - m_j) / s_j
 
-    The difference of sigmoids is sigmoid(b) sigmoid(-a) (1 - exp(a - b)), which cancels in neither tail (Hoogeboom et al. 2019,
-    arXiv:1905.07376, eq. 5).
+    The difference of sigmoids is computed as sigmoid(b) sigmoid(-a) (1 - exp(a - b)), which loses no digits in either tail
+    (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 5).
 
     Args:
-        k: (...) whole numbers.
-        log_weights: (..., M).
-        means: (..., M).
-        log_scales: (..., M).
+        k: Whole numbers (...).
+        log_weights: Log-weights (..., M).
+        means: Means (..., M).
+        log_scales: Log-scales (..., M).
 
     Returns:
-        (...) nats.
+        Log-probabilities in nats, (...).
     """
     rate = (-log_scales).exp()
     centred = (k.unsqueeze(-1) - means) * rate

@@ -1,4 +1,4 @@
-"""Arithmetic modulo K: which numbers have an inverse, and what it is."""
+"""Arithmetic modulo K: inverses of whole numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 
 
 def inverse_modulo(a: int, modulus: int) -> int:
-    """b in 0 ... K - 1 with a b = 1 mod K, by the extended Euclidean algorithm.
+    """Return b in 0 ... K - 1 with a b = 1 mod K, by the extended Euclidean algorithm.
 
-    The remainders r of dividing K by a, a by r and so on are all r = s K + t a; the coefficient t of the last one, 1, is the
-    inverse. Modulo 1 every number is 0, and so is its inverse.
+    The algorithm divides K by a, then a by the remainder, and so on. Every remainder has the form s K + t a. The last
+    one before zero is gcd(a, K) = 1, and its coefficient t is the inverse. Modulo 1 every number is 0, and so is its inverse.
 
     Raises:
-        ValueError: a and K have a common divisor, so there is none.
+        ValueError: The numbers a and K have a common divisor, so there is no inverse.
     """
     old, new = modulus, a % modulus
     old_t, new_t = 0, 1
@@ -26,5 +26,5 @@ def inverse_modulo(a: int, modulus: int) -> int:
 
 
 def inverses(modulus: int, width: int) -> tuple[int, ...]:
-    """The inverse of 0 ... width - 1 modulo K, -1 where there is none."""
+    """Return the inverses of 0 ... width - 1 modulo K, with -1 where there is none."""
     return tuple(inverse_modulo(a, modulus) if a < modulus and math.gcd(a, modulus) == 1 else -1 for a in range(width))

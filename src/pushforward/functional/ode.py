@@ -1,16 +1,17 @@
-"""Solving dy/dt = f(t, y): fixed steps of our own, adaptive ones of torchdiffeq, three gradients for either.
+"""Solvers of dy/dt = f(t, y): fixed steps, adaptive steps by torchdiffeq, and three ways to compute gradients.
 
-A state is a tuple of tensors that move together. The gradient is one of
+A state is a tuple of tensors that are integrated together. The gradient is one of
 
-    "direct"      backpropagation through the steps: the exact gradient of what was computed. Keeps every step.
-    "checkpoint"  the same numbers, each segment of the path computed again on the way back: keeps one state for each.
-    "adjoint"     a second differential equation, solved backwards with the same solver (Chen et al. 2018, arXiv:1806.07366,
-                  algorithm 1): with a = dL/dy,
+    "direct"      Backpropagation through the steps: the exact gradient of the computed numbers. It keeps every step.
+    "checkpoint"  The same gradient; each segment of the path is computed again in the backward pass. It keeps one state per
+                  segment.
+    "adjoint"     The solution of a second differential equation, backwards in time with the same solver (Chen et al. 2018,
+                  arXiv:1806.07366, algorithm 1): with a = dL/dy,
 
-                      da/dt = -a df/dy,    dL/dp = int_(t0)^(t1) a df/dp dt,    y again by dy/dt = f backwards.
+                      da/dt = -a df/dy,    dL/dp = int_(t0)^(t1) a df/dp dt,    and y again from dy/dt = f.
 
-                  Keeps the end alone; its gradient is that of the differential equation, so it differs from that of the
-                  computed numbers by the solver's error.
+                  It keeps only the end of the path. It is the gradient of the differential equation, and differs from
+                  that of the computed numbers by the solver error.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .hand_gradients import eager
 
 State = tuple[Tensor, ...]
 Field = Callable[[Tensor, State], State]
-"""(t, state) -> the state's derivative; t is a tensor without dimensions."""
+"""Function (t, state) that returns the derivative of the state; t is a tensor without dimensions."""
 Gradient = Literal["direct", "checkpoint", "adjoint"]
 Method = Literal["euler", "midpoint", "rk4", "dopri5"]
 
@@ -40,10 +41,10 @@ class Tableau:
     """Coefficients of an explicit Runge-Kutta method: k_i = f(t + c_i h, y + h sum_j a_ij k_j), y + h sum_i b_i k_i.
 
     Args:
-        order: p, the error of a path being O(h^p).
-        c: nodes.
-        a: rows of the stages after the first.
-        b: weights.
+        order: Order p of the method: the error of a path is O(h^p).
+        c: Nodes c_i.
+        a: Coefficients a_ij, one row for each stage after the first.
+        b: Weights b_i.
     """
 
     order: int
@@ -56,7 +57,7 @@ TABLEAUS: dict[str, Tableau] = {
     "euler": Tableau(1, (0.0,), (), (1.0,)),
     "midpoint": Tableau(2, (0.0, 0.5), ((0.5,),), (0.0, 1.0)),
     "rk4": Tableau(4, (0.0, 0.5, 0.5, 1.0), ((0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
-    # Dormand and Prince 1980, the weights of fifth order.
+    # Dormand and Prince 1980, the weights of order five.
     "dopri5": Tableau(
         5,
         (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0),
@@ -74,11 +75,11 @@ TABLEAUS: dict[str, Tableau] = {
 
 @dataclass(frozen=True)
 class Solution:
-    """The end of a path.
+    """End of a path.
 
     Args:
-        state: there.
-        evaluations: Number of evaluations of the field on the way.
+        state: State at the end.
+        evaluations: Number of evaluations of the field along the path.
     """
 
     state: State
@@ -87,56 +88,56 @@ class Solution:
 
 @dataclass(frozen=True, kw_only=True)
 class Solver(abc.ABC):
-    """How a differential equation is solved; `Fixed` or `Adaptive`.
+    """Base class of the solvers of differential equations, `Fixed` and `Adaptive`.
 
     Args:
-        gradient: see the top of this file.
+        gradient: Way to compute gradients: "direct", "checkpoint" or "adjoint", see the start of this module.
     """
 
     gradient: Gradient = "direct"
 
     def __post_init__(self) -> None:
-        """Refuse arguments out of range."""
+        """Check the arguments."""
         _one_of("gradient", self.gradient, get_args(Gradient))
 
     @property
     @abc.abstractmethod
     def certain(self) -> bool:
-        """Whether its error is about that of rounding, so that densities computed with it count as exact."""
+        """Whether the error is at the level of rounding, so that densities computed with the solver count as exact."""
 
     @property
     @abc.abstractmethod
     def segments(self) -> int:
-        """Parts of the path that the gradient "checkpoint" keeps the starts of."""
+        """Number of segments of the path whose starts the gradient "checkpoint" keeps."""
 
     @abc.abstractmethod
     def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
-        """From t0 to t1, which may lie before it, differentiably where gradients are recorded.
+        """Solve from t0 to t1, where t1 may be smaller; differentiable where gradients are recorded.
 
         Args:
-            field: the derivative.
-            state: at t0.
-            t0: start.
-            t1: end.
-            leading: Number of tensors of the state that decide the lengths of adaptive steps; all by default.
+            field: Derivative of the state.
+            state: State at t0.
+            t0: Start time.
+            t1: End time.
+            leading: Number of tensors, from the first, whose errors determine the lengths of adaptive steps; all by default.
         """
 
     @abc.abstractmethod
     def finer(self) -> Solver:
-        """A solver whose error is about that of rounding, with direct gradients."""
+        """Return a solver whose error is at the level of rounding, with direct gradients."""
 
     def solve(self, field: Field, state: State, t0: float, t1: float, parameters: Sequence[Tensor] = ()) -> Solution:
-        """The state at t1 of the path that starts in `state` at t0.
+        """Return the state at t1 of the path that starts in `state` at t0.
 
         Args:
-            field: the derivative.
-            state: at t0.
-            t0: start.
-            t1: end, before or after it.
-            parameters: all tensors that the field uses and that want a gradient; for "adjoint".
+            field: Derivative of the state.
+            state: State at t0.
+            t0: Start time.
+            t1: End time, before or after t0.
+            parameters: All tensors that the field uses and that may require a gradient; needed for "adjoint".
 
         Raises:
-            SolverError: an adaptive step became too small.
+            SolverError: An adaptive step became too small.
         """
         recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (*state, *parameters))
         if not recorded or self.gradient == "direct" or not eager(*state):
@@ -166,21 +167,21 @@ class Solver(abc.ABC):
         return Solution(state, evaluations)
 
     def _per_segment(self) -> dict[str, Any]:
-        """What a solver of one segment has of its own."""
+        """Return the fields of the solver that differ for one segment."""
         return {}
 
 
 @dataclass(frozen=True)
 class Fixed(Solver):
-    """Steps of equal length.
+    """Solver with steps of equal length.
 
     Args:
         steps: Number of steps of the whole path, at least 1.
         method: "euler" (order 1), "midpoint" (2), "rk4" (4) or "dopri5" (5).
-        exact: a promise that there are so many steps that the error is that of rounding.
+        exact: Whether the user asserts that the steps are so many that the error is at the level of rounding.
 
     Raises:
-        SpecError: no steps, an unknown method or gradient.
+        SpecError: There are no steps, or the method or the gradient is unknown.
     """
 
     steps: int = 8
@@ -188,7 +189,7 @@ class Fixed(Solver):
     exact: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse arguments out of range."""
+        """Check the arguments."""
         super().__post_init__()
         if self.steps < 1:
             raise SpecError(f"expected steps >= 1, got {self.steps}")
@@ -196,32 +197,32 @@ class Fixed(Solver):
 
     @property
     def order(self) -> int:
-        """p, the error of a path being O(steps^-p)."""
+        """Order p of the method: the error of a path is O(steps^-p)."""
         return TABLEAUS[self.method].order
 
     @property
     def certain(self) -> bool:
-        """As promised."""
+        """The value of `exact`."""
         return self.exact
 
     @property
     def segments(self) -> int:
-        """One for each step."""
+        """Number of segments: one for each step."""
         return self.steps
 
     def _per_segment(self) -> dict[str, Any]:
         return {"steps": 1}
 
     def finer(self) -> Fixed:
-        """Steps of fifth order, 32 or four times as many."""
+        """Return a solver of order five with four times as many steps, at least 32."""
         return Fixed(max(32, 4 * self.steps), "dopri5", exact=True)
 
     def times(self, factor: int) -> Fixed:
-        """The same with more steps."""
+        """Return the same solver with `factor` times as many steps."""
         return dataclasses.replace(self, steps=self.steps * factor)
 
     def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
-        """Step by step."""
+        """Solve step by step."""
         tableau = TABLEAUS[self.method]
         h = (t1 - t0) / self.steps
         for i in range(self.steps):
@@ -231,17 +232,17 @@ class Fixed(Solver):
 
 @dataclass(frozen=True)
 class Adaptive(Solver):
-    """Steps as long as a tolerance allows, by torchdiffeq.
+    """Solver by torchdiffeq whose step lengths keep the estimated error below a tolerance.
 
     Args:
-        rtol: allowed error of a step, relative to the state; at least ten times the rounding error is allowed.
-        atol: the same, absolute.
-        method: a name that torchdiffeq knows, such as "dopri5", "dopri8" or "bosh3".
-        checkpoints: segments, for the gradient "checkpoint".
+        rtol: Allowed error of a step, relative to the state; values below ten times the rounding error are raised to it.
+        atol: Allowed absolute error of a step, with the same lower limit.
+        method: Name of a method of torchdiffeq, such as "dopri5", "dopri8" or "bosh3".
+        checkpoints: Number of segments for the gradient "checkpoint".
 
     Raises:
-        SpecError: a tolerance is not positive, no checkpoints, an unknown gradient.
-        ImportError: torchdiffeq is not installed.
+        SpecError: A tolerance is not positive, there are no checkpoints, or the gradient is unknown.
+        ImportError: The package torchdiffeq is not installed.
     """
 
     rtol: float = 1e-5
@@ -250,7 +251,7 @@ class Adaptive(Solver):
     checkpoints: int = 8
 
     def __post_init__(self) -> None:
-        """Refuse arguments out of range."""
+        """Check the arguments."""
         super().__post_init__()
         if not (self.rtol > 0 and self.atol > 0):
             raise SpecError(f"expected tolerances > 0, got rtol={self.rtol}, atol={self.atol}")
@@ -265,18 +266,18 @@ class Adaptive(Solver):
 
     @property
     def segments(self) -> int:
-        """As many as were asked for."""
+        """Number of segments, `checkpoints`."""
         return self.checkpoints
 
     def finer(self) -> Adaptive:
-        """Tolerances of 1e-10."""
+        """Return a solver with tolerances of 1e-10."""
         return Adaptive(1e-10, 1e-10, self.method)
 
     def advance(self, field: Field, state: State, t0: float, t1: float, leading: int | None = None) -> Solution:
-        """By torchdiffeq's `odeint`.
+        """Solve by torchdiffeq's `odeint`.
 
         Raises:
-            SolverError: a step became too small.
+            SolverError: A step became too small.
         """
         if state[0].numel() == 0:
             return Solution(state, 0)
@@ -304,28 +305,29 @@ class Adaptive(Solver):
             )
         except AssertionError as error:
             raise SolverError(
-                f"expected a velocity that a solver can follow from t={t0:g} to t={t1:g}, got one that wants steps too small "
-                f"to add up, after {evaluations} evaluations ({error}): it is too steep, or not finite; use larger "
+                f"expected a velocity that a solver can follow from t={t0:g} to t={t1:g}, got one whose steps are too small to "
+                f"change the time, after {evaluations} evaluations ({error}): it is too steep, or not finite; use larger "
                 "tolerances or fixed steps, or penalise the velocity in training"
             ) from None
         return Solution(tuple(values[-1] for values in path), evaluations)
 
 
 CERTAIN = 1e-7
-"""Tolerance of an adaptive solver from which on its densities count as exact."""
+"""Largest tolerance of an adaptive solver whose densities count as exact."""
 
 
 def _step(field: Field, state: State, t: float, h: float, tableau: Tableau) -> State:
-    """One Runge-Kutta step."""
+    """Return the state after one Runge-Kutta step."""
     slopes: list[State] = []
     for c, row in zip(tableau.c, ((), *tableau.a), strict=True):
+        # The methods are explicit: stage i uses the slopes of the stages before it only.
         at = tuple(_plus(y, h, row, [k[j] for k in slopes]) for j, y in enumerate(state))
         slopes.append(field(_scalar(t + c * h, state[0]), at))
     return tuple(_plus(y, h, tableau.b, [k[j] for k in slopes]) for j, y in enumerate(state))
 
 
 def _plus(y: Tensor, h: float, weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
-    """Y + h sum_i w_i k_i."""
+    """Return y + h sum_i w_i k_i."""
     for weight, slope in zip(weights, slopes, strict=True):
         if weight:
             y = torch.add(y, slope, alpha=h * weight)
@@ -354,19 +356,22 @@ class _Adjoint(torch.autograd.Function):
         end = ctx.saved_tensors
         sums = tuple(torch.zeros_like(p) for p in parameters)
 
+        # The state of the backward equation is (y, a, dL/dp). One vector-Jacobian product gives a df/dy and a df/dp.
         def augmented(t: Tensor, whole: State) -> State:
             with torch.enable_grad():
                 state = tuple(y.detach().requires_grad_() for y in whole[:n])
                 slopes = field(t, state)
+                # A part of the field that does not depend on the inputs has no gradient function and contributes nothing.
                 pairs = [(k, a) for k, a in zip(slopes, whole[n : 2 * n], strict=True) if k.requires_grad]
                 found = torch.autograd.grad(
                     [k for k, _ in pairs], (*state, *parameters), [a for _, a in pairs], materialize_grads=True
                 )
+            # Solved from t1 to t0, the slope -a df/dp gives the integral of a df/dp from t0 to t1.
             return (*(k.detach() for k in slopes), *(-g for g in found))
 
         with torch.no_grad():
             given = tuple(torch.zeros_like(y) if a is None else a for y, a in zip(end, cotangents, strict=True))
-            # Errors of the parameters' integrals do not spread, so they need no smaller steps.
+            # Only the errors of y and a control the steps: the integrals for the parameters do not feed back into them.
             whole = ctx.solver.advance(augmented, (*end, *given, *sums), ctx.ends[1], ctx.ends[0], 2 * n).state
         return (None,) * 5 + whole[n:]
 

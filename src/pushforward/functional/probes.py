@@ -1,4 +1,4 @@
-"""Random probes of traces."""
+"""Random probes for the estimation of traces."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from torch import Tensor
 
 
 def signs(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Independent random signs (Rademacher), in the type and on the device of another tensor."""
+    """Return independent random signs (Rademacher), with the dtype and device of another tensor."""
     return torch.randint(0, 2, tuple(shape), device=like.device).to(like.dtype).mul_(2).sub_(1)

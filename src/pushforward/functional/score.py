@@ -1,4 +1,4 @@
-"""The score of a log-density: its gradient with respect to the point, row by row."""
+"""Score of a log-density: its gradient with respect to the point."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from .hand_gradients import eager
 
 LogDensity = Callable[[Tensor, Tensor | None], Tensor]
-"""(B, *event) and a context, (B, *context) or None, to (B,) nats; its constant may be missing."""
+"""Function of points (B, *event) and a context (B, *context) or None that returns (B,) in nats, up to a constant."""
 
 
 def value_and_score(log_density: LogDensity, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """log p(x) and its gradient with respect to x, both open to differentiation where gradients are enabled.
+    """Return log p(x) and its gradient with respect to x; both are differentiable where gradients are enabled.
 
     Args:
-        log_density: rows must not depend on each other.
-        x: (B, *event).
-        context: (B, *context) or None.
+        log_density: Log-density whose rows do not depend on each other.
+        x: Points, (B, *event).
+        context: Context of shape (B, *context), or None.
 
     Returns:
-        (B,) and (B, *event).
+        Values (B,) and scores (B, *event).
     """
     if not eager(x, context):
 

@@ -1,4 +1,4 @@
-"""The laws that every layer, distribution and system obeys; shipped, so that new ones can be checked by anyone.
+"""Laws that every layer, distribution and system must satisfy; they are part of the package, so anyone can check new ones.
 
 from pushforward.laws import check
 check(pf.systems.NSF(features=2))          # raises at the first broken law, with numbers

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if options.quick:
                     return 1
         held = sum(outcome.verdict == "pass" for outcome in outcomes)
-        print(f"{case.name}: {held} laws hold, {sum(o.verdict == 'n/a' for o in outcomes)} say nothing here")
+        print(f"{case.name}: {held} laws hold, {sum(o.verdict == 'n/a' for o in outcomes)} do not apply")
     return 1 if failures else 0
 
 

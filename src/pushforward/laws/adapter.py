@@ -1,4 +1,4 @@
-"""Flows of other libraries under the laws: an `Adapter` of four short methods, and the distribution that it makes.
+"""Adapter that lets the laws check flows of other libraries: four short methods and the distribution built from them.
 
 from pushforward.laws import AdaptedFlow, Adapter, check
 
@@ -25,13 +25,12 @@ from ..core.space import context_space
 
 
 class Adapter(nn.Module, abc.ABC):
-    """Common interface of the flows of all libraries, whose own directions and names differ.
+    """Common interface to the flows of all libraries, which have different directions and names.
 
-    An adapter calls the library and nothing else. It does not check, convert or repair values, so that the laws see the
-    library as it is.
+    An adapter only calls the library. It does not check, convert or repair values, so the laws test the library itself.
 
     Args:
-        module: The library's own object.
+        module: The library's own flow.
         shape: Shape of one event; (D,) for vectors.
         context: Length C of the context, 0 for none.
     """
@@ -47,24 +46,24 @@ class Adapter(nn.Module, abc.ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type of the parameters."""
+        """Floating-point dtype of the parameters."""
         return next(self.module.parameters()).dtype
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """Return log p(x | c) in nats: (*batch, *shape), (*batch, C) or None -> (*batch,)."""
+        """Return log p(x | c) in nats: x (*batch, *shape), c (*batch, C) or None -> (*batch,)."""
 
     @abc.abstractmethod
     def sample(self, n: int, c: Tensor | None = None) -> Tensor:
-        """Return n draws for one context (C,) or None: (n, *shape)."""
+        """Return n draws (n, *shape) for one context (C,) or None."""
 
     @abc.abstractmethod
     def to_latent(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return z and log |det dz/dx|: (B, *shape), (B, C) or None -> (B, *shape), (B,)."""
+        """Return z and log |det dz/dx|: x (B, *shape), c (B, C) or None -> (B, *shape), (B,)."""
 
     @abc.abstractmethod
     def to_data(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return x and log |det dx/dz|, which is None where the library has none: (B, *shape) -> (B, *shape), (B,)."""
+        """Return x and log |det dx/dz|, None if the library has no such function: (B, *shape) -> (B, *shape), (B,)."""
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Return `log_prob`."""
@@ -72,7 +71,7 @@ class Adapter(nn.Module, abc.ABC):
 
 
 class AdaptedLayer(Transform):
-    """The map of an adapted flow as one layer.
+    """Layer with the map of an adapted flow.
 
     Args:
         adapter: Flow of another library.
@@ -95,7 +94,7 @@ class AdaptedLayer(Transform):
 
 
 class AdaptedFlow(Distribution):
-    """A flow of another library as a distribution of this one, so that the laws can be checked on it.
+    """Flow of another library as a distribution of this library, on which the laws can be checked.
 
     Args:
         adapter: Flow of another library.

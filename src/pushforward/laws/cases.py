@@ -1,4 +1,4 @@
-"""Cases: nodes that the laws are run on, those of every registered system among them."""
+"""Cases: layers, distributions and systems on which the laws are run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ..systems.spec import Spec
 
 @dataclass(frozen=True)
 class Case:
-    """One node under the laws.
+    """Layer or distribution on which the laws are run.
 
     Args:
         name: Name in reports.
-        make: Function that builds it, with fresh weights.
-        spec: Description, for systems.
+        make: Function that builds the node with fresh weights.
+        spec: Description of a system; None for other nodes.
         constant: Whether the contribution is the same for every x by design.
-        spread: Distance of the weights from their start, in deviations of the sums that they enter.
-        calls: Number of repeats of what is random, to know its mean.
-        exempt: Reason for each law that the case need not keep. An exemption whose law passes is an error.
+        spread: Distance of the weights from their starting values, in deviations of the sums that they enter.
+        calls: Number of repeated calls that estimate the mean of random results.
+        exempt: Reasons of exemptions by name of the law; an exemption from a law that holds is an error.
     """
 
     name: str
@@ -39,15 +39,15 @@ class Case:
     exempt: Mapping[str, str] = field(default_factory=dict)
 
     def build(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Node:
-        """The node in evaluation mode, with every parameter and running average moved off its start."""
+        """Return the node in evaluation mode, with every parameter and running average moved away from its starting value."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             node = self.make()
             for p in node.parameters():
                 terms = (
                     p[0].numel() if p.dim() == 4 else p.shape[-1]
-                )  # of a sum in a convolution, or in a matrix product
-                # Not `randn_like`, whose numbers depend on how the weights lie in memory.
+                )  # number of terms of a sum in a convolution, or in a matrix product
+                # Not `randn_like`, whose numbers depend on the memory layout of the weights.
                 p.data.add_(self.spread / max(terms, 4) ** 0.5 * torch.randn(p.shape))
             for name, buffer in node.named_buffers():
                 if name.endswith("mean"):
@@ -58,28 +58,28 @@ class Case:
 
 
 def draw(space_of: Node, side: str, n: int, dtype: torch.dtype) -> Tensor:
-    """Points of one of a node's spaces ("space", "x_space", "z_space"), in the dtype it wants."""
+    """Return random points of one of a node's spaces ("space", "x_space", "z_space" or "context"), in its dtype."""
     space = getattr(space_of, side)
     return space.random(n, dtype).to(space.event_dtype(dtype))
 
 
 def draw_context(node: Node, n: int, dtype: torch.dtype) -> Tensor | None:
-    """Points of a node's context space, or None."""
+    """Return random points of a node's context space, or None."""
     return None if node.context is None else draw(node, "context", n, dtype)
 
 
 def transforms_in(node: Node) -> Iterator[Transform]:
-    """Every layer at or below a node."""
+    """Yield the layers among a node and its parts."""
     return (m for m in node.modules() if isinstance(m, Transform))
 
 
 def distributions_in(node: Node) -> Iterator[Distribution]:
-    """Every distribution at or below a node."""
+    """Yield the distributions among a node and its parts."""
     return (m for m in node.modules() if isinstance(m, Distribution))
 
 
 def system_cases() -> list[Case]:
-    """All cases of all registered systems."""
+    """Return all cases of all registered systems."""
     return [
         case_of(spec, f"{name}-{i}")
         for name, cls in sorted(Spec.registry.items())
@@ -88,5 +88,5 @@ def system_cases() -> list[Case]:
 
 
 def case_of(spec: Spec, name: str) -> Case:
-    """Return the case of a system, with what its class declares for the laws."""
+    """Return the case of a system, with the spread and exemptions that its class declares."""
     return Case(name, spec.build, spec, spread=spec.spread, exempt=spec.exemptions())

@@ -1,4 +1,4 @@
-"""Laws of engineering: gradients, compilation, export, functional transforms, one-file models."""
+"""Laws about gradients, compilation, export, function transforms and model files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _model(case: Case) -> tuple[Distribution, Tensor, Tensor | None]:
 
 
 def law_gradients(case: Case) -> None:
-    """Every parameter gets a finite gradient from log_prob."""
+    """Check that log_prob gives every parameter a finite gradient."""
     node, x, c = example(case, n=64)
     value = node.log_prob(x, c) if isinstance(node, Distribution) else torch.cat([t.flatten() for t in node(x, c)])
     if not any(p.requires_grad for p in node.parameters()):
@@ -37,7 +37,7 @@ def law_gradients(case: Case) -> None:
 
 
 def law_gradients_of_samples(case: Case) -> None:
-    """Reparameterised samples of an exact continuous flow carry finite gradients to every parameter of the chain."""
+    """Check that samples of an exact continuous flow carry finite gradients to every parameter of its chain."""
     node, _, c = _model(case)
     if node.space.discrete or node.exactness or not isinstance(node, Flow):
         raise NotApplicable("not an exact continuous flow")
@@ -56,7 +56,7 @@ def law_gradients_of_samples(case: Case) -> None:
 
 
 def law_score(case: Case) -> None:
-    """vmap(grad) of log_prob, row by row, is autograd's gradient of the whole batch."""
+    """Check that vmap(grad) of log_prob, row by row, equals autograd's gradient of the whole batch."""
     node, x, c = _model(case)
     if Exactness.NOISY in node.exactness or node.space.discrete or node.space.bounded:
         raise NotApplicable("needs a deterministic, unbounded, continuous density")
@@ -71,7 +71,7 @@ def law_score(case: Case) -> None:
 
 
 def law_one_file(case: Case) -> None:
-    """A system saved to one file and loaded gives the same numbers, bit for bit."""
+    """Check that a system that is saved and loaded again gives the same numbers, bit for bit."""
     if case.spec is None:
         raise NotApplicable("not a system")
     node, x, c = _model(case)
@@ -90,12 +90,12 @@ class _LogProb(nn.Module):
         self.node = node
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log_prob, as an exported program sees it."""
+        """Return log_prob, as the function to compile or export."""
         return self.node.log_prob(x, context)
 
 
 def law_compile(case: Case) -> None:
-    """torch.compile(fullgraph=True) takes log_prob whole and gives the same numbers and gradients."""
+    """Check that torch.compile(fullgraph=True) compiles log_prob, with the same numbers and gradients."""
     node, x, c = _model(case)
     torch._dynamo.reset()
     compiled = torch.compile(_LogProb(node), fullgraph=True, backend="aot_eager_default_partitioner")
@@ -119,7 +119,7 @@ def law_compile(case: Case) -> None:
 
 
 def law_export(case: Case) -> None:
-    """torch.export takes log_prob with a dynamic batch and gives the same numbers at another batch size."""
+    """Check that torch.export exports log_prob with a dynamic batch, with the same numbers at another batch size."""
     node, x, c = _model(case)
     batch = torch.export.Dim("batch", min=2, max=4096)
     given = (x,) if c is None else (x, c)
@@ -134,7 +134,7 @@ def law_export(case: Case) -> None:
 
 
 def law_embedding_runs_once(case: Case) -> None:
-    """`at(context)` runs the context's network once, however often the result is used."""
+    """Check that `at(context)` runs the network of the context once, however often its result is used."""
     node, x, c = _model(case)
     embed = getattr(node, "embed", None)
     if embed is None:

@@ -1,4 +1,4 @@
-"""Laws of structure: shapes, batches, dtypes, purity, state, errors."""
+"""Laws about shapes, batches, dtypes, side effects, state and errors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ROWS = 6
 
 
 def seeded(node: Node, x: Tensor, context: Tensor | None, seed: int = 1) -> Tensor:
-    """log_prob of a distribution, dlogp of a layer, from a fixed seed."""
+    """Return log_prob of a distribution or dlogp of a layer, computed with a fixed seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return node.log_prob(x, context) if isinstance(node, Distribution) else node(x, context)[1]
 
 
 def example(case: Case, dtype: torch.dtype = torch.float64, n: int = ROWS) -> tuple[Node, Tensor, Tensor | None]:
-    """A built node with data and context from its declared spaces."""
+    """Return a node with random data and context from its spaces."""
     node = case.build(dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
@@ -36,7 +36,7 @@ def example(case: Case, dtype: torch.dtype = torch.float64, n: int = ROWS) -> tu
 
 
 def law_shapes(case: Case) -> None:
-    """Events and log-densities have the declared shapes, for no rows too."""
+    """Check that events and log-densities have the declared shapes, also for zero rows."""
     for n in (ROWS, 0):
         node, x, c = example(case, n=n)
         for layer in transforms_in(node):
@@ -59,7 +59,7 @@ def law_shapes(case: Case) -> None:
 
 
 def law_batches(case: Case) -> None:
-    """Any leading shape gives the flat batch's numbers; one context row serves many events."""
+    """Check that every leading batch shape gives the same numbers, and that one context row serves many events."""
     node, x, c = example(case)
     if not isinstance(node, Distribution) or Exactness.NOISY in node.exactness:
         raise NotApplicable("needs a deterministic log_prob")
@@ -79,7 +79,7 @@ def law_batches(case: Case) -> None:
 
 
 def law_rows_independent(case: Case) -> None:
-    """A row alone gives what it gives in a batch."""
+    """Check that a row alone gives the same result as in a batch."""
     node, x, c = example(case)
     if Exactness.NOISY in node.exactness:
         raise NotApplicable("random")
@@ -91,7 +91,7 @@ def law_rows_independent(case: Case) -> None:
 
 
 def law_dtype(case: Case) -> None:
-    """Every node keeps float32 and float64, in both directions and when sampling."""
+    """Check that every node keeps float32 and float64, in both directions and in sampling."""
     for dtype in (torch.float32, torch.float64):
         node = case.build(dtype)
         for layer in transforms_in(node):
@@ -109,7 +109,7 @@ def law_dtype(case: Case) -> None:
 
 
 def law_pure(case: Case) -> None:
-    """In evaluation nothing is mutated: no input, no parameter, no buffer; a seed gives the same again."""
+    """Check that evaluation changes no input, parameter or buffer, and that a seed determines the result."""
     node, x, c = example(case)
     before, x0 = copy.deepcopy(node.state_dict()), x.clone()
     first = seeded(node, x, c)
@@ -124,7 +124,7 @@ def law_pure(case: Case) -> None:
 
 
 def law_training_mode(case: Case) -> None:
-    """In training mode an exact layer is still the map that it says it is: round trip and opposite contributions."""
+    """Check that in training mode the two directions of an exact layer still invert each other, with opposite dlogp."""
     node = case.build()
     found = False
     for layer in transforms_in(node):
@@ -144,7 +144,7 @@ def law_training_mode(case: Case) -> None:
 
 
 def law_running_averages(case: Case) -> None:
-    """Layers with running averages converge to the data's: evaluation agrees with training after many batches."""
+    """Check that running averages converge: after many batches evaluation agrees with training."""
     node = case.build()
     found = False
     for layer in transforms_in(node):
@@ -174,12 +174,12 @@ def law_running_averages(case: Case) -> None:
 
 
 def _channel_rows(x: Tensor) -> Tensor:
-    """Every position of every image as a row of channels: (B, C, ...) -> (B P, C)."""
+    """Return every position of every image as a row of channels: (B, C, ...) -> (B P, C)."""
     return x.movedim(1, -1).flatten(0, -2)
 
 
 def law_start(case: Case) -> None:
-    """Layers that start from data make a batch of any mean and deviation standard."""
+    """Check that layers with a start from data map the batch to mean 0 and deviation 1."""
     found = False
     for layer in transforms_in(case.build()):
         before = copy.deepcopy(layer.state_dict())
@@ -204,7 +204,7 @@ def law_start(case: Case) -> None:
 
 
 def law_state(case: Case) -> None:
-    """state_dict (loaded with weights_only), pickle and deepcopy round trips, after a forward too."""
+    """Check that state_dict (loaded with weights_only), pickle and deepcopy restore a node, also after a forward."""
     node, x, c = example(case)
     reference = seeded(node, x, c)
     for label, other in (("pickle", pickle.loads(pickle.dumps(node))), ("deepcopy", copy.deepcopy(node))):
@@ -218,7 +218,7 @@ def law_state(case: Case) -> None:
 
 
 def law_spec(case: Case) -> None:
-    """A system's description survives JSON, and unknown fields are refused."""
+    """Check that a system's description survives JSON, and that unknown fields raise an error."""
     if case.spec is None:
         raise NotApplicable("not a system")
     again = spec_from_dict(json.loads(json.dumps(case.spec.to_dict())))
@@ -227,10 +227,10 @@ def law_spec(case: Case) -> None:
 
 
 def law_bad_input(case: Case) -> None:
-    """Each wrong input raises its own error, with a sentence."""
+    """Check that each wrong input raises its own error with an informative message."""
     node, x, c = example(case)
     if not isinstance(node, Distribution):
-        raise NotApplicable("layers are not public doors")
+        raise NotApplicable("layers do not check their inputs")
     wrong = torch.zeros((ROWS, *(s + 1 for s in node.space.shape)), dtype=x.dtype)
     _raises(lambda: node.log_prob(wrong, c), ShapeError, "an event of the wrong shape")
     _raises(lambda: node.log_prob(x.tolist(), c), DomainError, "a list")  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ def law_bad_input(case: Case) -> None:
 
 
 def law_outside_support(case: Case) -> None:
-    """Outside a bounded support log_prob is -inf, without touching the other rows."""
+    """Check that log_prob is -inf outside a bounded support, and that the other rows do not change."""
     node, x, c = example(case)
     if not isinstance(node, Distribution) or not node.space.bounded:
         raise NotApplicable("unbounded")
@@ -273,7 +273,7 @@ def law_outside_support(case: Case) -> None:
 
 
 def law_inverse_flips(case: Case) -> None:
-    """Turning a layer round swaps its spaces and its bounds, twice is nothing."""
+    """Check that `Inverse` exchanges a layer's spaces and bounds, and that a second `Inverse` restores them."""
     for layer in transforms_in(case.build()):
         turned = Inverse(layer)
         require((turned.x_space, turned.z_space) == (layer.z_space, layer.x_space), f"{_name(layer)}: spaces")
@@ -284,13 +284,13 @@ def law_inverse_flips(case: Case) -> None:
 
 
 def law_exactness_is_derived(case: Case) -> None:
-    """A node is exact only if every part is; wrapping it in a flow hides nothing."""
+    """Check that a node is exact only if all of its parts are, and that a flow around it has the same exactness."""
     node = case.build()
     for part in node.modules():
         if isinstance(part, Node) and part.exactness:
-            require(bool(node.exactness), f"{_name(part)} is {part.exactness}, the whole says it is exact")
+            require(bool(node.exactness), f"{_name(part)} is {part.exactness}, but the whole is declared exact")
     if isinstance(node, Distribution):
-        require(Flow(Identity(node.space), node).exactness == node.exactness, "a flow around it says otherwise")
+        require(Flow(Identity(node.space), node).exactness == node.exactness, "a flow around it has another exactness")
 
 
 def _name(node: Node) -> str:
@@ -301,7 +301,7 @@ def _raises(call: object, error: type[FlowError], what: str) -> None:
     try:
         call()  # type: ignore[operator]
     except error as e:
-        require(len(str(e)) > 15, f"{what}: the message {str(e)!r} says nothing")
+        require(len(str(e)) > 15, f"{what}: the message {str(e)!r} is too short to help")
     except Exception as e:
         raise LawBroken(f"{what}: expected {error.__name__}, got {type(e).__name__}: {e}") from e
     else:

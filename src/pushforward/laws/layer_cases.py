@@ -1,4 +1,4 @@
-"""Cases of single layers and bases."""
+"""Cases of single layers, single distributions, and small models."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ from .cases import Case, system_cases
 
 
 def varied(make: Callable[[], Node], **options: Any) -> Case:
-    """Return a case with other options than usual; its name follows."""
+    """Return a case with other options than the defaults; `layer_cases` sets its name."""
     return Case("", make, **options)
 
 
 class Field(Velocity):
-    """A velocity without derivatives of its own, on pictures."""
+    """Velocity on pictures, without derivatives of its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mix = nn.Conv2d(1, 1, (3, 1), padding=(1, 0))
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return v of the shape of x, for t () and x (B, 1, 2, 1)."""
+        """Return v in the shape of x, for t () and x (B, 1, 2, 1)."""
         return torch.tanh(self.mix(x) + t)
 
 
 class Wells(nn.Module):
-    """The log-density of two wells along the first coordinate, less its constant."""
+    """Log-density, up to a constant, with two modes along the first coordinate."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D) -> (B,)."""
+        """Return the log-density: (B, D) -> (B,)."""
         return 1.5 * torch.logaddexp(x[:, 0], -x[:, 0]) - x.square().sum(1) / 2
 
 
 class Triangular(nn.Module):
-    """A conditioner that is autoregressive without being a MaskedMLP: parameters linear in tanh of the inputs before."""
+    """Autoregressive conditioner that is not a MaskedMLP: linear in tanh of the earlier inputs."""
 
     def __init__(self, features: int, n: int) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class Triangular(nn.Module):
         self.register_buffer("mask", torch.ones(features, features).tril(-1)[:, None, :], persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D) -> (B, D, n)."""
+        """Return the parameters: (B, D) -> (B, D, n)."""
         weight = (self.weight * self.mask).flatten(0, 1)
         return (torch.tanh(x) @ weight.mT).unflatten(-1, self.weight.shape[:2])
 
 
 def layer_cases() -> list[Case]:
-    """Every layer, scalar map, structure and base on its own, and one model of each other kind than bijections."""
+    """Return cases of every layer, scalar map, structure and base, and of one model of each kind that is not a bijection."""
     r1, r2, r3, unit = Real((1,)), Real((2,)), Real((3,)), Box((2,), 0.0, 1.0)
     picture = Real((3, 2, 2))
     net = partial(MLP, hidden=(8,), activation="tanh")
@@ -115,7 +115,7 @@ def layer_cases() -> list[Case]:
 
     def dequantised_labels() -> Flow:
         warp = t.Elementwise(bounded, unit)
-        nn.init.normal_(warp.free, std=1.0)  # far from uniform, so that its density matters
+        nn.init.normal_(warp.free, std=1.0)  # far from uniform, so errors in its density are visible
         noise = Flow(Chain(warp), d.Uniform(unit))
         return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
 
@@ -148,7 +148,7 @@ def layer_cases() -> list[Case]:
     def aligned() -> LipschitzMLP:
         net = LipschitzMLP(2, hidden=(2,), coefficient=0.9)
         for layer in net.layers:
-            nn.init.ones_(layer.inner.weight)  # so that powers of its Jacobian do not vanish
+            nn.init.ones_(layer.inner.weight)  # then powers of its Jacobian do not vanish
         return net
 
     def continuous(layer: str = "squash", *, context: int = 0, **options: object) -> t.Continuous:
@@ -168,7 +168,7 @@ def layer_cases() -> list[Case]:
         moves = [t.Leapfrog(Wells(), r2, steps=2, step=0.4), t.Tempering(r2, 0.8), t.Refresh(r2)]
         return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
 
-    without_export = {"export": "torch.export cannot take the gradient of a target"}
+    without_export = {"export": "torch.export cannot differentiate a target density"}
     makers: dict[str, Callable[[], Node] | Case] = {
         "leapfrog": varied(lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2), constant=True),
         "tempering": varied(lambda: t.Tempering(r2, 0.7), constant=True),
@@ -323,5 +323,5 @@ def layer_cases() -> list[Case]:
 
 
 def all_cases(pattern: str = "") -> list[Case]:
-    """Systems, then layers, whose name contains the pattern (a regular expression)."""
+    """Return the cases of systems, then those of layers, whose names match a regular expression."""
     return [case for case in (*system_cases(), *layer_cases()) if re.search(pattern, case.name)]

@@ -1,4 +1,4 @@
-"""Laws of single layers: round trips, gradients through them, contributions, Jacobians."""
+"""Laws about single layers: round trips, gradients, contributions and Jacobians."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .violations import NotApplicable, require, require_close
 ROWS = 8
 STEP = 1e-7
 TWINS = 1e-2
-"""How far an approximation with the few steps or terms of a case may be from its twin, relative to the size of the events."""
+"""Largest difference between an approximation with few steps or terms and its exact twin, relative to the events' size."""
 
 
 def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tuple[Transform, Tensor, Tensor | None]]:
-    """Every layer of a case with events of its data side and a context, some far out; exact twins too."""
+    """Return every layer of a case, and their exact twins, with events of the data side, some far out, and a context."""
     node = case.build(dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         found = []
-        # The twin of a chain of one layer is that of the layer once more.
+        # The twin of a chain with one layer would be the twin of that layer again.
         several = [layer for layer in transforms_in(node) if not isinstance(layer, Chain) or len(layer.layers) > 1]
         twins = [twin for layer in several if (twin := layer.exact_twin()) is not None]
         for layer in (*transforms_in(node), *(twin.train(node.training) for twin in twins)):
@@ -37,10 +37,10 @@ def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tup
 
 
 def law_roundtrip(case: Case) -> None:
-    """Whichever side is deterministic is undone by the other."""
+    """Check that each direction that is deterministic inverts the other."""
     for layer, x, c in layers_with_data(case):
         if layer.exact_twin() is not None:
-            continue  # up to its approximation only: the twin speaks for it
+            continue  # it is inverted up to its approximation only; its twin is checked
         z = layer(x, c)[0]
         forward_fixed = torch.equal(z, layer(x, c)[0])
         back = layer.inverse(z, c)[0]
@@ -53,7 +53,7 @@ def law_roundtrip(case: Case) -> None:
 
 @torch.no_grad()
 def law_roundtrip_after_a_change(case: Case) -> None:
-    """Nothing that a layer remembers of its parameters outlives them: changed ones make a new map, both ways."""
+    """Check that changed parameters give a new map in both directions, so that no cached value is outdated."""
     checked = False
     for layer, x, c in layers_with_data(case):
         if layer.exactness or layer.z_space.size != layer.x_space.size or not list(layer.parameters()):
@@ -70,14 +70,16 @@ def law_roundtrip_after_a_change(case: Case) -> None:
 
 
 def law_roundtrip_from_latent(case: Case) -> None:
-    """Exact layers reach every latent point, freshly built ones too: forward(inverse(z)) is z, far out as well."""
+    """Check that forward(inverse(z)) is z for exact layers, freshly built ones too, also for z far out."""
     fresh = case.make().double().eval()
     at_start = [(layer, None, draw_context(layer, ROWS, torch.float64)) for layer in transforms_in(fresh)]
     for layer, _, c in [*layers_with_data(case), *at_start]:
         if layer.exactness or layer.z_space.size != layer.x_space.size:
             continue
         z = draw(layer, "z_space", ROWS, torch.float64)
-        on_the_line = type(layer.z_space) is type(layer.x_space) is Real  # a box cannot hold far latent points apart
+        on_the_line = (
+            type(layer.z_space) is type(layer.x_space) is Real
+        )  # in a box, far latent points are equal after rounding
         for scale in (1.0, 10.0) if on_the_line else (1.0,):
             again = layer(layer.inverse(z * scale, c)[0], c)[0]
             require_close(
@@ -86,7 +88,7 @@ def law_roundtrip_from_latent(case: Case) -> None:
 
 
 def law_gradient_through_inverse(case: Case) -> None:
-    """Derivatives through the inverse are those of the inverse function: J_inverse J_forward = 1."""
+    """Check that the Jacobians of the two directions are inverse matrices: J_inverse J_forward = I."""
     checked = False
     for layer, x, c in layers_with_data(case):
         if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
@@ -105,7 +107,7 @@ def law_gradient_through_inverse(case: Case) -> None:
 
 
 def law_gradient_of_round_trip(case: Case) -> None:
-    """Forward and back again is x with no contribution, whatever the parameters: their gradient there is zero, x's is one."""
+    """Check the gradients of a round trip: the identity for x, and zero for parameters and context."""
     checked = False
     for layer, x, c in layers_with_data(case):
         if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
@@ -132,7 +134,7 @@ def law_gradient_of_round_trip(case: Case) -> None:
 
 
 def law_gradient_of_parameters(case: Case) -> None:
-    """The gradient with respect to the parameters, along some direction, is the change there: both ways, z and dlogp."""
+    """Check gradients with respect to parameters against finite differences along a direction, for z, x and dlogp."""
     checked = False
     for layer, x, c in layers_with_data(case):
         parameters = [p for p in layer.parameters() if p.requires_grad]
@@ -168,7 +170,7 @@ def law_gradient_of_parameters(case: Case) -> None:
 
 
 def law_gradient_straight_through(case: Case) -> None:
-    """Labels and whole numbers cannot change by a little, and yet a gradient reaches the parameters and the data."""
+    """Check that straight-through gradients of layers of labels or integers reach the parameters and the data."""
     checked = False
     for layer, x, c in layers_with_data(case):
         if layer.exactness or not layer.x_space.discrete or not layer.z_space.discrete or not x.is_floating_point():
@@ -190,7 +192,7 @@ def law_gradient_straight_through(case: Case) -> None:
 
 @torch.no_grad()
 def law_approximations(case: Case) -> None:
-    """An approximation agrees in the mean with its exact twin, which shares its parameters; to the last if it has no bias."""
+    """Check that an approximate layer agrees in the mean with its exact twin, closely if it is unbiased."""
     checked = False
     for layer, x, c in layers_with_data(case):
         twin = layer.exact_twin()
@@ -199,14 +201,14 @@ def law_approximations(case: Case) -> None:
         twin.eval()
         require(twin.exact_twin() is None, f"{_name(layer)}: its twin has a twin")
         if isinstance(layer, Chain) and twin.exactness:
-            continue  # other layers draw
+            continue  # other layers of the chain are random
         checked = True
         require(not twin.exactness, f"{_name(layer)}: its twin is {twin.exactness}")
         own, others = list(layer.parameters()), list(twin.parameters())
         require(
             own == others or {id(p) for p in own} == {id(p) for p in others}, f"{_name(layer)}: a twin's own weights"
         )
-        # Some random numbers are drawn for a row, some for a whole batch.
+        # Some random numbers are drawn per row, and some per batch, so both are repeated.
         calls, repeats = (case.calls, max(4, 4000 // case.calls)) if Exactness.NOISY in layer.exactness else (1, 1)
         rows = x.repeat_interleave(repeats, 0), None if c is None else c.repeat_interleave(repeats, 0)
         for name, run, exact in (("forward", layer, twin), ("inverse", layer.inverse, twin.inverse)):
@@ -228,7 +230,7 @@ def law_approximations(case: Case) -> None:
 
 
 def law_contraction(case: Case) -> None:
-    """A layer that promises a Lipschitz constant keeps it with weights of any size: no singular value of its part is larger."""
+    """Check that a layer with a Lipschitz constant keeps it for large weights, by the singular values of its Jacobian."""
     checked = False
     for layer in transforms_in(case.build()):
         bound = getattr(layer, "lipschitz", None)
@@ -248,10 +250,10 @@ def law_contraction(case: Case) -> None:
 
 
 def law_opposite_contributions(case: Case) -> None:
-    """The two directions report opposite dlogp on the same pair (x, z)."""
+    """Check that the two directions return opposite dlogp for the same pair (x, z)."""
     for layer, x, c in layers_with_data(case):
         if any(isinstance(m, Stochastic) for m in layer.modules()):
-            continue  # random both ways: total mass and the sandwich speak of it
+            continue  # random in both directions; law_total_mass and law_sandwich check it
         if layer.exact_twin() is not None:
             continue
         z, dlogp = layer(x, c)
@@ -259,12 +261,12 @@ def law_opposite_contributions(case: Case) -> None:
         if not torch.allclose(back.double(), x.double(), atol=1e-6):
             if layer.exactness:
                 continue
-            dlogp = layer(back, c)[1]  # the inverse drew something: pair it with its own draw
+            dlogp = layer(back, c)[1]  # the inverse is random: pair it with its own draw
         require_close(opposite, -dlogp, 1e-6, f"{_name(layer)}: dlogp of the two directions")
 
 
 def law_jacobian(case: Case) -> None:
-    """An exact continuous layer contributes log |det dz/dx| in tangent frames, as autograd gives it."""
+    """Check that dlogp of an exact continuous layer is log |det dz/dx| in tangent bases, by autograd."""
     checked = False
     for layer, x, c in layers_with_data(case):
         continuous = not layer.x_space.discrete and not layer.z_space.discrete
@@ -273,7 +275,7 @@ def law_jacobian(case: Case) -> None:
         checked = True
         leaf = x.detach().clone().requires_grad_()
         z, dlogp = layer(leaf, c)
-        # Rows do not meet, so that the gradient of a coordinate's sum over them is that of every row at once.
+        # Rows are independent, so the gradient of the sum over rows has the derivative of every row.
         slopes = [
             torch.autograd.grad(t.sum(), leaf, retain_graph=True, materialize_grads=True)[0]
             for t in z.flatten(1).unbind(1)

@@ -1,4 +1,4 @@
-"""Laws of probability: noise, contexts, bounds, scales, total mass, samples."""
+"""Laws about noise, contexts, bounds, scales, total mass and samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .violations import LawBroken, NotApplicable, require, require_close
 
 
 def law_noise_is_declared(case: Case) -> None:
-    """Two calls of log_prob differ if and only if the exactness says NOISY."""
+    """Check that two calls of log_prob differ if and only if the exactness includes NOISY."""
     node, x, c = example(case)
     call = node.log_prob if isinstance(node, Distribution) else lambda x, c: node(x, c)[1]
     same = torch.equal(call(x, c), call(x, c))
@@ -38,7 +38,7 @@ def law_noise_is_declared(case: Case) -> None:
 
 
 def law_contribution_varies(case: Case) -> None:
-    """The case is not degenerate: its log-density is non-zero, and its contribution varies with x."""
+    """Check that the case is not degenerate: the log-density is not zero, and the contribution varies with x."""
     node, x, c = example(case)
     if case.constant:
         raise NotApplicable("constant by design")
@@ -50,7 +50,7 @@ def law_contribution_varies(case: Case) -> None:
 
 
 def law_context_matters(case: Case) -> None:
-    """Another context gives another density; every coordinate that layers condition feels it, and so does every layer."""
+    """Check that another context gives another density, in every conditioned coordinate and every conditioned layer."""
     node, x, c = example(case)
     if c is None or node.context is None:
         raise NotApplicable("no context")
@@ -65,8 +65,10 @@ def law_context_matters(case: Case) -> None:
         if given is None or layer.context is None or layer.exactness:
             continue
         pairs = zip(layer(v, given), layer(v, layer.context.another(given)), strict=True)
-        require(not all(torch.equal(*pair) for pair in pairs), f"{_name(layer)}: neither z nor dlogp feels the context")
-    # Where only the base has the context, the layers carry it to all coordinates, or to few, as they like.
+        require(
+            not all(torch.equal(*pair) for pair in pairs), f"{_name(layer)}: neither z nor dlogp depends on the context"
+        )
+    # If only the base has a context, the layers may carry it to any subset of the coordinates.
     if isinstance(node, Flow) and not node.space.discrete and node.chain.context is not None:
         z = draw(node.base, "space", len(x), torch.float64)
         moved = (node.decode(z, c) - node.decode(z, other)).abs().amax(0).flatten().detach()
@@ -79,7 +81,7 @@ def law_context_matters(case: Case) -> None:
 
 @torch.no_grad()
 def law_codes(case: Case) -> None:
-    """An event taken apart into codes is put together again; codes drawn from the bases make the samples of the same seed."""
+    """Check that an event is restored from its codes, and that codes drawn from the bases give the samples of a seed."""
     node, x, c = example(case)
     if not isinstance(node, Distribution):
         raise NotApplicable("a layer")
@@ -107,17 +109,17 @@ def law_codes(case: Case) -> None:
 
         again.append(node._put_together(given, c))
         require(not left, f"{len(left)} of {len(codes)} codes were not asked for")
-    if torch.equal(*again):  # a decoder draws
+    if torch.equal(*again):  # not if a decoder is random
         require_close(again[0], x, 1e-6, "an event put together from its codes, and itself")
 
 
 def law_sandwich(case: Case) -> None:
-    """On a model's own samples the log-density that comes with them is, in the mean, at least log_prob; equal if exact."""
+    """Check on a model's samples that their reported log-density is at least log_prob in the mean, and equal if exact."""
     node = case.build()
     if not isinstance(node, Distribution):
         raise NotApplicable("a layer")
     if Exactness.UPPER in node.exactness and Exactness.LOWER in node.exactness:
-        raise NotApplicable("the side is unknown")
+        raise NotApplicable("the direction of the bias is unknown")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(2)
         c = draw_context(node, 1, torch.float64)
@@ -132,10 +134,10 @@ def law_sandwich(case: Case) -> None:
 
 
 def law_scales(case: Case) -> None:
-    """Float32 round trips of each layer from 1e-3 to 1e4 deviations: no NaN, relative error at most 1e-4.
+    """Check float32 round trips of each layer from 1e-3 to 1e4 deviations: no NaN, relative error at most 1e-4.
 
-    Relative to the largest of the row's x, its z and one deviation. Where the map is so steep that rounding z to float32
-    alone costs more (k eps, with k the norm of the inverse's Jacobian), four times that cost is allowed instead.
+    The error is relative to the largest of the row's x, its z and one deviation. Where the map is so steep that rounding
+    z to float32 alone costs more (k eps, with k the norm of the inverse's Jacobian), four times that cost is allowed instead.
     """
     found = False
     for layer, x, c in layers_with_data(case, torch.float32):
@@ -168,7 +170,7 @@ def law_scales(case: Case) -> None:
 
 
 def _steepness(layer: Transform, x: Tensor, context: Tensor | None) -> float:
-    """Largest row sum of |dx/dz| at one point, in float64."""
+    """Return the largest row sum of |dx/dz| at one point, in float64."""
     exact = copy.deepcopy(layer).double()
     given = None if context is None else context.double()
     jacobian = torch.autograd.functional.jacobian(lambda v: exact(v, given)[0], x.double())
@@ -176,7 +178,7 @@ def _steepness(layer: Transform, x: Tensor, context: Tensor | None) -> float:
 
 
 def law_boundary(case: Case) -> None:
-    """On the edges of a box, on spline knots and at zero everything is finite, and so are the gradients."""
+    """Check that results and gradients are finite on the edges of a box, on spline knots and at zero."""
     found = False
     for layer, x, c in layers_with_data(case):
         values = layer.x_space.edges()
@@ -199,7 +201,10 @@ def law_boundary(case: Case) -> None:
 
 
 def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-    """E[exp log_prob] times the weight at every point, and the variance of that: a mean of repeats where log_prob is random."""
+    """Return the mean of exp(log_prob) times the weight at every point, and its variance.
+
+    A random log_prob is evaluated repeatedly.
+    """
     repeats = 1
     if Exactness.NOISY in dist.exactness:
         repeats = max(1, min(4000, 200_000 // max(len(x), 1)))
@@ -215,20 +220,20 @@ def masses(dist: Distribution, x: Tensor, weights: Tensor, context: Tensor | Non
 
 
 def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
-    """Every distribution at or below the case that a grid covers, with the grid's points and weights.
+    """Yield every distribution in the case that has a quadrature rule, with the points and weights of the rule.
 
     Raises:
-        NotApplicable: there is none.
+        NotApplicable: There is no such distribution.
     """
     found = False
     node = case.build()
     solved = any(layer.exact_twin() is not None for layer in transforms_in(node))
-    # The mean of an estimate's exponential is above that of what it estimates, and few steps are a little off.
+    # Exact twins: the mean of exp(estimate) is above exp of the mean (Jensen), and few solver steps have an error.
     for dist in distributions_in(exactly(node)):
         if dist.space.size > 4:
             continue
         try:
-            # Paths are smooth, and each of their points costs many passes.
+            # Densities of ODE flows are smooth, and each point costs many network evaluations: use fewer points.
             x, weights = dist.space.quadrature(100 if solved else 700)
         except SpecError:
             continue
@@ -239,7 +244,7 @@ def _covered(case: Case) -> Iterator[tuple[Distribution, Tensor, Tensor]]:
 
 
 def law_total_mass(case: Case) -> None:
-    """E[exp log_prob] adds up to one, by enumeration or quadrature, for every distribution at or below the case."""
+    """Check that exp(log_prob) sums or integrates to one, in the mean, for every distribution in the case."""
     for dist, x, weights in _covered(case):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(4)
@@ -251,7 +256,7 @@ def law_total_mass(case: Case) -> None:
 
 
 def law_samples_follow_density(case: Case) -> None:
-    """Counts of samples in cells agree with the density's mass in them: a chi-square within five deviations."""
+    """Check that counts of samples in cells agree with the density's mass there: a chi-square within five deviations."""
     for dist, x, weights in _covered(case):
         n = 5000
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -261,7 +266,7 @@ def law_samples_follow_density(case: Case) -> None:
             s = dist.sample(n, None if c is None else c[0])
         share, uncertain, counts = _cells(s.flatten(1).double(), x.flatten(1).double(), mass, variance)
         expected = share * n
-        if Exactness.NOISY in dist.exactness:  # the masses are estimates themselves
+        if Exactness.NOISY in dist.exactness:  # the masses are also estimates
             off = (counts / n - share).abs()
             worst = float(off.max())
             within = off < (4 * uncertain.sqrt()).clamp_min(0.05)
@@ -283,13 +288,14 @@ def law_samples_follow_density(case: Case) -> None:
 
 @torch.no_grad()
 def law_mass_by_samples(case: Case) -> None:
-    """Where no quadrature reaches, the mean of h(x) / p(x) over samples x of p is one, for a normal h inside of p.
+    """Check that the mean of h(x) / p(x) over samples x of p is one, for a normal h inside of p.
 
-    This holds whatever p is, as long as its samples and its log_prob belong together and it adds up to one.
+    This holds for every p whose samples and log_prob belong together and which integrates to one. It serves where no quadrature
+    rule exists.
     """
     node = case.build()
     if not isinstance(node, Distribution) or type(node.space) is not Real or _integrable(node.space):
-        raise NotApplicable("a layer, or a quadrature says more, or not on the line")
+        raise NotApplicable("a layer, or a quadrature rule exists, or the space is not real")
     node = exactly(node)
     if node.exactness:
         raise NotApplicable("the density is a bound or an estimate")
@@ -298,7 +304,7 @@ def law_mass_by_samples(case: Case) -> None:
         c = draw_context(node, 1, torch.float64)
         c = None if c is None else c[0]
         first, x = (node.sample(20_000, c).flatten(1) for _ in range(2))
-        # Narrower than p, so that the ratio has light tails.
+        # h is narrower than p, so the ratio has light tails.
         covariance = 0.4 * torch.cov(first.mT)
         inside = torch.distributions.MultivariateNormal(first.mean(0), covariance)
         log_p = node.log_prob(x.reshape(-1, *node.space.shape), c)
@@ -312,7 +318,7 @@ def law_mass_by_samples(case: Case) -> None:
 
 
 def law_density_is_checked(case: Case) -> None:
-    """A continuous density has a law that knows its total mass: nothing to say must never pass for correct."""
+    """Check that some law tests the total mass of a continuous density."""
     node = case.build()
     if not isinstance(node, Distribution) or node.space.discrete:
         raise NotApplicable("a layer, or a discrete space")
@@ -322,13 +328,13 @@ def law_density_is_checked(case: Case) -> None:
         law_mass_by_samples(case)
     except NotApplicable as reason:
         raise LawBroken(
-            f"no law knows the total mass of a density on {node.space} ({reason}); give the space a quadrature, or the case "
+            f"no law can check the total mass of a density on {node.space} ({reason}); give the space a quadrature or the case "
             "an exemption with its reason"
         ) from None
 
 
 def _integrable(space: Space) -> bool:
-    """Tell whether a space has a quadrature."""
+    """Return whether a space has a quadrature rule."""
     try:
         space.quadrature(10)
     except SpecError:
@@ -337,7 +343,7 @@ def _integrable(space: Space) -> bool:
 
 
 def _cells(samples: Tensor, points: Tensor, mass: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Expected mass, its variance and sample counts in the product of the marginals' sixths."""
+    """Return expected mass, its variance and the number of samples, in the product cells of the marginals' sixths."""
     index_points = torch.zeros(len(points), dtype=torch.long)
     index_samples = torch.zeros(len(samples), dtype=torch.long)
     for j in range(points.shape[1]):
@@ -345,7 +351,7 @@ def _cells(samples: Tensor, points: Tensor, mass: Tensor, variance: Tensor) -> t
         cumulative = mass[order].cumsum(0)
         at = torch.searchsorted(cumulative, torch.linspace(0, 1, 7, dtype=mass.dtype)[1:-1] * cumulative[-1])
         values = points[order, j]
-        # the edge lies half-way to the next grid value, so that no grid point or integer sits on it
+        # An edge lies half-way to the next grid value, so no grid point or integer lies on it.
         edges = []
         for k in at.tolist():
             above = values[values > values[k]]

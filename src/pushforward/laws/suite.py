@@ -1,4 +1,4 @@
-"""The laws by name, and how to run them."""
+"""Registry of the laws, and functions that run them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LAWS: dict[str, Callable[[Case], None]] = {
     for name, law in vars(module).items()
     if name.startswith("law_")
 }
-"""Every law: a function of one case that raises `LawBroken`, or `NotApplicable`."""
+"""All laws by name: functions of one case that raise `LawBroken` or `NotApplicable`."""
 
 DEAR = {"compile", "export", "total_mass", "samples_follow_density", "mass_by_samples", "density_is_checked"}
-"""Laws that take more time than the others; `check(..., fast=True)` leaves them out."""
+"""Laws that take much more time than the others; `check(..., fast=True)` leaves them out."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one law said of one case: "pass", "n/a" (with the reason), "exempt" or "FAIL" (with numbers)."""
+    """Result of one law on one case: "pass", "n/a" (with the reason), "exempt" or "FAIL" (with numbers)."""
 
     case: str
     law: str
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run(case: Case, law: str) -> Outcome:
-    """One law on one case."""
+    """Return the outcome of one law on one case."""
     why = case.exempt.get(law)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -50,12 +50,12 @@ def run(case: Case, law: str) -> Outcome:
             return Outcome(case.name, law, "exempt", why)
         return Outcome(case.name, law, "FAIL", f"{type(error).__name__}: {error}")
     if why is not None:
-        return Outcome(case.name, law, "FAIL", f"exempt ({why}), but it passes: take the exemption out")
+        return Outcome(case.name, law, "FAIL", f"exempt ({why}), but it passes: remove the exemption")
     return Outcome(case.name, law, "pass")
 
 
 def covering(cases: Sequence[Case]) -> set[str]:
-    """Return names of cases that cover all: the first of each system, and others until every class of node is in one.
+    """Return names of cases that cover all: the first of each system, and others until every class of node occurs.
 
     Args:
         cases: Cases to choose from.
@@ -80,14 +80,14 @@ def check(subject: Spec | Callable[[], Node] | Case, *, fast: bool = False) -> l
     """Run the laws on a system, or on anything that a function builds.
 
     Args:
-        subject: a `Spec`, a `Case`, or a function without arguments that returns a fresh layer or distribution.
+        subject: A `Spec`, a `Case`, or a function without arguments that returns a fresh layer or distribution.
         fast: Whether to leave out the laws in `DEAR`.
 
     Returns:
-        the outcome of each law.
+        Outcome of each law.
 
     Raises:
-        LawBroken: a law fails; the message names it and gives the numbers.
+        LawBroken: A law does not hold; the message has its name and the numbers.
     """
     if isinstance(subject, Spec):
         subject = case_of(subject, subject.name)
@@ -99,6 +99,6 @@ def check(subject: Spec | Callable[[], Node] | Case, *, fast: bool = False) -> l
             continue
         outcome = run(subject, law)
         if outcome.verdict == "FAIL":
-            raise LawBroken(f"{subject.name} breaks the law {law!r}: {outcome.detail}")
+            raise LawBroken(f"{subject.name} violates the law {law!r}: {outcome.detail}")
         outcomes.append(outcome)
     return outcomes

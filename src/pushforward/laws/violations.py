@@ -1,4 +1,4 @@
-"""How a law says no, and how it says that it has nothing to say."""
+"""Exceptions of laws: a violation, or a law that does not apply."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from torch import Tensor
 
 
 class LawBroken(AssertionError):
-    """A law does not hold; the message has the numbers."""
+    """Error for a law that does not hold; the message has the numbers."""
 
 
 class NotApplicable(Exception):
-    """The law says nothing about this case; the message says why."""
+    """Signal that a law does not apply to a case; the message has the reason."""
 
 
 def require(condition: object, message: str) -> None:
-    """Raise `LawBroken` with the message unless the condition holds."""
+    """Raise `LawBroken` with a message unless a condition holds."""
     if not condition:
         raise LawBroken(message)
 
 
 def require_close(got: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
-    """Raise `LawBroken` unless two tensors agree in shape and, everywhere, to a finite absolute tolerance."""
+    """Raise `LawBroken` unless two tensors agree in shape and in every entry, up to an absolute tolerance."""
     require(got.shape == expected.shape, f"{what}: shapes {tuple(got.shape)} and {tuple(expected.shape)}")
     got, expected = got.detach(), expected.detach()
     both = torch.isneginf(got.double()) & torch.isneginf(expected.double())

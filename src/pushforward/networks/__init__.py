@@ -1,4 +1,4 @@
-"""Plain networks: they map tensors to tensors and know nothing of flows."""
+"""Neural networks: maps from tensors to tensors that are independent of flows."""
 
 from ..moved import old_names
 from ..recording import Recorded

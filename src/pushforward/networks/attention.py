@@ -1,4 +1,4 @@
-"""Gated convolutions and self-attention for couplings of images: the network of Flow++.
+"""Gated convolutions and self-attention for couplings of images, the network of Flow++.
 
 Ho et al. 2019, arXiv:1902.00275, section 3.3, and their published code.
 """
@@ -18,43 +18,44 @@ from .conv import Condition, check_counts, dropout_layer, last
 from .network import Network
 
 KeyValue = tuple[Tensor, Tensor]
-"""Keys and values of some positions, (B, heads, positions, hidden / heads) each."""
+"""Keys and values of some positions, each (B, heads, positions, hidden / heads)."""
 
 
 def attend(qkv: Tensor, heads: int, *, causal: bool = False, past: KeyValue | None = None) -> tuple[Tensor, KeyValue]:
-    """Multi-head attention softmax(q k^T / sqrt(d)) v of every position to all, or to those up to itself.
+    """Return multi-head attention softmax(q k^T / sqrt(d)) v, of every position to all positions or to earlier ones.
 
-    A derivative of second order can be taken by the functional transforms (`torch.func`), not with `create_graph`: torch's
-    fused attention has none.
+    torch's fused attention has no second derivative under `create_graph`; the functional transforms of `torch.func` can take
+    one.
 
     Args:
-        qkv: (B, T, 3 hidden): queries, keys and values beside each other.
-        heads: their number; it divides `hidden`.
-        causal: whether a position attends only to itself and those before it.
-        past: keys and values of P positions before these, which all of these attend to; not changed.
+        qkv: Queries, keys and values along the last dimension, (B, T, 3 hidden).
+        heads: Number of heads, a divisor of `hidden`.
+        causal: Whether a position attends only to itself and the positions before it.
+        past: Keys and values of P earlier positions, to which all T positions attend; not changed.
 
     Returns:
-        (B, T, hidden), and the keys and values of all P + T positions.
+        Results (B, T, hidden), and the keys and values of all P + T positions.
     """
     query, key, value = qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind()
     if past is not None:
         key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
     mask = None
     if causal and past is not None and query.shape[2] > 1:
-        # Torch's own causal mask supposes that the first query stands at the first key.
+        # torch's own causal mask assumes that the first query is at the first key.
         mask = _up_to_itself(query, key)
     whole = causal and past is None
     if torch.compiler.is_compiling() or eager(qkv, key):
         result = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=whole)
     else:
-        # The fused kernels have no rules for functional transforms.
+        # The fused kernels do not support function transforms.
         result = _plain(query, key, value, _up_to_itself(query, key) if whole else mask)
     return result.transpose(1, 2).flatten(2), (key, value)
 
 
 def _up_to_itself(query: Tensor, key: Tensor) -> Tensor:
-    """(T, P + T) booleans: True where a query at position P + i may see a key."""
+    """Return a mask (T, P + T) of booleans, True where the query at position P + i may see a key."""
     new, known = query.shape[2], key.shape[2]
+    # Query i is at position P + i with P = known - new, so it may see keys j <= i + known - new.
     return torch.ones(new, known, dtype=torch.bool, device=query.device).tril(known - new)
 
 
@@ -66,43 +67,43 @@ def _plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
 
 
 def check_heads(hidden: int, heads: int) -> None:
-    """Refuse a width that the heads cannot share.
+    """Check that the number of heads divides the width.
 
     Raises:
-        SpecError: `heads` does not divide `hidden`.
+        SpecError: The argument `heads` does not divide `hidden`.
     """
     if hidden % heads:
         raise SpecError(f"expected hidden to be a multiple of heads, got hidden={hidden} and heads={heads}")
 
 
 def check_size(x: Tensor, size: tuple[int, int]) -> None:
-    """Refuse images of another size than the positions that were learned.
+    """Check that images have the size for which positions were learned.
 
     Raises:
-        ShapeError: x (B, inputs, H, W) has another H or W.
+        ShapeError: The tensor x (B, inputs, H, W) has another H or W.
     """
     if tuple(x.shape[2:]) != size:
         raise ShapeError(f"expected images of {size[0]} x {size[1]}, got an x of shape {tuple(x.shape)}")
 
 
 def positions(count: int, hidden: int) -> nn.Parameter:
-    """(count, hidden): a learned vector for each position, normal with standard deviation .02 (cut at 2) at the start."""
+    """Return a learned vector for each position, (count, hidden), from a normal with deviation .02 cut at 2 deviations."""
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(count, hidden), std=0.02, a=-0.04, b=0.04))
 
 
 def concat_elu(x: Tensor) -> Tensor:
-    """(B, C, ...) -> (B, 2 C, ...): elu of x and of -x beside each other."""
+    """Return elu(x) and elu(-x) along the channels: (B, C, ...) -> (B, 2 C, ...)."""
     return F.elu(torch.cat([x, -x], 1))
 
 
 class GatedConv(nn.Module):
-    """A gated residual convolution: x + GLU(conv1x1(dropout(concat_elu(conv3x3(concat_elu(x)) + condition)))).
+    """Gated residual convolution: x + GLU(conv1x1(dropout(concat_elu(conv3x3(concat_elu(x)) + condition)))).
 
     GLU(a, b) = a sigmoid(b).
 
     Args:
-        hidden: channels of x and of the result.
-        dropout: probability of dropping a hidden number while training.
+        hidden: Number of channels of x and of the result.
+        dropout: Probability in [0, 1) of dropping a hidden value in training.
     """
 
     def __init__(self, hidden: int, *, dropout: float = 0.0) -> None:
@@ -112,7 +113,7 @@ class GatedConv(nn.Module):
         self.dropout = dropout_layer(dropout)
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """(B, hidden, H, W), what the condition adds or None -> (B, hidden, H, W)."""
+        """Return the result (B, hidden, H, W) from x of the same shape and the projected condition, or None."""
         h = self.first(concat_elu(x))
         if added is not None:
             h = h + added
@@ -123,9 +124,9 @@ class GatedSelfAttention(nn.Module):
     """Gated residual self-attention over positions: x + GLU(W attention(V (x + position))).
 
     Args:
-        hidden: length of every token.
+        hidden: Length of every token.
         heads: Number of heads of the attention.
-        dropout: probability of dropping a number of what the attention gives while training.
+        dropout: Probability in [0, 1) of dropping a value of the attention's result in training.
     """
 
     def __init__(self, hidden: int, heads: int, *, dropout: float = 0.0) -> None:
@@ -136,31 +137,32 @@ class GatedSelfAttention(nn.Module):
         self.dropout = dropout_layer(dropout)
 
     def forward(self, x: Tensor, where: Tensor) -> Tensor:
-        """(B, T, hidden), the positions' vectors (T, hidden) -> (B, T, hidden)."""
+        """Return the result (B, T, hidden) from tokens x of the same shape and the positions' vectors (T, hidden)."""
         h, _ = attend(self.qkv(x + where), self.heads)
         return x + F.glu(self.out(self.dropout(h)), -1)
 
 
 class GatedAttention(Network):
-    """The network of Flow++'s couplings: gated convolutions and gated self-attention, between two 3 x 3 convolutions.
+    """Network of Flow++'s couplings: gated convolutions and gated self-attention, between two 3 x 3 convolutions.
 
     A block is a `GatedConv`, a layer normalisation over the channels of each position, a `GatedSelfAttention` with learned
     positions, and a layer normalisation (Ho et al. 2019, arXiv:1902.00275, section 3.3).
 
     Args:
-        inputs: channels of x.
-        outputs: channels of the result.
-        size: H, W of x; positions are learned for them.
-        hidden: channels between; a multiple of `heads`.
-        blocks: their number.
+        inputs: Number of channels of x.
+        outputs: Number of channels of the result.
+        size: Height and width of x, for which positions are learned.
+        hidden: Number of hidden channels, a multiple of `heads`.
+        blocks: Number of blocks.
         heads: Number of heads of the attention.
-        context: channels of the condition, 0 for none; it is added to the first hidden layer and inside every `GatedConv`.
-        dropout: probability of dropping a hidden number while training.
-        attention: whether there is self-attention; without it a block is a `GatedConv` and a layer normalisation.
-        zero: whether the last layer starts at zero.
+        context: Number of channels of the condition, 0 for none; it is added to the first hidden layer and inside every
+            `GatedConv`.
+        dropout: Probability in [0, 1) of dropping a hidden value in training.
+        attention: Whether blocks have self-attention; otherwise a block is a `GatedConv` and a layer normalisation.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1, `heads` does not divide `hidden`, or a probability outside 0 <= p < 1.
+        SpecError: A count is below 1, `heads` does not divide `hidden`, or a probability is outside [0, 1).
     """
 
     def __init__(
@@ -203,7 +205,7 @@ class GatedAttention(Network):
         self.condition = Condition(context, hidden, 1 + blocks) if context else None
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        """Return the result: x (B, inputs, H, W), condition or None -> (B, outputs, H, W)."""
         check_size(x, self.size)
         h = self.first(x)
         added: Sequence[Tensor | None] = [None] * len(self.blocks)

@@ -1,4 +1,4 @@
-"""Any module that maps tensors as a conditioner, the network that makes the parameters of a layer's map."""
+"""Adapters that let any module be a conditioner, the network that computes the parameters of a layer's map."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..recording import Recorded
 
 
 class Conditioner(Recorded, nn.Module):
-    """A module of one argument, called as a conditioner is called: (x, context).
+    """Adapter of a module with one argument to the call of a conditioner, (x, context).
 
-        without a context: net(x)        with one: net([x, context]), side by side along `dim`
+        without a context: net(x)        with a context: net([x, context]), concatenated along `dim`
 
-    A context with fewer dimensions than x is repeated: (B, C) for pictures (B, N, H, W) at every position, for tokens
-    (B, T, N) at every token.
+    A context with fewer dimensions than x is repeated: (B, C) at every position of pictures (B, N, H, W), and at every token
+    of (B, T, N).
 
     Args:
-        net: Any module from a tensor to a tensor.
+        net: Module from a tensor to a tensor.
         shape: Shape of the result without the batch dimension.
         dim: Dimension along which x and the context are concatenated.
 
     Raises:
-        ShapeError: when called, where the module returns another shape.
-        ContextError: when called, where x and the context cannot stand side by side.
+        ShapeError: When called: the module returns another shape.
+        ContextError: When called: x and the context cannot be concatenated.
     """
 
     def __init__(self, net: nn.Module, shape: tuple[int, ...], dim: int = 1) -> None:
@@ -35,7 +35,7 @@ class Conditioner(Recorded, nn.Module):
         self.net, self.shape, self.dim = net, tuple(shape), dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, N, ...), (B, C, ...) or None -> (B, *shape)."""
+        """Return the module's result: x (B, N, ...), context (B, C, ...) or None -> (B, *shape)."""
         made = self._made(x, context)
         if tuple(made.shape) != (x.shape[0], *self.shape):
             raise ShapeError(
@@ -50,14 +50,14 @@ class Conditioner(Recorded, nn.Module):
 
 
 class OptionalContext(Conditioner):
-    """A module with an optional second argument: a context is given there, and nothing where there is no context.
+    """Adapter of a module whose second argument is optional; it is called with the context there, if there is one.
 
-        without a context: net(x)        with one: net(x, context)
+        without a context: net(x)        with a context: net(x, context)
 
     Args:
-        net: Any module from a tensor to a tensor.
+        net: Module from a tensor, and optionally a context, to a tensor.
         shape: Shape of the result without the batch dimension.
-        dim: Unused.
+        dim: Not used.
     """
 
     def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
@@ -66,12 +66,12 @@ class OptionalContext(Conditioner):
 
 
 def as_conditioner(net: nn.Module, shape: tuple[int, ...], dim: int = 1) -> nn.Module:
-    """Return a module that can be called with (x, context): the module itself where its second argument is `context`.
+    """Return a module that can be called with (x, context): the module itself if its second argument is `context`.
 
     Args:
-        net: A conditioner. It is called without a context when there is none. With one, a module that takes a second
-            argument gets the context there; for any other the context is concatenated to x.
-        shape: Shape of its result without the batch dimension.
+        net: Network. Without a context it is called with x only. With a context, a module with a second argument receives
+            the context there; for any other module the context is concatenated to x.
+        shape: Shape of the result without the batch dimension.
         dim: Dimension along which the context is concatenated.
     """
     try:
@@ -89,15 +89,15 @@ def as_conditioner(net: nn.Module, shape: tuple[int, ...], dim: int = 1) -> nn.M
 def make_conditioner(
     network: Callable[..., nn.Module] | nn.Module, inputs: int, shape: tuple[int, ...], context: int, dim: int = 1
 ) -> nn.Module:
-    """Return a conditioner from a factory of networks, or from a network.
+    """Return a conditioner, from a function that returns a network or from a network.
 
     Args:
-        network: Called with (inputs, outputs, context=length); or with (inputs + length, outputs) where it takes no
-            `context`; or a module, which is used as it is.
-        inputs: Numbers, or channels, that the network sees beside the context.
-        shape: Shape of its result without the batch dimension; the first entry is `outputs`.
+        network: Function called with (inputs, outputs, context=length), or with (inputs + length, outputs) if it has no
+            argument `context`; or a module, which is used as it is.
+        inputs: Number of entries, or channels, of the network's input without the context.
+        shape: Shape of the result without the batch dimension; its first entry is `outputs`.
         context: Length of the context, 0 for none.
-        dim: Dimension along which the context is concatenated for a network that takes none.
+        dim: Dimension along which the context is concatenated for a network that has no argument `context`.
     """
     if isinstance(network, nn.Module):
         return as_conditioner(network, shape, dim)
@@ -107,7 +107,7 @@ def make_conditioner(
 
 
 def _takes_context(network: Callable[..., nn.Module]) -> bool:
-    """Whether a factory has an argument `context`, or takes any."""
+    """Return whether a function has an argument `context`, or accepts any keyword."""
     try:
         parameters = inspect.signature(network).parameters
     except (TypeError, ValueError):
@@ -116,10 +116,10 @@ def _takes_context(network: Callable[..., nn.Module]) -> bool:
 
 
 def side_by_side(x: Tensor, context: Tensor, dim: int) -> Tensor:
-    """Return x and the context concatenated along a dimension, the context repeated along those that it lacks.
+    """Return x and the context concatenated along a dimension, with the context repeated along dimensions that it lacks.
 
     Raises:
-        ContextError: their other dimensions differ.
+        ContextError: The context holds labels, or its other dimensions do not fit those of x.
     """
     if not context.is_floating_point():
         raise ContextError(
@@ -137,7 +137,7 @@ def side_by_side(x: Tensor, context: Tensor, dim: int) -> Tensor:
     rest = [(a, b) for i, (a, b) in enumerate(zip(x.shape, given.shape, strict=False)) if i != dim % x.dim()]
     if given.dim() != x.dim() or any(a != b for a, b in rest):
         raise ContextError(
-            f"expected a context that can stand beside shape {tuple(x.shape)}, got {tuple(context.shape)}; "
+            f"expected a context that can be concatenated to shape {tuple(x.shape)}, got {tuple(context.shape)}; "
             "use a network with an argument `context`"
         )
     return torch.cat([x, given], dim)

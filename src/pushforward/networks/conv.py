@@ -1,7 +1,7 @@
-"""Convolutional networks for couplings of images, and the way a condition gets into a network of images.
+"""Convolutional networks for couplings of images, and the projection of a condition to their hidden layers.
 
-A network of images maps x (B, inputs, H, W), and a condition, to (B, outputs, H, W). The condition has `context` channels and
-is a vector (B, context), the same at all positions, or a picture (B, context, h, w) of any resolution.
+A network of images maps x (B, inputs, H, W) and a condition to (B, outputs, H, W). The condition has `context` channels. It is
+a vector (B, context), equal at all positions, or a picture (B, context, h, w) of any resolution.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class Condition(nn.Module):
-    """A condition brought to the resolution of the hidden layers and projected, by a 1 x 1 convolution, to their channels.
+    """Projection of a condition to the resolution and channels of hidden layers, by pooling and a 1 x 1 convolution.
 
-    A picture of another resolution goes through adaptive average pooling: it is averaged where it is finer than the hidden
-    layers and repeated where it is coarser.
+    A picture of another resolution goes through adaptive average pooling: finer pictures are averaged, and coarser pictures are
+    repeated.
 
     Args:
-        context: channels of the condition.
-        hidden: channels of every hidden layer it is added to.
-        places: Number of hidden layers; each gets a projection of its own.
+        context: Number of channels of the condition.
+        hidden: Number of channels of every hidden layer to which it is added.
+        places: Number of hidden layers; each has its own projection.
     """
 
     def __init__(self, context: int, hidden: int, places: int = 1) -> None:
@@ -38,40 +38,40 @@ class Condition(nn.Module):
         self.project = nn.Conv2d(context, hidden * places, 1, bias=False)
 
     def forward(self, context: Tensor | None, size: tuple[int, int]) -> tuple[Tensor, ...]:
-        """What is to be added to each of the hidden layers.
+        """Return what is added to each of the hidden layers.
 
         Args:
-            context: (B, context), or (B, context, h, w).
-            size: H, W of the hidden layers.
+            context: Condition of shape (B, context) or (B, context, h, w).
+            size: Height and width of the hidden layers.
 
         Returns:
-            `places` tensors (B, hidden, 1, 1) for a vector, (B, hidden, H, W) for a picture.
+            A tuple of `places` tensors, (B, hidden, 1, 1) for a vector and (B, hidden, H, W) for a picture.
 
         Raises:
-            ContextError: there is no condition, or one of another shape.
+            ContextError: The condition is missing or has another shape.
         """
         if context is None or context.dim() not in (2, 4) or context.shape[1] != self.context:
             got = "none" if context is None else f"one of shape {tuple(context.shape)}"
             raise ContextError(
                 f"expected a condition of shape (B, {self.context}) or (B, {self.context}, h, w), got {got}"
             )
-        # A vector is projected once, not at every position.
+        # A vector is projected once and then broadcast, instead of projected at every position.
         picture = context[..., None, None] if context.dim() == 2 else at_positions(context, size)
         return self.project(picture).chunk(self.places, 1)
 
 
 class ConvNet(Network):
-    """Convolutions of 3 x 3, 1 x 1 and 3 x 3 with ReLU between them (Kingma and Dhariwal 2018, arXiv:1807.03039, section 5).
+    """Convolutions of 3 x 3, 1 x 1 and 3 x 3 with ReLU in between (Kingma and Dhariwal 2018, arXiv:1807.03039, section 5).
 
     Args:
-        inputs: channels of x.
-        outputs: channels of the result.
-        hidden: channels between.
-        context: channels of the condition, 0 for none; it is added to the first hidden layer.
-        zero: whether the last layer starts at zero.
+        inputs: Number of channels of x.
+        outputs: Number of channels of the result.
+        hidden: Number of hidden channels.
+        context: Number of channels of the condition, 0 for none; it is added to the first hidden layer.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a number of channels below 1.
+        SpecError: A number of channels is below 1.
     """
 
     def __init__(self, inputs: int, outputs: int, *, hidden: int = 64, context: int = 0, zero: bool = True) -> None:
@@ -83,7 +83,7 @@ class ConvNet(Network):
         self.condition = Condition(context, hidden) if context else None
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        """Return the result: x (B, inputs, H, W), condition or None -> (B, outputs, H, W)."""
         h = self.first(x)
         if self.condition is not None:
             h = h + self.condition(context, x.shape[2:])[0]
@@ -91,23 +91,23 @@ class ConvNet(Network):
 
 
 class DenseNet(Network):
-    """Layers of 1 x 1 and 3 x 3 convolutions with ReLU, each of which sees what all layers before it gave.
+    """Densely connected network: pairs of 1 x 1 and 3 x 3 convolutions with ReLU; each pair sees all earlier results.
 
         h_0 = x,   h_i = [h_(i-1), relu(conv3x3(relu(conv1x1(h_(i-1)))))],   result = conv3x3(h_depth)
 
-    The network of integer discrete flows (Hoogeboom et al. 2019, arXiv:1905.07376, appendix; Huang et al. 2017,
+    This is the network of integer discrete flows (Hoogeboom et al. 2019, arXiv:1905.07376, appendix; Huang et al. 2017,
     arXiv:1608.06993).
 
     Args:
-        inputs: channels of x.
-        outputs: channels of the result.
-        hidden: channels that all layers add together, in equal shares.
-        depth: layers.
-        context: channels of the condition, 0 for none; it is added to what the first layer gives.
-        zero: whether the last layer starts at zero.
+        inputs: Number of channels of x.
+        outputs: Number of channels of the result.
+        hidden: Number of channels that all layers together append, in equal shares.
+        depth: Number of layers.
+        context: Number of channels of the condition, 0 for none; it is added to the result of the first layer.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1, or fewer channels than layers.
+        SpecError: A count is below 1, or there are fewer channels than layers.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class DenseNet(Network):
         self.condition = Condition(context, growth) if context else None
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        """Return the result: x (B, inputs, H, W), condition or None -> (B, outputs, H, W)."""
         h = x
         for i, (narrow, wide) in enumerate(zip(self.narrow, self.wide, strict=True)):
             new = wide(torch.relu_(narrow(h)))
@@ -135,27 +135,28 @@ class DenseNet(Network):
 
 
 class ResNet(Network):
-    """The residual network of RealNVP's couplings: pre-activation blocks whose outputs are all summed.
+    """Residual network of RealNVP's couplings: pre-activation blocks whose outputs are all summed.
 
         h_0 = conv3x3(x),   h_i = h_(i-1) + conv3x3(relu(norm(conv3x3(relu(norm(h_(i-1)))))))
         result = conv1x1(relu(norm(sum_i conv1x1_i(h_i)))),   i = 0 ... blocks
 
-    Dinh et al. 2017, arXiv:1605.08803, sections 3.7 and 4.1, and their published code. There both normalisations are used;
-    here batch normalisation is off unless asked for, because while training it makes a row's result depend on the others.
+    Dinh et al. 2017, arXiv:1605.08803, sections 3.7 and 4.1, and their published code, which uses both normalisations.
+    Here batch normalisation is off by default, because in training it makes the result for a row depend on the other rows.
 
     Args:
-        inputs: channels of x.
-        outputs: channels of the result.
-        hidden: channels between.
-        blocks: residual blocks.
-        context: channels of the condition, 0 for none; it is added to h_0 and inside every block, between its convolutions.
-        weight_norm: whether the convolutions but the last are weight-normalised.
-        batch_norm: whether there is batch normalisation where "norm" stands; if not, nothing is there.
-        dropout: probability of dropping a hidden number while training, before the second convolution of a block.
-        zero: whether the last layer starts at zero.
+        inputs: Number of channels of x.
+        outputs: Number of channels of the result.
+        hidden: Number of hidden channels.
+        blocks: Number of residual blocks.
+        context: Number of channels of the condition, 0 for none; it is added to h_0 and between the convolutions of every
+            block.
+        weight_norm: Whether all convolutions but the last use weight normalisation.
+        batch_norm: Whether "norm" in the formula is batch normalisation; otherwise it is the identity.
+        dropout: Probability in [0, 1) of dropping a hidden value in training, before the second convolution of a block.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1, or a probability outside 0 <= p < 1.
+        SpecError: A count is below 1, or a probability is outside [0, 1).
     """
 
     def __init__(
@@ -184,7 +185,7 @@ class ResNet(Network):
         self.condition = Condition(context, hidden, 1 + blocks) if context else None
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        """Return the result: x (B, inputs, H, W), condition or None -> (B, outputs, H, W)."""
         h = self.first(x)
         added: Sequence[Tensor | None] = [None] * len(self.blocks)
         if self.condition is not None:
@@ -198,15 +199,15 @@ class ResNet(Network):
 
 
 class WeightNormConv2d(nn.Conv2d):
-    """A convolution with weight g v / |v|, one g and one norm for each channel of the result; g starts at |v|.
+    """Convolution with weight g v / |v|, with one g and one norm for each channel of the result; g starts at |v|.
 
-    Salimans and Kingma 2016, arXiv:1602.07868, eq. 2. Torch's own parametrisation of it cannot be pickled.
+    Salimans and Kingma 2016, arXiv:1602.07868, eq. 2. torch's own parametrisation cannot be pickled.
 
     Args:
-        inputs: channels of x.
-        outputs: channels of the result.
-        kernel: its side.
-        padding: zeros around x.
+        inputs: Number of channels of x.
+        outputs: Number of channels of the result.
+        kernel: Side of the kernel.
+        padding: Number of zeros added on each side of x.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, padding: int = 0) -> None:
@@ -217,7 +218,7 @@ class WeightNormConv2d(nn.Conv2d):
         return torch.linalg.vector_norm(self.weight, dim=(1, 2, 3), keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H', W')."""
+        """Return the convolution of x: (B, inputs, H, W) -> (B, outputs, H', W')."""
         return F.conv2d(x, self.weight * (self.gain / self._norms()), self.bias, padding=self.padding)
 
 
@@ -240,12 +241,12 @@ def _norm(channels: int, *, batch_norm: bool) -> nn.Module:
 
 
 def dropout_layer(probability: float) -> nn.Module:
-    """Dropout, or nothing when the probability is 0."""
+    """Return a dropout layer, or the identity when the probability is 0."""
     return nn.Dropout(probability) if probability > 0 else nn.Identity()
 
 
 def last(layer: Layer, *, zero: bool) -> Layer:
-    """The last layer of a network, set to zero if asked."""
+    """Return the last layer of a network, with its parameters set to zero if `zero`."""
     if zero:
         for parameter in layer.parameters():
             nn.init.zeros_(parameter)
@@ -253,10 +254,10 @@ def last(layer: Layer, *, zero: bool) -> Layer:
 
 
 def check_counts(*, context: int, dropout: float = 0.0, **counts: int) -> None:
-    """Refuse numbers no network can be built with.
+    """Check the counts and the probability of a network.
 
     Raises:
-        SpecError: a count below 1, a negative `context`, or a probability outside 0 <= p < 1.
+        SpecError: A count is below 1, `context` is negative, or the probability is outside [0, 1).
     """
     for name, count in counts.items():
         if count < 1:

@@ -1,8 +1,8 @@
-"""Networks of one-hot labels (B, D, K): tables, fully connected ones, and sequences.
+"""Networks of one-hot labels (B, D, K): tables, fully connected networks and sequence models.
 
-They map the labels that pass a coupling to the parameters of the others, (B, n outputs), the first parameter of every
-label and then the second; or, autoregressive, to (B, D, n). All are linear in the codes at their entrance, so that
-straight-through gradients reach whatever made the labels.
+In a coupling they map the labels that pass to the parameters of the others, (B, n outputs), the first parameter of every label
+before the second; in an autoregressive layer they map to (B, D, n). The first operation is linear in the one-hot codes, so
+straight-through gradients reach whatever computed the labels.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ MOST_ROWS = 1 << 20
 
 
 class LabelTable(Recorded, nn.Module):
-    """A row of parameters for each combination of labels: an embedding. No network of the same labels can express more.
+    """Table with a row of parameters for each combination of labels, the most expressive network of these labels.
 
     Args:
-        inputs: number of labels.
-        outputs: length of a row.
-        classes: K.
-        context: must be 0; taken for the sake of a common signature.
+        inputs: Number of labels.
+        outputs: Length of a row.
+        classes: Number of values K of a label.
+        context: Length of a context, which must be 0; all conditioners have this argument.
 
     Raises:
-        SpecError: more than a million rows, or a context.
+        SpecError: The table would have more than 2^20 rows, or there is a context.
     """
 
     def __init__(self, inputs: int, outputs: int, *, classes: int, context: int = 0) -> None:
@@ -46,13 +46,14 @@ class LabelTable(Recorded, nn.Module):
         self.rows = nn.Parameter(torch.zeros(classes**inputs, outputs))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, K) -> (B, outputs)."""
+        """Return the rows of the labels: (B, inputs, K) -> (B, outputs)."""
         if not x.requires_grad:
+            # The labels are the digits of the row's number in base K.
             row = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
             for label in x.argmax(-1).unbind(1):
                 row = row * self.classes + label
             return self.rows[row]
-        # Products of the codes choose the same row, and let a gradient through to them.
+        # Products of the one-hot codes select the same row, and let gradients through to the codes.
         joint = x.new_ones(x.shape[0], 1)
         for label in x.unbind(1):
             joint = (joint[:, :, None] * label[:, None, :]).flatten(1)
@@ -60,15 +61,15 @@ class LabelTable(Recorded, nn.Module):
 
 
 class AutoregressiveTable(Recorded, nn.Module):
-    """For label i a row of parameters for each combination of the labels before it.
+    """Tables for all labels: label i has a row of parameters for each combination of the labels before it.
 
     Args:
-        features: D.
-        n: parameters of each label.
-        classes: K.
+        features: Number of labels D.
+        n: Number of parameters of each label.
+        classes: Number of values K of a label.
 
     Raises:
-        SpecError: more than a million rows.
+        SpecError: A table would have more than 2^20 rows.
     """
 
     def __init__(self, features: int, n: int, *, classes: int) -> None:
@@ -76,19 +77,19 @@ class AutoregressiveTable(Recorded, nn.Module):
         self.tables = nn.ModuleList(LabelTable(i, n, classes=classes) for i in range(features))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D, K) -> (B, D, n)."""
+        """Return the parameters: (B, D, K) -> (B, D, n)."""
         return torch.stack([table(x[:, :i]) for i, table in enumerate(self.tables)], 1)
 
 
 class LabelMLP(Network):
-    """Fully connected layers on the codes side by side.
+    """Fully connected network of the concatenated one-hot codes.
 
     Args:
-        inputs: number of labels.
-        outputs: length of the result.
-        classes: K.
-        context: length of the context, 0 for none.
-        hidden: widths of the hidden layers.
+        inputs: Number of labels.
+        outputs: Length of the result.
+        classes: Number of values K of a label.
+        context: Length of the context, 0 for none.
+        hidden: Widths of the hidden layers.
     """
 
     def __init__(
@@ -98,19 +99,19 @@ class LabelMLP(Network):
         self.net = MLP(inputs * classes, outputs, hidden=hidden, context=context)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, K) -> (B, outputs)."""
+        """Return the result: (B, inputs, K) -> (B, outputs)."""
         return self.net(x.flatten(1), context)
 
 
 class LabelTransformer(Network):
-    """A transformer that sees all tokens: (B, T, inputs) to (B, T, outputs); see `ViT`.
+    """Transformer without a causal mask, (B, T, inputs) to (B, T, outputs); see `ViT`.
 
     Args:
-        inputs: length of every token.
-        outputs: length of every result.
-        length: T.
-        hidden: width; a multiple of `heads`.
-        blocks: their number.
+        inputs: Length of every input token.
+        outputs: Length of every output token.
+        length: Number of tokens T.
+        hidden: Width of the transformer, a multiple of `heads`.
+        blocks: Number of blocks.
         heads: Number of heads of the attention.
     """
 
@@ -121,24 +122,25 @@ class LabelTransformer(Network):
         self.net = ViT(inputs, outputs, size=(1, length), hidden=hidden, blocks=blocks, heads=heads)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, T, inputs) -> (B, T, outputs)."""
+        """Return the result: (B, T, inputs) -> (B, T, outputs)."""
         return self.net(x.mT[:, :, None])[:, :, 0].mT
 
 
 class LabelSequence(Network):
-    """A network of sequences for a coupling of alternating places: token j of those that pass, and its neighbours, give the
-    parameters of label j of those that are mapped.
+    """Sequence model for a coupling of alternating places.
+
+    Token j of the labels that pass and its neighbours determine the parameters of label j of the mapped labels.
 
     Args:
-        inputs: number of labels that pass.
-        outputs: n times the number that is mapped.
-        n: parameters of each label.
-        make: the network, from (length of a token, n, T), of (B, T, length) to (B, T, n).
-        classes: K.
-        context: must be 0.
+        inputs: Number of labels that pass.
+        outputs: Number of results, n times the number of mapped labels.
+        n: Number of parameters of each label.
+        make: Function (length of a token, n, T) that returns the network from (B, T, length) to (B, T, n).
+        classes: Number of values K of a label.
+        context: Length of a context, which must be 0.
 
     Raises:
-        SpecError: a context.
+        SpecError: There is a context.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class LabelSequence(Network):
         self.net = make(classes, n, max(inputs, self.places))
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, K) -> (B, n places)."""
+        """Return the parameters: (B, inputs, K) -> (B, n places)."""
         missing = self.places - x.shape[1]
         if missing > 0:
             x = F.pad(x, (0, 0, 0, missing))
@@ -166,7 +168,7 @@ class LabelSequence(Network):
 
 
 class OneHotCode(Recorded, nn.Module):
-    """One-hot codes of labels: whole numbers (B,) to vectors (B, classes).
+    """One-hot encoding of labels: whole numbers (B,) to vectors (B, classes).
 
     Args:
         classes: Number of labels.
@@ -180,5 +182,5 @@ class OneHotCode(Recorded, nn.Module):
         self.register_buffer("codes", torch.eye(classes), persistent=False)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Return the codes of labels."""
+        """Return the one-hot vectors of labels."""
         return self.codes[labels]

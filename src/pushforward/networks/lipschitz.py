@@ -1,14 +1,17 @@
-"""Contractions: networks whose Lipschitz constant is below one for certain, and their derivatives both ways.
+"""Contractions: networks with a proven Lipschitz constant below one, and products with their Jacobians.
 
-A layer's matrix W is scaled by min(1, c / s), s an upper bound of its largest singular value s_1. With G = W^T W and M = 2^k,
+The matrix W of a layer is scaled by min(1, c / s), where s is an upper bound of its largest singular value s_1. With
+G = W^T W and M = 2^k,
 
     s_1^2 <= s^2 = tr(G^(M + 1))^(1 / (M + 1)) <= n^(1 / (M + 1)) s_1^2,
 
-which takes k squarings: M steps of power iteration from every start at once. It is a bound and not an estimate, the same in
-training and evaluation, without vectors to remember, and smooth: its gradient with respect to G is s^2 G^M / tr(G^(M + 1)).
+which costs k squarings of G and is equivalent to M steps of power iteration from every start at once. It is a bound, not an
+estimate; it is the same in training and evaluation; it needs no stored vectors; and it is smooth: its gradient with
+respect to G is s^2 G^M / tr(G^(M + 1)).
 
-A convolution with zero padding is a part of a circular one on a larger picture, whose G is block-diagonal after a Fourier
-transform, with a block of channels for each frequency (Sedghi, Gupta, Long 2019, arXiv:1805.10408).
+A convolution with zero padding is a block of a circular convolution on a larger picture. G of the latter is
+block-diagonal after a Fourier transform, with one block of channels for each frequency (Sedghi, Gupta, Long 2019,
+arXiv:1805.10408).
 """
 
 from __future__ import annotations
@@ -27,22 +30,24 @@ from ..errors import SpecError
 from ..recording import Recorded
 
 SQUARINGS = 12
-"""k: the bound of a layer of 64 units is at most 0.05 % above its norm."""
+"""Number k of squarings; for a layer of 64 units the bound is at most 0.05 % above the norm."""
 Linear = Callable[[Tensor], Tensor]
 
 
 def norm_bound(gram: Tensor) -> Tensor:
-    """An upper bound of the largest singular value, from W^T W.
+    """Return an upper bound of the largest singular value s_1 of W, from W^T W.
 
     Args:
-        gram: (n, n), or (F, n, n) for the blocks of a block-diagonal one; real or complex, positive semi-definite.
+        gram: Matrix W^T W, (n, n), or the blocks (F, n, n) of a block-diagonal one; real or complex, positive
+            semi-definite.
 
     Returns:
-        A scalar, with the gradient of the bound.
+        The bound s, a scalar, with its gradient.
     """
-    # A little more than zero, for a matrix of zeros.
+    # A multiple of the identity near the smallest number keeps the trace of a zero matrix positive.
     least = torch.finfo(gram.real.dtype).tiny ** 0.5
     gram = gram + least * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    # `power` is G^M divided by its Frobenius norm, whose logarithm is `log_size`: without scaling G^4096 would overflow.
     power, exponent = gram.detach(), 2**SQUARINGS
     size = power.abs().square().sum().sqrt()
     power, log_size = power / size, size.log()
@@ -53,20 +58,21 @@ def norm_bound(gram: Tensor) -> Tensor:
     trace = (power.mH * gram.detach()).sum().real
     weight = power / trace
     value = (trace.log() + log_size) / (exponent + 1)
-    # The value of the bound, with the gradient of <weight, gram>.
+    # log s^2 = log tr(G^(M + 1)) / (M + 1) has the gradient G^M / tr(G^(M + 1)) = weight. The linear term below
+    # contributes exactly this gradient and no value, so autograd need not record the squarings.
     linear = (weight.conj() * gram).sum().real
     return ((value + linear - linear.detach()) / 2).exp()
 
 
 class LipSwish(nn.Module):
-    """a -> a sigmoid(softplus(b) a) / 1.1, whose slope is below one (Chen et al. 2019, arXiv:1906.02735, section 3.3)."""
+    """LipSwish a sigmoid(softplus(b) a) / 1.1, of slope below one (Chen et al. 2019, arXiv:1906.02735, section 3.3)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.free = nn.Parameter(torch.full((1,), 0.5))
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """The value, and the slope."""
+        """Return the value and the slope."""
         sharp = F.softplus(self.free)
         gate = (sharp * raw).sigmoid()
         value = raw * gate / 1.1
@@ -74,88 +80,88 @@ class LipSwish(nn.Module):
 
 
 class Spectral(nn.Module, abc.ABC):
-    """A linear layer of operator norm at most `coefficient`, and a free shift made of the context.
+    """Linear layer of operator norm at most `coefficient`, plus a shift from the context, which is not bounded.
 
     Args:
-        layer: with a weight and a bias.
-        coefficient: c, in (0, 1].
-        context: length of the context, 0 for none.
+        layer: Layer with a weight and a bias.
+        coefficient: Largest norm c, in (0, 1].
+        context: Length of the context, 0 for none.
         width: Width of the shift.
 
     Raises:
-        SpecError: c is not in (0, 1].
+        SpecError: The coefficient is not in (0, 1].
     """
 
     def __init__(self, layer: nn.Module, coefficient: float, context: int, width: int) -> None:
         super().__init__()
         if not 0 < coefficient <= 1:
-            raise SpecError(f"expected a norm in (0, 1], got {coefficient}: the network would be no contraction")
+            raise SpecError(f"expected a norm in (0, 1], got {coefficient}: the network would not be a contraction")
         self.inner: Any = layer
         self.coefficient = coefficient
         self.given = nn.Linear(context, width, bias=False) if context else None
 
     @abc.abstractmethod
     def bound(self) -> Tensor:
-        """An upper bound of the norm before scaling, a scalar."""
+        """Return an upper bound of the norm of the weight before scaling, a scalar."""
 
     def weight(self) -> Tensor:
-        """The scaled weight."""
+        """Return the scaled weight, of norm at most `coefficient`."""
         return self.inner.weight * (self.coefficient / self.bound()).clamp(max=1.0)
 
     @abc.abstractmethod
     def push(self, weight: Tensor, v: Tensor) -> Tensor:
-        """W v."""
+        """Return W v."""
 
     @abc.abstractmethod
     def pull(self, weight: Tensor, v: Tensor) -> Tensor:
-        """W^T v."""
+        """Return W^T v."""
 
     @abc.abstractmethod
     def shift(self, context: Tensor | None) -> Tensor:
-        """The bias, with what the context adds."""
+        """Return the bias plus the shift from the context."""
 
 
 class SpectralLinear(Spectral):
-    """h -> W h + b + V c with |W| <= coefficient.
+    """Linear layer h -> W h + b + V c with |W| <= coefficient.
 
     Args:
         inputs: Number of entries of h.
         outputs: Number of entries of the result.
-        coefficient: in (0, 1].
-        context: length of c.
+        coefficient: Largest operator norm of W, in (0, 1].
+        context: Length of the context c, 0 for none.
     """
 
     def __init__(self, inputs: int, outputs: int, coefficient: float, context: int = 0) -> None:
         super().__init__(nn.Linear(inputs, outputs), coefficient, context, outputs)
 
     def bound(self) -> Tensor:
-        """As above, of the smaller Gram matrix."""
+        """Return the bound of `norm_bound`, from the smaller one of W W^T and W^T W."""
         weight: Tensor = self.inner.weight
         return norm_bound(weight @ weight.mT if weight.shape[0] < weight.shape[1] else weight.mT @ weight)
 
     def push(self, weight: Tensor, v: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
+        """Return W v: (..., inputs) -> (..., outputs)."""
         return v @ weight.mT
 
     def pull(self, weight: Tensor, v: Tensor) -> Tensor:
-        """(..., outputs) -> (..., inputs)."""
+        """Return W^T v: (..., outputs) -> (..., inputs)."""
         return v @ weight
 
     def shift(self, context: Tensor | None) -> Tensor:
-        """(outputs,) or (B, outputs)."""
+        """Return the shift, (outputs,) or (B, outputs)."""
         return self.inner.bias if self.given is None else self.inner.bias + self.given(context)
 
 
 class SpectralConv(Spectral):
-    """A convolution with zero padding that keeps the size, of operator norm at most `coefficient`.
+    """Convolution with zero padding that keeps the size of pictures, of operator norm at most `coefficient`.
 
     Args:
-        inputs: channels.
-        outputs: channels.
-        size: height and width of the pictures.
-        kernel: odd width of the window.
-        coefficient: in (0, 1].
-        context: length of the context.
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        size: Height and width of the pictures.
+        kernel: Side of the kernel, odd.
+        coefficient: Largest operator norm, in (0, 1].
+        context: Length of the context, 0 for none.
     """
 
     def __init__(
@@ -165,35 +171,36 @@ class SpectralConv(Spectral):
         self.size, self.margin = size, kernel // 2
 
     def bound(self) -> Tensor:
-        """That of the circular convolution on a picture with room for the padding."""
+        """Return the norm bound of a circular convolution on a picture enlarged by the padding, which is not smaller."""
         weight: Tensor = self.inner.weight
-        # A window of one pixel has the same block at all frequencies, and a real one conjugate blocks at opposite ones.
+        # A 1 x 1 kernel has the same block at all frequencies. A real kernel has conjugate blocks at opposite frequencies,
+        # so half of them (rfft2) determine the largest singular value.
         size = [n + 2 * self.margin for n in self.size] if self.margin else [1, 1]
         blocks = torch.fft.rfft2(weight, s=size).flatten(2).movedim(2, 0)
         return norm_bound(blocks @ blocks.mH if weight.shape[0] < weight.shape[1] else blocks.mH @ blocks)
 
     def push(self, weight: Tensor, v: Tensor) -> Tensor:
-        """(..., C, H, W) -> (..., outputs, H, W)."""
+        """Return the convolution of v: (..., C, H, W) -> (..., outputs, H, W)."""
         return F.conv2d(v.flatten(0, -4), weight, padding=self.margin).unflatten(0, v.shape[:-3])
 
     def pull(self, weight: Tensor, v: Tensor) -> Tensor:
-        """(..., outputs, H, W) -> (..., C, H, W)."""
+        """Return the transposed convolution of v: (..., outputs, H, W) -> (..., C, H, W)."""
         return F.conv_transpose2d(v.flatten(0, -4), weight, padding=self.margin).unflatten(0, v.shape[:-3])
 
     def shift(self, context: Tensor | None) -> Tensor:
-        """(outputs, 1, 1) or (B, outputs, 1, 1)."""
+        """Return the shift, (outputs, 1, 1) or (B, outputs, 1, 1)."""
         bias: Tensor = self.inner.bias
         bias = bias if self.given is None else bias + self.given(context)
         return bias[..., None, None]
 
 
 class Contraction(Recorded, nn.Module):
-    """g(x, c): spectral layers with LipSwish between, of Lipschitz constant at most `coefficient` in x.
+    """Contraction g(x, c): spectral layers with LipSwish in between, with Lipschitz constant at most `coefficient` in x.
 
-    Each layer gets the same share of it, coefficient^(1 / layers).
+    Each layer has the same constant, coefficient^(1 / number of layers).
 
     Args:
-        layers: at least one.
+        layers: Spectral layers, at least one.
     """
 
     def __init__(self, layers: Sequence[Spectral]) -> None:
@@ -203,21 +210,21 @@ class Contraction(Recorded, nn.Module):
 
     @property
     def coefficient(self) -> float:
-        """The Lipschitz constant that the layers promise together."""
+        """Upper bound of the Lipschitz constant: the product over the layers."""
         return math.prod(layer.coefficient for layer in self.layers)
 
     def weights(self) -> list[Tensor]:
-        """The layers' scaled weights, to be used for several evaluations."""
+        """Return the scaled weights of the layers, which several evaluations can share."""
         return [layer.weight() for layer in self.layers]
 
     def forward(self, x: Tensor, context: Tensor | None = None, weights: Sequence[Tensor] | None = None) -> Tensor:
-        """(B, *E), (B, C) or None -> (B, *E)."""
+        """Return g(x, c): x (B, *E), c (B, C) or None -> (B, *E)."""
         return self.linearised(x, context, weights)[0]
 
     def linearised(
         self, x: Tensor, context: Tensor | None = None, weights: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, Linear, Linear]:
-        """The value at x, and the products J v and J^T v with its Jacobian there, for v (..., B, *E)."""
+        """Return g(x, c), and the functions v -> J v and v -> J^T v of its Jacobian at x, for v (..., B, *E)."""
         weights = self.weights() if weights is None else weights
         slopes: list[Tensor] = []
         for layer, weight, act in zip(self.layers, weights, (*self.activations, None), strict=True):
@@ -242,10 +249,10 @@ class Contraction(Recorded, nn.Module):
 
 
 def check_coefficient(coefficient: float, hidden: Sequence[int]) -> None:
-    """Refuse what makes no contraction.
+    """Check the Lipschitz constant and the hidden widths.
 
     Raises:
-        SpecError: the constant is not in (0, 1), or there is no hidden layer.
+        SpecError: The constant is not in (0, 1), or there is no hidden layer.
     """
     if not 0 < coefficient < 1:
         raise SpecError(f"expected a Lipschitz constant in (0, 1), got {coefficient}: x + g(x) may not be invertible")
@@ -254,16 +261,16 @@ def check_coefficient(coefficient: float, hidden: Sequence[int]) -> None:
 
 
 class LipschitzMLP(Contraction):
-    """A contraction of vectors.
+    """Contraction of vectors.
 
     Args:
-        features: D.
-        hidden: widths of the hidden layers.
+        features: Length D of the vectors.
+        hidden: Widths of the hidden layers.
         coefficient: Lipschitz constant in x, in (0, 1).
-        context: length of c, which joins at the first layer, without a bound.
+        context: Length of the context c, 0 for none; it enters at the first layer, without a bound.
 
     Raises:
-        SpecError: the constant is not in (0, 1), or there is no hidden layer.
+        SpecError: The constant is not in (0, 1), or there is no hidden layer.
     """
 
     def __init__(self, features: int, *, hidden: Sequence[int], coefficient: float, context: int = 0) -> None:
@@ -274,16 +281,16 @@ class LipschitzMLP(Contraction):
 
 
 class LipschitzConvNet(Contraction):
-    """A contraction of pictures: convolutions of 3 x 3, 1 x 1, ..., 3 x 3, as in the paper.
+    """Contraction of pictures: convolutions of 3 x 3, 1 x 1, ..., 3 x 3, as in the paper.
 
     Args:
-        shape: (C, H, W).
-        hidden: channels of the hidden layers.
+        shape: Shape of a picture, (C, H, W).
+        hidden: Numbers of channels of the hidden layers.
         coefficient: Lipschitz constant in x, in (0, 1).
-        context: length of c.
+        context: Length of the context c, 0 for none.
 
     Raises:
-        SpecError: the constant is not in (0, 1), or there is no hidden layer.
+        SpecError: The constant is not in (0, 1), or there is no hidden layer.
     """
 
     def __init__(

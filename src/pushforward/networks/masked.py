@@ -1,8 +1,8 @@
-"""MaskedMLP: a network whose i-th output sees only the inputs before i in some order, and that can be unrolled in one pass.
+"""Masked network whose i-th output depends only on inputs before i in some order; it can be unrolled in one pass.
 
-Every hidden unit has a degree d and sees the inputs of rank <= d; a connection exists where degrees do not decrease, and
-the output of rank r sees units of degree < r (Germain et al. 2015, arXiv:1502.03509, eq. 8-9, 12-13). Here the units of a
-layer are sorted by degree, so that every mask is a staircase, and the network can be unrolled: see `unroll`.
+Every hidden unit has a degree d and depends on the inputs of rank <= d. Two units are connected if the degree does not
+decrease, and the output of rank r sees units of degree < r (Germain et al. 2015, arXiv:1502.03509, eq. 8-9, 12-13). Here the
+units of a layer are sorted by degree. Every mask is then a staircase, and the network can be unrolled: see `unroll`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class MaskedLinear(nn.Linear):
     """A linear layer whose weight is multiplied by a fixed mask of zeros and ones.
 
     Args:
-        mask: (outputs, inputs).
-        bias: whether there is one.
+        mask: Mask of shape (outputs, inputs).
+        bias: Whether the layer has a bias.
     """
 
     mask: Tensor
@@ -39,31 +39,31 @@ class MaskedLinear(nn.Linear):
 
     @property
     def masked_weight(self) -> Tensor:
-        """Weight * mask."""
+        """The weight times the mask."""
         return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs) -> (B, outputs)."""
+        """Return the result: (B, inputs) -> (B, outputs)."""
         return F.linear(x, self.masked_weight, self.bias)
 
 
 class MaskedMLP(Network):
-    """Masked autoencoder: parameters of x_i from the x_j that come before it in `order`, and from the context.
+    """Masked autoencoder: the parameters of x_i from the x_j before it in `order`, and from the context.
 
     Args:
-        features: D.
-        n: parameters for each feature.
-        width: inputs that make up one feature (a one-hot code); they share its rank.
-        hidden: widths of the hidden layers; all equal, and an odd number of them, when residual.
-        context: length of the context, 0 for none; every output sees it.
-        order: rank of each feature: order[i] = how many features come before feature i. None is 0, 1, ..., D - 1.
+        features: Number of features D.
+        n: Number of parameters for each feature.
+        width: Number of inputs that form one feature (a one-hot code); they have the same rank.
+        hidden: Widths of the hidden layers; for a residual network an odd number of equal widths.
+        context: Length of the context, 0 for none; every output depends on it.
+        order: Rank of each feature: order[i] is the number of features before feature i. None is 0, 1, ..., D - 1.
         residual: Whether there are residual connections, see `MLP`.
-        activation: name of it.
-        dropout: probability of dropping a hidden unit while training.
-        zero: whether the last layer starts at zero.
+        activation: Name of the activation function.
+        dropout: Probability in [0, 1) of dropping a hidden unit in training.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: `order` is not a permutation, or the hidden widths cannot be built.
+        SpecError: The order is not a permutation, or the hidden widths do not fit.
     """
 
     order: Tensor
@@ -97,7 +97,7 @@ class MaskedMLP(Network):
         lowest = -1 if context or features == 1 else 0
         self.visit = rank.argsort().tolist()
         self._kept: tuple[object, dict[bool, Staircase]] | None = None
-        # units[l][r]: how many units of layer l see inputs of rank < r only
+        # units[l][r]: number of units of layer l that depend only on inputs of rank < r
         self.units: list[list[int]] = []
         layers, before = [], rank.repeat_interleave(width)
         for size in hidden:
@@ -114,29 +114,30 @@ class MaskedMLP(Network):
             nn.init.zeros_(self.out.bias)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D * width), (B, context) or None -> (B, D, n)."""
+        """Return the parameters: x (B, D * width), context (B, context) or None -> (B, D, n)."""
         h = self._through(x, context, ACTIVATIONS[self.activation], self.dropout)
-        # One parameter of all features after the other: scalar maps then work on contiguous memory.
+        # The first parameter of all features comes first, then the second: scalar maps work on contiguous memory.
         return self.out(h).unflatten(-1, (self.n, self.features)).mT
 
     def unroll(self, step: Callable[[int, Tensor], Tensor], rows: Tensor, context: Tensor | None = None) -> Tensor:
-        """Features one after the other, each from its own parameters, at the cost of about one forward pass.
+        """Compute the features one after the other, each from its own parameters, at the cost of about one forward pass.
 
-        Equal to D passes of `forward` in evaluation mode, each followed by one step. Gradients are recorded if they are
-        enabled; if not, nothing is allocated inside the loop but small slices.
+        The result equals D passes of `forward` in evaluation mode, each followed by one step. Gradients are recorded if
+        they are enabled; otherwise the loop allocates only small slices.
 
         Args:
-            step: (feature i, its parameters (B, n)) -> x_i (B,), or (B, width).
-            rows: a tensor whose length, dtype and device are the batch's.
-            context: (B, context) or None.
+            step: Function (feature i, its parameters (B, n)) that returns x_i, (B,) or (B, width).
+            rows: Tensor with the length, dtype and device of the batch; its values are not used.
+            context: Context of shape (B, context), or None.
 
         Returns:
-            x (B, D * width).
+            Features x, (B, D * width).
         """
         act, size = ACTIVATIONS[self.activation], rows.shape[0]
         skips: list[list[Tensor]] = [[] for _ in self.hidden]
 
         def finish(i: int, lo: int, hi: int, raw: Tensor) -> Tensor:
+            # Layers i and i - 2 are cut at different places, but each queue yields pieces in the order in which they are made.
             if self.residual and i % 2 == 0:
                 raw = raw if i == 0 else raw + skips[i - 2].pop(0)
                 skips[i].append(raw)
@@ -152,15 +153,15 @@ class MaskedMLP(Network):
         return x[:, self.order].flatten(1)
 
     def pull(self, step: Callable[[int, Tensor], Tensor], x: Tensor, context: Tensor | None = None) -> None:
-        """The transposed system: features from the last to the first, each with what the outputs after it send back.
+        """Solve the transposed system: visit the features from last to first, each with what later outputs send back to it.
 
-        With N the Jacobian of the outputs with respect to x, and q their cotangents, feature i gets (N^T q)_i, which
-        depends on the q of features after i only, and gives its own q.
+        With N the Jacobian of the outputs with respect to x and q their cotangents, feature i receives (N^T q)_i, which
+        depends only on the q of later features, and returns its own q.
 
         Args:
-            step: (feature i, (N^T q)_i (B,)) -> q_i (B, n).
-            x: (B, D), where N is taken.
-            context: (B, context) or None.
+            step: Function (feature i, (N^T q)_i (B,)) that returns q_i (B, n).
+            x: Point at which N is taken, (B, D).
+            context: Context of shape (B, context), or None.
         """
         rates = [rate.flip(0) for rate in reversed(self._rates(x, context))]
         values: list[list[Tensor]] = [[] for _ in self.hidden]
@@ -182,7 +183,7 @@ class MaskedMLP(Network):
         return through(self.hidden, x, act, dropout, residual=self.residual, added=added)
 
     def _rates(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
-        """The derivative of every hidden unit's activation: of each layer (units, B)."""
+        """Return the derivative of the activation of every hidden unit, for each layer (units, B)."""
         rates: list[Tensor] = []
 
         def act(raw: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ class MaskedMLP(Network):
         return rates
 
     def _staircase(self, like: Tensor, *, transposed: bool = False) -> Staircase:
-        """The weights in the order of ranks; those of the last call, when no gradient is recorded and nothing changed."""
+        """Return the weights sorted by rank; without gradients, those of the last call if no weight has changed."""
         if torch.is_grad_enabled() or not eager(like, self.out.weight):
             made = self._sorted()
             return made.transposed() if transposed else made
@@ -219,28 +220,28 @@ class MaskedMLP(Network):
         return Staircase(self.features, self.width, self.n, weights, biases, self.units, out, out_bias)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the sorted copy of the weights."""
+        """Return the state without the sorted copy of the weights."""
         return {**self.__dict__, "_kept": None}
 
 
 def _degrees(width: int, lowest: int, features: int) -> Tensor:
-    """`width` degrees from `lowest` to features - 2, in equal shares, sorted."""
+    """Return `width` degrees from `lowest` to features - 2, in equal shares, sorted."""
     levels = max(features - 1 - lowest, 1)
     return lowest + torch.arange(width) * levels // width
 
 
 def _fingerprint(tensors: list[Tensor]) -> tuple[object, ...] | None:
-    """Equal for the same tensors with the same values; None when that cannot be told."""
+    """Return a value that is equal for the same tensors with the same values; None if that cannot be decided."""
     if any(t.is_inference() for t in tensors):
         return None
-    # Writing to `.data` leaves no trace in the version: on the CPU, where it costs little, the values are looked at too.
+    # A write to `.data` does not change the version. On the CPU, where it is cheap, a checksum of the values is compared too.
     return tuple(
         (t.data_ptr(), t._version, t.dtype, t.device, _sum(t) if t.device.type == "cpu" else 0) for t in tensors
     )
 
 
 def _sum(t: Tensor) -> float:
-    """A weighted sum that another tensor of the shape hardly shares."""
+    """Return a weighted sum, which differs for almost every other tensor of the shape."""
     for size in reversed(t.shape):
         t = t @ _probe(size, t.dtype)
     return float(t)

@@ -23,13 +23,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The activation function of that name.
+    """Return the activation function with a name.
 
     Raises:
-        SpecError: there is none.
+        SpecError: The name is unknown.
     """
     if name not in ACTIVATIONS:
-        raise SpecError(f"unknown activation {name!r}; known: {', '.join(ACTIVATIONS)}")
+        raise SpecError(f"expected activation to be one of {', '.join(ACTIVATIONS)}, got {name!r}")
     return ACTIVATIONS[name]
 
 
@@ -37,13 +37,13 @@ activation_named = activation
 
 
 class Activation(Recorded, nn.Module):
-    """The activation of that name, as a layer.
+    """Activation function as a layer.
 
     Args:
-        name: Name of the function.
+        name: Name of the activation function.
 
     Raises:
-        SpecError: there is none.
+        SpecError: The name is unknown.
     """
 
     def __init__(self, name: str) -> None:
@@ -51,15 +51,15 @@ class Activation(Recorded, nn.Module):
         self.function = activation(name)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Entry by entry."""
+        """Return the function of each entry of x."""
         return self.function(x)
 
 
 class Constant(Recorded, nn.Module):
-    """A network without inputs: a learned vector, repeated for every row.
+    """Network without inputs: a learned vector, repeated for every row.
 
     Args:
-        outputs: its length.
+        outputs: Length of the vector.
     """
 
     def __init__(self, outputs: int) -> None:
@@ -67,28 +67,29 @@ class Constant(Recorded, nn.Module):
         self.value = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, anything) -> (B, outputs)."""
+        """Return the vector for each row: (B, any length) -> (B, outputs)."""
         return self.value.expand(x.shape[0], -1)
 
 
 class MLP(Network):
-    """Linear layers and activations: h -> act(W h + b); residual ones add the input of every second layer back.
+    """Fully connected network, h -> act(W h + b); residual networks add the input of every second layer back.
 
-    The context is concatenated to the input. The last layer starts at zero, so that a scalar map whose zero parameters
-    are the identity starts as the identity.
+    The context is concatenated to the input. The last layer starts at zero. A scalar map that is the identity for zero
+    parameters therefore starts as the identity.
 
     Args:
-        inputs: length of x; may be 0 when there is a context.
-        outputs: length of the result.
-        hidden: widths of the hidden layers; all equal, and an odd number of them, when residual.
-        context: length of the context, 0 for none.
-        residual: h_(l+2) = h_l + W act(W act(h_l)) (He et al. 2016, pre-activation).
-        activation: name of it.
-        dropout: probability of dropping a hidden unit while training.
-        zero: whether the last layer starts at zero.
+        inputs: Length of x; may be 0 if there is a context.
+        outputs: Length of the result.
+        hidden: Widths of the hidden layers; for a residual network an odd number of equal widths.
+        context: Length of the context, 0 for none.
+        residual: Whether h_(l+2) = h_l + W act(W act(h_l)) (He et al. 2016, pre-activation).
+        activation: Name of the activation function.
+        dropout: Probability in [0, 1) of dropping a hidden unit in training.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: no hidden layer, unequal widths or an even number of layers when residual, an unknown activation.
+        SpecError: There is no hidden layer, a residual network has unequal widths or an even number of layers, or the
+            activation is unknown.
     """
 
     def __init__(
@@ -117,13 +118,13 @@ class MLP(Network):
             nn.init.zeros_(self.out.bias)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs), (B, context) or None -> (B, outputs)."""
+        """Return the result: x (B, inputs), context (B, context) or None -> (B, outputs)."""
         h = x if context is None or not self.context else torch.cat([x, context], -1)
         return self.out(through(self.hidden, h, ACTIVATIONS[self.activation], self.dropout, residual=self.residual))
 
 
 def head(inputs: int, outputs: int, hidden: Sequence[int], activation: str = "relu") -> nn.Module:
-    """A network whose result starts at zero: an `MLP`, or without hidden layers a matrix."""
+    """Return a network whose result starts at zero: an `MLP`, or a linear map if there are no hidden layers."""
     if hidden:
         return MLP(inputs, outputs, hidden=hidden, activation=activation)
     linear = nn.Linear(inputs, outputs, bias=False)
@@ -132,12 +133,12 @@ def head(inputs: int, outputs: int, hidden: Sequence[int], activation: str = "re
 
 
 class Parameters(nn.Module):
-    """Numbers that are learned, or made from a context: the same start, plus what a network makes of the context.
+    """Learned parameters that may depend on a context: learned values plus, with a context, a network's result.
 
     Args:
         start: Starting values, (*shape).
-        context: length of the context, 0 for none.
-        hidden: widths of the network's hidden layers; none for a matrix.
+        context: Length of the context, 0 for none.
+        hidden: Widths of the hidden layers of the network; an empty tuple gives a linear map.
         activation: Activation function of the network.
     """
 
@@ -147,7 +148,7 @@ class Parameters(nn.Module):
         self.net = head(context, start.numel(), hidden, activation) if context else None
 
     def forward(self, context: Tensor | None = None) -> Tensor:
-        """(B, context) -> (B, *shape); (1, *shape) without a context."""
+        """Return the parameters: context (B, context) -> (B, *shape); (1, *shape) without a context."""
         if self.net is None:
             return self.free.unsqueeze(0)
         return self.free + self.net(context).unflatten(-1, self.free.shape)
@@ -162,7 +163,7 @@ def through(
     residual: bool,
     added: Tensor | None = None,
 ) -> Tensor:
-    """The hidden layers of a network, plain or residual; `added` joins what the first layer gives."""
+    """Return the result of the hidden layers, plain or residual; `added` is added to the result of the first layer."""
     skip = None
     for i, layer in enumerate(layers):
         raw = layer(h)
@@ -171,7 +172,7 @@ def through(
         if residual and i % 2 == 0:
             raw = raw if skip is None else raw + skip
             skip = raw
-        # Where nothing else needs what the layer gave, relu takes its place: less memory to fetch.
+        # If nothing else needs the pre-activation, relu overwrites it, which saves memory.
         h = torch.relu_(raw) if act is F.relu and raw is not skip else act(raw)
         if dropout is not None:
             h = dropout(h)
@@ -179,10 +180,10 @@ def through(
 
 
 def check_hidden(hidden: Sequence[int], residual: object) -> None:
-    """Refuse hidden widths that cannot be built.
+    """Check the widths of the hidden layers.
 
     Raises:
-        SpecError: see `MLP`.
+        SpecError: The widths do not fit, see `MLP`.
     """
     if not hidden or any(h < 1 for h in hidden):
         raise SpecError(f"expected hidden widths >= 1, at least one, got {tuple(hidden)}")

@@ -1,8 +1,7 @@
-"""Networks in a lower precision: their matrix products in bfloat16 or float16, all else as it was.
+"""Networks in lower precision: matrix products in bfloat16 or float16, everything else in full precision.
 
-A conditioner only makes the parameters of a map. The map, its log-determinant and the base see them in the type of the
-weights, so that log-probabilities keep their precision; what is lost is some of the parameters' own (8 bits of bfloat16,
-11 of float16).
+A conditioner only computes the parameters of a map. The map, its log-determinant and the base use the dtype of the weights, so
+log-probabilities keep their precision; only the parameters are rounded (8 bits of bfloat16, 11 bits of float16).
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from ..recording import Recorded
 
 
 class Network(Recorded, nn.Module, abc.ABC):
-    """A network of (x) or (x, context) that can compute in a lower precision; subclasses write `compute`."""
+    """Base class of networks of (x) or (x, context) that can compute in lower precision; subclasses implement `compute`."""
 
     precision: torch.dtype | None = None
-    """What its matrix products are computed in; None for the type of the weights. Set by `lower_precision`, never saved."""
+    """Dtype of matrix products; None for the dtype of the weights. Set by `lower_precision`, and never saved."""
 
     @abc.abstractmethod
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The network itself, in whatever precision surrounds it."""
+        """Return the result of the network, in the precision that autocast sets."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """`compute` in the chosen precision, the result in the type of x."""
+        """Return `compute` in the chosen precision, converted to the dtype of x."""
         if self.precision is None:
             return self.compute(x, context)
         with torch.autocast(x.device.type, self.precision):
@@ -37,17 +36,17 @@ class Network(Recorded, nn.Module, abc.ABC):
 
 
 def networks_in(module: nn.Module) -> list[Network]:
-    """Every network at or below a module that can compute in a lower precision."""
+    """Return every `Network` among a module and its parts."""
     return [part for part in module.modules() if isinstance(part, Network)]
 
 
 @contextmanager
 def lower_precision(module: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
-    """Within, every `Network` of a module computes in `dtype`; after, as before. None changes nothing.
+    """Let every `Network` of a module compute in `dtype` inside a `with` block, and restore it afterwards.
 
     Args:
-        module: a model, or anything with networks inside.
-        dtype: torch.bfloat16 or torch.float16, as `torch.autocast` takes them, or None.
+        module: Model, or any module that contains networks.
+        dtype: Lower precision, torch.bfloat16 or torch.float16; None changes nothing.
     """
     networks = [] if dtype is None else networks_in(module)
     before = [network.precision for network in networks]
@@ -59,5 +58,5 @@ def lower_precision(module: nn.Module, dtype: torch.dtype | None) -> Iterator[No
         for network, precision in zip(networks, before, strict=True):
             network.precision = precision
             if precision is None:
-                # Back to the class's own, so that a copy or a pickle of the network has no trace of it.
+                # Delete the instance attribute, so that copies and pickles of the network do not contain it.
                 del network.precision

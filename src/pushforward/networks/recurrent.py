@@ -1,4 +1,4 @@
-"""LSTMs over sequences (Hochreiter and Schmidhuber 1997): causal ones, and ones that see all tokens."""
+"""LSTM networks over sequences (Hochreiter and Schmidhuber 1997), causal or bidirectional."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ State = tuple[Tensor, Tensor]
 
 
 class Memory(NamedTuple):
-    """What a `CausalLSTM` keeps between tokens."""
+    """State of a `CausalLSTM` between tokens, and its context."""
 
     state: State
     context: Tensor | None
 
 
 class CausalLSTM(CausalNetwork):
-    """An LSTM whose i-th output sees the tokens before i, and the context at its own place and before.
+    """LSTM whose i-th output depends on the tokens before i, and on the context at place i and before.
 
     Args:
-        inputs: length of every token.
-        outputs: length of every result.
-        hidden: units of a layer.
-        layers: their number.
-        context: length c of the context, 0 for none: (B, c), the same at every place, or (B, T, c), one for each.
-        zero: whether the last layer starts at zero.
+        inputs: Length of every input token.
+        outputs: Length of every output token.
+        hidden: Number of units of a layer.
+        layers: Number of layers.
+        context: Length c of the context, 0 for none; it is (B, c), equal at every place, or (B, T, c), one for each place.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1.
+        SpecError: A count is below 1.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class CausalLSTM(CausalNetwork):
         self.out = last(nn.Linear(hidden, outputs), zero=zero)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Tokens (B, T, inputs), the context or None -> (B, T, outputs)."""
+        """Return the outputs: tokens (B, T, inputs), context or None -> (B, T, outputs)."""
         h = self._with(before(x[:, :-1], self.start), context, 0)
         return self.out(self.lstm(h)[0])
 
     def begin(self, rows: Tensor, context: Tensor | None = None) -> Memory:
-        """Zeros, and the context."""
+        """Return the zero state, and the context."""
         state = rows.new_zeros(self.lstm.num_layers, rows.shape[0], self.lstm.hidden_size)
         return Memory((state, state), context)
 
     def extend(self, tokens: Tensor, first: int, cache: Memory) -> tuple[Tensor, Memory]:
-        """As for every causal network."""
+        """Return the outputs of some further positions, and the new state, as every causal network does."""
         tokens = before(tokens, self.start) if first == 0 else tokens
         h, state = self.lstm(self._with(tokens, cache.context, first), cache.state)
         return self.out(h), Memory(state, cache.context)
@@ -71,17 +71,17 @@ class CausalLSTM(CausalNetwork):
 
 
 class BidirectionalLSTM(Network):
-    """An LSTM in both directions: every output sees all tokens.
+    """Bidirectional LSTM: every output depends on all tokens.
 
     Args:
-        inputs: length of every token.
-        outputs: length of every result.
-        hidden: units of a layer in each direction.
-        layers: their number.
-        zero: whether the last layer starts at zero.
+        inputs: Length of every input token.
+        outputs: Length of every output token.
+        hidden: Number of units of a layer in each direction.
+        layers: Number of layers.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1.
+        SpecError: A count is below 1.
     """
 
     def __init__(self, inputs: int, outputs: int, *, hidden: int = 128, layers: int = 1, zero: bool = True) -> None:
@@ -91,5 +91,5 @@ class BidirectionalLSTM(Network):
         self.out = last(nn.Linear(2 * hidden, outputs), zero=zero)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Tokens (B, T, inputs) -> (B, T, outputs)."""
+        """Return the outputs: tokens (B, T, inputs) -> (B, T, outputs)."""
         return self.out(self.lstm(x)[0])

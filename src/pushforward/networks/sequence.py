@@ -1,4 +1,4 @@
-"""Networks over sequences whose i-th output sees the tokens before i only, and that can be run one token at a time."""
+"""Base class of sequence networks whose i-th output depends only on tokens before i, and that run token by token."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .network import Network
 
 
 class CausalNetwork(Network, abc.ABC):
-    """Tokens (B, T, inputs) to outputs (B, T, outputs), output i from the tokens before it.
+    """Causal network from tokens (B, T, inputs) to outputs (B, T, outputs), output i from the tokens before it.
 
-    `forward` makes all outputs at once; `begin` and `extend` make some at a time, as tokens become known:
+    `forward` computes all outputs at once. `begin` and `extend` compute some at a time, as tokens become known:
 
         cache, before = net.begin(rows, context), no_tokens         # no_tokens (B, 0, inputs)
         for i in range(T):
@@ -28,32 +28,32 @@ class CausalNetwork(Network, abc.ABC):
 
     @abc.abstractmethod
     def begin(self, rows: Tensor, context: Tensor | None = None) -> Any:
-        """The cache before the first position; of `rows`, any tensor of the batch, nothing but the length and type is read."""
+        """Return the cache before the first position; `rows` is any tensor with the batch's length, dtype and device."""
 
     @abc.abstractmethod
     def extend(self, tokens: Tensor, first: int, cache: Any) -> tuple[Tensor, Any]:
-        """The outputs of some further positions, from the tokens just before them.
+        """Return the outputs of some further positions, from the tokens just before them.
 
         Args:
-            tokens: (B, k, inputs), tokens first - 1 ... first + k - 2. Before token 0 there is none: when `first` is 0, they
-                are tokens 0 ... k - 2, of shape (B, k - 1, inputs).
-            first: position of the first output.
-            cache: Cache of `begin` or `extend`; not changed.
+            tokens: Tokens first - 1 ... first + k - 2, (B, k, inputs). No token comes before token 0: if `first` is 0, these
+                are tokens 0 ... k - 2, (B, k - 1, inputs).
+            first: Position of the first output.
+            cache: Cache from `begin` or `extend`; not changed.
 
         Returns:
-            (B, k, outputs), and the cache with these positions.
+            Outputs (B, k, outputs), and the cache extended by these positions.
         """
 
     def unroll(
         self, step: Callable[[int, Tensor], Tensor], rows: Tensor, length: int, context: Tensor | None = None
     ) -> None:
-        """All tokens one after the other.
+        """Compute all tokens one after the other.
 
         Args:
-            step: (i, the i-th output (B, outputs)) -> the i-th token (B, inputs).
-            rows: a tensor whose length, dtype and device are the batch's.
-            length: T.
-            context: the network's, or None.
+            step: Function (i, the i-th output (B, outputs)) that returns the i-th token (B, inputs).
+            rows: Tensor with the length, dtype and device of the batch; its values are not used.
+            length: Number of tokens T.
+            context: Context of the network, or None.
         """
         cache, before = self.begin(rows, context), rows.new_zeros(rows.shape[0], 0, self.inputs)
         for i in range(length):
@@ -62,5 +62,5 @@ class CausalNetwork(Network, abc.ABC):
 
 
 def before(tokens: Tensor, start: Tensor) -> Tensor:
-    """A learned start (..., hidden) in front of tokens (B, k, hidden)."""
+    """Return tokens (B, k, hidden) with a learned start (..., hidden) in front."""
     return torch.cat([start.expand(tokens.shape[0], 1, -1), tokens], 1)

@@ -1,4 +1,4 @@
-"""Transformers: over the positions of an image, and causal over a sequence with a cache for one token after the other.
+"""Transformers: over the positions of an image, and causal over a sequence with a cache for token-by-token use.
 
 Pre-normalised blocks (Vaswani et al. 2017, arXiv:1706.03762; Xiong et al. 2020, arXiv:2002.04745):
 
@@ -20,13 +20,13 @@ from .sequence import CausalNetwork, before
 
 
 class TransformerBlock(nn.Module):
-    """A pre-normalised transformer block: attention, then an MLP of two layers, each added to what it got.
+    """Pre-normalised transformer block: attention, then a two-layer MLP, each added to its input.
 
     Args:
-        hidden: length of every token; a multiple of `heads`.
+        hidden: Length of every token; a multiple of `heads`.
         heads: Number of heads of the attention.
-        causal: whether a token sees only itself and those before it.
-        dropout: probability of dropping a number that the attention or the MLP adds while training.
+        causal: Whether a token sees only itself and the tokens before it.
+        dropout: Probability in [0, 1) of dropping a value that the attention or the MLP adds in training.
     """
 
     def __init__(self, hidden: int, heads: int, *, causal: bool, dropout: float = 0.0) -> None:
@@ -38,14 +38,14 @@ class TransformerBlock(nn.Module):
         self.dropout = dropout_layer(dropout)
 
     def forward(self, h: Tensor, past: KeyValue | None = None) -> tuple[Tensor, KeyValue]:
-        """Tokens (B, T, hidden), keys and values of those before -> (B, T, hidden), keys and values with these."""
+        """Return the tokens (B, T, hidden) and all keys and values, from tokens and the keys and values of earlier ones."""
         found, known = attend(self.qkv(self.first_norm(h)), self.heads, causal=self.causal, past=past)
         h = h + self.dropout(self.attended(found))
         return h + self.dropout(self.down(F.gelu(self.up(self.second_norm(h))))), known
 
 
 class _Transformer(Network):
-    """What the two transformers share: tokens in, learned positions, a condition, blocks, a last norm, and a way out."""
+    """Base class of the two transformers: learned positions, a condition, blocks, a final norm and a linear output."""
 
     def __init__(
         self,
@@ -76,16 +76,16 @@ class _Transformer(Network):
         self.out = last(nn.Linear(hidden, outputs), zero=zero)
 
     def _condition(self, context: Tensor | None, size: tuple[int, int]) -> Tensor | None:
-        """What the condition adds to the tokens: (B, 1 or H W, hidden)."""
+        """Return what the condition adds to the tokens: (B, 1 or H W, hidden)."""
         return None if self.condition is None else self.condition(context, size)[0].flatten(2).mT
 
     def _start(self, h: Tensor, first: int, added: Tensor | None) -> Tensor:
-        """Tokens (B, k, hidden), of which the first stands at position `first`, made ready for the blocks."""
+        """Return tokens (B, k, hidden) plus positions from `first` on, plus the condition."""
         h = h + self.positions[first : first + h.shape[1]]
         return h if added is None else h + added
 
     def _all(self, h: Tensor, added: Tensor | None) -> Tensor:
-        """All tokens at once: (B, T, hidden) -> (B, T, outputs)."""
+        """Return the outputs of all tokens: (B, T, hidden) -> (B, T, outputs)."""
         h = self._start(h, 0, added)
         for block in self.blocks:
             h, _ = block(h)
@@ -93,23 +93,23 @@ class _Transformer(Network):
 
 
 class ViT(_Transformer):
-    """A transformer over the positions of an image, each a token (Jet: Kolesnikov et al. 2024, arXiv:2412.15129).
+    """Transformer over the positions of an image, each a token (Jet: Kolesnikov et al. 2024, arXiv:2412.15129).
 
-    Patches are made before, by squeezing the image: a patch is then the channels of a position.
+    To use patches as tokens, squeeze the image first: each patch then becomes the channels of one position.
 
     Args:
-        inputs: channels of x.
-        outputs: channels of the result.
-        size: H, W of x; positions are learned for them.
-        hidden: length of every token; a multiple of `heads`.
-        blocks: their number.
+        inputs: Number of channels of x.
+        outputs: Number of channels of the result.
+        size: Height and width of x, for which positions are learned.
+        hidden: Length of every hidden token, a multiple of `heads`.
+        blocks: Number of blocks.
         heads: Number of heads of the attention.
-        context: channels of the condition, 0 for none; it is added to the tokens before the first block.
-        dropout: probability of dropping a hidden number while training.
-        zero: whether the last layer starts at zero.
+        context: Number of channels of the condition, 0 for none; it is added to the tokens before the first block.
+        dropout: Probability in [0, 1) of dropping a hidden value in training.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1, `heads` does not divide `hidden`, or a probability outside 0 <= p < 1.
+        SpecError: A count is below 1, `heads` does not divide `hidden`, or a probability is outside [0, 1).
     """
 
     def __init__(
@@ -142,48 +142,48 @@ class ViT(_Transformer):
         self.size = (height, width)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, inputs, H, W), a condition or None -> (B, outputs, H, W)."""
+        """Return the result: x (B, inputs, H, W), condition or None -> (B, outputs, H, W)."""
         check_size(x, self.size)
         result = self._all(self.embed(x.flatten(2).mT), self._condition(context, self.size))
         return result.mT.unflatten(2, self.size)
 
 
 class Cache(NamedTuple):
-    """What a `CausalTransformer` keeps of the positions behind it. Extending makes a new one and leaves the old usable."""
+    """Keys and values of earlier positions in a `CausalTransformer`; extending returns a new cache and keeps the old one."""
 
     added: Tensor | None
-    """What the condition adds to every token, (B, 1, hidden)."""
+    """Projected condition that is added to every token, (B, 1, hidden); or None."""
     known: tuple[KeyValue, ...]
-    """Keys and values of each block; none before the first position."""
+    """Keys and values of each block; empty before the first position."""
 
     @property
     def length(self) -> int:
-        """How many outputs there are so far."""
+        """Number of outputs computed so far."""
         return self.known[0][0].shape[2] if self.known else 0
 
 
 class CausalTransformer(_Transformer, CausalNetwork):
-    """A transformer whose i-th output sees the tokens before i only (TarFlow: Zhai et al. 2024, arXiv:2412.06329).
+    """Transformer whose i-th output depends only on tokens before i (TarFlow: Zhai et al. 2024, arXiv:2412.06329).
 
-    Place i of the sequence holds token i - 1, place 0 a learned start, and attention looks back: the first output depends
-    on the condition only.
+    Place i of the sequence holds token i - 1, and place 0 a learned start. Attention looks back only, so the first
+    output depends on the condition only.
 
-    To find the tokens of a block together by Jacobi iteration, extend the same cache by the guess again and again. Call both in
-    evaluation mode where there is dropout.
+    For a Jacobi iteration over a block of tokens, extend the same cache by successive guesses. With dropout, use
+    evaluation mode.
 
     Args:
-        inputs: length of every token.
-        outputs: length of every result.
-        length: T, number of tokens; positions are learned for them.
-        hidden: length of every hidden token; a multiple of `heads`.
-        blocks: their number.
+        inputs: Length of every input token.
+        outputs: Length of every output token.
+        length: Number of tokens T, for which positions are learned.
+        hidden: Length of every hidden token, a multiple of `heads`.
+        blocks: Number of blocks.
         heads: Number of heads of the attention.
-        context: length of the condition, 0 for none; a vector, which is added to every token. Not a picture.
-        dropout: probability of dropping a hidden number while training.
-        zero: whether the last layer starts at zero.
+        context: Length of the condition, 0 for none; it is a vector, not a picture, and is added to every token.
+        dropout: Probability in [0, 1) of dropping a hidden value in training.
+        zero: Whether the last layer starts at zero.
 
     Raises:
-        SpecError: a count below 1, `heads` does not divide `hidden`, or a probability outside 0 <= p < 1.
+        SpecError: A count is below 1, `heads` does not divide `hidden`, or a probability is outside [0, 1).
     """
 
     def __init__(
@@ -216,51 +216,53 @@ class CausalTransformer(_Transformer, CausalNetwork):
         self.start = positions(1, hidden)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Tokens (B, T, inputs), the condition (B, context) or None -> (B, T, outputs).
+        """Return the outputs: tokens (B, T, inputs), condition (B, context) or None -> (B, T, outputs).
 
         Raises:
-            ShapeError: not T tokens.
-            ContextError: no condition, or one of another shape.
+            ShapeError: There are not T tokens.
+            ContextError: The condition is missing or has another shape.
         """
         if x.shape[1] != self.length:
             raise ShapeError(f"expected {self.length} tokens, got an x of shape {tuple(x.shape)}")
         return self._all(before(self.embed(x[:, :-1]), self.start), self._vector(context))
 
     def begin(self, rows: Tensor, context: Tensor | None = None) -> Cache:
-        """The cache before the first position.
+        """Return the cache before the first position.
 
         Args:
-            rows: any tensor of the batch; nothing of it is read.
-            context: (B, context) or None.
+            rows: Any tensor of the batch; it is not used.
+            context: Condition of shape (B, context), or None.
 
         Raises:
-            ContextError: no condition, or one of another shape.
+            ContextError: The condition is missing or has another shape.
         """
         return Cache(self._vector(context), ())
 
     def extend(self, tokens: Tensor, first: int, cache: Cache) -> tuple[Tensor, Cache]:
-        """The outputs of some further positions, from the tokens just before them.
+        """Return the outputs of some further positions, from the tokens just before them.
 
         Args:
-            tokens: (B, k, inputs), tokens first - 1 ... first + k - 2. Before token 0 there is none: when `first` is 0, they
-                are tokens 0 ... k - 2, of shape (B, k - 1, inputs).
-            first: position of the first output; as many positions are in the cache.
-            cache: Cache of `begin` or `extend`; not changed.
+            tokens: Tokens first - 1 ... first + k - 2, (B, k, inputs). No token comes before token 0: if `first` is 0, these
+                are tokens 0 ... k - 2, (B, k - 1, inputs).
+            first: Position of the first output, equal to the number of positions in the cache.
+            cache: Cache from `begin` or `extend`; not changed.
 
         Returns:
-            (B, k, outputs), those of positions first ... first + k - 1, and the cache with these positions.
+            Outputs (B, k, outputs) of positions first ... first + k - 1, and the cache extended by these positions.
 
         Raises:
-            ShapeError: the cache ends at another position, or there are more positions than T.
+            ShapeError: The cache ends at another position, or the positions exceed T.
         """
         if first != cache.length:
-            raise ShapeError(f"expected to go on at position {cache.length}, where the cache ends, got first={first}")
+            raise ShapeError(f"expected first={cache.length}, where the cache ends, got first={first}")
         h = self.embed(tokens)
         if first == 0:
             h = before(h, self.start)
         if first + h.shape[1] > self.length:
             raise ShapeError(f"expected at most {self.length - first} further positions, got {h.shape[1]}")
         h = self._start(h, first, cache.added)
+        # Keys and values of a position depend only on it and on earlier positions, so they never change and can be
+        # cached.
         known: list[KeyValue] = []
         for block, past in zip(self.blocks, cache.known or (None,) * len(self.blocks), strict=True):
             h, pair = block(h, past)

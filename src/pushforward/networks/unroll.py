@@ -1,14 +1,14 @@
-"""Unrolling: a masked network solved for one input after the other, at the cost of about one pass.
+"""Unrolling: a masked network is solved for one input after the other, at the cost of about one pass.
 
-Where output r depends on inputs before r only, and x_r follows from output r, every hidden unit is needed once: as soon as
-the last input that it sees is known. The units of a layer are sorted by that input, so that each step is a small product of
-neighbouring rows. Steps are taken in blocks, as a blocked triangular solve does: one large product for all that came before
-the block, small ones inside it.
+Output r depends only on inputs before r, and x_r follows from output r. Every hidden unit is therefore needed once, as soon as
+the last of its inputs is known. The units of a layer are sorted by this input, so each step is a small product of neighbouring
+rows. Steps are grouped into blocks, as in a blocked triangular solve: one large product for everything before the block, and
+small products inside it.
 
-The transposed system is of the same kind. With N the Jacobian of a network's outputs with respect to its inputs, N^T q is
-again a masked network: the layers in reverse order with transposed weights, each unit scaled by the derivative of its
-activation, the ranks counted from the end. `Staircase.transposed` makes it, so that gradients through an inverse cost one
-more such pass (the implicit function rule) and not the memory of all steps.
+The transposed system has the same form. With N the Jacobian of the outputs with respect to the inputs, N^T q is again a masked
+network: the layers in reverse order with transposed weights, each unit scaled by the derivative of its activation, the ranks
+counted from the end. `Staircase.transposed` builds it. Gradients through an inverse then cost one more such pass (by the
+implicit function rule), and no step needs to be stored.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 BLOCK = 8
-"""Ranks solved between two large products."""
+"""Number of ranks between two large products."""
 
 Finish = Callable[[int, int, int, Tensor], Tensor]
-"""From (layer, first unit, last unit, what its weights give (units, B)) to the units' values (units, B)."""
+"""Function (layer, first unit, last unit, pre-activations (units, B)) that returns the units' values (units, B)."""
 
 
 class _Piece(NamedTuple):
-    """Units lo ... hi - 1 of a layer, and their weights for the sources s0 ... s1 - 1; None for no sources."""
+    """Units lo ... hi - 1 of a layer, and their weights for the sources s0 ... s1 - 1; None if there are no sources."""
 
     layer: int
     lo: int
@@ -39,7 +39,7 @@ class _Piece(NamedTuple):
 
 
 class _Rank(NamedTuple):
-    """What one rank adds: the weights of its outputs for the last layer's units seen ... now - 1, and its units."""
+    """Step of one rank: weights of its outputs for the last layer's units seen ... now - 1, and the units it completes."""
 
     own: Tensor | None
     now: int
@@ -47,7 +47,7 @@ class _Rank(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Neighbouring ranks: what their units and outputs get from sources before the block, and the ranks themselves."""
+    """Neighbouring ranks: the products of their units and outputs with sources before the block, and the ranks."""
 
     first: int
     ahead: list[_Piece]
@@ -58,18 +58,18 @@ class _Block(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class Staircase:
-    """A masked network with inputs in the order of their ranks and units in the order of theirs.
+    """Masked network with inputs and units sorted by rank.
 
     Args:
-        features: D.
-        width: rows of inputs for each rank.
-        n: rows of outputs for each rank.
-        weights: Weights of each hidden layer, (units, inputs) or (units, units before).
-        biases: Biases of each hidden layer, (units,), or None for none.
-        units: for each layer how many units see inputs of rank < r only, for r = 0 ... D.
-        out: (D n, units), the outputs of one rank together.
-        out_bias: (D n,), or None.
-        pieces: Pieces of the weights for every step; they are made when they are first needed.
+        features: Number of ranks D.
+        width: Number of inputs of each rank.
+        n: Number of outputs of each rank.
+        weights: Weights of each hidden layer, (units, inputs) or (units, units of the layer before).
+        biases: Biases of each hidden layer, (units,); None for no biases.
+        units: For each layer, the number of units that depend only on inputs of rank < r, for r = 0 ... D.
+        out: Weights of the outputs, (D n, units), with the outputs of one rank together.
+        out_bias: Biases of the outputs, (D n,); None for no biases.
+        pieces: Pieces of the weights for every step, computed when they are first needed.
     """
 
     features: int
@@ -83,11 +83,11 @@ class Staircase:
     pieces: tuple[list[_Piece], list[_Block]] | None = None
 
     def transposed(self) -> Staircase:
-        """The network of N^T q: inputs q, n rows for each rank; outputs, `width` rows for each rank; ranks from the end."""
+        """Return the masked network of N^T q: n inputs and `width` outputs per rank, with ranks counted from the end."""
         features, last = self.features, len(self.weights) - 1
         weights = [self.out.view(features, self.n, -1).flip((0, 2)).flatten(0, 1).mT.contiguous()]
         weights += [self.weights[layer].flip((0, 1)).mT.contiguous() for layer in range(last, 0, -1)]
-        # Ranks from the end: a unit that sees inputs of rank <= d feeds outputs of rank > d.
+        # With ranks counted from the end, a unit that depended on inputs of rank <= d sends to outputs of rank > d.
         units = [
             [size - below[features - 1 - r] for r in range(features)] + [size]
             for size, below in ((len(w), u) for w, u in zip(self.weights[::-1], self.units[::-1], strict=True))
@@ -103,16 +103,16 @@ class Staircase:
         rows: Tensor,
         first_bias: Tensor | None = None,
     ) -> Tensor:
-        """All inputs, each found from its outputs.
+        """Return all inputs, each computed from its outputs.
 
         Args:
-            step: (rank r, its outputs (n, B)) -> its inputs (width, B) or (B,).
-            finish: makes a layer's values.
-            rows: a tensor whose length, dtype and device are the batch's.
-            first_bias: (units, B) in place of the first layer's bias.
+            step: Function (rank r, its outputs (n, B)) that returns its inputs, (width, B) or (B,).
+            finish: Function that computes the values of some units from their pre-activations.
+            rows: Tensor with the length, dtype and device of the batch; its values are not used.
+            first_bias: Biases (units, B) that replace the first layer's, or None.
 
         Returns:
-            (D width, B), in the order of the ranks.
+            Inputs (D width, B), in the order of the ranks.
         """
         size, width, n = rows.shape[0], self.width, self.n
         make = _Recorded if torch.is_grad_enabled() else _Buffer
@@ -140,14 +140,17 @@ class Staircase:
             layer, lo, hi = piece[:3]
             values[layer].add(finish(layer, lo, hi, give(piece, raw)))
 
+        # Units that depend on no input (only on biases and the context) come first.
         for piece in start:
             add(piece, biases[piece.layer][piece.lo : piece.hi])
         for block in blocks:
+            # Large products: all contributions to the block's units and outputs from sources before the block.
             ahead = [give(piece, biases[piece.layer][piece.lo : piece.hi]) for piece in block.ahead]
             rows_of_block = slice(block.first * n, block.first * n + len(block.out))
             outputs = torch.addmm(out_bias[rows_of_block], block.out, values[-1].get(0, block.seen))
             for r, rank in enumerate(block.ranks):
                 p = outputs[r * n : (r + 1) * n]
+                # Small products: contributions from units that earlier ranks of this block completed.
                 if rank.own is not None:
                     p = torch.addmm(p, rank.own, values[-1].get(block.seen, rank.now))
                 known.add(step(block.first + r, p).reshape(width, size))
@@ -157,11 +160,11 @@ class Staircase:
         return known.get(0, self.features * width)
 
     def _cut(self) -> tuple[list[_Piece], list[_Block]]:
-        """The weights cut for every step: for the units without inputs, and for each block of ranks."""
+        """Return the pieces of the weights: for units without inputs, and for each block of ranks."""
         units, features, n = self.units, self.features, self.n
 
         def piece(layer: int, first: int, start: int, stop: int) -> _Piece:
-            """A layer's units of ranks start ... stop - 1, with what they get from sources of ranks first ... stop - 1."""
+            """Return a layer's units of ranks start ... stop - 1, with weights for sources of ranks first ... stop - 1."""
             lo, hi = units[layer][start], units[layer][stop]
             before = [self.width * r for r in range(features + 1)] if layer == 0 else units[layer - 1]
             s0, s1 = before[first], before[stop]
@@ -169,7 +172,7 @@ class Staircase:
             return _Piece(layer, lo, hi, weight, s0, s1)
 
         def before(layer: int, first: int, last: int) -> _Piece:
-            """A layer's units of ranks first ... last - 1, with what they get from sources below rank `first`."""
+            """Return a layer's units of ranks first ... last - 1, with weights for all sources below rank `first`."""
             lo, hi = units[layer][first], units[layer][last]
             seen = first * self.width if layer == 0 else units[layer - 1][first]
             weight = self.weights[layer][lo:hi, :seen] if seen and hi > lo else None
@@ -189,7 +192,7 @@ class Staircase:
             for r in range(first, last):
                 now = units[-1][r]
                 own = self.out[r * n : (r + 1) * n, seen:now] if now > seen else None
-                # What the last input gives is never needed.
+                # The last input has no successors, so its units are never needed.
                 follow = [piece(layer, first, r, r + 1) for layer in layers] if r + 1 < features else []
                 ranks.append(_Rank(own, now, [p for p in follow if p.hi > p.lo]))
             ahead = [before(layer, first, last) for layer in layers]
@@ -198,7 +201,7 @@ class Staircase:
 
 
 class _Buffer:
-    """Rows written one after the other into one tensor, without gradients."""
+    """Rows that are written one after the other into one tensor, without gradients."""
 
     def __init__(self, rows: int, size: int, like: Tensor) -> None:
         self.data, self.count = like.new_empty(rows, size), 0
@@ -212,7 +215,7 @@ class _Buffer:
 
 
 class _Recorded:
-    """The same for autograd: the pieces are kept, and joined when they are read."""
+    """Rows for autograd: pieces are kept, and concatenated when they are read, because writes in place break gradients."""
 
     def __init__(self, rows: int, size: int, like: Tensor) -> None:
         self.pieces: list[tuple[int, Tensor]] = []

@@ -1,7 +1,7 @@
 """Objectives: modules whose `forward(batch, weights=None)` is a scalar loss to minimise.
 
-A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one over the data set; an objective without that
-argument trains without weights only.
+A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one over the data set. An objective whose
+`forward` has no argument `weights` can only train without weights.
 """
 
 from .bound import EvidenceBound, bound_terms

@@ -1,11 +1,11 @@
-"""The evidence bound of models with latent variables, in its parts: warm-up, free bits, and many samples.
+"""Evidence lower bound of models with latent variables, with warm-up, free bits, and several samples.
 
-For latent variables z_1 ... z_L that encoders draw, one from the other,
+For latent variables z_1 ... z_L, each drawn by an encoder from the one before,
 
     log p(x) >= E log p(x|z_1) - sum_l KL_l,    KL_l = E log q(z_l|z_(l-1)) - log p(z_l|z_(l+1)),
 
-the last z having the model's base as its prior (Kingma, Welling 2014, arXiv:1312.6114, eq. 3). Terms of other layers belong to
-the density of the variable that they act on.
+where the prior of the last z is the model's base (Kingma, Welling 2014, arXiv:1312.6114, eq. 3). The contribution of any other
+layer belongs to the density of the variable on which it acts.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ from .weighted_mean import weighted_mean
 
 
 def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-    """The reconstruction term and the divergences of one draw, whose difference is `log_prob`.
+    """Return the reconstruction term and the divergences of one draw; `log_prob` is the first minus the sum of the others.
 
     Args:
-        model: a flow with at least one `Stochastic` layer.
-        x: (B, *event).
-        context: (B, *context) or None.
+        model: Flow with at least one `Stochastic` layer.
+        x: Events, (B, *event).
+        context: Context of shape (B, *context), or None.
 
     Returns:
-        log p(x|z_1) (B,), and log q - log p of each latent variable, (B,) each.
+        log p(x|z_1) (B,) in nats, and log q - log p of each latent variable, (B,) each.
 
     Raises:
-        SpecError: the model has no such layer.
+        SpecError: The model has no stochastic layer.
     """
     context = model._embedded(context)
     densities: list[Tensor] = []
     entropies: list[Tensor] = []
+    # `pending` holds the log-determinants since the last stochastic layer. They belong to the density of the variable
+    # that these layers map, which the next stochastic layer, or the base, models.
     pending = x.new_zeros(x.shape[0], dtype=model.dtype)
     for layer in layers_of(model.chain):
         if isinstance(layer, Stochastic):
@@ -56,18 +58,18 @@ def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[
 
 
 class EvidenceBound(nn.Module):
-    """Loss = -E log p(x|z_1) + b sum_l max(f, mean KL_l), in nats per event; in evaluation mode b = 1 and f = 0.
+    """Loss -E log p(x|z_1) + b sum_l max(f, mean KL_l), in nats per event; in evaluation mode b = 1 and f = 0.
 
     Args:
-        model: a flow with at least one `Stochastic` layer.
-        warmup: training steps over which b rises from 0 to 1 (Bowman et al. 2016, arXiv:1511.06349); 0 for b = 1.
-        free_bits: f, nats of each latent variable's divergence that cost nothing (Kingma et al. 2016, arXiv:1606.04934,
-            eq. 16).
-        samples: K; with more than one, the loss is -log 1/K sum_k w_k (Burda et al. 2016, arXiv:1509.00519, eq. 8).
-        together: samples that are held in memory at once; the others are computed again for the gradient.
+        model: Flow with at least one `Stochastic` layer.
+        warmup: Number of training steps over which b rises from 0 to 1 (Bowman et al. 2016, arXiv:1511.06349); 0 for b = 1.
+        free_bits: Constant f in nats: smaller divergences of a latent variable have no gradient (Kingma et al. 2016,
+            arXiv:1606.04934, eq. 16).
+        samples: Number of samples K; with K > 1 the loss is -log 1/K sum_k w_k (Burda et al. 2016, arXiv:1509.00519, eq. 8).
+        together: Number of samples in memory at once; the others are computed again for the gradient.
 
     Raises:
-        SpecError: an argument is out of range, or free bits are asked for with several samples.
+        SpecError: An argument is out of range, or both free bits and several samples are requested.
     """
 
     likelihood = True
@@ -83,7 +85,9 @@ class EvidenceBound(nn.Module):
                 f"got {warmup}, {free_bits}, {samples} and {together}"
             )
         if free_bits and samples > 1:
-            raise SpecError("expected free bits or several samples, got both: weights have no parts")
+            raise SpecError(
+                "expected free bits or several samples, got both: an importance weight has no separate divergences"
+            )
         self.model, self.warmup, self.free_bits = model, warmup, free_bits
         self.samples, self.together = samples, together
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
@@ -99,7 +103,7 @@ class EvidenceBound(nn.Module):
         return ", ".join([f"{name}, nats per row", *settings])
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
-        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, nats per event."""
+        """Return the loss in nats per event, a scalar, for a batch (x,) or (x, context) of B rows and weights (B,)."""
         x, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)
         if not self.training:
             return -weighted_mean(self._weighted(x, context, 1.0), weights)
@@ -113,17 +117,20 @@ class EvidenceBound(nn.Module):
         reconstruction, divergences = bound_terms(self.model, x, context)
         means = [weighted_mean(d, weights) for d in divergences]
         if self.free_bits:
+            # Below the limit clamp_min has no gradient, so training does not push a small divergence to zero.
             means = [m.clamp_min(self.free_bits) for m in means]
         return share * torch.stack(means).sum() - weighted_mean(reconstruction, weights)
 
     def _weighted(self, x: Tensor, context: Tensor | None, share: Tensor | float) -> Tensor:
-        """log 1/K sum_k w_k, chunk by chunk."""
+        """Return log 1/K sum_k w_k for each row, computed in groups of samples."""
 
         def chunk(count: int) -> Tensor:
             rows = None if context is None else context.repeat(count, *[1] * (context.dim() - 1))
             reconstruction, divergences = bound_terms(self.model, x.repeat(count, *[1] * (x.dim() - 1)), rows)
             return (reconstruction - share * sum(divergences)).reshape(count, -1).logsumexp(0)
 
+        # log sum_k w_k is the logsumexp of the groups' logsumexps. `checkpoint` computes a group again in the backward
+        # pass, so only one group's activations are in memory at a time.
         counts = [min(self.together, self.samples - i) for i in range(0, self.samples, self.together)]
         if len(counts) == 1 or not torch.is_grad_enabled():
             parts = [chunk(count) for count in counts]

@@ -1,14 +1,14 @@
-"""Divergences between a model q and an unnormalised target p, estimated from the model's own draws.
+"""Divergences between a model q and an unnormalised target p, estimated from samples of the model.
 
-With draws x ~ q and log w = log p(x) - log q(x), where a model of stochastic layers gives its log-ratio over the whole path:
+With draws x ~ q and log w = log p(x) - log q(x); for a model with stochastic layers log w is the log-ratio over the whole path:
 
     reverse KL          E log w                                        <= log Z
     importance          E log 1/K sum_k w_k                            <= log Z, closer to it as K grows
     Renyi               E log (1/K sum_k w_k^(1 - a)) / (1 - a)        between the two for 0 < a < 1
-    forward KL          sum_k v_k log q(x_k),  v = w / sum w           self-normalised, draws held fixed
+    forward KL          sum_k v_k log q(x_k),  v = w / sum w           self-normalised, with constant draws and weights
 
 (Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519; Li, Turner 2016, arXiv:1602.02311, eq. 8; Bornschein, Bengio 2015,
-arXiv:1406.2751.) Each is a module whose `forward(n, temperature)` is a loss of n draws, log p multiplied by the temperature.
+arXiv:1406.2751.) Each is a module; `forward(n, temperature)` returns a loss from n draws, with log p times the temperature.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from ..functional.score import LogDensity
 
 
 class Sampler(Protocol):
-    """A distribution that draws and tells the log-density of its draws."""
+    """Protocol of distributions that return draws and their log-densities."""
 
     def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw (n, D), with (n,) nats."""
+        """Return n draws (n, D) and their log-densities (n,) in nats."""
 
 
 class Divergence(nn.Module, abc.ABC):
-    """A loss of a model's own draws.
+    """Base class of losses that are computed from draws of the model.
 
     Args:
-        model: q, without a context.
-        target: log p, without its constant.
+        model: Model q, without a context.
+        target: Log-density log p, up to a constant.
     """
 
     likelihood = False
@@ -49,7 +49,7 @@ class Divergence(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
-        """The loss of so many draws, a scalar in nats."""
+        """Return the loss from `draws` draws, a scalar in nats."""
 
     def _log_weights(self, draws: int, temperature: float) -> Tensor:
         x, log_q = self.model._sample(draws, None)
@@ -57,27 +57,27 @@ class Divergence(nn.Module, abc.ABC):
 
 
 def mean_of_finite(values: Tensor) -> Tensor:
-    """Return the mean over draws whose target density is not zero; the others have no gradient to give."""
+    """Return the mean over finite values; draws where the target density is zero have no gradient and are left out."""
     finite = values.isfinite()
     return torch.where(finite, values, 0.0).sum() / finite.sum().clamp_min(1)
 
 
 class ReverseKL(Divergence):
-    """Loss = -E log w: minus the evidence lower bound."""
+    """Reverse KL divergence, loss = -E log w: minus the evidence lower bound."""
 
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
-        """The loss of so many draws, a scalar in nats."""
+        """Return the loss from `draws` draws, a scalar in nats."""
         return -mean_of_finite(self._log_weights(draws, temperature))
 
 
 class PathGradient(Divergence):
-    """The value of `ReverseKL`, with the gradient through the draws alone: "sticking the landing".
+    """Reverse KL divergence with the gradient through the draws only ("sticking the landing").
 
-    The part of the gradient that is left out, that of log q at fixed draws, is zero in the mean; without it, the gradient's
-    variance vanishes as q reaches p (Roeder, Wu, Duvenaud 2017, arXiv:1703.09194).
+    The part that is left out, the gradient of log q at fixed draws, has mean zero. Without it the variance of the
+    gradient goes to zero as q approaches p (Roeder, Wu, Duvenaud 2017, arXiv:1703.09194).
 
     Raises:
-        SpecError: the model is not exact: its density at a given point is not known.
+        SpecError: The model is not exact, so its density at a given point is not known.
     """
 
     def __init__(self, model: Distribution, target: LogDensity) -> None:
@@ -86,24 +86,28 @@ class PathGradient(Divergence):
             raise SpecError("expected a model with an exact density for path gradients, got one of stochastic layers")
 
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
-        """The loss of so many draws, a scalar in nats."""
+        """Return the loss from `draws` draws, a scalar in nats."""
         x, _ = self.model._sample(draws, None)
+        # With detached parameters, log q depends on them only through x. The part of the gradient that is dropped is
+        # E_q[grad log q(x)] at fixed x, which is the gradient of the integral of q, and so zero.
         fixed = {name: p.detach() for name, p in self.model.named_parameters()}
         log_q = functional_call(self.model, fixed, (x,))
         return mean_of_finite(log_q - temperature * self.target(x, None))
 
 
 class Renyi(Divergence):
-    """Loss = -E log (1/K sum_k w_k^(1 - a)) / (1 - a): an importance-weighted bound at a = 0, the reverse divergence at a = 1.
+    """Renyi bound, loss = -E log (1/K sum_k w_k^(1 - a)) / (1 - a).
+
+    It is the importance-weighted bound at a = 0 and the reverse KL divergence at a = 1.
 
     Args:
-        model: q.
-        target: log p.
-        alpha: a >= 0.
-        samples: K; 0 for all draws of a step together.
+        model: Model q, without a context.
+        target: Log-density log p, up to a constant.
+        alpha: Order a >= 0.
+        samples: Number of samples K in each average; 0 for all draws of a step.
 
     Raises:
-        SpecError: `alpha` or `samples` is negative.
+        SpecError: The argument `alpha` or `samples` is negative.
     """
 
     def __init__(self, model: Distribution, target: LogDensity, alpha: float = 0.0, samples: int = 16) -> None:
@@ -113,7 +117,7 @@ class Renyi(Divergence):
         self.alpha, self.samples = alpha, samples
 
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
-        """The loss of so many draws, a scalar in nats."""
+        """Return the loss from `draws` draws, a scalar in nats."""
         samples = self.samples or draws
         groups = max(1, draws // samples)
         log_w = self._log_weights(groups * samples, temperature).reshape(groups, samples)
@@ -124,12 +128,12 @@ class Renyi(Divergence):
 
 
 class ForwardKL(Divergence):
-    """Loss = -sum_k v_k log q(x_k) over weighted draws, of the model itself or of another distribution.
+    """Forward KL divergence, loss = -sum_k v_k log q(x_k), over weighted draws of the model or of another distribution.
 
     Args:
-        model: The model q.
-        target: log p, without its constant.
-        proposal: Where the draws come from; the model itself by default. Its draws may cover modes that the model lacks.
+        model: Model q, without a context.
+        target: Log-density log p, up to a constant.
+        proposal: Distribution of the draws, by default the model. Its draws may cover modes that the model lacks.
     """
 
     def __init__(self, model: Distribution, target: LogDensity, proposal: Sampler | None = None) -> None:
@@ -137,11 +141,13 @@ class ForwardKL(Divergence):
         self.proposal = proposal
 
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
-        """The loss of so many draws, a scalar in nats."""
+        """Return the loss from `draws` draws, a scalar in nats."""
         with torch.no_grad():
             x, log_q = (
                 self.model._sample(draws, None) if self.proposal is None else self.proposal.sample_and_log_prob(draws)
             )
+        # The softmax of log w is w / sum w, in which the unknown factor Z cancels. As the weights are constants, the
+        # gradient is that of a weighted maximum likelihood.
         shares = (temperature * self.target(x, None).detach() - log_q).softmax(0)
         return -(shares * self.model._log_prob(x, None)).sum()
 
@@ -152,4 +158,4 @@ DIVERGENCES: dict[str, type[Divergence]] = {
     "iwae": Renyi,
     "forward-kl": ForwardKL,
 }
-"""By the names that `posteriors.fit` takes."""
+"""Divergences by the names that `posteriors.fit` accepts."""

@@ -1,4 +1,4 @@
-"""Maximum likelihood, with penalties or without, and mirrored pictures for it."""
+"""Maximum likelihood, optionally with penalties, with mirrored pictures or with binarised pictures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .weighted_mean import weighted_mean
 
 
 class NegativeLogLikelihood(nn.Module):
-    """Loss = -1/B sum_b log p(x_b | c_b), in nats per event; a bound of it where the model's log-likelihood is a bound.
+    """Negative log-likelihood -1/B sum_b log p(x_b | c_b) in nats per event; a bound where `log_prob` is a bound.
 
     Args:
-        model: a `Distribution`, or any module that maps (x) or (x, context) to one log-likelihood for each row.
+        model: A `Distribution`, or any module that maps (x) or (x, context) to one log-likelihood per row.
     """
 
     likelihood = True
@@ -33,21 +33,21 @@ class NegativeLogLikelihood(nn.Module):
         return likelihood_name(self.model)
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
-        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, mean nats per event."""
+        """Return the loss in nats per event, a scalar, for a batch (x,) or (x, context) of B rows and weights (B,)."""
         return -weighted_mean(self.model(*batch), weights)
 
 
 class PenalisedLikelihood(nn.Module):
-    """Loss = -1/B sum_b log p(x_b | c_b) + sum_k w_k 1/B sum_b penalty_k(x_b): what layers report beside the likelihood.
+    """Penalised negative log-likelihood, -1/B sum_b log p(x_b | c_b) + sum_k w_k 1/B sum_b penalty_k(x_b).
 
-    In evaluation mode it is the negative log-likelihood alone, so that validation compares likelihoods.
+    In evaluation mode it is the negative log-likelihood without penalties, so validation compares likelihoods.
 
     Args:
-        model: a `Distribution` with layers that report penalties (`Transform.forward_aux`).
-        weights: of the penalties, by name; those that are not named count for nothing.
+        model: A `Distribution` with layers that report penalties (`Transform.forward_aux`).
+        weights: Weights of the penalties by name; penalties without a weight are ignored.
 
     Raises:
-        SpecError: at the first batch, when the model reports no penalty of that name.
+        SpecError: At the first batch: the model reports no penalty with one of these names.
     """
 
     likelihood = True
@@ -58,12 +58,12 @@ class PenalisedLikelihood(nn.Module):
 
     @property
     def minimises(self) -> str:
-        """Name and unit of the loss, and the weighted penalties."""
+        """Name and unit of the loss, with the weighted penalties."""
         penalties = " + ".join(f"{w:g} {name}" for name, w in self.weights.items())
         return likelihood_name(self.model) + (f", with the penalties {penalties}" if penalties else "")
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
-        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, nats per event and the penalties."""
+        """Return the loss in nats per event, a scalar, for a batch (x,) or (x, context) of B rows and weights (B,)."""
         if not self.training or not self.weights:
             return -weighted_mean(self.model(*batch), weights)
         logp, penalties = self.model.log_prob_aux(*batch)
@@ -75,17 +75,17 @@ class PenalisedLikelihood(nn.Module):
 
 
 def default_objective(model: nn.Module) -> nn.Module:
-    """What `fit` minimises unless it is told otherwise: the loss of the model's spec, or the negative log-likelihood."""
+    """Return the objective that `fit` minimises by default: the loss of the model's spec, or the negative log-likelihood."""
     spec = getattr(model, "spec", None)
     loss = spec.loss(model) if spec is not None and isinstance(model, Distribution) else None
     return NegativeLogLikelihood(model) if loss is None else loss
 
 
-class _Seeing(nn.Module):
-    """An objective of batches whose first part is changed on its way in.
+class _ChangedBatches(nn.Module):
+    """Objective that changes the first part of each batch before another objective receives it.
 
     Args:
-        objective: what is minimised.
+        objective: Objective that is minimised.
     """
 
     def __init__(self, objective: nn.Module) -> None:
@@ -98,35 +98,37 @@ class _Seeing(nn.Module):
         """Name and unit of the objective's loss."""
         return objective_name(self.objective)
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
-        """Return the objective's loss of the changed batch."""
+        """Return the inner objective's loss of the changed batch."""
         x, *rest = batch
-        seen = (self._seen(x), *rest)
-        return self.objective(seen) if weights is None else self.objective(seen, weights)
+        changed = (self._changed(x), *rest)
+        return self.objective(changed) if weights is None else self.objective(changed, weights)
 
 
-class Flipped(_Seeing):
-    """An objective that sees pictures (B, C, H, W) mirrored left to right, each with probability 1/2, while training.
+class Flipped(_ChangedBatches):
+    """Objective that mirrors pictures (B, C, H, W) left to right in training, each with probability 1/2.
 
     Args:
-        objective: of batches whose first part is pictures.
+        objective: Objective of batches whose first part is pictures.
     """
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
         return torch.where(torch.rand(x.shape[0], 1, 1, 1, device=x.device) < 0.5, x.flip(3), x)
 
 
-class Binarised(_Seeing):
-    """An objective that sees grey levels in [0, 1] as bits drawn anew each time: x ~ Bernoulli(grey) ("dynamic binarisation").
+class Binarised(_ChangedBatches):
+    """Objective that replaces grey levels in [0, 1] by new random bits each time: x ~ Bernoulli(grey).
+
+    This is called dynamic binarisation.
 
     Args:
-        objective: of batches whose first part is bits (Salakhutdinov, Murray 2008).
+        objective: Objective of batches whose first part is bits (Salakhutdinov, Murray 2008).
     """
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _changed(self, x: Tensor) -> Tensor:
         return torch.bernoulli(x)

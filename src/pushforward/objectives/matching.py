@@ -1,13 +1,13 @@
-"""Flow matching: a velocity learned without solving anything, from straight or curved bridges between data and noise.
+"""Flow matching: a velocity field is learned without solving an ODE, from bridges between data and noise.
 
-Data x is at t = 0 and noise z at t = 1, as in a continuous layer. A bridge draws a point y_t between a pair and says with
-which velocity u_t it passes there; the loss is
+Data x is at t = 0 and noise z at t = 1, as in a continuous layer. A bridge draws a point y_t between x and z and returns its
+velocity u_t there; the loss is
 
     E_(t, x, z) |v(t, y_t) - u_t|^2 / 2.
 
-Its minimum is the field that carries the distribution of y_0 to that of y_1 (Lipman et al. 2023, arXiv:2210.02747, theorem 2;
-Tong et al. 2024, arXiv:2302.00482). Which pairs are bridged is a coupling's choice: independent ones, or those of optimal
-transport between the rows of a batch, whose paths hardly cross, so that the field is straight and has constant speed.
+It is minimal for the field that carries the distribution of y_0 to that of y_1 (Lipman et al. 2023, arXiv:2210.02747,
+theorem 2; Tong et al. 2024, arXiv:2302.00482). Data and noise are paired independently, or by optimal transport between
+the rows of a batch. Paths of the latter hardly cross, which makes the learned field nearly straight and of constant speed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .weighted_mean import weighted_mean
 
 @dataclass(frozen=True)
 class Bridge(abc.ABC):
-    """Pairs of data and noise, and what lies between them."""
+    """Base class of bridges: pairs of data and noise, and random points between them."""
 
     @property
     def pairs_rows(self) -> bool:
@@ -36,106 +36,109 @@ class Bridge(abc.ABC):
         return type(self).pair is not Bridge.pair
 
     def pair(self, x: Tensor, z: Tensor) -> Tensor:
-        """The noise of each row of data, from among those given: (B, *E), (B, *E) -> (B, *E); as they come."""
+        """Return the noise for each row of data, a selection of z: (B, *E), (B, *E) -> (B, *E). By default z itself."""
         return z
 
     @abc.abstractmethod
     def between(self, t: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """A point at time t and the velocity there: t (B, 1, ...), x and z (B, *E) -> y, u (B, *E)."""
+        """Return a point at time t and the velocity there: t (B, 1, ...), x and z (B, *E) -> y, u (B, *E)."""
 
 
 @dataclass(frozen=True)
 class Straight(Bridge):
-    """y = (1 - t) x + t z + s e, u = z - x, pairs as they come (Tong et al., "I-CFM").
+    """Straight bridge y = (1 - t) x + t z + s e, u = z - x, with independent pairs (Tong et al., "I-CFM").
+
+    `e` is standard normal noise.
 
     Args:
-        sigma: s, deviation of the noise around the line.
+        sigma: Standard deviation s of the noise around the line.
     """
 
     sigma: float = 0.0
 
     def between(self, t: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """On the line, and its direction."""
+        """Return a point on the line or around it, and the direction of the line."""
         y = torch.lerp(x, z, t)
         return y + self.sigma * torch.randn_like(y) if self.sigma else y, z - x
 
 
 @dataclass(frozen=True)
 class OptimalTransport(Straight):
-    """`Straight`, between the pairs of least total squared distance in a batch ("OT-CFM"); needs SciPy.
+    """Straight bridge between the pairs with the least total squared distance in a batch ("OT-CFM"); needs SciPy.
 
     Args:
-        most: rows paired together, at most: the time for n rows grows with n^3.
+        most: Largest number of rows that are paired together; the time for n rows grows with n^3.
     """
 
     most: int = 256
 
     def pair(self, x: Tensor, z: Tensor) -> Tensor:
-        """The noise, put in the order of the data that it belongs to."""
+        """Return the noise in the order of the data to which it is assigned."""
         pieces = zip(x.split(self.most), z.split(self.most), strict=True)
         return torch.cat([b[assignment(a, b)] for a, b in pieces]) if len(x) > self.most else z[assignment(x, z)]
 
 
 @dataclass(frozen=True)
 class Conditional(Bridge):
-    """y = (1 - t) x + (s + (1 - s) t) z, u = (1 - s) z - x: Lipman et al., eq. 20 to 23.
+    """Gaussian conditional bridge y = (1 - t) x + (s + (1 - s) t) z, u = (1 - s) z - x (Lipman et al., eq. 20 to 23).
 
     Args:
-        sigma: s, deviation of the Gaussian around each row of data at t = 0.
+        sigma: Standard deviation s of the Gaussian around each row of data at t = 0.
     """
 
     sigma: float = 1e-2
 
     def between(self, t: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """On the line from around the data to the noise, and its direction."""
+        """Return a point on the line from x + s z to z, and the direction of the line."""
         return (1 - t) * x + (self.sigma + (1 - self.sigma) * t) * z, (1 - self.sigma) * z - x
 
 
 @dataclass(frozen=True)
 class VariancePreserving(Bridge):
-    """y = cos(pi t / 2) x + sin(pi t / 2) z, of variance one throughout (Albergo, Vanden-Eijnden 2023, arXiv:2209.15571)."""
+    """Bridge of constant variance, y = cos(pi t / 2) x + sin(pi t / 2) z (Albergo, Vanden-Eijnden 2023, arXiv:2209.15571)."""
 
     def between(self, t: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """On the arc, and its derivative."""
+        """Return a point on the arc, and the derivative there."""
         cos, sin = torch.cos(math.pi / 2 * t), torch.sin(math.pi / 2 * t)
         return cos * x + sin * z, math.pi / 2 * (cos * z - sin * x)
 
 
 @dataclass(frozen=True)
 class SchroedingerBridge(Bridge):
-    """Brownian bridges between pairs of entropic transport (Tong et al., "SB-CFM", eq. 21):
+    """Brownian bridges between pairs from entropic optimal transport (Tong et al., "SB-CFM", eq. 21).
 
         y = m + s sqrt(t (1 - t)) e,  m = (1 - t) x + t z,      u = (1 - 2 t) / (2 t (1 - t)) (y - m) + z - x.
 
-    Pairs are drawn from the plan of the batch with regularisation 2 s^2.
+    Pairs are drawn from the transport plan of the batch with regularisation 2 s^2.
 
     Args:
-        sigma: s, of the Brownian motion.
+        sigma: Standard deviation s of the Brownian motion at time one.
     """
 
     sigma: float = 0.5
 
     def pair(self, x: Tensor, z: Tensor) -> Tensor:
-        """A draw from each row's share of the plan."""
+        """Return one row of z for each row of x, drawn from the conditional distribution of the plan."""
         return z[entropic_pairs(x, z, 2 * self.sigma**2)]
 
     def between(self, t: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Around the line, and the velocity of the bridge's mean flow."""
-        # At the ends the velocity of the noise is infinite.
+        """Return a point around the line, and the velocity of the probability flow there."""
+        # At t = 0 and t = 1 the velocity of the noise is infinite.
         t = t.clamp(1e-3, 1 - 1e-3)
         noise = self.sigma * torch.randn_like(x)
         width = (t * (1 - t)).sqrt()
+        # y - m = width * noise with width^2 = t (1 - t), so the first term of u is (1 - 2 t) / (2 width) noise.
         return torch.lerp(x, z, t) + width * noise, (1 - 2 * t) / (2 * width) * noise + z - x
 
 
 class FlowMatching(nn.Module):
-    """Loss = E_t |v(t, y_t) - u_t|^2 / 2 of a model's continuous layer, minus the log-likelihood of all in front of it.
+    """Flow matching loss E_t |v(t, y_t) - u_t|^2 / 2 of a continuous layer, minus the log-likelihood of the layers before.
 
-    Whatever a model of a table has beside the layer (labels, noise of integers) is learned by its likelihood.
+    The other parts of a model of a table (labels, noise of integers) are learned by their likelihood.
 
     Args:
-        model: a flow with one `Continuous` layer, the last one, or a model of a table around such a flow.
-        bridge: between data and noise.
+        model: Flow whose last layer is its only `Continuous` layer, or a model of a table around such a flow.
+        bridge: Bridge between data and noise.
     """
 
     likelihood = False
@@ -149,7 +152,7 @@ class FlowMatching(nn.Module):
     def unweighted(self) -> str | None:
         """Reason why rows cannot be weighted; None if they can.
 
-        Pairs of optimal transport give each row of a batch the same share of the noise. With weights on the rows the noise
+        Optimal transport gives each row of a batch the same share of the noise. With weights on the rows, the noise
         would no longer follow the base.
         """
         return (
@@ -157,10 +160,14 @@ class FlowMatching(nn.Module):
         )
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
-        """Batch (x,) or (x, context), B rows each, and weights (B,) -> scalar, in squared units of the layer's events.
+        """Return the loss, a scalar in squared units of the layer's events.
+
+        Args:
+            batch: Batch (x,) or (x, context) of B rows.
+            weights: Weights of the rows, (B,), or None.
 
         Raises:
-            SpecError: the model has no continuous layer.
+            SpecError: The model has no continuous layer.
         """
         events, context, _ = self.model._flatten(batch[0], batch[1] if len(batch) > 1 else None)
         logp, given = self.model._log_prob_until(is_continuous, events, context)
@@ -169,6 +176,8 @@ class FlowMatching(nn.Module):
                 f"expected a model with a continuous layer to match, got a {type(self.model).__name__} without"
             )
         layer, x, context = given
+        # Without a gradient to the layers before: they could lower the squared error by shrinking x, and learn from their
+        # likelihood only.
         x = x.detach()
         z = self._paired(x, torch.randn_like(x), context)
         t = torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device)

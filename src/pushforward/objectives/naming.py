@@ -1,4 +1,4 @@
-"""Names of what is minimised, with the unit: "negative log-likelihood, nats per row"."""
+"""Names of objectives with their units, such as "negative log-likelihood, nats per row"."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ..core import Distribution, Exactness
 
 
 def objective_name(objective: nn.Module) -> str:
-    """Return what an objective minimises and its unit.
+    """Return the name and unit of the loss of an objective.
 
     Args:
-        objective: A module with an attribute `minimises`, such as those of this package; of another one the class is named.
+        objective: Module with an attribute `minimises`, such as those of this package; for others the class name is used.
     """
     named = getattr(objective, "minimises", None)
     return named if isinstance(named, str) else f"loss of {type(objective).__name__}"
 
 
 def likelihood_name(model: nn.Module) -> str:
-    """Return what maximum likelihood minimises for a model: its negative log-likelihood, or a bound or estimate of it."""
+    """Return the name and unit of a model's negative log-likelihood, or of the bound or estimate of it."""
     exactness = model.exactness if isinstance(model, Distribution) else Exactness.EXACT
     lower, upper = Exactness.LOWER in exactness, Exactness.UPPER in exactness
     if lower and not upper:

@@ -1,4 +1,4 @@
-"""Optimal transport between two batches of equal size: the best pairs, and pairs drawn from an entropic plan."""
+"""Optimal transport between two batches of equal size: the best assignment, and pairs drawn from an entropic plan."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 def costs(x: Tensor, z: Tensor) -> Tensor:
-    """Squared distances of all pairs: (B, *E), (C, *E) -> (B, C)."""
+    """Return the squared distances of all pairs: (B, *E), (C, *E) -> (B, C)."""
     return torch.cdist(x.flatten(1), z.flatten(1)).square()
 
 
 @torch.no_grad()
 def assignment(x: Tensor, z: Tensor) -> Tensor:
-    """The permutation p with the least sum of |x_i - z_(p_i)|^2, by SciPy's shortest augmenting paths: (B,) int64.
+    """Return the permutation p with the least sum of |x_i - z_(p_i)|^2, (B,) in int64, by shortest augmenting paths (SciPy).
 
     Args:
-        x: (B, *E).
-        z: (B, *E).
+        x: Points, (B, *E).
+        z: Points, (B, *E).
 
     Raises:
         ImportError: SciPy is not installed.
@@ -32,16 +32,16 @@ def assignment(x: Tensor, z: Tensor) -> Tensor:
 
 @torch.no_grad()
 def entropic_pairs(x: Tensor, z: Tensor, regularisation: float, sweeps: int = 100) -> Tensor:
-    """For each row of x a row of z, drawn from its share of the plan: (B,) int64.
+    """Return for each row of x the index of a row of z, drawn from the entropic transport plan: (B,) in int64.
 
-    The plan P minimises <P, |x - z|^2> - r H(P) with uniform marginals; Sinkhorn's sweeps in log space
+    The plan P minimises <P, |x - z|^2> - r H(P) with uniform marginals. It is found by Sinkhorn iterations in log space
     (Cuturi 2013, arXiv:1306.0895; Peyre and Cuturi 2019, section 4.4).
 
     Args:
-        x: (B, *E).
-        z: (B, *E).
-        regularisation: r.
-        sweeps: over both marginals, at most; fewer when the plan no longer changes.
+        x: Points, (B, *E).
+        z: Points, (B, *E).
+        regularisation: Weight r of the entropy.
+        sweeps: Largest number of iterations over both marginals; fewer if the plan no longer changes.
     """
     kernel = -costs(x, z) / regularisation
     g = torch.zeros(len(z), dtype=x.dtype, device=x.device)

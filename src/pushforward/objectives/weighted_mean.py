@@ -1,4 +1,4 @@
-"""Weights of rows in an objective: the weighted mean, and the objectives that can take it."""
+"""Weighted mean over rows, and the check that an objective accepts weights."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
     With weights of mean one over the data set this is an unbiased estimate of sum_i w_i v_i / sum_i w_i.
 
     Args:
-        values: (B,).
-        weights: (B,), or None.
+        values: Values of the rows, (B,).
+        weights: Weights of the rows, (B,), or None.
     """
     return values.mean() if weights is None else (weights * values).mean()
 
 
 def require_row_weights(objective: nn.Module) -> None:
-    """Refuse an objective that cannot weight rows.
+    """Check that an objective accepts weights of rows.
 
-    Its `forward(batch, weights=None)` must take weights, as must that of an objective inside of it. An attribute `unweighted`
-    that is not None is the reason why a certain setting cannot.
+    Its `forward(batch, weights=None)`, and that of an objective inside of it, must have the argument `weights`. An attribute
+    `unweighted` that is not None states why weights are not possible with the current settings.
 
     Raises:
-        SpecError: naming the objective and, if there is one, the reason.
+        SpecError: The objective accepts no weights; the message has its name and the reason, if there is one.
     """
     inner: nn.Module | None = objective
     while isinstance(inner, nn.Module):

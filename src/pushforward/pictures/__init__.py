@@ -1,4 +1,4 @@
-"""Pictures: files, sets of pictures, named data sets, and random crops."""
+"""Pictures: files, sets of pictures, named datasets, and random crops."""
 
 from .datasets import DATASETS, Dataset, load_dataset
 from .picture_files import to_grid, write_images, write_picture

@@ -1,4 +1,4 @@
-"""Random crops of pictures of any sizes: what a model that codes pictures in tiles learns from."""
+"""Random crops of pictures of any size: training data of a model that codes pictures in tiles."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .picture_sets import ImageSet
 from .reading import read_images
 
 PER_TILE = 4
-"""Crops for each tile's area of the pictures."""
+"""Number of crops for each tile's area of the pictures."""
 LEAST, MOST = 1_000, 50_000
-"""Crops of a set of pictures."""
+"""Smallest and largest number of crops of a set of pictures."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PictureList:
         name: Name of the set.
         channels: 1 for grey, 3 for RGB.
         sizes: Width and height of each picture, in pixels.
-        read: Returns picture i, (C, H, W) bytes.
+        read: Function that returns picture i, (C, H, W) of bytes.
         levels: Number of values that a pixel can take.
     """
 
@@ -45,15 +45,15 @@ class PictureList:
 
 
 def list_pictures(source: str | os.PathLike[str], levels: int | None = None) -> PictureList:
-    """List pictures of any sizes.
+    """Return a list of pictures of any sizes.
 
     Args:
-        source: Folder, which is searched with all folders below it, one picture file, an array or a named data set, of which
-            the training part is taken.
-        levels: Number of values that a pixel can take; by default those of the data set, or 256.
+        source: Folder, which is searched recursively, one picture file, an array, or a named dataset, of which the training
+            part is taken.
+        levels: Number of values that a pixel can take; by default that of the dataset, or 256.
 
     Raises:
-        FileError: There is no such source, or a file cannot be read.
+        FileError: The source does not exist, or a file cannot be read.
         DataError: Some pictures are grey and some in colour, or there are none.
     """
     path = Path(source)
@@ -85,13 +85,13 @@ def list_pictures(source: str | os.PathLike[str], levels: int | None = None) -> 
 def random_crops(
     source: PictureList, which: Sequence[int] | np.ndarray, size: int, *, most: int = MOST, seed: int = 0
 ) -> ImageSet:
-    """Draw square crops at random positions, from each picture in proportion to its area.
+    """Return square crops at random positions; the number from each picture is proportional to its area.
 
-    Pictures that are smaller than a crop are enlarged by repeating their last row and column, as `compress` does.
+    Pictures that are smaller than a crop are enlarged by repetition of their last row and column, as in `compress`.
 
     Args:
-        source: Pictures.
-        which: Numbers of the pictures to take crops from.
+        source: Pictures to read.
+        which: Indices of the pictures from which crops are taken.
         size: Height and width of a crop, in pixels.
         most: Largest number of crops.
         seed: Seed of the positions.
@@ -100,7 +100,7 @@ def random_crops(
         About four crops for each tile of size x size in the pictures, at least 1000 and at least one from each picture.
 
     Raises:
-        DataError: The size is not positive, there are no pictures, or they have other values.
+        DataError: The size is not positive, there are no pictures, or their values are out of range.
         FileError: A picture cannot be read.
     """
     if size < 1 or not len(which):

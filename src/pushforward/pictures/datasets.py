@@ -1,8 +1,9 @@
-"""Named sets of pictures: where their files are, how they are checked, and how they are read.
+"""Named datasets of pictures: where their files are, and how they are verified and read.
 
-A set is looked for in three places: as NAME.npz in the folder that the environment variable PUSHFORWARD_DATA names; as its
-published files in the cache (PUSHFORWARD_CACHE, else XDG_CACHE_HOME or ~/.cache, with pushforward/datasets/NAME below it);
-at last on the network. A published file is used only if its SHA-256 is the one given here, wherever it came from.
+A dataset is searched in three places: as NAME.npz in the folder given by the environment variable PUSHFORWARD_DATA; as its
+published files in the cache (PUSHFORWARD_CACHE, otherwise XDG_CACHE_HOME or ~/.cache, in the subfolder
+pushforward/datasets/NAME); and on the network. A published file is used only if its SHA-256 equals the one given here,
+wherever it comes from.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from ..output import atomic_output, reason
 from .picture_sets import PARTS, ImageSet, ImageSplit, read_arrays
 
 TIMEOUT = 30.0
-"""Seconds without an answer after which a download is given up."""
+"""Time in seconds without an answer after which a download is aborted."""
 CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A published file.
+    """Published file of a dataset.
 
     Args:
-        name: Name of the file, at every place that holds it.
-        sha256: hexadecimal digest of its bytes.
-        size: in bytes.
+        name: Name of the file, the same at all addresses.
+        sha256: Hexadecimal SHA-256 of its bytes.
+        size: Size in bytes.
     """
 
     name: str
@@ -41,19 +42,19 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named set of pictures.
+    """Named dataset of pictures.
 
     Args:
-        name: that `load_dataset` takes.
-        source: who made it, and where it is described.
-        reader: makes the split of the set and its files by name; without one the set is read from `local` only.
-        shape: (C, H, W) of a picture.
-        parts: numbers of pictures to train on, to choose by and to test by.
-        local: name of the .npz file in the folder that PUSHFORWARD_DATA names.
-        files: Files as they were published.
-        places: addresses that hold the files, tried in this order.
-        levels: number of values that a pixel can take.
-        classes: names of the labels 0, 1, ...
+        name: Name that `load_dataset` accepts.
+        source: Authors of the dataset, and where it is described.
+        reader: Function (dataset, files by name) that returns the split; None for a dataset that is read from `local` only.
+        shape: Shape (C, H, W) of a picture.
+        parts: Numbers of training, validation and test pictures.
+        local: Name of the .npz file in the folder given by PUSHFORWARD_DATA.
+        files: Published files.
+        places: Addresses that have the files, in the order in which they are tried.
+        levels: Number of values that a pixel can take.
+        classes: Names of the labels 0, 1, ...
     """
 
     name: str
@@ -69,18 +70,18 @@ class Dataset:
 
     @property
     def cache(self) -> Path:
-        """The folder of its published files on this machine."""
+        """Folder of the published files on this machine."""
         base = os.environ.get("PUSHFORWARD_CACHE") or os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"), "pushforward"
         )
         return Path(base) / "datasets" / self.name
 
     def load(self) -> ImageSplit:
-        """Its training, validation and test pictures.
+        """Return the training, validation and test pictures.
 
         Raises:
-            FileError: a file is neither here nor to be had, or is not the published one.
-            DataError: the file in the folder that PUSHFORWARD_DATA names holds something else.
+            FileError: A file is not on this machine and cannot be downloaded, or is not the published one.
+            DataError: The file in the folder given by PUSHFORWARD_DATA has other contents.
         """
         folder = os.environ.get("PUSHFORWARD_DATA")
         if self.local and folder and (path := Path(folder) / self.local).is_file():
@@ -93,7 +94,7 @@ class Dataset:
         return self._checked(self.reader(self, {file.name: self.fetch(file) for file in self.files}), "")
 
     def _checked(self, split: ImageSplit, where: str) -> ImageSplit:
-        """The split with the set's names, if it is of the set's shape."""
+        """Return the split with the names of the dataset, after a check of its shape."""
         sets = [getattr(split, part) for part in PARTS]
         found = tuple(0 if part is None else len(part) for part in sets)
         if found != self.parts or split.train.shape != self.shape:
@@ -104,10 +105,10 @@ class Dataset:
         return ImageSplit(*(replace(part, name=self.name, classes=self.classes) for part in sets))
 
     def fetch(self, file: RemoteFile) -> Path:
-        """One of its files on this machine, downloaded where it is not there yet.
+        """Return the path of a published file on this machine, after a download if it is not there yet.
 
         Raises:
-            FileError: no place gives the file, or what it gives is not the published one.
+            FileError: No address has the file, or the downloaded file is not the published one.
         """
         target = self.cache / file.name
         if target.is_file() and target.stat().st_size == file.size and _digest(target) == file.sha256:
@@ -115,7 +116,7 @@ class Dataset:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"{target.parent} cannot be made: {reason(error)}; set PUSHFORWARD_CACHE") from None
+            raise FileError(f"{target.parent} cannot be created: {reason(error)}; set PUSHFORWARD_CACHE") from None
         problems = []
         for place in self.places:
             address = place + file.name
@@ -123,7 +124,7 @@ class Dataset:
             if problem is None:
                 return target
             problems.append(f"{address}: {problem}")
-        kept = " (the file there now is another one)" if target.exists() else ""
+        kept = " (the file there now is a different one)" if target.exists() else ""
         raise FileError(
             f"expected to download {file.name} of {self.name}, got {'; '.join(problems)}; "
             f"put the file with SHA-256 {file.sha256} into {target.parent} by hand{kept}"
@@ -131,17 +132,17 @@ class Dataset:
 
 
 def load_dataset(name: str) -> ImageSplit:
-    """The training, validation and test pictures of a named set.
+    """Return the training, validation and test pictures of a named dataset.
 
     Args:
-        name: one of `DATASETS`.
+        name: Name of a dataset, one of `DATASETS`.
 
     Raises:
-        FileError: the name is unknown, or the set is neither here nor to be had.
-        DataError: the file in the folder that PUSHFORWARD_DATA names holds something else.
+        FileError: The name is unknown, or the files are not on this machine and cannot be downloaded.
+        DataError: The file in the folder given by PUSHFORWARD_DATA has other contents.
     """
     if name not in DATASETS:
-        raise FileError(f"unknown dataset {name!r}; {suggestion(name, DATASETS, 'the datasets are')}")
+        raise FileError(f"expected a known dataset, got {name!r}; {suggestion(name, DATASETS, 'the datasets are')}")
     return DATASETS[name].load()
 
 
@@ -153,7 +154,7 @@ def _digest(path: Path) -> str:
 
 
 def _download(address: str, target: Path, file: RemoteFile) -> str | None:
-    """Bring a file to `target`, whole and checked or not at all; what went wrong, in words."""
+    """Download a file to `target`, complete and verified or not at all; return None, or a description of the problem."""
     import hashlib
     import http.client
     import urllib.error
@@ -185,7 +186,7 @@ def _download(address: str, target: Path, file: RemoteFile) -> str | None:
 
 
 def _chunks(answer: Any) -> Iterator[bytes]:
-    """The bytes of an answer; a broken connection is not taken for a full disk."""
+    """Yield the bytes of an answer; a broken connection is reported as such and not as an error of the disk."""
     try:
         while chunk := answer.read(CHUNK):
             yield chunk
@@ -194,14 +195,14 @@ def _chunks(answer: Any) -> Iterator[bytes]:
 
 
 class _WrongFileError(Exception):
-    """What a place gave is not the published file."""
+    """Error for an answer that is not the published file."""
 
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """An array of bytes in the IDX format, gzipped: 0 0 8 D, D big-endian lengths, then the values in C order.
+    """Return an array of bytes from a gzipped IDX file: 0 0 8 D, D big-endian lengths, then the values in C order.
 
     Raises:
-        FileError: it is another file.
+        FileError: The file has another format.
     """
     import gzip
     import zlib
@@ -221,7 +222,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
 
 
 def _read_mnist(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
-    """The two IDX pairs; the validation pictures are the last of the training file."""
+    """Return the split of two pairs of IDX files; the validation pictures are the last ones of the training file."""
     both = []
     for part in ("train", "t10k"):
         images = _read_idx(files[f"{part}-images-idx3-ubyte.gz"], 3)[:, None]
@@ -231,7 +232,7 @@ def _read_mnist(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
 
 
 def _read_cifar(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
-    """The binary version: records of a label and 3 x 32 x 32 bytes; nothing is unpacked to disk."""
+    """Return the split of the binary version, records of a label and 3 x 32 x 32 bytes; it is not unpacked to disk."""
     import tarfile
     import zlib
 
@@ -259,13 +260,13 @@ def _read_cifar(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
 
 
 def _with_valid(dataset: Dataset, train: ImageSet, test: ImageSet) -> ImageSplit:
-    """The published halves as three parts."""
+    """Return the published training and test pictures as three parts, with validation pictures from the training ones."""
     n = max(0, len(train) - dataset.parts[1])
     return ImageSplit(train.take(slice(n)), train.take(slice(n, None)), test)
 
 
 def _read_digits(dataset: Dataset, files: Mapping[str, Path]) -> ImageSplit:
-    """The digits that come with scikit-learn, permuted by a fixed seed."""
+    """Return the digits of scikit-learn, permuted by a fixed seed."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -321,7 +322,7 @@ DATASETS: Mapping[str, Dataset] = {
                 ("8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", 1_648_877),
                 ("f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", 4_542),
             ),
-            # the authors' page gives the files no more; these are the mirrors of PyTorch and TensorFlow
+            # The authors' page no longer has the files; these are the mirrors of PyTorch and TensorFlow.
             places=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -386,4 +387,4 @@ DATASETS: Mapping[str, Dataset] = {
         ),
     )
 }
-"""The named sets."""
+"""Datasets by name."""

@@ -1,4 +1,4 @@
-"""Files of known types in folders, and the files there that are left out."""
+"""Search of folders for files of known types; other files are reported."""
 
 from __future__ import annotations
 
@@ -24,33 +24,34 @@ SIGNATURES = {
     b"RIFF": "webp",
     b"\x93NUMPY": "npy",
 }
-"""First bytes of files by type."""
+"""First bytes of files, with their type."""
 
 
 def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
-    """Whether the name of a file ends in one of the suffixes, in small or capital letters, and perhaps in dots after them."""
+    """Return whether a file name ends in one of the suffixes, in any letter case, and possibly followed by dots."""
     return path.name.rstrip(". ").lower().endswith(tuple(suffixes))
 
 
 def signature(data: bytes) -> str | None:
-    """Return the type of file that some first bytes belong to, or None if it is not known."""
+    """Return the type of a file from its first bytes, or None if it is unknown."""
     return next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
 
 
 def find_files(folder: Path, suffixes: Sequence[str], *, deep: bool = False, warn: bool = True) -> list[Path]:
     """Return the files of a folder that have one of the suffixes, sorted by path.
 
-    A hidden file, whose name begins with a dot, must also begin as such files do: systems write files like `._a.png` beside
-    `a.png` that are no pictures. All other files are left out, with a warning that names them, and so are links to folders.
+    A hidden file, whose name begins with a dot, must also start with the bytes of a known type: some systems write files like
+    `._a.png` beside `a.png` that are not pictures. All other files, and links to folders, are left out, with a warning
+    that lists them.
 
     Args:
-        folder: The folder.
-        suffixes: Suffixes in small letters, with their dots.
-        deep: Whether folders below it are searched too.
-        warn: Whether to warn of files that are left out.
+        folder: Folder to search.
+        suffixes: Suffixes in lower case, with their dots.
+        deep: Whether subfolders are searched too.
+        warn: Whether to warn about files that are left out.
 
     Raises:
-        OSError: The folder, or one below it, cannot be read.
+        OSError: The folder or a subfolder cannot be read.
     """
     found, others = list[Path](), list[Path]()
     for path in sorted(_paths_in(folder, deep=deep)):
@@ -68,7 +69,7 @@ def find_files(folder: Path, suffixes: Sequence[str], *, deep: bool = False, war
 
 
 def _paths_in(folder: Path, *, deep: bool) -> Iterator[Path]:
-    """All that is in a folder and is no folder itself."""
+    """Yield the paths in a folder that are not folders themselves."""
 
     def refuse(error: OSError) -> None:
         raise error

@@ -1,7 +1,7 @@
-"""Picture files and grids of pictures: one file to an array (C, H, W) and back. Pillow does the decoding.
+"""Picture files and grids of pictures: from a file to an array (C, H, W) and back, by Pillow.
 
-What a file may be: 8 bits for a channel, grey, RGB or with a palette; an alpha channel only where it is opaque throughout.
-All else is refused by name, because Pillow would otherwise drop bits or transparency without a word.
+Accepted files have 8 bits per channel and are grey, RGB or with a palette; an alpha channel must be opaque everywhere.
+All other files raise an error, because Pillow would silently drop bits or transparency.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from ..terminal import quiet_standard_error
 from .png import exif_follows_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-"""Of the picture files that are read."""
+"""Suffixes of the picture files that are read."""
 ARRAYS = (".npz", ".npy")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-"""What Pillow may open: none that runs another program."""
+"""Formats that Pillow may open; none of them runs another program."""
 WITH_EXIF = ("JPEG", "MPO", "WEBP", "PNG")
-"""Formats whose orientation mark is left to us. Pillow turns TIFF itself; the others have none."""
+"""Formats whose orientation mark this module applies. Pillow applies that of TIFF itself, and the others have none."""
 ORIENTATION = 0x0112
 ENLARGED = 64
-"""Pixels along a side up to which small pictures of a grid are enlarged."""
+"""Number of pixels along a side up to which small pictures of a grid are enlarged."""
 BACKGROUND = 128
-"""Grey value between the pictures of a grid, seen beside black and beside white."""
+"""Grey value between the pictures of a grid, visible next to black and white."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a picture before its pixels are decoded.
+    """Properties of a picture that are known before its pixels are decoded.
 
     Args:
-        size: width and height, as shown.
-        kind: "grey", "colour", or "either" for a palette of grey values only.
+        size: Width and height, as displayed.
+        kind: Kind of picture: "grey", "colour", or "either" for a palette with grey values only.
     """
 
     size: tuple[int, int]
@@ -52,7 +52,7 @@ class Header:
 
 
 def load_pillow(what: str) -> Any:
-    """The module PIL.Image.
+    """Return the module PIL.Image.
 
     Raises:
         FileError: Pillow is not installed.
@@ -68,7 +68,7 @@ def read_header(path: Path) -> Header:
     """Return the size and kind of a picture file.
 
     Raises:
-        FileError: The file is no picture, damaged, or so large that it is refused.
+        FileError: The file is not a picture, is damaged, or is too large.
         DataError: It has 16 bits, or channels other than grey or RGB.
     """
     with opened(path) as image:
@@ -85,10 +85,10 @@ def read_header(path: Path) -> Header:
 
 
 def require_one_kind(source: Path, files: Sequence[Path], headers: Sequence[Header]) -> int:
-    """Return the channels of pictures that are all grey (1) or all in colour (3).
+    """Return the number of channels of pictures that are all grey (1) or all in colour (3).
 
     Raises:
-        DataError: Some are grey and some in colour.
+        DataError: Some pictures are grey and some in colour.
     """
     kinds = [header.kind for header in headers]
     grey, colour = kinds.count("grey"), kinds.count("colour")
@@ -101,18 +101,18 @@ def require_one_kind(source: Path, files: Sequence[Path], headers: Sequence[Head
 
 
 def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarray:
-    """Return the pixels of a picture file, turned upright by its orientation mark; the first frame or page of several.
+    """Return the pixels of a picture file, turned upright by its orientation mark; of several frames or pages, the first.
 
     Args:
-        path: The file.
+        path: Path of the file.
         channels: 1 for grey, 3 for RGB.
         size: Height and width to which the centre square is resized; by default the picture keeps its size.
 
     Returns:
-        (C, H, W) uint8.
+        Pixels (C, H, W) in uint8.
 
     Raises:
-        FileError: The file is no picture, damaged, or so large that it is refused.
+        FileError: The file is not a picture, is damaged, or is too large.
         DataError: It has 16 bits, channels other than grey or RGB, or transparent pixels.
     """
     with opened(path) as image:
@@ -132,7 +132,7 @@ def read_picture(path: Path, channels: int, size: int | None = None) -> np.ndarr
 
 
 def resized(image: Any, size: int) -> Any:
-    """The centre square of a Pillow image, resampled (Lanczos) to size x size; as it is if it has that size."""
+    """Return the centre square of a Pillow image, resampled (Lanczos) to size x size, or unchanged if it has this size."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
@@ -141,21 +141,22 @@ def resized(image: Any, size: int) -> Any:
 
 @contextmanager
 def opened(path: Path, data: bytes | None = None) -> Iterator[Any]:
-    """Open a picture file with Pillow; whatever Pillow raises on damaged files becomes one sentence.
+    """Open a picture file with Pillow; all errors that Pillow raises for damaged files become one `FileError`.
 
     Args:
-        path: The file, named in messages.
-        data: Its bytes, if they were read already.
+        path: Path of the file, also for messages.
+        data: Bytes of the file, if they were already read.
 
     Raises:
-        FileError: It is no picture, damaged, or so large that it is refused.
+        FileError: The file is not a picture, is damaged, or is too large.
     """
     library = load_pillow("reading pictures")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", library.DecompressionBombWarning)
-            # Not by its path: Pillow maps some files into memory then, and does not turn TIFF that has an orientation mark.
+            # Open the file here and not by its path: for a path Pillow maps some files into memory, and then does not turn
+            # TIFF files with an orientation mark.
             with (
                 open(path, "rb") if data is None else io.BytesIO(data) as file,
                 library.open(file, formats=FORMATS) as image,
@@ -167,22 +168,22 @@ def opened(path: Path, data: bytes | None = None) -> Iterator[Any]:
         most = library.MAX_IMAGE_PIXELS / 1e6
         raise FileError(f"{path}: expected at most {most:.0f} million pixels, got more; make it smaller") from None
     except library.UnidentifiedImageError:
-        raise FileError(f"{path}: expected a picture, got a file that is none; remove or replace it") from None
-    except Exception as error:  # decoders raise whatever a damaged file leads them to: SyntaxError, IndexError, ...
+        raise FileError(f"{path}: expected a picture, got another kind of file; remove or replace it") from None
+    except Exception as error:  # decoders raise various errors for damaged files: SyntaxError, IndexError, ...
         if isinstance(error, OSError) and error.errno is not None:
             raise FileError(f"{path} cannot be read: {reason(error)}") from None
         raise FileError(f"{path}: expected a whole picture, got one that is damaged or truncated; replace it") from None
 
 
 def load_pixels(image: Any) -> None:
-    """Decode the pixels of an open picture, without the lines that libtiff writes to standard error for damaged files."""
+    """Decode the pixels of an open picture, without the messages of libtiff to standard error about damaged files."""
     with quiet_standard_error() if image.format == "TIFF" else nullcontext():
         image.load()
 
 
 def _require_eight_bits(path: Path, image: Any) -> None:
-    # 16-bit colour opens as RGB, its low bits dropped: only the decoder's name for the stored pixels tells
-    # (BGR;16 is the five or six bits for a channel of old BMP files)
+    # Pillow opens 16-bit colour as RGB and drops the low bits; only the decoder's name of the stored pixels shows it
+    # (BGR;16 means five or six bits per channel, in old BMP files).
     stored = [tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in image.tile]
     if image.mode.startswith("I") or any(";16" in str(name) and name != "BGR;16" for name in stored):
         raise DataError(f"{path}: expected 8 bits for each channel, got 16 or more; convert it to 8 bits")
@@ -191,15 +192,15 @@ def _require_eight_bits(path: Path, image: Any) -> None:
 
 
 def _orientation(image: Any) -> int:
-    """The mark of a camera, 1 to 8: 1 is upright, 5 and above swap width and height. A damaged mark counts as 1."""
+    """Return the orientation mark of a camera, 1 to 8; 1 is upright, 5 to 8 exchange width and height. Damaged marks give 1."""
     if image.format not in WITH_EXIF:
         return 1
     try:
         if image.format == "PNG" and image.fp and exif_follows_pixels(image.fp):
             image.load()
-        # The method of the base class: the one of PNG decodes the pixels wherever there is no mark before them.
+        # The base class's method: that of PNG would decode the pixels if there is no mark before them.
         found = load_pillow("reading pictures").Image.getexif(image).get(ORIENTATION, 1)
-    except Exception:  # a mark that is damaged in some way
+    except Exception:  # a damaged mark
         return 1
     return found if type(found) is int and 1 <= found <= 8 else 1
 
@@ -219,24 +220,24 @@ def _upright(image: Any, orientation: int) -> Any:
 
 
 def require_levels(levels: int) -> None:
-    """Refuse a number of levels that bytes do not hold.
+    """Check that a number of levels fits into bytes.
 
     Raises:
-        DataError: not 2 to 256.
+        DataError: The number is not between 2 and 256.
     """
     if not 2 <= levels <= 256:
         raise DataError(f"expected 2 to 256 levels, got {levels}")
 
 
 def require_values(images: np.ndarray, levels: int) -> None:
-    """Refuse values outside 0 to levels - 1.
+    """Check that values are between 0 and levels - 1.
 
     Args:
-        images: (N, ...), integers.
-        levels: number of values that a pixel can take.
+        images: Pictures (N, ...) of integers.
+        levels: Number of values that a pixel can take.
 
     Raises:
-        DataError: naming the first picture at fault.
+        DataError: They are not; the message has the first such picture.
     """
     require_levels(levels)
     if not images.size or (images.min() >= 0 and images.max() < levels):
@@ -253,20 +254,20 @@ def require_values(images: np.ndarray, levels: int) -> None:
 def to_grid(
     images: np.ndarray, levels: int = 256, *, columns: int | None = None, padding: int = 1, scale: int | None = None
 ) -> np.ndarray:
-    """Pictures side by side, row after row, as one; value v of K levels is shown as round(255 v / (K - 1)).
+    """Return pictures side by side, in rows, as one; value v of K levels is shown as round(255 v / (K - 1)).
 
     Args:
-        images: (N, C, H, W), integers from 0 to levels - 1, C is 1 or 3.
-        levels: K.
-        columns: pictures in a row; by default as many as rows, or one more.
-        padding: grey pixels between and around them.
-        scale: whole factor of enlargement, each pixel a square; by default the largest up to 64 pixels a side.
+        images: Pictures (N, C, H, W) of integers from 0 to levels - 1, C is 1 or 3.
+        levels: Number of levels K.
+        columns: Number of pictures in a row; by default as many as rows, or one more.
+        padding: Number of grey pixels between and around the pictures.
+        scale: Integer factor of enlargement, each pixel a square; by default the largest that keeps sides within 64 pixels.
 
     Returns:
-        (H', W', C) uint8, with H' = rows (scale H + padding) + padding.
+        Picture (H', W', C) in uint8, with H' = rows (scale H + padding) + padding.
 
     Raises:
-        DataError: no pictures, or of another shape or with other values.
+        DataError: There are no pictures, or their shape or values are invalid.
     """
     pictures = _require_pictures(images, levels)
     n, channels, height, width = pictures.shape
@@ -288,15 +289,15 @@ def to_grid(
 
 
 def write_picture(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Write one picture as PNG; the file appears whole or not at all.
+    """Write one picture as PNG; the file appears complete or not at all.
 
     Args:
-        path: with suffix .png.
-        array: (H, W), (H, W, 1) or (H, W, 3) uint8.
+        path: Path with suffix .png.
+        array: Picture (H, W), (H, W, 1) or (H, W, 3) in uint8.
 
     Raises:
-        FileError: another suffix, or the path cannot be written.
-        DataError: an array of another shape or type.
+        FileError: The suffix is another one, or the path cannot be written.
+        DataError: The array has another shape or dtype.
     """
     _require_suffix(path, (".png",))
     array = np.asarray(array)
@@ -322,20 +323,20 @@ def write_images(
     scale: int | None = None,
     attributes: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write pictures: .png is a grid of them, .npy their array, .npz their array `x` and their attributes.
+    """Write pictures: .png gives a grid of them, .npy their array, .npz their array `x` and their attributes.
 
     Args:
-        path: the suffix says how.
-        images: (N, C, H, W), integers from 0 to levels - 1, C is 1 or 3; stored as uint8.
-        levels: number of values that a pixel can take.
+        path: Path whose suffix determines the format.
+        images: Pictures (N, C, H, W) of integers from 0 to levels - 1, C is 1 or 3; stored as uint8.
+        levels: Number of values that a pixel can take.
         columns: Number of columns of the grid; see `to_grid`, also for `padding` and `scale`.
-        padding: grey pixels between the pictures of the grid.
-        scale: whole factor of enlargement of the grid's pictures.
-        attributes: integers (N,) by name, for .npz; "label" is stored as `y`.
+        padding: Number of grey pixels between the pictures of the grid.
+        scale: Integer factor of enlargement of the grid's pictures.
+        attributes: Integers (N,) by name, for .npz; "label" is stored as `y`.
 
     Raises:
-        FileError: an unknown suffix, or the path cannot be written.
-        DataError: no pictures, or of another shape or with other values.
+        FileError: The suffix is unknown, or the path cannot be written.
+        DataError: There are no pictures, or their shape or values are invalid.
     """
     suffix = _require_suffix(path, (".png", *ARRAYS))
     if suffix == ".png":

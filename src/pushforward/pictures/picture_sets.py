@@ -1,7 +1,7 @@
-"""Sets of pictures: from a named dataset, a folder, one picture file, or a NumPy file.
+"""Sets of pictures, read from a named dataset, a folder, one picture file, or a NumPy file.
 
-Pictures are kept as bytes (N, C, H, W), each value one of `levels` whole numbers from 0, as the likelihood of discrete data
-and its bits per dimension need them.
+Pictures are stored as bytes (N, C, H, W), and each value is one of `levels` whole numbers from 0, as the likelihood of discrete
+data and bits per dimension require.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from .folders import find_files
 
 PARTS = ("train", "valid", "test")
 FOLDERS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""Names of subfolders that are parts of a split, not classes."""
+"""Names of subfolders that are parts of a split and not classes."""
 NAMED = ("x", "images", "data")
-"""Names by which the pictures of an .npz file are found first."""
+"""Names of arrays of an .npz file that are taken for the pictures first."""
 MOST_CLASSES = 100_000
 UNPACKED = 2**30
-"""Bytes up to which an .npz file may hold what it likes; a larger one may not be more than a hundred times its file."""
+"""Unpacked size in bytes that an .npz file may always have; a larger one may be at most a hundred times its file size."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Pictures of one size, with what is known of each.
+    """Pictures of one size, with their attributes.
 
     Args:
-        images: (N, C, H, W) uint8 with values below `levels`; C is 1 (grey) or 3 (RGB).
-        levels: number K of values that a pixel can take, 2 to 256.
-        attributes: whole numbers (N,) by name, such as "label"; kept as int64.
-        files: the file of each picture, or none.
+        images: Pictures (N, C, H, W) in uint8 with values below `levels`; C is 1 (grey) or 3 (RGB).
+        levels: Number K of values that a pixel can take, 2 to 256.
+        attributes: Whole numbers (N,) by name, such as "label"; stored as int64.
+        files: File of each picture; empty if unknown.
         name: Name of the set.
-        classes: the names of the values 0, 1, ... of the attribute "label", or none.
+        classes: Names of the values 0, 1, ... of the attribute "label"; empty if unknown.
 
     Raises:
-        DataError: a shape, type or value is another.
+        DataError: A shape, dtype or value is invalid.
     """
 
     images: np.ndarray = field(repr=False)
@@ -53,7 +53,7 @@ class ImageSet:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Bring the arrays to their types and check them against each other."""
+        """Convert the arrays to their dtypes and check them against each other."""
         images = self.images
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[1:]:
             raise DataError(
@@ -72,7 +72,7 @@ class ImageSet:
             and not 0 <= label.min() <= label.max() < len(self.classes)
         ):
             raise DataError(f"expected labels 0 to {len(self.classes) - 1}, got {label.min()} to {label.max()}")
-        # writable too: torch warns of tensors on memory that is not
+        # The array is made writable, because torch warns about tensors on read-only memory.
         object.__setattr__(self, "images", np.require(images, requirements=["C", "W"]))
         object.__setattr__(self, "attributes", attributes)
 
@@ -81,12 +81,12 @@ class ImageSet:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of a picture."""
+        """Shape (C, H, W) of a picture."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
     def take(self, index: np.ndarray | slice) -> ImageSet:
-        """The set of some pictures, by number, by a mask or by a slice."""
+        """Return a set of some of the pictures, by index, mask or slice."""
         rows = np.arange(len(self))[index]
         return replace(
             self,
@@ -96,16 +96,16 @@ class ImageSet:
         )
 
     def labels(self, name: str | None = None) -> tuple[np.ndarray, int]:
-        """An attribute as class numbers, and the number of classes.
+        """Return an attribute as class numbers, and the number of classes.
 
         Args:
-            name: Name of the attribute; without it "label", or the only one there is.
+            name: Name of the attribute; by default "label", or the only attribute.
 
         Returns:
-            (N,) int64 and K: the number of named classes, else the largest number plus one.
+            Class numbers (N,) in int64, and K: the number of named classes, or the largest number plus one.
 
         Raises:
-            DataError: there is no such attribute, or its values are no class numbers.
+            DataError: The attribute does not exist, or its values are not class numbers.
         """
         known = list(self.attributes)
         if name is None and known:
@@ -125,15 +125,15 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
-    """Pictures to train on, and, where they are given, others to choose and to test by.
+    """Training pictures and, if given, validation and test pictures.
 
     Args:
-        train: the pictures to fit.
-        valid: pictures for choices while fitting.
-        test: pictures for the last number.
+        train: Pictures for training.
+        valid: Pictures for validation, on which choices are based.
+        test: Pictures for the final evaluation.
 
     Raises:
-        DataError: the parts differ in shape or levels.
+        DataError: The parts differ in shape or levels.
     """
 
     train: ImageSet
@@ -141,7 +141,7 @@ class ImageSplit:
     test: ImageSet | None = None
 
     def __post_init__(self) -> None:
-        """Check that the parts fit together."""
+        """Check that the parts have the same shape and levels."""
         for name, part in (("valid", self.valid), ("test", self.test)):
             if part is not None and (part.shape, part.levels) != (self.train.shape, self.train.levels):
                 raise DataError(
@@ -151,11 +151,11 @@ class ImageSplit:
 
 
 def read_arrays(path: Path, *, size: int | None = None, levels: int | None = None) -> ImageSplit:
-    """The pictures of an .npy or .npz file, as `read_images` reads them. Nothing is unpickled.
+    """Return the pictures of an .npy or .npz file, by the rules of `read_images`; nothing is unpickled.
 
     Raises:
-        FileError: the file is damaged, pickled, or unpacks to far more than it is.
-        DataError: its arrays are no pictures.
+        FileError: The file is damaged, pickled, or unpacks to far more than its size.
+        DataError: Its arrays are not pictures.
     """
     try:
         arrays = _read_numpy(path)
@@ -174,7 +174,7 @@ def read_arrays(path: Path, *, size: int | None = None, levels: int | None = Non
 
 
 def _read_numpy(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file that does not unpack to far more than it is."""
+    """Return the arrays of a file, unless it unpacks to far more than its size."""
     try:
         unpacked = 0
         if zipfile.is_zipfile(path):
@@ -187,7 +187,7 @@ def _read_numpy(path: Path) -> dict[str, np.ndarray]:
         return read_numpy(str(path))
     except FlowError:
         raise
-    except Exception:  # damaged headers lead to what they please: TokenError, NotImplementedError, ...
+    except Exception:  # damaged headers raise various errors: TokenError, NotImplementedError, ...
         raise FileError("expected a NumPy file, got one that is damaged or truncated") from None
 
 
@@ -196,7 +196,7 @@ def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray], levels: int | None, name: str, prefix: str = "") -> ImageSet:
-    """The pictures among arrays, and the attributes beside them."""
+    """Return the pictures among arrays, with the other arrays as attributes."""
     likely = [key for key, array in arrays.items() if array.ndim in (3, 4)]
     chosen = [key for key in NAMED if key in arrays][:1] or likely
     if len(chosen) != 1:
@@ -222,7 +222,7 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], levels: int | None, name: str
 
 
 def _to_pictures(array: np.ndarray) -> np.ndarray:
-    """An array of pictures in the order (N, C, H, W); see `read_images` for the rule."""
+    """Return an array of pictures in the order (N, C, H, W); see `read_images` for the rule."""
     if array.dtype.kind not in "iub":
         raise DataError(f"expected whole numbers, got {array.dtype}; scale to 0 .. 255, round, and save as uint8")
     if array.ndim not in (3, 4):
@@ -246,7 +246,7 @@ def _to_pictures(array: np.ndarray) -> np.ndarray:
 
 
 def adapted(split: ImageSplit, size: int | None, levels: int | None) -> ImageSplit:
-    """The split with another number of levels, and its pictures cropped and resized."""
+    """Return the split with another number of levels, and its pictures cropped and resized."""
     parts = {part: _adapted_set(getattr(split, part), size, levels) for part in PARTS}
     return ImageSplit(**parts)  # type: ignore[arg-type]
 
@@ -262,7 +262,7 @@ def _adapted_set(part: ImageSet | None, size: int | None, levels: int | None) ->
     for old, new in zip(part.images, images, strict=True):
         for plane, target in zip(old, new, strict=True):
             target[...] = pictures.resized(library.fromarray(plane), size)
-    # Lanczos overshoots at edges, and Pillow knows of 255 only
+    # Lanczos overshoots at edges, and Pillow clips at 255 only.
     return replace(part, images=np.minimum(images, part.levels - 1), levels=levels)
 
 
@@ -280,7 +280,7 @@ def read_folder(folder: Path, size: int | None, levels: int | None) -> ImageSpli
 
 
 def _read_tree(parts: Mapping[str, Path], size: int | None, levels: int | None) -> dict[str, ImageSet]:
-    """The pictures of some folders, with subfolders as classes where there are pictures in these only."""
+    """Return the pictures of some folders; subfolders are classes if a folder itself has no pictures."""
     files: dict[str, list[Path]] = {}
     labels: dict[str, list[str]] = {}
     for part, folder in parts.items():
@@ -305,12 +305,12 @@ def _read_tree(parts: Mapping[str, Path], size: int | None, levels: int | None) 
 
 
 def _files_in(folder: Path, *, warn: bool = True) -> list[Path]:
-    """The picture files of a folder by name."""
+    """Return the picture files of a folder, sorted by name."""
     return find_files(folder, pictures.SUFFIXES, warn=warn)
 
 
 def read_files(files: Sequence[Path], source: Path, size: int | None, levels: int | None) -> ImageSet:
-    """The pictures of some files: first what all of them are, then one after the other into one array."""
+    """Return the pictures of some files: all headers are read first, then the pixels, one file after the other."""
     headers = [pictures.read_header(path) for path in files]
     channels = pictures.require_one_kind(source, files, headers)
     sizes = [header.size for header in headers]

@@ -1,4 +1,4 @@
-"""Chunks of PNG files."""
+"""Parsing of the chunks of PNG files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name, begin and end of each chunk of a PNG file, to the IEND chunk or the end of the file.
 
     Args:
-        file: Open for reading; its position is changed.
+        file: File that is open for reading; its position changes.
     """
     size = file.seek(0, 2)
     at = len(SIGNATURE)
@@ -33,7 +33,7 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def exif_follows_pixels(file: BinaryIO) -> bool:
-    """Whether a PNG file has chunks after its pixels that may hold the orientation. The position of the file is kept."""
+    """Return whether a PNG file has chunks after its pixels that may contain the orientation; the file position is kept."""
     before = file.tell()
     pixels = False
     try:

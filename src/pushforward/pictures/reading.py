@@ -1,4 +1,4 @@
-"""`read_images`: pictures from a named data set, a folder, one picture file, or a NumPy file."""
+"""`read_images`: pictures from a named dataset, a folder, one picture file, or a NumPy file."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from .picture_sets import ImageSplit, adapted, read_arrays, read_files, read_fol
 
 
 def read_images(source: str | os.PathLike[str], *, size: int | None = None, levels: int | None = None) -> ImageSplit:
-    """Read picture_files.
+    """Return the pictures of a dataset, a folder or a file.
 
     Args:
-        source: one of
+        source: Source of the pictures, one of
 
-            - the name of a dataset (`DATASETS`), which goes before a file or folder of that name (write ./name for those);
-            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names; other
-              files are left out with a warning;
-              if only its subfolders hold pictures, these are the classes, kept as the attribute "label"; subfolders called
-              train, valid (or val, validation) and test are a split, each flat or with subfolders for the classes;
+            - the name of a dataset (`DATASETS`), which has priority over a file or folder of that name (write ./name for it);
+            - a folder with picture files (.png .jpg .jpeg .webp .bmp .gif .tif .tiff), read in the order of their names;
+              other files are left out with a warning;
+              if only its subfolders contain pictures, these are the classes, stored as the attribute "label"; subfolders
+              called train, valid (or val, validation) and test are a split, each flat or with subfolders for the classes;
             - one picture file;
-            - an .npy file with whole numbers (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1 or 3; if both of the
-              last would do, the one whose pictures are square is meant, or else (N, H, W, C);
-            - an .npz file with one such array, called x, images or data or the only one of three or four dimensions;
-              whole numbers (N,) beside it are attributes, `y` being "label"; names that begin with `train_`, `valid_`
+            - an .npy file with whole numbers (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1 or 3; if both of the last
+              two are possible, the one with square pictures is chosen, otherwise (N, H, W, C);
+            - an .npz file with one such array, called x, images or data, or the only one with three or four dimensions;
+              whole numbers (N,) beside it are attributes, and `y` becomes "label"; names that begin with `train_`, `valid_`
               and `test_` give a split.
-        size: crop the centre square of each picture and resize it (Lanczos) to size x size; without it all must have one
-            size.
-        levels: number of values that a pixel can take; by default the dataset's own, 2 for truth values, else 256.
+        size: Height and width: the centre square of each picture is cropped and resized (Lanczos); by default all pictures
+            must have one size.
+        levels: Number of values that a pixel can take; by default that of the dataset, 2 for booleans, otherwise 256.
 
     Returns:
-        The split; a source without one gives `train` only.
+        Split of the pictures; a source without parts gives `train` only.
 
     Raises:
-        FileError: there is no such source, or a file is damaged or cannot be read.
-        DataError: the pictures cannot be used together or as they are; the message names the file.
+        FileError: The source does not exist, or a file is damaged or cannot be read.
+        DataError: The pictures cannot be used together, or cannot be used at all; the message has the file.
     """
     if size is not None and size < 1:
         raise DataError(f"expected a size of 1 pixel or more, got {size}")

@@ -1,4 +1,4 @@
-"""Posteriors: flows fitted to unnormalised densities, with verdicts on the fit, and flows for simulators."""
+"""Posteriors: flows fitted to unnormalised densities, with a verdict on each fit, and flows for simulators."""
 
 from .approximation import Fit
 from .importance_weights import Importance, importance

@@ -1,7 +1,7 @@
-"""Does a model miss a mode? Short Markov chains, some from its own draws and some from far out, go and look.
+"""Search for modes that a model misses, by short Markov chains from its own draws and from far away.
 
-A chain moves by Metropolis-adjusted Hamiltonian steps on the target. Where one ends, log p - log q - log Z is the log-ratio of
-the target's density to the model's: about 0 if the model is right, large where the target has mass that the model lacks.
+A chain moves by Metropolis-adjusted Hamiltonian steps on the target. At its end, log p - log q - log Z is the log-ratio of the
+target's density to the model's: about 0 if the model is right, and large where the target has mass that the model lacks.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..functional.score import LogDensity
 from ..transforms import Metropolis
 
 LOST = 20.0
-"""Ratio of densities above which a point counts as missed by the model."""
+"""Ratio of densities above which the model is considered to miss a point."""
 STUCK = 0.3
-"""Share of moves below which a chain does not count."""
+"""Acceptance rate of moves below which a chain is ignored."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Coverage:
     Args:
         missed: Share of the chains that end where the target is at least 20 times as dense as the proposal.
         found: Number of these chains.
-        worst: Largest log-ratio of densities that was met.
-        point: Unconstrained point (D,) where it was met.
-        accepted: Share of the moves that were taken.
+        worst: Largest log-ratio of densities at the end of a chain.
+        point: Unconstrained point (D,) with this ratio.
+        accepted: Share of accepted moves.
     """
 
     missed: float
@@ -49,9 +49,9 @@ class Chains:
 
     Args:
         x: Unconstrained points (N, D).
-        log_p: log p there (N,), in nats.
-        arrived: Whether a chain counts (N,): it moved, and is no longer on its way in from the tails.
-        accepted: Share of the moves that were taken.
+        log_p: Values of log p at these points (N,), in nats.
+        arrived: Whether each chain counts (N,): it moved, and it has left the tails.
+        accepted: Share of accepted moves.
     """
 
     x: Tensor
@@ -70,15 +70,15 @@ def walk(
     moves: int = 100,
     wide: float = 100.0,
 ) -> Chains:
-    """Run the chains: a quarter from draws of the model, a quarter from given points, the rest from far out.
+    """Run the chains: a quarter from draws of the model, a quarter from given points, the others from far away.
 
     Args:
-        model: The model q, on vectors.
-        target: log p, without its constant; moves to where it is not a finite number are refused.
-        starts: Points (N, D) where some chains start, for example draws of another approximation.
+        model: Model q, on vectors.
+        target: Log-density log p, up to a constant; moves to points where it is not finite are rejected.
+        starts: Points (N, D) from which some chains start, for example draws of another approximation.
         chains: Number of chains.
-        moves: Number of moves of each, after as many in which it finds its step size.
-        wide: Deviations of the widest normal that a chain starts from, in those of the model's draws; the narrowest has 2.
+        moves: Number of moves of each chain, after the same number of moves that adapt its step size.
+        wide: Width of the widest normal from which a chain starts, in deviations of the model's draws; the narrowest is 2.
     """
     pool = model._sample(1000, None)[0]
     own = pool[: max(1, chains // 4)]
@@ -86,13 +86,13 @@ def walk(
     middle, deviation = pool.mean(0), pool.std(0).clamp_min(1e-30)
     far = torch.randn(chains - len(own) - len(given), pool.shape[1], dtype=pool.dtype, device=pool.device)
     widths = torch.logspace(math.log10(2.0), math.log10(wide), len(far), dtype=pool.dtype, device=pool.device)
-    # In units of the deviations one step size fits all coordinates.
+    # In units of the draws' deviations, one step size suits all coordinates.
     at = torch.cat([(own - middle) / deviation, (given - middle) / deviation, widths[:, None] * far])
 
     def scaled(u: Tensor, context: Tensor | None = None) -> Tensor:
         return target(middle + deviation * u, None)
 
-    # A chain that starts where there is no density cannot move.
+    # A chain that starts where the density is zero cannot move.
     at = at[scaled(at).isfinite()]
     chain = Metropolis(scaled, Real(at.shape[1:]), steps=5, learned=False)
     steps = torch.full((len(at), 1), math.log(0.3), dtype=at.dtype, device=at.device)
@@ -101,6 +101,7 @@ def walk(
         chain.trajectory.log_step = steps
         at, _, taken = chain.propose(at)
         if i < moves:
+            # Adapt each chain's step size towards an acceptance rate of 0.8.
             steps = steps + 0.1 * (taken.to(at) - 0.8).unsqueeze(1)
         else:
             rates += taken.to(at) / moves
@@ -112,12 +113,12 @@ def walk(
 
 @torch.no_grad()
 def judge(chains: Chains, log_q: Tensor, log_z: float) -> Coverage:
-    """Compare log p with log q + log Z where the chains have ended.
+    """Compare log p with log q + log Z at the ends of the chains.
 
     Args:
-        chains: Their ends.
+        chains: Ends of the chains.
         log_q: Log-density (N,) of the proposal there, in nats.
-        log_z: The constant.
+        log_z: Estimate of log Z, in nats.
     """
     gap = chains.log_p.double() - log_q.double() - log_z
     gap = torch.where(chains.arrived & ~gap.isnan(), gap, -math.inf)
@@ -133,14 +134,14 @@ def judge(chains: Chains, log_q: Tensor, log_z: float) -> Coverage:
 
 
 def coverage(model: Distribution, target: LogDensity, log_z: float, **options: Any) -> Coverage:
-    """Run chains and compare the target with the model where they end.
+    """Run chains and compare the target with the model at their ends.
 
     Args:
-        model: The model q, on vectors.
-        target: log p, without its constant.
-        log_z: The constant, as the model estimates it.
+        model: Model q, on vectors.
+        target: Log-density log p, up to a constant.
+        log_z: Estimate of log Z by the model, in nats.
         **options: Options of `walk`.
     """
     chains = walk(model, target, **options)
-    # Averaged where the density of the model is a random bound.
+    # log q is averaged over samples where the density of the model is a random bound.
     return judge(chains, log_likelihoods(model, chains.x, samples=64).to(chains.x.device), log_z)

@@ -1,4 +1,4 @@
-"""What `fit` puts together and trains: a Gaussian start, the flow behind it, stochastic layers after it."""
+"""Construction and training of the model of `fit`: a Gaussian start, a flow after it, and stochastic layers."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from .verdict import GROWN
 CHECKS = 30
 """Number of times that a run measures its bound."""
 WINDOW = 4
-"""Number of checks whose mean bound is compared with that of as many before."""
+"""Number of checks whose mean bound is compared with that of the same number of earlier checks."""
 NEAR = 6
-"""Largest gap to log Z, in tolerances, at which a level bound ends training."""
+"""Largest gap to log Z, in tolerances, at which a bound that no longer rises ends training."""
 COOLING = 0.3
-"""Share of all steps over which the learning rate falls once the bound has converged."""
+"""Share of all steps over which the learning rate falls after the bound has converged."""
 COLDEST = 0.01
-"""The temperature that annealing starts from."""
+"""Temperature at which annealing starts."""
 CLIP = 20.0
 """Largest norm of a gradient, as a multiple of its running mean."""
 
 
 def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
-    """Return a Gaussian of free mean and covariance that starts with deviation `scale`, in the units of the frame."""
+    """Return a Gaussian with learned mean and covariance that starts with deviation `scale`, in the units of the frame."""
     space = Real((features,))
     step = Cholesky(space)
     with torch.no_grad():
@@ -53,6 +53,7 @@ def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
         return Flow(Inverse(step), Normal(space))
     fixed = Cholesky(space).to(frame.factor.dtype)
     with torch.no_grad():
+        # The layer's parameters are the vector, and the matrix with the logarithms of its diagonal.
         logs = torch.diag_embed(frame.factor.diagonal().log())
         fixed.parameters_of.free.copy_(torch.cat([frame.mean[:, None], frame.factor.tril(-1) + logs], 1))
     fixed.requires_grad_(False)  # noqa: FBT003
@@ -60,12 +61,12 @@ def gaussian(features: int, scale: float, frame: Frame | None = None) -> Flow:
 
 
 def behind(flow: Flow, start: Flow) -> Flow:
-    """The flow carried on by the start's map: where the start has found the mass, the flow finds its shape."""
+    """Return the flow followed by the start's map: the start has located the mass, and the flow learns its shape."""
     return Flow(Chain(start.chain, *layers_of(flow.chain)), flow.base)
 
 
 def shaped(flow: str | Spec, layers: int | None, start: Flow) -> Flow:
-    """The flow that a name or a spec stands for, behind the start; the start alone where the name is "gaussian"."""
+    """Return the flow for a name or a spec, followed by the start's map; for "gaussian" the start alone."""
     if flow == "gaussian":
         return start
     weight = next(start.parameters())
@@ -73,11 +74,11 @@ def shaped(flow: str | Spec, layers: int | None, start: Flow) -> Flow:
 
 
 def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
-    """The flow that a name or a spec stands for.
+    """Return the flow for a name or a spec.
 
     Raises:
-        SpecError: there is none, or it cannot be the approximation of so many parameters.
-        ShapeError: its events are not vectors of that length.
+        SpecError: The name is unknown, or the system does not model so many parameters.
+        ShapeError: Its events are not vectors of that length.
     """
     if isinstance(flow, str):
         fields: dict[str, Any] = {"system": flow, "features": features}
@@ -95,11 +96,11 @@ def built(flow: str | Spec, layers: int | None, features: int) -> Flow:
 
 
 def fits(model: Distribution, features: int) -> None:
-    """Refuse a model that is not of unconstrained vectors.
+    """Check that a model is a flow of unconstrained vectors.
 
     Raises:
-        SpecError: it takes a context, or is no flow.
-        ShapeError: its events are others.
+        SpecError: The model takes a context, or is not a flow.
+        ShapeError: Its events are not vectors of this length.
     """
     if model.space != Real((features,)):
         raise ShapeError(
@@ -110,19 +111,21 @@ def fits(model: Distribution, features: int) -> None:
 
 
 def with_langevin(flow: Flow, start: Flow, target: Target, count: int, step: float = 0.1) -> Flow:
-    """The flow, then Langevin layers, annealed from a start to the target (Wu, Koehler, Noe 2020, arXiv:2002.06707).
+    """Return a flow with Langevin layers that anneal from a start to the target (Wu, Koehler, Noe 2020, arXiv:2002.06707).
 
-    The guess of the momenta on the way back is learned (Doucet et al. 2022, arXiv:2208.07698), a standard normal at first.
+    The guess of the momenta in the backward direction is learned (Doucet et al. 2022, arXiv:2208.07698); it starts as a
+    standard normal.
 
     Args:
         flow: Flow whose draws the layers move.
         start: Distribution at which annealing starts, wide and exact.
-        target: log p.
+        target: Log-density log p.
         count: Number of layers.
-        step: Size of each step at the start, in the units of the unconstrained parameters.
+        step: Initial step size, in the units of the unconstrained parameters.
     """
     gaps = Schedule(count)
 
+    # A chain is listed from the data side, so the target itself, with inverse temperature 1, comes first.
     rungs = [Annealed(start._log_prob, target, Temperature(gaps, i)) for i in reversed(range(count))]
     space = Real((target.features,))
     guesses = [ConditionalNormal(space, space.size, net=head(space.size, 2 * space.size, (32,))) for _ in rungs]
@@ -143,33 +146,33 @@ def train(
     lost: Callable[[], bool] | None = None,
     skip: bool = False,
 ) -> list[dict[str, float]]:
-    """Lower a divergence by Adam; the learning rate falls along a cosine, and at once where the bound has converged.
+    """Minimise a divergence by Adam; the learning rate follows a cosine, and falls faster once the bound has converged.
 
     Args:
-        divergence: The loss; it owns the model.
-        target: log p.
-        steps: Number of steps at most.
+        divergence: Loss; it contains the model.
+        target: Log-density log p.
+        steps: Largest number of steps.
         samples: Number of draws in each step.
-        lr: Learning rate to start with.
+        lr: Initial learning rate.
         anneal: Share of the steps over which log p is tempered.
-        tolerance: Nats. Training ends when the bound is nearer to log Z than that, or within `NEAR` times as much and no
-            longer rises; the last `COOLING` of it with a falling rate. With 0 it takes all steps.
+        tolerance: Tolerance in nats. Training ends when the bound is closer to log Z than this, or within `NEAR` times this
+            and no longer rising; over the last steps, a share `COOLING` of all, the rate falls. With 0 all steps are taken.
         progress: Display of the steps.
-        lost: Test for whether to give up, made at every check.
-        skip: Whether to take no step at all where the bound is within the tolerance from the start.
+        lost: Function without arguments, called at every check; training stops if it returns True.
+        skip: Whether to take no step if the bound is within the tolerance from the start.
 
     Returns:
-        The state at some steps, see `look`.
+        State at some steps, see `look`.
 
     Raises:
         DomainError: The density cannot be used, see `Target`.
-        TrainingError: the gradient was not finite for ten steps in a row.
+        TrainingError: The gradient was not finite for ten steps in a row.
     """
     theirs = {id(p) for p in target.parameters()}
     parameters = [p for p in divergence.model.parameters() if p.requires_grad and id(p) not in theirs]
     options = TrainConfig(ema=0.0, clip=0.0)
     strategy = Replicated(divergence.model, divergence, options, ProcessRanks(), parameters)
-    # Adam begins with rate one, so that the factor of a step is its rate.
+    # Adam has rate one, and the factor of each step is then its learning rate.
     stepper = Stepper(strategy, options, divergence.model.device, lambda own: torch.optim.Adam(own, lr=1.0))
     history, clip = [look(divergence.model, target, samples, 0)], RunningClip(CLIP)
     every, rate, cooling = max(1, steps // CHECKS), _Rate(lr, steps), 0
@@ -197,7 +200,7 @@ def train(
 
 @dataclass(frozen=True)
 class Draws:
-    """A step's draws from the model, in place of a batch of rows.
+    """Draws of one step from the model, in place of a batch of rows.
 
     Args:
         count: Number of draws.
@@ -216,15 +219,15 @@ class Draws:
         return self.count, self.temperature
 
     def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
-        """Return the arguments of a divergence; draws are not shared among processes."""
+        """Return the arguments of a divergence; draws are not divided among processes."""
         return self.inputs, 1.0
 
 
 class _Rate:
-    """Learning rate of each step: a cosine over all steps, or a straight line to zero from where it is told to cool.
+    """Learning rate of each step: a cosine over all steps, and after `cool` a straight line to zero.
 
     Args:
-        lr: The first rate.
+        lr: Initial rate.
         steps: Number of steps.
     """
 
@@ -233,31 +236,35 @@ class _Rate:
         self.start = self.end = 0
 
     def cool(self, step: int, length: int) -> int:
-        """Fall to zero over so many steps from here on, and return the last of them."""
+        """Let the rate fall to zero over `length` steps from now on, and return the last of these steps."""
         self.start, self.end = step, min(self.steps, step + max(1, length))
         return self.end
 
     def __call__(self, step: int) -> float:
         """Return the rate of a step, counted from one."""
+        # While cooling, the cosine keeps its value from the step `start`, and a factor falls linearly to zero at the step
+        # `end`.
         cosine = self.lr * (1 + math.cos(math.pi * (min(step, self.start or step) - 1) / self.steps)) / 2
         return cosine * max(0, self.end - step + 1) / (self.end - self.start + 1) if self.end else cosine
 
 
 def converged(history: list[dict[str, float]], tolerance: float) -> bool:
-    """Tell whether a bound is within so many nats of log Z, or near to it and level.
+    """Return whether a bound is within the tolerance of log Z, or near to it and no longer rising.
 
-    The bound is level if its mean over the last `WINDOW` checks exceeds that of as many before by less than the tolerance and
-    two standard errors; it is near if the mean gap to log Z over the last `WINDOW` checks is below `NEAR` tolerances.
+    The bound is level if its mean over the last `WINDOW` checks exceeds that over the `WINDOW` checks before by less than the
+    tolerance and two standard errors. It is near if the mean gap to log Z over the last `WINDOW` checks is below `NEAR`
+    tolerances.
 
-    A level bound alone does not end training. The log-weights of N draws have a variance of about twice the gap, so that the
-    standard error of the bound is about sqrt(2 gap / N). With a gap of .1 nats and 1024 draws a rise of .025 is lost in it, and
-    the flow still becomes better. The gap of the same draws has a standard error of about sqrt(2 / N) gap, three times smaller
-    here, and tells what is left to gain: with .03 nats about exp(-.06), or 94 %, of the draws count before the rate falls.
-    A small gap alone does not suffice either: it stays small while a flow finds another mode, but the bound rises.
+    A level bound alone does not end training. The log-weights of N draws have a variance of about twice the gap, so the
+    standard error of the bound is about sqrt(2 gap / N). With a gap of .1 nats and 1024 draws, a rise of .025 is not
+    visible in it, although the flow still improves. The gap, from the same draws, has a standard error of about sqrt(2 /
+    N) gap, three times smaller here, and shows how much can still be gained: with .03 nats, about exp(-.06) = 94 % of
+    the draws count before the rate falls. A small gap alone is not enough either: it stays small while a flow discovers
+    another mode, but then the bound rises.
 
     Args:
-        history: The state at each check, see `look`.
-        tolerance: Nats.
+        history: State at each check, see `look`.
+        tolerance: Tolerance in nats.
     """
     if len(history) >= 2 and max(h["gap"] for h in history[-2:]) < tolerance:
         return True
@@ -271,7 +278,7 @@ def converged(history: list[dict[str, float]], tolerance: float) -> bool:
 
 
 def temperature(step: int, length: float) -> float:
-    """From `COLDEST` to 1 over so many steps, and 1 after."""
+    """Return a temperature that rises from `COLDEST` to 1 over `length` steps, and is 1 afterwards."""
     return min(1.0, COLDEST + (1 - COLDEST) * step / length) if length >= 1 else 1.0
 
 
@@ -280,8 +287,8 @@ def look(model: Distribution, target: Target, samples: int, step: int) -> dict[s
     """Return the state of a run.
 
     Returns:
-        "step"; "elbo", the bound for the untempered target, and its standard "error"; "gap", how far it is below log Z as the
-        weights of the same draws estimate it; and "width", the largest deviation of the draws.
+        "step"; "elbo", the bound for the untempered target, and its standard "error"; "gap", its distance from log Z as
+        estimated by the weights of the same draws; and "width", the largest standard deviation of the draws.
     """
     z, log_q = model._sample(4 * samples, None)
     found = importance(target(z) - log_q)
@@ -295,43 +302,45 @@ def look(model: Distribution, target: Target, samples: int, step: int) -> dict[s
 
 
 def require_settled(history: list[dict[str, float]]) -> float:
-    """How much the draws spread in the second half of a run.
+    """Return the factor by which the draws spread in the second half of a run.
 
     Raises:
-        DomainError: they spread all the time, a hundred times and more in all.
+        DomainError: They spread during the whole run, by a factor of over a hundred.
     """
     first, middle, last = (history[i]["width"] for i in (0, len(history) // 2, -1))
     if last > 100 * first and last > GROWN * middle:
         raise DomainError(
-            f"log_density looks improper: in training the deviation of the draws grew from {first:.3g} to {last:.3g} and had "
-            "not settled; if it has a finite integral, start with a larger scale"
+            f"log_density looks improper: in training the deviation of the draws grew from {first:.3g} to {last:.3g} and did "
+            "not settle; if it has a finite integral, start with a larger scale"
         )
     return last / middle
 
 
 @torch.no_grad()
 def require_proper(target: Target, z: Tensor, centre: Tensor | float = 0.0) -> None:
-    """Refuse a density that does not fall along rays.
+    """Check that a density falls along rays.
 
-    Along a ray to a hundred and up to a hundred thousand times a draw's distance, a density that can be integrated falls faster
-    than the inverse of the distance somewhere, in all but exceptional directions. Points at which the density raises an error,
-    or is not finite, count as fallen.
+    Along a ray to 10^2 ... 10^5 times a draw's distance, a density with a finite integral falls faster than the inverse
+    of the distance somewhere, in all but exceptional directions. Points where the density raises an error or is not
+    finite count as fallen.
 
     Args:
-        target: log p.
-        z: Some draws (B, D).
-        centre: Where the rays begin, (D,).
+        target: Log-density log p.
+        z: Draws (B, D).
+        centre: Start of the rays, (D,).
 
     Raises:
-        DomainError: it does not, along a quarter of the rays.
+        DomainError: It does not fall along a quarter of the rays.
     """
     far = [centre + (z - centre) * reach for reach in (1e2, 1e3, 1e4, 1e5)]
     logs = torch.stack([target.unchecked(points) for points in far])
+    # From one radius to the next, ten times larger, p must fall by more than a factor of 10, or else it falls no faster
+    # than the inverse of the distance.
     rising = (logs.diff(dim=0) + math.log(10) >= 0).all(0) & logs.isfinite().all(0)
     if float(rising.to(z).mean()) >= 0.25:
         row = int(rising.nonzero()[0])
         place = ", ".join(f"{v:.3g}" for v in far[-1][row].tolist()[:6])
         raise DomainError(
             f"log_density looks improper: along {float(rising.to(z).mean()):.0%} of the directions it does not fall towards "
-            f"infinity, for example at [{place}] (unconstrained), so that it has no finite integral"
+            f"infinity, for example at [{place}] (unconstrained), so it has no finite integral"
         )

@@ -1,13 +1,14 @@
-"""Importance sampling with a safety net: draws of a flow, and some from far wider distributions.
+"""Importance sampling from a mixture of a flow and much wider distributions.
 
-Weights log p - log q of a flow's own draws cannot see the mass that the flow lacks. So a tenth of the draws comes from the flow
-with a heavy-tailed base, a tenth from the Gaussians that `pathfinder` has found, and a tenth from kernels around the ends of
-short Markov chains, all with heavy tails. All draws are weighted by the mixture q of everything that may have made them,
+Weights log p - log q of a flow's own draws cannot show mass that the flow lacks. Therefore a tenth of the draws comes from the
+flow with a heavy-tailed base, a tenth from the Gaussians of `pathfinder`, and a tenth from kernels around the ends of short
+Markov chains, all with heavy tails. Each draw is weighted with the density of the whole mixture,
 
-    log w_i = log p(x_i) - log sum_j a_j q_j(x_i),    a_j = share of the draws that come from q_j,
+    log w_i = log p(x_i) - log sum_j a_j q_j(x_i),    a_j = share of the draws from q_j,
 
-(the balance heuristic: Veach, Guibas 1995; Owen, Zhou 2000). The mean of w is unbiased for the constant, no weight is larger
-than 1 / a_j times what it would be under q_j alone, and a tail or a mode that the flow lacks shows up as weight far from it.
+(the balance heuristic: Veach, Guibas 1995; Owen, Zhou 2000). The mean of w is an unbiased estimate of Z. No weight is
+larger than 1 / a_j times the weight under q_j alone. A tail or a mode that the flow lacks appears as large weights far
+from the flow.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from .pathfinder import Gaussians
 from .target import Target
 
 WIDE = 0.1
-"""Share of the draws from each part but the flow: from its wide twin, the Gaussians, and the kernels."""
+"""Share of the draws from each part except the flow: its heavy-tailed twin, the Gaussians, and the kernels."""
 NEIGHBOURS = 8
-"""A kernel is about as wide as the distance to so many of its neighbours."""
+"""Number of neighbours within about one kernel width."""
 CAUTION = 0.2
-"""Share of the error without control variates that is added to the error with them."""
+"""Fraction of the error without control variates that is added to the error with them."""
 ROUNDING = 16
 """Rounding error of a log-density, in units of the last digit."""
 CHUNK = 4096
-"""Points whose density is computed together."""
+"""Number of points whose density is computed together."""
 FREEDOM = 2.0
-"""Degrees of freedom of the heavy tails: lighter tails than those of x^-3 are covered along every direction."""
+"""Degrees of freedom of the heavy tails: tails lighter than x^-3 are covered in every direction."""
 INFLATION = 1.5
-"""Factor by which the heavy-tailed twins are wider in their middle."""
+"""Factor by which the heavy-tailed distributions are wider in their centre."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class Drawn:
     """Draws of a mixture.
 
     Args:
-        x: (N, D), the flow's own draws first.
+        x: Draws (N, D), those of the flow first.
         log_q: Log-density (N,) of the mixture, in nats.
         log_parts: Log-densities (N, J) of its parts, the flow first.
-        own: Number of draws that are the flow's.
+        own: Number of draws from the flow.
     """
 
     x: Tensor
@@ -62,7 +63,8 @@ class Drawn:
 class Kernels:
     """Mixture of spherical Student t distributions around points, in units of the points' deviations.
 
-    The width of a kernel is the distance to its eighth neighbour over the root of the dimension: narrow where points are dense.
+    The width of a kernel is the distance to its eighth neighbour over the root of the dimension, so kernels are narrow
+    where points are dense.
 
     Args:
         points: Centres (K, D), K > `NEIGHBOURS`.
@@ -75,15 +77,15 @@ class Kernels:
         self.width = (near / math.sqrt(points.shape[1])).clamp_min(1e-6)
 
     def sample(self, n: int) -> Tensor:
-        """Draw (n, D)."""
+        """Return draws (n, D)."""
         which = torch.arange(n) % len(self.points)
         noise = self.width[which, None] * _stretch(n) * torch.randn(n, self.points.shape[1], dtype=torch.float64)
         return ((self.points[which] + noise) * self.scale).to(self.scale)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-density at (B, D), (B,) nats."""
+        """Return the log-density at points (B, D), (B,) in nats."""
         size = x.shape[1]
-        # Not by the matrix product, which loses the digits of close points.
+        # The distance by matrix products would lose the digits of close points.
         away = torch.cdist((x / self.scale).double(), self.points, compute_mode="donot_use_mm_for_euclid_dist")
         each = _log_t((away / self.width).square(), size) - size * self.width.log()
         return each.logsumexp(1) - math.log(len(self.points)) - self.scale.double().log().sum()
@@ -93,20 +95,20 @@ class Heavy:
     """Gaussians with heavy tails.
 
     Args:
-        found: The Gaussians.
+        found: Gaussians, the mixture of `pathfinder`.
     """
 
     def __init__(self, found: Gaussians) -> None:
         self.found = found
 
     def sample(self, n: int) -> Tensor:
-        """Draw (n, D)."""
+        """Return draws (n, D)."""
         which = torch.arange(n) % len(self.found.mean)
         noise = _heavy(n, self.found.mean.shape[1], self.found.mean.dtype)
         return self.found.mean[which] + torch.einsum("nij,nj->ni", self.found.factor[which], noise)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log-density at (B, D), (B,) nats."""
+        """Return the log-density at points (B, D), (B,) in nats."""
         factor = self.found.factor.double()
         away = (x[:, None] - self.found.mean).double().unsqueeze(-1)
         noise = torch.linalg.solve_triangular(factor, away, upper=False).squeeze(-1)
@@ -118,8 +120,8 @@ class Proposal:
     """Mixture of a flow, the flow with a heavy-tailed base, and other heavy-tailed distributions.
 
     Args:
-        flow: A flow on vectors. One with stochastic layers, whose density at a given point is not known, stands alone.
-        others: The other distributions.
+        flow: Flow on vectors. A flow with stochastic layers, whose density at a given point is not known, is used alone.
+        others: Other distributions of the mixture.
     """
 
     def __init__(self, flow: Flow, others: Sequence[Kernels | Heavy] = ()) -> None:
@@ -130,7 +132,7 @@ class Proposal:
 
     @torch.no_grad()
     def sample(self, n: int) -> Drawn:
-        """Draw n times, from every part in its share."""
+        """Return n draws, from every part in its share."""
         wide = 0 if self.alone else round(WIDE * n)
         own = n - wide * (1 + len(self.others))
         x, log_flow = self.flow._sample(own, None)
@@ -141,13 +143,13 @@ class Proposal:
         return Drawn(x, *self.log_prob(x), own)
 
     def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw (n, D), with the log-densities (n,) of the mixture in nats."""
+        """Return draws (n, D) and the log-densities (n,) of the mixture in nats."""
         drawn = self.sample(n)
         return drawn.x, drawn.log_q
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-densities (B,) of the mixture and (B, J) of its parts at (B, D), in nats and float64."""
+        """Return log-densities of the mixture (B,) and of its parts (B, J) at points (B, D), in nats and float64."""
         chunks = [self._log_prob(part) for part in x.split(CHUNK)]
         return torch.cat([mixture for mixture, _ in chunks]), torch.cat([parts for _, parts in chunks])
 
@@ -156,7 +158,7 @@ class Proposal:
         volume = volume.double()
         log_flow = self.flow.base._log_prob(z, None) + volume
         each = torch.stack([log_flow, _log_heavy(z) + volume, *(other.log_prob(x) for other in self.others)], 1)
-        # Far out a spline may overflow: what is not finite has density zero in that part.
+        # Far away a spline may overflow: a value that is not finite counts as density zero in this part.
         each = torch.nan_to_num(each, nan=-math.inf, posinf=-math.inf)
         rest = each.shape[1] - 1
         shares = torch.tensor([1 - WIDE * rest] + [WIDE] * rest, dtype=torch.float64)
@@ -168,9 +170,9 @@ class Weighed:
     """Weighted draws.
 
     Args:
-        proposal: The mixture that they come from.
-        z: All draws (N, D), the flow's own first.
-        count_own: Number of draws that are the flow's.
+        proposal: Mixture from which they come.
+        z: All draws (N, D), those of the flow first.
+        count_own: Number of draws from the flow.
         own: Diagnostics of the flow's own draws, weighted by the flow.
         all: Diagnostics of all draws, weighted by the mixture.
         lacking: Share of the mass where p is over 20 times as dense as the flow.
@@ -188,11 +190,11 @@ class Weighed:
 
 @torch.no_grad()
 def weigh(proposal: Proposal, target: Target, count: int) -> Weighed:
-    """Draw from a mixture and weigh the draws.
+    """Return weighted draws of a mixture.
 
     Args:
-        proposal: The mixture.
-        target: log p; wide draws at which it is not a finite number have no weight.
+        proposal: Mixture to draw from.
+        target: Log-density log p; wide draws where it is not finite have weight zero.
         count: Number of draws.
     """
     drawn = proposal.sample(count)
@@ -202,7 +204,7 @@ def weigh(proposal: Proposal, target: Target, count: int) -> Weighed:
     own = importance(log_own - log_flow[: drawn.own])
     every = importance(log_p - drawn.log_q)
     constant = _constant(log_p.double() - drawn.log_q.double(), drawn)
-    # Where the flow is exact, what is left of the error is the rounding of the log-densities.
+    # If the flow is exact, the remaining error is the rounding of the log-densities.
     rounding = ROUNDING * torch.finfo(log_own.dtype).eps * (1 + float(log_own[log_own.isfinite()].abs().median()))
     constant = Number(constant.value, math.hypot(constant.error, rounding))
     every = dataclasses.replace(every, log_z=constant)
@@ -221,19 +223,21 @@ def weigh(proposal: Proposal, target: Target, count: int) -> Weighed:
 def _constant(log_w: Tensor, drawn: Drawn) -> Number:
     """Estimate log Z with the parts of the mixture as control variates.
 
-    Under the mixture q every ratio q_j / q has mean one. A linear regression of w = p / q on these ratios leaves the mean of w
-    as its intercept, and residuals of less variance, far less where the flow is near to p (Owen, Zhou 2000, section 3). The
-    error is that of the residuals, and a fifth of the error without the regression: the residuals that matter are few and
-    large, and their deviation alone was found to state too little.
+    Under the mixture q, every ratio q_j / q has mean one. A linear regression of w = p / q on these ratios minus one
+    therefore has the mean of w as its intercept, and its residuals have a smaller variance, much smaller if the flow is
+    close to p (Owen, Zhou 2000, section 3). The reported error combines that of the residuals with a fifth of the error
+    without the regression: the important residuals are few and large, and experiments showed that their deviation alone
+    underestimates the error.
 
     Args:
         log_w: Log-weights (N,) under the mixture.
-        drawn: The draws.
+        drawn: Draws of the mixture.
     """
     top = log_w.max()
     w = (log_w - top).exp()
     ratios = (drawn.log_parts.double() - drawn.log_q.double()[:, None]).exp() - 1
-    # The ratios add up to a constant when each has its share: the least squares of smallest norm take no notice.
+    # The ratios, weighted with their shares, sum to a constant, so the design is singular; the minimum-norm solution
+    # of the least-squares problem is unaffected.
     design = torch.cat([torch.ones_like(w)[:, None], ratios], 1)
     fitted = torch.linalg.lstsq(design, w[:, None], driver="gelsd").solution
     left = w - (design @ fitted)[:, 0]
@@ -245,10 +249,10 @@ def _constant(log_w: Tensor, drawn: Drawn) -> Number:
 
 
 def _heavy(n: int, size: int, dtype: torch.dtype) -> Tensor:
-    """Draw (n, size) with heavy tails: half of the draws along all coordinates together, half along one of them.
+    """Return draws (n, size) with heavy tails: half of them along all coordinates together, half along one coordinate.
 
-    The first half is a spherical Student t. In the second, one coordinate, each in turn, has a Student t and the others are
-    standard normal: in many dimensions a spherical t is thin along any one axis, where posteriors have their tails.
+    The first half is a spherical Student t. In the second half, one coordinate (each in turn) is a Student t and the others are
+    standard normal: in many dimensions a spherical t has little mass along an axis, where posteriors have their tails.
     """
     stretch = _stretch(n)
     one = torch.nn.functional.one_hot(torch.arange(n) // 2 % size, size).bool()
@@ -257,7 +261,7 @@ def _heavy(n: int, size: int, dtype: torch.dtype) -> Tensor:
 
 
 def _stretch(n: int) -> Tensor:
-    """Draw the factors (n, 1) that make a normal a Student t."""
+    """Return random factors (n, 1) that turn a normal into a Student t."""
     gamma = torch._standard_gamma(torch.full((n, 1), FREEDOM / 2, dtype=torch.float64)).clamp_min(1e-300)
     return INFLATION * torch.rsqrt(2 * gamma / FREEDOM)
 
@@ -267,7 +271,7 @@ def _log_heavy(z: Tensor) -> Tensor:
     z = z.double()
     size = z.shape[-1]
     normal = -(z.square() + math.log(2 * math.pi)) / 2
-    # Sums over the coordinates before and after each one; a difference of sums would lose all digits far out.
+    # Sums over the coordinates before and after each one; subtraction from the total would lose all digits far away.
     before = normal.cumsum(-1).roll(1, -1)
     after = normal.flip(-1).cumsum(-1).flip(-1).roll(-1, -1)
     before[..., 0] = after[..., -1] = 0
@@ -276,7 +280,7 @@ def _log_heavy(z: Tensor) -> Tensor:
 
 
 def _log_t(square: Tensor, size: int) -> Tensor:
-    """Log-density of a spherical Student t at points of this squared length."""
+    """Return the log-density of a spherical Student t at points with a given squared length."""
     constant = (
         math.lgamma((FREEDOM + size) / 2)
         - math.lgamma(FREEDOM / 2)

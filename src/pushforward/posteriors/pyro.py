@@ -1,4 +1,4 @@
-"""A flow as an automatic guide of a Pyro model; needs pyro-ppl."""
+"""Automatic guide of a Pyro model whose distribution is a flow; needs pyro-ppl."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ except ImportError:
 
 
 class FlowGuide(AutoContinuous):
-    """The joint posterior of all continuous latent variables of a Pyro model: a Gaussian of any covariance, shaped by a flow.
+    """Guide for the joint posterior of all continuous latent variables of a Pyro model: a Gaussian followed by a flow.
 
     guide = FlowGuide(model, "nsf"); pyro.infer.SVI(model, guide, optimiser, pyro.infer.Trace_ELBO()).step(data)
 
     Args:
-        model: a Pyro model of fixed structure.
-        flow: name of a system, a `Spec`, or a function of the number of unconstrained latent variables that makes a flow.
+        model: Pyro model with a fixed structure.
+        flow: Name of a system, a `Spec`, or a function of the number of unconstrained latent variables that returns a flow.
         layers: Number of layers of a flow given by its name.
-        scale: deviation at the start, in unconstrained units.
+        scale: Initial standard deviation, in unconstrained units.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class FlowGuide(AutoContinuous):
             self.flow = self._make(self.latent_dim)
 
     def get_posterior(self, *args: Any, **kwargs: Any) -> ZukoToPyro:
-        """The flow as a Pyro distribution of the unconstrained latent variables side by side."""
+        """Return the flow as a Pyro distribution of the concatenated unconstrained latent variables."""
         return ZukoToPyro(self.flow.at())
 
     @torch.no_grad()
     def draws(self, count: int) -> dict[str, Tensor]:
-        """Draws of every latent variable by name, (count, *shape)."""
+        """Return draws of every latent variable by name, (count, *shape)."""
         from torch.distributions import biject_to
 
         latent = self.flow.sample(count)

@@ -1,4 +1,4 @@
-"""A conditional flow as the density estimator of the package sbi, which it needs: `NPE(prior, sbi_builder("nsf"))`."""
+"""Conditional flow as the density estimator of the package sbi, which is required: `NPE(prior, sbi_builder("nsf"))`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ except ImportError as error:
 
 
 class FlowEstimator(ConditionalDensityEstimator):
-    """A flow with sbi's names and shapes.
+    """Flow with the method names and shapes of sbi.
 
     Args:
-        net: the flow of parameters given data.
+        net: Flow of parameters given data.
         input_shape: Shape of the parameters.
         condition_shape: Shape of the data.
     """
@@ -30,37 +30,37 @@ class FlowEstimator(ConditionalDensityEstimator):
     net: Flow
 
     def log_prob(self, input: Tensor, condition: Tensor, **_: Any) -> Tensor:
-        """((S,) B, D) parameters, ((S,) B, *data) -> (S, B) nats."""
+        """Return log-densities (S, B) in nats: parameters ((S,) B, D), data ((S,) B, *data)."""
         input, condition, _batch = self._broadcast_and_align(input, condition)
         return self.net(input, condition)
 
     def loss(self, input: Tensor, condition: Tensor, **_: Any) -> Tensor:
-        """(B, D) parameters, (B, *data) -> (B,), minus the log-likelihood."""
+        """Return minus the log-likelihood (B,): parameters (B, D), data (B, *data)."""
         return -self.net(input, condition)
 
     def sample(self, sample_shape: torch.Size, condition: Tensor, **_: Any) -> Tensor:
-        """Draws (*sample_shape, B, D) given data (B, *data)."""
+        """Return draws (*sample_shape, B, D) given data (B, *data)."""
         return self.net.sample(tuple(sample_shape), condition)
 
     def sample_and_log_prob(self, sample_shape: torch.Size, condition: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
-        """The same with their log-densities (*sample_shape, B)."""
+        """Return draws and their log-densities (*sample_shape, B)."""
         return self.net.sample_and_log_prob(tuple(sample_shape), condition)
 
 
 def sbi_builder(
     flow: str | Spec | Distribution, *, space: Space | None = None, embed: nn.Module | None = None
 ) -> Callable[[Tensor, Tensor], FlowEstimator]:
-    """What the `density_estimator` of sbi's `NPE` may be: makes the flow when sbi has the first simulations.
+    """Return a `density_estimator` for sbi's `NPE`, which builds the flow from the first simulations.
 
-    The flow is that of `amortised`, trained by sbi. In the box of a uniform prior it leaks no mass, and sbi rejects no draws.
+    The flow is that of `amortised`, trained by sbi. In the box of a uniform prior no mass leaks, and sbi rejects no draws.
 
     Args:
         flow: System of the flow, see `amortised`.
         space: Space of the parameters, see `amortised`.
-        embed: network of the standardised data, likewise.
+        embed: Network of the standardised data, see `amortised`.
 
     Returns:
-        A function of theta (N, D) and x (N, *data) that gives an estimator, whose `net` is the `Flow`.
+        Function of theta (N, D) and x (N, *data) that returns an estimator, whose `net` is the `Flow`.
     """
 
     def build(theta: Tensor, x: Tensor) -> FlowEstimator:

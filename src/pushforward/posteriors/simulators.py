@@ -1,4 +1,4 @@
-"""`amortised`: the posterior of a simulator's parameters given any data, learned once from simulated pairs."""
+"""`amortised`: the posterior of a simulator's parameters for all data, learned once from simulated pairs."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from ..training.random_state import isolated
 from ..transforms import Standardise
 
 CHUNK = 65_536
-"""Draws that are made together."""
+"""Number of draws that are generated together."""
 
 
 @dataclass(frozen=True)
 class Amortised:
-    """q(theta | x) for every x at once.
+    """Amortised posterior q(theta | x), valid for every x.
 
     Args:
-        model: a flow of the parameters with the data as context; both as they are, in their own units.
-        result: the record of its training; None for a model that was loaded.
+        model: Flow of the parameters with the data as context, both in their own units.
+        result: Record of its training; None for a model that was loaded.
     """
 
     model: Flow
     result: FitResult | None = None
 
     def sample(self, n: int, x_observed: Any) -> Tensor:
-        """Draws of the posterior, inside the space of the parameters.
+        """Return draws of the posterior, inside the space of the parameters.
 
         Args:
-            n: draws for each observation.
-            x_observed: (*batch, *data), an array or a tensor; often a single observation (*data).
+            n: Number of draws for each observation.
+            x_observed: Observations (*batch, *data), an array or a tensor; often a single observation (*data).
 
         Returns:
-            (n, *batch, D).
+            Draws (n, *batch, D).
 
         Raises:
-            ContextError: the observation has another shape than the simulated data.
-            DomainError: it is not finite.
+            ContextError: The observation has another shape than the simulated data.
+            DomainError: The observation is not finite.
         """
         x = self._observed(x_observed)
         size = max(1, CHUNK // max(1, x.numel() // self.model.context.size))  # type: ignore[union-attr]
@@ -56,19 +56,19 @@ class Amortised:
         return torch.cat(parts)
 
     def log_prob(self, theta: Any, x_observed: Any) -> Tensor:
-        """Log-density of parameters given an observation.
+        """Return the log-density of parameters given an observation.
 
         Args:
-            theta: (*batch, D), an array or a tensor.
-            x_observed: (*batch or broadcastable to it, *data).
+            theta: Parameters (*batch, D), an array or a tensor.
+            x_observed: Observations (*batch, *data), or a shape that broadcasts to it.
 
         Returns:
-            (*batch,) nats; -inf outside the space of the parameters.
+            (*batch,) in nats; -inf outside the space of the parameters.
 
         Raises:
-            ShapeError: parameters of another number.
-            ContextError: the observation has another shape than the simulated data.
-            DomainError: NaN or infinity.
+            ShapeError: The number of parameters is wrong.
+            ContextError: The observation has another shape than the simulated data.
+            DomainError: There are NaNs or infinities.
         """
         theta = torch.as_tensor(theta).to(self.model.device, self.model.dtype)
         with evaluating(self.model):
@@ -91,33 +91,34 @@ def amortised(
     embed: nn.Module | None = None,
     **training: Any,
 ) -> Amortised:
-    """Train a conditional flow on simulated pairs: neural posterior estimation, one round.
+    """Train a conditional flow on simulated pairs: neural posterior estimation with one round.
 
         maximise sum_i log q(theta_i | x_i),    theta_i ~ p(theta),  x_i ~ p(x | theta_i)
 
     (Papamakarios and Murray 2016, arXiv:1605.06376, proposition 1, with the prior as proposal; called NPE since Greenberg,
-    Nonnenmacher and Macke 2019, arXiv:1905.07488). The result is the posterior under the distribution that theta came from:
-    draw it from the prior. Both theta and x are standardised within the model. Whether it can be trusted,
-    `evaluation.sbc_ranks` and `evaluation.tarp` say.
+    Nonnenmacher and Macke 2019, arXiv:1905.07488). The result is the posterior for the distribution from which theta was
+    drawn, so draw theta from the prior. Both theta and x are standardised inside the model. Use `evaluation.sbc_ranks`
+    and `evaluation.tarp` to check whether the result can be trusted.
 
     Args:
-        flow: name of a system of vectors that takes a context; or its spec, with as many features as parameters and the
-            length of x, or of what `embed` makes of it, as context; or a model of the same shapes, of your own.
-        theta: (N, D) parameters, an array or a tensor.
-        x: (N, *data) what was simulated with each: vectors, unless there is an `embed`.
-        space: Space of the parameters: `Real((D,))` by default, or a `Box`, such as that of a uniform prior, which no mass
-            leaves.
-        embed: network (B, *data) -> (B, C) of the standardised data, trained along. A model with one, or with a flow of
-            your own, has no spec, so that `save` cannot write it; `torch.save` can.
-        **training: what `fit` takes: fields of its config, `validation`, `callbacks`, `progress` ...; `seed` also sets
-            the starting weights.
+        flow: Name of a system of vectors that takes a context; or its spec, with the number of parameters as features and
+            the length of x, or of the result of `embed`, as context; or your own model with these shapes.
+        theta: Parameters (N, D), an array or a tensor.
+        x: Simulated data (N, *data), one row for each row of theta: vectors, unless there is an `embed`.
+        space: Space of the parameters: `Real((D,))` by default, or a `Box`, such as that of a uniform prior, outside of which
+            the posterior has no mass.
+        embed: Network (B, *data) -> (B, C) of the standardised data, trained together with the flow. A model with such a
+            network, or with your own flow, has no spec: `save` cannot write it, but `torch.save` can.
+        **training: Arguments of `fit`: fields of its config, `validation`, `callbacks`, `progress` ...; `seed` also sets the
+            initial weights.
 
     Raises:
-        DataError: theta or x is no array of finite numbers (the first offending row is named), they differ in their
-            numbers of rows, theta lies outside its space (likewise) or does not vary.
-        ShapeError: theta is no array of vectors of the space's length; the flow models others; x is none without `embed`.
-        ContextError: the flow takes another context.
-        SpecError: the flow is unknown, or the space neither real nor a box.
+        DataError: The arrays theta or x contain other values than finite numbers (the message has the first such row),
+            they have different numbers of rows, or theta lies outside its space (with the row) or does not vary.
+        ShapeError: The rows of theta are not vectors of the space's length, the flow models other events, or the rows of
+            x are not vectors and there is no `embed`.
+        ContextError: The flow takes another context.
+        SpecError: The flow is unknown, or the space is neither real nor a box.
     """
     model = prepared(flow, theta, x, space=space, embed=embed, seed=int(training.get("seed", 0)))
     return Amortised(model, fit(model, theta, context=x, **training))
@@ -132,15 +133,15 @@ def prepared(
     embed: nn.Module | None = None,
     seed: int | None = None,
 ) -> Flow:
-    """The model that `amortised` trains, before: checked, built and standardised.
+    """Return the model that `amortised` trains: checked, built and standardised, but not trained.
 
     Args:
         flow: System of the flow; see `amortised` for this and all other arguments.
-        theta: (N, D).
-        x: (N, *data).
+        theta: Parameters (N, D).
+        x: Simulated data (N, *data).
         space: Space of the parameters.
-        embed: network of the data.
-        seed: Seed of the weights; torch's own random state by default.
+        embed: Network of the data.
+        seed: Seed of the weights; by default torch's own random state.
     """
     dtype, device = (flow.dtype, flow.device) if isinstance(flow, Distribution) else (torch.get_default_dtype(), None)
     theta, x = (as_rows(nn.Module(), given, None, name).x for given, name in ((theta, "theta"), (x, "x")))
@@ -151,6 +152,7 @@ def prepared(
         model = _built(flow, space, x, embed).to(theta.device, dtype)
     embedding: StandardisedContext = model.embed  # type: ignore[assignment]
     _start(embedding.standardise, x)
+    # The layers before `Standardise` change the parameters, so mean and deviation are measured on their output.
     z = theta
     for layer in model.chain.layers:  # type: ignore[union-attr]
         if isinstance(layer, Standardise):
@@ -163,7 +165,7 @@ def prepared(
 
 @torch.no_grad()
 def _start(layer: Standardise, values: Tensor) -> None:
-    """Measure all rows, whatever their units; a number that never varies keeps its scale, so that others stay near to it."""
+    """Set mean and deviation from all rows; a number that never varies keeps the scale 1, so new values remain close to it."""
     fixed = values.amax(0) == values.amin(0)
     deviation, mean = torch.std_mean(values.double(), 0)
     layer.loc.copy_(mean)
@@ -190,7 +192,7 @@ def _check(theta: Tensor, x: Tensor, space: Space, *, vectors: bool) -> None:
 
 
 def _built(flow: str | Spec | Distribution, space: Space, x: Tensor, embed: nn.Module | None) -> Flow:
-    """The model of theta in its space given x."""
+    """Return the model of theta, in its space, given x."""
     low, high = bounds(space)
     data = Real(tuple(x.shape[1:]))
     if isinstance(flow, Distribution):

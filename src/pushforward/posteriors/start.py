@@ -1,4 +1,4 @@
-"""Where training starts: the place and the units of the mass, and whether it is in one piece."""
+"""Search for the start of training: location and units of the mass, and whether one Gaussian covers it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .pathfinder import Gaussians, pathfinder, weighed
 from .target import Target
 
 FEW = 100
-"""Effective number of draws below which they tell nothing."""
+"""Effective number of draws below which they are not used."""
 LACKING = 7.0
-"""Nats. A model lacks a point where the density is denser by as much; in a tail that is too light it is less."""
+"""Log-ratio in nats: a model lacks a point where the density is larger by more; in tails that are too light it is less."""
 PIECES = 0.02
-"""Share of the mass that a model may lack, or lose, before something is done."""
+"""Largest share of the mass that a model may lack, or lose, without a correction."""
 FARTHEST = 1e15
-"""Optimisers that end farther out have run away along an improper density."""
+"""Distance beyond which an optimiser is considered to have diverged along an improper density."""
 TRIES = 64
-"""Points that are tried where the density is not finite at the origin."""
+"""Number of points that are tried if the density is not finite at the origin."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Place and units: x = mean + factor u.
+    """Location and units: x = mean + factor u.
 
     Args:
         mean: Centre (D,).
@@ -48,13 +48,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class Start:
-    """What the optimisers have found.
+    """Result of the optimisers.
 
     Args:
-        found: A Gaussian for each path that ended well.
+        found: Mixture with a Gaussian for each path that succeeded.
         draws: Draws (N, D) of the density by importance resampling of the Gaussians.
         usable: Effective number of these draws.
-        log_z: log Z as the Gaussians' draws estimate it, in nats.
+        log_z: Estimate of log Z from the Gaussians' draws, in nats.
     """
 
     found: Gaussians
@@ -64,11 +64,11 @@ class Start:
 
     @torch.no_grad()
     def lacking(self, target: Target, model: Distribution) -> float:
-        """Return the share of the mass found by the optimisers that a model lacks: a mode, or the end of a banana.
+        """Return the share of the mass found by the optimisers that a model lacks, such as a mode or the end of a curved one.
 
         Args:
-            target: log p.
-            model: The model.
+            target: Log-density log p.
+            model: Model to compare.
         """
         if self.usable < FEW:
             return 0.0
@@ -77,16 +77,16 @@ class Start:
 
 
 def search(target: Target, width: float, dtype: torch.dtype, *, draws: int = 2000) -> Start | None:
-    """Find the mass; None where no optimiser found any.
+    """Return the mass that the optimisers find; None if they find none.
 
     Args:
-        target: log p.
-        width: Width of the region in which the paths start, in units of the density; 1 is a wide one.
-        dtype: Type of the numbers.
-        draws: Number of draws to make.
+        target: Log-density log p.
+        width: Width of the region in which the paths start, in units of the density; 1 is already wide.
+        dtype: Dtype of the numbers.
+        draws: Number of draws.
 
     Raises:
-        DomainError: The density has no finite value near the origin, or gives no gradient, or raises at every point.
+        DomainError: The density has no finite value near the origin, has no gradient, or raises an error at every point.
     """
     at = origin(target, dtype)
     found = pathfinder(target.unchecked, at, width=width)
@@ -100,10 +100,10 @@ def origin(target: Target, dtype: torch.dtype) -> Tensor:
     """Return the origin, or another point (D,) near it where log p is finite and has a gradient.
 
     Raises:
-        DomainError: There is none.
+        DomainError: There is no such point.
     """
     points = torch.cat([torch.zeros(1, target.features), torch.randn(TRIES - 1, target.features)]).to(dtype)
-    # The sentence about what is wrong there comes from the density itself, so not all points are asked at once.
+    # `unchecked` gives the values. If none is finite, the call of `target` below raises the error that explains why.
     with torch.no_grad():
         logs = target.unchecked(points)
     usable = logs.isfinite()
@@ -116,6 +116,6 @@ def origin(target: Target, dtype: torch.dtype) -> Tensor:
     if not bool(slope.isfinite().all()):
         raise DomainError(
             f"expected a finite gradient of log_density, got {slope[0].tolist()} (unconstrained) at {target.place(at)}, where "
-            "its value is finite; a torch.where whose other branch is infinite there does this"
+            "its value is finite; a torch.where whose other branch is infinite there may be the cause"
         )
     return at

@@ -1,4 +1,4 @@
-"""A table of draws: mean, deviation, error of the mean and quantiles of every parameter."""
+"""Table of draws: mean, deviation, error of the mean and quantiles of every parameter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Summary(Mapping[str, dict[str, float]]):
-    """A row of numbers for each scalar parameter: `summary["theta[0]"]["mean"]`; printed, a table.
+    """Table with a row of numbers for each scalar parameter: `summary["theta[0]"]["mean"]`; print it to see the table.
 
     Each row has "mean", "sd" (standard deviation), "mcse" (standard error of the mean: sd over the root of the effective number
     of draws) and the quantiles "5%", "25%", "50%", "75%", "95%", all in the units of the parameter.
@@ -42,7 +42,7 @@ class Summary(Mapping[str, dict[str, float]]):
         return self.rows[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
+        """Iterate over the names of the parameters."""
         return iter(self.rows)
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Summary(Mapping[str, dict[str, float]]):
         return len(self.rows)
 
     def __str__(self) -> str:
-        """Return the table."""
+        """Return the table as text."""
         heads = list(next(iter(self.rows.values())))
         cells = [["", *heads]]
         cells += [[name, *(f"{row[head]:.4g}" for head in heads)] for name, row in self.rows.items()]

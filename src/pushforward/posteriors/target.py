@@ -1,4 +1,4 @@
-"""A user's log-density as a function on the whole line: bounds taken away by bijections, and bad values refused by name."""
+"""A user's log-density as a function of unconstrained vectors, with checks of its values."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from ..transforms import to_line
 Values = dict[str, Tensor]
 """Parameters by name, each (B, *shape)."""
 ONLY = "x"
-"""The name of the parameters where the user gave a space and no names."""
+"""Name of the parameters if the user gave a space without names."""
 
 
 class _Named(Values):
-    """Parameters, as a log-density gets them."""
+    """Parameters, as passed to a log-density."""
 
     def __missing__(self, name: str) -> Tensor:
         raise SpecError(f"log_density asks for {name!r}, which is none of the parameters {', '.join(self)}")
 
 
 class Target(nn.Module):
-    """log p as a function of unconstrained vectors (B, D), with the log-determinants of the bijections.
+    """Log-density log p as a function of unconstrained vectors (B, D), with the log-determinants of the bijections.
 
     Args:
-        log_density: Log-density of the parameters: (B, *shape) -> (B,), or a dict of such tensors -> (B,); nats, the constant
-            may be missing.
+        log_density: Log-density of the parameters in nats, up to a constant: (B, *shape) -> (B,), or from a dict of such
+            tensors.
         space: Space of the parameters, or a dict of spaces by name.
 
     Attributes:
         asked: Number of points at which the log-density was computed.
-        raised: Number of those at which it raised an error; they have density zero.
-        complaint: The first such error and its point.
+        raised: Number of these points at which it raised an error; they have density zero.
+        complaint: First such error and its point.
     """
 
     def __init__(self, log_density: Callable[[Any], Tensor], space: Space | Mapping[str, Space]) -> None:
@@ -60,7 +60,7 @@ class Target(nn.Module):
             raise SpecError("expected at least one number to infer, got spaces of none")
 
     def constrain(self, z: Tensor) -> tuple[Values, Tensor]:
-        """The parameters at unconstrained points (B, D), and log |det dx/dz| (B,)."""
+        """Return the parameters at unconstrained points (B, D), and log |det dx/dz| (B,)."""
         values, total = {}, z.new_zeros(z.shape[0])
         for name, part, layer in zip(self.spaces, z.split(self.sizes, 1), self.maps, strict=True):
             values[name], dlogp = layer.inverse(part.reshape(-1, *layer.z_space.shape))
@@ -68,7 +68,7 @@ class Target(nn.Module):
         return values, total
 
     def unconstrain(self, values: Values) -> Tensor:
-        """The unconstrained points (B, D) of parameters."""
+        """Return the unconstrained points (B, D) of parameters."""
         parts = [
             layer(values[name])[0].reshape(len(values[name]), -1)
             for name, layer in zip(self.spaces, self.maps, strict=True)
@@ -76,19 +76,19 @@ class Target(nn.Module):
         return torch.cat(parts, 1)
 
     def place(self, z: Tensor) -> str:
-        """Write the parameters at one unconstrained point (D,): 'mean = 1.5, scale = [2, 3]'."""
+        """Return a text with the parameters at one unconstrained point (D,): 'mean = 1.5, scale = [2, 3]'."""
         return _place({name: v[0] for name, v in self.constrain(z[None])[0].items()})
 
     def evaluate(self, z: Tensor) -> tuple[Values, Tensor, Tensor, Tensor]:
-        """Return the parameters at (B, D), log p of them, log |det dx/dz|, and which points log p raises at, each (B,).
+        """Return the parameters at points (B, D), log p there, log |det dx/dz|, and where log p raised an error, each (B,).
 
-        log p is -inf at points where the log-density raises an error of its own, as a failed Cholesky factorisation does; these
-        are counted in `raised`.
+        log p is -inf at points where the log-density raises an error of its own, such as a failed Cholesky
+        factorisation. `raised` counts them.
 
         Raises:
-            ShapeError: The log-density does not give one number for each point, or fails on batches only.
-            DomainError: It leaves torch.
-            SpecError: It asks for a parameter that there is not.
+            ShapeError: The log-density does not return one number per point, or fails on batches only.
+            DomainError: The log-density does not use torch throughout.
+            SpecError: The log-density uses a parameter that does not exist.
         """
         values, volume = self.constrain(z)
         count = len(z)
@@ -97,6 +97,7 @@ class Target(nn.Module):
             value, raised = self._called(values, count), torch.zeros(count, dtype=torch.bool)
         except _RAISED as error:
             _reraise(error)
+            # Find the points that raise the error, by evaluating ever smaller parts of the batch.
             parts = list(self._halves(values, count))
             raised = torch.cat([torch.full((n,), part is None) for part, n in parts])
             if not bool(raised.any()):
@@ -104,7 +105,7 @@ class Target(nn.Module):
                     f"log_density works on each of {count} points alone but fails on all of them together "
                     f"({_first_line(error)}); torch.func.vmap makes a function of batches from one of points"
                 ) from None
-            # The zeros keep the graph alive where every point raises.
+            # Add zeros that depend on the parameters, so that the result has a gradient function even if every point raises.
             nothing = torch.nan_to_num(sum(v.reshape(count, -1).sum(1) for v in values.values()) * 0)  # type: ignore[arg-type]
             filled = torch.cat([nothing.new_zeros(n) if part is None else part for part, n in parts]) + nothing
             value = torch.where(raised, -math.inf, filled)
@@ -124,7 +125,7 @@ class Target(nn.Module):
         return value
 
     def _halves(self, values: Values, count: int) -> Iterator[tuple[Tensor | None, int]]:
-        """Evaluate ever smaller parts of a batch that raises: log p of each part, or None for a point that raises alone."""
+        """Yield log p of ever smaller parts of a batch that raises an error; None for a single point that raises it."""
         if count == 1:
             parts = [(0, 1)]
         else:
@@ -141,7 +142,7 @@ class Target(nn.Module):
                     yield from self._halves(part, end - begin)
 
     def unchecked(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """As forward, whatever the values: for searches that may go too far, where torch's distributions refuse."""
+        """Return log p without checks of its values, for searches that may go too far; torch's own checks are off."""
         validate = TorchDistribution._validate_args
         TorchDistribution.set_default_validate_args(False)
         try:
@@ -151,16 +152,16 @@ class Target(nn.Module):
         return value + volume
 
     def tolerant(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """As `unchecked`, with -inf for what is not a finite number, so that wide draws there have no weight."""
+        """Return `unchecked`, with -inf for values that are not finite, so that wide draws there have weight zero."""
         total = self.unchecked(z)
         return torch.where(total.isfinite(), total, -math.inf)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, D) -> (B,) nats.
+        """Return the log-density of unconstrained vectors: (B, D) -> (B,) in nats.
 
         Raises:
-            ShapeError: the log-density does not give one number for each point.
-            DomainError: it gives no gradient, or a number that is not finite; the message has the first such point.
+            ShapeError: The log-density does not return one number per point.
+            DomainError: It has no gradient, or a value is not finite; the message has the first such point.
         """
         values, value, volume, raised = self.evaluate(z)
         if bool(raised.all()):
@@ -178,14 +179,14 @@ class Target(nn.Module):
         bad = ~value.isfinite()
         if not bool(bad.any()):
             raise DomainError(
-                "the draws run away to infinity: is log_density improper, or the learning rate too large?"
+                "expected finite draws, got infinite ones: log_density may be improper, or the learning rate too large"
             )
         row = int(bad.nonzero()[0])
         at = {name: v[row] for name, v in values.items()}
         where = _place(at)
         edge = [name for name, v in at.items() if bool(self.spaces[name].on_edge(v).any())]
         why = f", on the boundary of {self.spaces[edge[0]]}" if edge else ""
-        advice = "" if why else "; parameters with a bound belong in a Box, or other space, that says so"
+        advice = "" if why else "; give parameters with a bound a Box, or another space with that bound"
         raise DomainError(
             f"expected finite values of log_density, got {value[row].item()} at {where}{why} "
             f"({int(bad.sum())} of {len(value)} points){advice}"
@@ -198,11 +199,11 @@ _NO_GRADIENT = (
 
 
 _RAISED = (ValueError, ArithmeticError, RuntimeError)
-"""Errors that a log-density may raise at some of its points, torch's linear algebra among them."""
+"""Errors that a log-density may raise at some of its points, including those of torch's linear algebra."""
 
 
 def _reraise(error: Exception) -> None:
-    """Raise what is no failure of a single point: errors of this library, and a log-density that leaves torch."""
+    """Raise errors that do not concern single points: those of this library, and of a log-density that leaves torch."""
     if "numpy()" in str(error):
         raise DomainError(_NO_GRADIENT) from None
     if isinstance(error, FlowError):
@@ -214,7 +215,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _place(at: Values) -> str:
-    """Write one point: 'mean = 1.5, scale = [2, 3]'."""
+    """Return a text for one point: 'mean = 1.5, scale = [2, 3]'."""
     return ", ".join(f"{name} = {_shown(v)}" for name, v in at.items())
 
 

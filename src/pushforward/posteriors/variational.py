@@ -1,4 +1,4 @@
-"""`fit`: a flow for an unnormalised density, with the numbers that say whether to trust it."""
+"""`fit`: a flow fitted to an unnormalised density, with numbers that show whether to trust it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .variational_config import VariationalConfig
 from .verdict import Evidence, verdict
 
 WARM = 1.0
-"""Nats. Where the Gaussian's bound is nearer to log Z, annealing has nothing to find."""
+"""Gap in nats: if the Gaussian's bound is closer to log Z than this, annealing is not needed."""
 
 
 def fit(
@@ -39,27 +39,27 @@ def fit(
     progress: bool = True,
     **overrides: Any,
 ) -> Fit:
-    """Fit a flow to an unnormalised density, and judge the result.
+    """Fit a flow to an unnormalised density and evaluate the result.
 
-    Optimisers from many starts find where the mass is, in which units and in how many pieces (`pathfinder`). A Gaussian is
-    fitted there, and the flow, behind it, is trained on all of it: it minimises KL(q || p), after it has been led to all pieces
-    by the draws of the optimisers where there are several.
+    Optimisers from many starts find where the mass is, its units and in how many pieces it lies (`pathfinder`). A
+    Gaussian is fitted there. The flow, which starts from this Gaussian, is then trained to minimise KL(q || p). If the
+    mass has several pieces, the draws of the optimisers first lead the flow to all of them.
 
     Args:
-        log_density: log p of the parameters without its constant: a batch (B, *shape) of points, or a dict of such batches
-            by name, to (B,) nats, computed by torch; or a distribution of torch's. Points at which it raises an error (a
-            failed Cholesky factorisation, say) count as points without mass.
-        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict
-            of spaces by name. A distribution has its own.
+        log_density: Log-density log p of the parameters, up to a constant: a function of a batch (B, *shape) of points, or a
+            dict of such batches by name, to (B,) in nats, computed by torch; or a distribution of torch. Points at which it
+            raises an error (such as a failed Cholesky factorisation) count as points without mass.
+        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict of
+            spaces by name. For a distribution it is taken from its support.
         config: Options of the fit.
         progress: Whether to show progress on stderr.
         **overrides: Fields of `config` to replace, such as `flow="realnvp"`, `steps=1000` or `seed=1`.
 
     Raises:
-        SpecError: an option is unknown or out of range, or the flow does not fit the parameters.
-        ShapeError: the log-density does not give one number for each point.
-        DomainError: it has no gradient, gives a number that is not finite (with the first such point), raises at every point of
-            a batch, or is improper.
+        SpecError: An option is unknown or out of range, or the flow does not fit the parameters.
+        ShapeError: The log-density does not return one number per point.
+        DomainError: The log-density has no gradient, a value that is not finite (the message has the first such point), an
+            error at every point of a batch, or it is improper.
     """
     config = (config or VariationalConfig()).replace(**overrides)
     dtype = torch.get_default_dtype() if config.dtype is None else config.dtype
@@ -85,7 +85,7 @@ def fit(
     growth = require_settled(history)
     require_proper(target, weighed.z[: weighed.count_own][:256], centre)
     with isolated(torch.device("cpu"), config.seed):
-        # log q is averaged over draws where the flow's density is a random bound.
+        # log q is averaged over samples where the flow's density is a random bound.
         log_q = None if ends is None else log_likelihoods(model, ends.x, samples=64)
         report = None if ends is None or log_q is None else judge(ends, log_q, weighed.all.log_z.value)
         kept, _ = target.constrain(weighed.z[resample(weighed.all.log_weights, config.draws)])
@@ -109,14 +109,14 @@ def fit(
 
 
 class _Run(NamedTuple):
-    """What one of several independent runs ends with.
+    """Result of one of several independent runs.
 
     Args:
-        model: The flow.
-        history: The state at some steps, see `look`.
+        model: Flow.
+        history: State at some steps, see `look`.
         weighed: Draws with their weights.
         ends: Ends of the short chains; None without chains.
-        centre: Centre of the mass as the optimisers have found it.
+        centre: Centre of the mass that the optimisers found.
     """
 
     model: Flow
@@ -127,7 +127,7 @@ class _Run(NamedTuple):
 
 
 def _run(target: Target, config: VariationalConfig, dtype: torch.dtype, progress: Progress) -> _Run:
-    """Find the mass, fit a flow there, and weigh its draws; random numbers are torch's at present."""
+    """Find the mass, fit a flow there, and weigh its draws, with torch's current random state."""
     flow, wide_start = config.flow, config.start != "gaussian"
     options: dict[str, Any] = {
         "steps": config.steps,
@@ -163,13 +163,13 @@ def _run(target: Target, config: VariationalConfig, dtype: torch.dtype, progress
 
 
 def _warmed(first: Flow, target: Target, anneal: float, *, steps: int, lr: float, **options: Any) -> float:
-    """Fit a Gaussian, and return the share of the flow's steps over which log p is to be tempered."""
+    """Fit a Gaussian, and return the share of the flow's steps over which log p must be tempered."""
     last = train(PathGradient(first, target), target, steps=max(1, steps // 4), lr=4 * lr, anneal=anneal, **options)[-1]
     return anneal if last["gap"] > WARM else 0.0
 
 
 def _probed(model: Flow, found: Start | None, target: Target, chains: int) -> tuple[Proposal, Chains | None]:
-    """Run short chains, and return the proposal that covers what the flow, the optimisers and the chains have found."""
+    """Run short chains, and return a proposal that covers what the flow, the optimisers and the chains have found."""
     others: list[Kernels | Heavy] = [] if found is None else [Heavy(found.found)]
     if not chains:
         return Proposal(model, others), None
@@ -183,30 +183,30 @@ def _probed(model: Flow, found: Start | None, target: Target, chains: int) -> tu
 def covering(
     divergence: Divergence, pieces: Start, target: Target, *, steps: int, progress: Progress, **training: Any
 ) -> list[dict[str, float]]:
-    """Train a flow on a density whose mass a Gaussian does not cover.
+    """Train a flow on a density whose mass one Gaussian does not cover.
 
-    The draws of the optimisers lead the flow to all of the mass first, by a forward divergence. Then the divergence that was
-    asked for is tried. If it gives up a piece, as reverse divergences do where modes are far apart, the flow is put back and
-    trained on by the forward one, with draws of its own and wider ones.
+    First the draws of the optimisers lead the flow to all of the mass, by a forward divergence. Then the requested
+    divergence is tried. If it loses a piece, as reverse divergences do when modes are far apart, the flow is reset and
+    trained further by the forward divergence, with draws of its own and wider ones.
 
     Returns:
-        The state at some steps, see `look`.
+        State at some steps, see `look`.
     """
     model: Flow = divergence.model  # type: ignore[assignment]
     train(ForwardKL(model, target.tolerant, pieces.found), target, steps=max(1, steps // 4), anneal=0.0, **training)
-    led = copy.deepcopy(model.state_dict())
-    bearable = pieces.lacking(target, model) + PIECES
+    covering_weights = copy.deepcopy(model.state_dict())
+    allowed = pieces.lacking(target, model) + PIECES
     history = train(
         divergence,
         target,
         steps=steps,
         anneal=0.0,
         progress=progress,
-        lost=lambda: pieces.lacking(target, model) > bearable,
+        lost=lambda: pieces.lacking(target, model) > allowed,
         **training,
     )
-    if pieces.lacking(target, model) <= bearable:
+    if pieces.lacking(target, model) <= allowed:
         return history
-    model.load_state_dict(led)
+    model.load_state_dict(covering_weights)
     wider = ForwardKL(model, target.tolerant, Proposal(model, [Heavy(pieces.found)]))
     return train(wider, target, steps=steps, anneal=0.0, progress=progress, **training)

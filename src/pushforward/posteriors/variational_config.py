@@ -1,4 +1,4 @@
-"""VariationalConfig: every option of a variational fit."""
+"""VariationalConfig: the options of a variational fit."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ class VariationalConfig:
     """Options of a variational fit.
 
     Args:
-        flow: Name of a system, a `Spec`, or a flow of your own on `Real((D,))`, D the number of unconstrained parameters,
-            which is then trained as it is; with restarts, copies of it are.
+        flow: Name of a system, a `Spec`, or your own flow on `Real((D,))`, D the number of unconstrained parameters. Your
+            own flow is trained in place; with restarts, copies of it are trained.
         layers: Number of layers of a flow given by its name.
-        objective: "reverse-kl"; "path", the same with a gradient of less variance, for exact flows; "iwae", which covers
-            more; "forward-kl", on importance-weighted draws; or a function of model and target that makes a `Divergence`.
-        steps: Number of steps of the optimiser at most.
+        objective: Loss: "reverse-kl"; "path", the same with a gradient of smaller variance, for exact flows; "iwae", which
+            covers more of the mass; "forward-kl", on importance-weighted draws; or a function of model and target that
+            returns a `Divergence`.
+        steps: Largest number of optimiser steps.
         samples: Number of draws in a step.
-        lr: Learning rate of Adam; it falls to zero along a cosine.
-        anneal: Share of the steps over which log p is multiplied by a temperature that rises from .01 to 1, where the Gaussian
+        lr: Learning rate of Adam, which falls to zero along a cosine.
+        anneal: Share of the steps over which log p is multiplied by a temperature that rises from .01 to 1, if the Gaussian
             is far from the density.
-        start: "gaussian" searches for the mass and fits a Gaussian first; "wide" starts at a standard normal times `scale`.
-        scale: Factor on the width of the region that is searched, or deviation of the wide start.
-        langevin: Number of annealed Langevin layers after the flow (a stochastic normalizing flow), trained along.
-        restarts: Number of independent runs, of which the one with the largest evidence bound is kept.
-        draws: Number of draws kept in `Fit.draws`, a multiple of 4; the weights are those of four times as many.
+        start: Start of the fit: "gaussian" searches for the mass and fits a Gaussian first; "wide" starts at a standard
+            normal times `scale`.
+        scale: Factor on the width of the region that is searched, or standard deviation of the wide start.
+        langevin: Number of annealed Langevin layers after the flow (a stochastic normalizing flow), trained with it.
+        restarts: Number of independent runs; the one with the largest evidence bound is kept.
+        draws: Number of draws in `Fit.draws`, a multiple of 4; they are resampled from four times as many weighted draws.
         chains: Number of short chains that look for missed modes; 0 for none.
-        tolerance: Training ends early when the bound is within so many nats of log Z, or within six times as many and no longer
-            rises; 0 for never.
-        seed: Seed of everything random; torch's random state is the same after as before.
-        dtype: Type of the model's numbers; torch's default by default.
+        tolerance: Training ends early if the bound is within this many nats of log Z, or within six times as many and no
+            longer rising; 0 for never.
+        seed: Seed of all random numbers; torch's random state is restored afterwards.
+        dtype: Dtype of the model; torch's default dtype if None.
 
     Raises:
-        SpecError: an option is out of range.
+        SpecError: An option is out of range.
     """
 
     flow: str | Spec | Flow = "nsf"
@@ -67,7 +69,7 @@ class VariationalConfig:
     dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Check that the values are in range."""
         for name in ("steps", "samples", "restarts", "layers"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -80,17 +82,17 @@ class VariationalConfig:
             )
         if not callable(self.objective) and self.objective not in DIVERGENCES:
             known = suggestion(str(self.objective), sorted(DIVERGENCES), "known:")
-            raise SpecError(f"unknown objective {self.objective!r}; {known}")
+            raise SpecError(f"expected a known objective, got {self.objective!r}; {known}")
 
     def replace(self, **fields: Any) -> VariationalConfig:
         """Return a copy with some fields replaced.
 
         Raises:
-            SpecError: a field is unknown or out of range.
+            SpecError: A field is unknown or out of range.
         """
         return replaced(self, "a variational fit", fields)
 
     @property
     def divergence(self) -> Callable[[Distribution, Target], Divergence]:
-        """Function of model and target that makes the loss."""
+        """Function of model and target that returns the loss."""
         return self.objective if callable(self.objective) else DIVERGENCES[self.objective]

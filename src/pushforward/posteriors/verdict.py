@@ -1,4 +1,4 @@
-"""One sentence on whether a fit can be trusted."""
+"""Verdict on a fit: one sentence that states whether it can be trusted."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from .coverage import LOST, Coverage
 from .importance_weights import GOOD, USABLE
 
 GROWN = 1.5
-"""A fit whose draws still spread by this factor in the second half of training is not done, or its target improper."""
+"""Factor of growth of the draws in the second half of training above which a fit is unfinished or its target improper."""
 LOW = 0.1
 """Effective share of the draws below which too few of them count."""
 LACKING = 0.005
-"""Share of the mass that the flow may lack."""
+"""Largest share of the mass that the flow may lack."""
 RAISED = 0.01
-"""Share of the flow's draws at which the log-density may raise errors."""
+"""Largest share of the flow's draws at which the log-density may raise errors."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Numbers that speak for or against a fit.
+    """Numbers on which a verdict is based.
 
     Args:
         k_hat: Tail shape of the weights.
         ess: Effective share of the draws.
-        coverage: Report of the short chains; None when none were run.
+        coverage: Report of the short chains; None if no chains were run.
         growth: Factor by which the draws still spread in the second half of training.
-        lacking: Share of the mass where the target is over 20 times as dense as the flow; None where it is not known.
+        lacking: Share of the mass where the target is over 20 times as dense as the flow; None if it is not known.
         raised: Share of the draws at which the log-density raised errors.
     """
 
@@ -39,7 +39,7 @@ class Evidence:
 
 
 def verdict(evidence: Evidence) -> str:
-    """Return one sentence, which starts with "Trust it" if and only if nothing speaks against the fit."""
+    """Return one sentence, which starts with "Trust it" if and only if no number speaks against the fit."""
     found, k_hat, ess = evidence.coverage, evidence.k_hat, evidence.ess
     if evidence.growth > GROWN:
         return (
@@ -49,14 +49,14 @@ def verdict(evidence: Evidence) -> str:
     if found is not None and found.found and evidence.lacking is None:
         return (
             f"Do not trust it: {found.found} of the short chains ended where the target is over {LOST:.0f} times as "
-            "dense as the flow, so that a mode is missed or a tail too light."
+            "dense as the flow, so a mode is missed or a tail is too light."
         )
     if not k_hat <= USABLE:
-        return f"Do not trust it: k-hat {k_hat:.2f} is above {USABLE}, so that a few draws carry all the weight."
+        return f"Do not trust it: k-hat {k_hat:.2f} is above {USABLE}, so a few draws carry all the weight."
     if evidence.lacking is not None and evidence.lacking > LACKING:
         return (
-            f"Do not trust the flow: it lacks {evidence.lacking:.1%} of the mass, so that a mode is missed or a tail too "
-            "light; log Z and the weighted draws include what wider draws have found."
+            f"Do not trust the flow: it lacks {evidence.lacking:.1%} of the mass, so a mode is missed or a tail is too "
+            "light; log Z and the weighted draws include the mass that wider draws have found."
         )
     if evidence.raised > RAISED:
         return (
@@ -65,7 +65,7 @@ def verdict(evidence: Evidence) -> str:
         )
     if k_hat > GOOD:
         return (
-            f"Use it with care: k-hat {k_hat:.2f} is above {GOOD}, so that the errors may be larger than stated; take more "
+            f"Use it with care: k-hat {k_hat:.2f} is above {GOOD}, so the errors may be larger than stated; take more "
             "draws, or a larger flow."
         )
     if ess < LOW:

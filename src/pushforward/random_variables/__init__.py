@@ -1,4 +1,4 @@
-"""Exact distributions of functions of random variables: monotone, piecewise, linear, and sums."""
+"""Exact distributions of functions of random variables: monotone maps, piecewise monotone maps, linear maps and sums."""
 
 from ..moved import old_names
 from .expectations import Integral

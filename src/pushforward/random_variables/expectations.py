@@ -1,7 +1,8 @@
-"""What one-dimensional densities need from numerics: support, position and scale, quantiles, and expectations.
+"""Numerical tools for one-dimensional densities: support, position and scale, quantiles, and expectations.
 
-Expectations use double-exponential quadrature (Takahasi and Mori 1974): x = x(t) with dx/dt falling doubly exponentially, and
-the trapezoid rule in t. It is blind to singularities at the ends of the support, such as that of 1 / sqrt(x) at 0.
+Expectations use double-exponential quadrature (Takahasi and Mori 1974): x = x(t) with dx/dt that falls doubly
+exponentially, and the trapezoid rule in t. Integrable singularities at the ends of the support, such as that of 1 /
+sqrt(x) at 0, do not reduce its accuracy.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ _NODES = 512
 
 
 class Integral(NamedTuple):
-    """A number from quadrature, and an estimate of its error: the change when the step was halved last."""
+    """Result of a quadrature and an estimate of its error: the change at the last halving of the step."""
 
     value: Tensor
     error: Tensor
 
 
 def as_torch(distribution: TorchDistribution | Distribution) -> TorchDistribution:
-    """A distribution of this library without context as a `torch.distributions` one; those of torch as they are.
+    """Return a distribution as one of `torch.distributions`; one of this library must not need a context.
 
     Raises:
-        SpecError: it is neither.
-        ContextError: it needs a context; pass `model.at(context)`.
+        SpecError: The argument is not a distribution.
+        ContextError: The distribution needs a context; pass `model.at(context)`.
     """
     if isinstance(distribution, Distribution):
         return distribution.at()
@@ -47,43 +48,43 @@ def as_torch(distribution: TorchDistribution | Distribution) -> TorchDistributio
 
 
 def element_support(distribution: TorchDistribution) -> constraints.Constraint:
-    """The constraint on one coordinate of an event.
+    """Return the constraint on one coordinate of an event.
 
     Raises:
-        SpecError: the support constrains coordinates together, as a simplex does.
+        SpecError: The support constrains several coordinates together, as a simplex does.
     """
     support = distribution.support
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     if support is None or support.event_dim:
-        raise SpecError(f"expected a distribution whose coordinates have a support of their own, got {distribution}")
+        raise SpecError(f"expected a distribution whose coordinates have separate supports, got {distribution}")
     return support
 
 
 def bounds(support: constraints.Constraint) -> tuple[Tensor, Tensor]:
-    """Lower and upper bound of a constraint on numbers, infinite where it has none."""
+    """Return the lower and upper bound of a constraint on numbers, infinite where there is none."""
     low, high = getattr(support, "lower_bound", -math.inf), getattr(support, "upper_bound", math.inf)
     return torch.as_tensor(low), torch.as_tensor(high)
 
 
 def draw(distribution: TorchDistribution, shape: tuple[int, ...]) -> Tensor:
-    """Draws of a distribution of numbers, without the event dimension of length 1 that it may have."""
+    """Return draws of a distribution of numbers, without an event dimension of length 1."""
     x = distribution.sample(torch.Size(shape))
     return x.squeeze(-1) if distribution.event_shape else x
 
 
 def probe(distribution: TorchDistribution, n: int = 256) -> Tensor:
-    """Draws for looking at a distribution, always the same; the random state is left as it was."""
+    """Return fixed draws for inspection of a distribution; the random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return distribution.sample(torch.Size((n,)))
 
 
 def require_scalar(distribution: TorchDistribution) -> None:
-    """Refuse anything but a distribution of single numbers without batch dimensions.
+    """Check that a distribution is one of single numbers without batch dimensions.
 
     Raises:
-        ShapeError: it has others.
+        ShapeError: It has other dimensions.
     """
     if distribution.batch_shape != () or distribution.event_shape not in ((), (1,)):
         raise ShapeError(
@@ -93,7 +94,7 @@ def require_scalar(distribution: TorchDistribution) -> None:
 
 
 def log_density(distribution: TorchDistribution, x: Tensor) -> Tensor:
-    """Log p(x) in float64 of a distribution of numbers; -inf outside the support and at NaN."""
+    """Return log p(x) in float64 for a distribution of numbers; -inf outside the support and at NaN."""
     support = element_support(distribution)
     inside = support.check(x) & x.isfinite()
     safe = torch.where(inside, x, draw_inside(distribution).to(x.dtype))
@@ -104,13 +105,13 @@ def log_density(distribution: TorchDistribution, x: Tensor) -> Tensor:
 
 
 def draw_inside(distribution: TorchDistribution) -> Tensor:
-    """Some point of the support."""
+    """Return a point of the support."""
     point = probe(distribution, 1)[0]
     return point.squeeze(-1) if distribution.event_shape else point
 
 
 def position(distribution: TorchDistribution) -> tuple[Tensor, Tensor]:
-    """A middle and a width in float64: the median and the interquartile range of a few draws."""
+    """Return a centre and a width in float64: the median and the interquartile range of a few draws."""
     x = probe(distribution).double()
     x = x.squeeze(-1) if distribution.event_shape else x
     low, middle, high = x.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=x.dtype), 0)
@@ -120,11 +121,12 @@ def position(distribution: TorchDistribution) -> tuple[Tensor, Tensor]:
 def quantile(
     cdf: Callable[[Tensor], Tensor], u: Tensor, low: Tensor, high: Tensor, middle: Tensor, width: Tensor
 ) -> Tensor:
-    """The x with cdf(x) = u, by bisection, for each element of u; infinite bounds are replaced by finite ones found first."""
+    """Return the x with cdf(x) = u, by bisection, for each element of u; infinite bounds are first replaced by finite ones."""
     with torch.no_grad():
         u, low, high = torch.broadcast_tensors(u.double(), low.double(), high.double())
         reach = width
         left, right = low.clone(), high.clone()
+        # Double the finite interval until it contains the quantile.
         for _ in range(1000):
             left = torch.where(low.isinf(), middle - reach, low)
             right = torch.where(high.isinf(), middle + reach, high)
@@ -135,6 +137,7 @@ def quantile(
         for _ in range(200):
             centre = (left + right) / 2
             below = cdf(centre) < u
+            # The midpoint equals an end when no number of float64 lies between the ends.
             if bool(((centre == left) | (centre == right)).all()):
                 break
             left, right = torch.where(below, centre, left), torch.where(below, right, centre)
@@ -142,14 +145,14 @@ def quantile(
 
 
 def integrate(distribution: TorchDistribution, function: Callable[[Tensor], Tensor]) -> Integral:
-    """The integral of p(x) function(x) over the support of a continuous distribution of numbers, with any batch shape.
+    """Return the integral of p(x) function(x) over the support of a continuous distribution, for every batch entry.
 
     Args:
-        distribution: continuous, with event shape () or (1,).
-        function: elementwise, of float64 values (nodes, *batch).
+        distribution: Continuous distribution of numbers, with event shape () or (1,).
+        function: Elementwise function of float64 values (nodes, *batch).
 
     Returns:
-        value and error, (*batch,) each.
+        Value and error, each of shape (*batch,).
     """
     low, high = bounds(element_support(distribution))
     if low.dim() and distribution.event_shape:
@@ -160,16 +163,18 @@ def integrate(distribution: TorchDistribution, function: Callable[[Tensor], Tens
     x, weight = _substitute(t, low.double(), high.double(), middle, width)
     density = log_density(distribution, x).exp()
     mass = density * weight
-    # Far out, where there is next to no mass, a function may overflow; at a pole that x reaches by rounding, p does.
+    # Far out, where there is almost no mass, the function may overflow. Where x rounds to a pole, the density does.
     used = (mass > 1e-100) & mass.isfinite()
     terms = torch.where(used, mass * function(x), 0.0)
     step = _REACH / _NODES
+    # Every second node gives the trapezoid rule with twice the step.
     fine, coarse = terms.sum(0) * step, terms[::2].sum(0) * 2 * step
     return Integral(fine, (fine - coarse).abs())
 
 
 def _substitute(t: Tensor, low: Tensor, high: Tensor, middle: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-    """x(t) and dx/dt, by the kind of interval."""
+    """Return x(t) and dx/dt, for an interval that is finite, half-infinite or infinite."""
+    # x = c + w sinh(u) on the line, a + w exp(u) on a half-line, and a sigmoid on an interval, with u = pi/2 sinh(t).
     u, du = math.pi / 2 * t.sinh(), math.pi / 2 * t.cosh()
     both, left, right = low.isinf() & high.isinf(), high.isinf(), low.isinf()
     start, end = torch.where(right, 0.0, low), torch.where(left, 0.0, high)
@@ -177,6 +182,7 @@ def _substitute(t: Tensor, low: Tensor, high: Tensor, middle: Tensor, width: Ten
     line, line_slope = middle + scale * u.sinh(), scale * u.cosh() * du
     grow = width * u.exp()
     finite = start + (end - start) * (2 * u).sigmoid()
+    # d/du sigmoid(2 u) = 2 sigmoid(2 u) sigmoid(-2 u), without the cancellation of 1 - sigmoid at the right end.
     finite_slope = (end - start) * 2 * (2 * u).sigmoid() * (-2 * u).sigmoid() * du
     x = torch.where(both, line, torch.where(left, start + grow, torch.where(right, end - grow, finite)))
     slope = torch.where(both, line_slope, torch.where(left | right, grow * du, finite_slope))

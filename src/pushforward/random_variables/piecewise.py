@@ -1,4 +1,4 @@
-"""Push-forwards along maps of the line that are strictly monotone in pieces."""
+"""Push-forwards along maps of the real line that are piecewise strictly monotone."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ _SHAPE = torch.Size()
 
 @dataclasses.dataclass(frozen=True)
 class Branch:
-    """One piece [low, high] of the line on which a map is strictly monotone.
+    """Interval [low, high] on which a map is strictly monotone.
 
     Args:
-        low: Start of the piece; may be -inf.
-        high: End of the piece; may be inf.
-        map: r, elementwise.
-        inverse: s, from the image of the piece back to it, elementwise. Outside the image it may return anything.
-        derivative: s', elementwise; by automatic differentiation of `inverse` when not given.
-        increasing: whether r increases here; found from the values of r at the ends when not given.
+        low: Start of the interval; may be -inf.
+        high: End of the interval; may be inf.
+        map: Map r, elementwise.
+        inverse: Inverse s, from the image of the interval to the interval, elementwise. Outside the image its values do
+            not matter.
+        derivative: Derivative s', elementwise; by automatic differentiation of `inverse` if it is not given.
+        increasing: Whether r increases on the interval; found from the values of r at its ends if it is not given.
     """
 
     low: float
@@ -42,7 +43,7 @@ class Branch:
     increasing: bool | None = None
 
     def invert(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """s(y) and |s'(y)|."""
+        """Return s(y) and |s'(y)|."""
         if self.derivative is not None:
             return self.inverse(y), self.derivative(y).abs()
         x = self.inverse(y)
@@ -51,7 +52,7 @@ class Branch:
             image = self.inverse(point)
             slope = None
             if image.requires_grad:
-                # Only what depends on y or on parameters that are being trained keeps a graph.
+                # Keep a graph only for values that depend on y or on parameters that are being trained.
                 (slope,) = torch.autograd.grad(image.sum(), point, create_graph=x.requires_grad, allow_unused=True)
         if slope is None:
             raise SpecError(
@@ -62,7 +63,7 @@ class Branch:
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-    """A branch met with a base: its ends, the image of its ends in order, a point inside and that point's image."""
+    """Branch combined with a base: its ends, the ordered images of its ends, a point inside and the image of that point."""
 
     branch: Branch
     low: Tensor
@@ -75,18 +76,18 @@ class _Piece:
 
 
 class PushForward(TorchDistribution):
-    """Distribution of y = r(x) for a map that is strictly monotone in pieces; see `monotone` and `branches`.
+    """Distribution of y = r(x) for a piecewise strictly monotone map r; see `monotone` and `branches`.
 
-    With several coordinates in an event the map acts on each, and must be monotone as a whole. `mean`, `variance` and
-    `entropy` are by quadrature.
+    If events have several coordinates, the map acts on each, and it must be monotone on the whole support. `mean`,
+    `variance` and `entropy` are computed by quadrature.
 
     Args:
-        base: continuous distribution of x.
-        pieces: the branches; they cover the support of the base.
-        support: Support of y, when the map's values at the ends of the base's support do not tell.
+        base: Continuous distribution of x.
+        pieces: Branches that cover the support of the base.
+        support: Support of y, if the map's values at the ends of the base's support do not determine it.
 
     Raises:
-        SpecError: the base is discrete, the branches do not cover it, or a map and its inverse do not fit.
+        SpecError: The base is discrete, the branches do not cover its support, or a map and its inverse do not match.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -142,7 +143,7 @@ class PushForward(TorchDistribution):
 
     @property
     def support(self) -> constraints.Constraint:
-        """The support given, or the interval that the map makes of the base's."""
+        """The given support, or the interval that is the image of the base's support."""
         if self._given_support is not None:
             return self._given_support
         low = torch.stack(torch.broadcast_tensors(*(p.bottom for p in self._pieces))).amin(0)
@@ -157,37 +158,39 @@ class PushForward(TorchDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[r(X)] by quadrature over the base."""
+        """Mean E[r(X)], by quadrature over the base."""
         return expectation(self, lambda y: y).value
 
     @property
     def variance(self) -> Tensor:
-        """E[(r(X) - mean)^2] by quadrature over the base."""
+        """Variance E[(r(X) - mean)^2], by quadrature over the base."""
         mean = self.mean
         return expectation(self, lambda y: (y - mean).square()).value
 
     def entropy(self) -> Tensor:
-        """-E[log g(r(X))] in nats, by quadrature over the base."""
+        """Return the entropy -E[log g(r(X))] in nats, by quadrature over the base."""
         if self.event_shape:
             raise NotImplementedError("entropy is for distributions of single numbers")
         return -expectation(self, self.log_prob).value
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> PushForward:
-        """The same with a larger batch shape."""
+        """Return the same distribution with a larger batch shape."""
         return PushForward(self.base.expand(batch_shape), self.branches, self._given_support)
 
     def push(self, x: Tensor) -> Tensor:
-        """r(x), elementwise."""
+        """Return r(x), elementwise."""
         y = self._pieces[-1].branch.map(x.clamp_min(self.branches[-1].low))
         for piece in self._pieces[-2::-1]:
-            # Clamped, so that no map sees, or sends gradients to, what is not its own.
+            # Clamp x to the branch: a map must not receive, or send gradients to, values of another branch.
             own = piece.branch.map(x.clamp(piece.branch.low, piece.branch.high))
             y = torch.where((x >= piece.branch.low) & (x <= piece.branch.high), own, y)
         return y
 
     def _pull(self, piece: _Piece, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The point x = s(y), log |s'(y)|, and whether y is an image of the piece; else x is another valid point."""
+        """Return x = s(y), log |s'(y)|, and whether y is an image of the piece; if not, x is another valid point."""
         inside = (y >= piece.bottom) & (y <= piece.top)
+        # Values outside the image are replaced before `invert`: its NaN there would reach all gradients through
+        # torch.where.
         x, slope = piece.branch.invert(torch.where(inside, y, piece.inner_image.to(y)))
         low, high = piece.low.to(x), piece.high.to(x)
         x = x.maximum(low).minimum(high)
@@ -206,11 +209,11 @@ class PushForward(TorchDistribution):
             ) from None
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density in nats, (*sample, *batch); -inf outside the support, inf at a pole.
+        """Return the log-density in nats, (*sample, *batch); -inf outside the support, inf at a pole.
 
         Raises:
-            DomainError: a value is NaN.
-            ShapeError: the value does not broadcast with the batch and event shape.
+            DomainError: A value is NaN.
+            ShapeError: The value does not broadcast with the batch and event shape.
         """
         y = self._events(value)
         dims = tuple(range(-len(self.event_shape), 0))
@@ -220,19 +223,21 @@ class PushForward(TorchDistribution):
             if dims:
                 log_slope, inside = log_slope.sum(dims), inside.all(dims)
             logp = self.base.log_prob(x)
-            # A base density of zero wins over an infinite slope.
+            # Where the base density is zero, the density is zero even if the slope is infinite.
             terms.append(torch.where(inside & (logp > -math.inf), logp + log_slope, -math.inf))
         return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """P(Y <= value), for events of shape ().
+        """Return P(Y <= value), for events of shape ().
 
         Raises:
-            NotImplementedError: the base has no `cdf`.
+            NotImplementedError: The base has no `cdf`.
         """
         y = self._events(value)
         total = torch.zeros_like(y)
         for piece in self._pieces:
+            # P(Y <= y and X in the piece) is F(s(y)) - F(low) if r increases, and F(high) - F(s(y)) if it decreases.
+            # Below the image of the piece it is 0, and above the image the mass of the piece.
             start, end = self.base.cdf(piece.low).nan_to_num(0.0), self.base.cdf(piece.high).nan_to_num(1.0)
             x = piece.branch.inverse(torch.where((y > piece.bottom) & (y < piece.top), y, piece.inner_image.to(y)))
             at = self.base.cdf(x.maximum(piece.low.to(x)).minimum(piece.high.to(x)))
@@ -241,7 +246,7 @@ class PushForward(TorchDistribution):
         return total
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Quantile of each value in [0, 1]: r of the base's quantile, or by bisection of `cdf` with several branches."""
+        """Return the quantile of each value in [0, 1]: r of the base's quantile, or by bisection with several branches."""
         if len(self._pieces) == 1:
             piece = self._pieces[0]
             return piece.branch.map(self.base.icdf(value if piece.increasing else 1 - value))
@@ -249,17 +254,21 @@ class PushForward(TorchDistribution):
         return quantile(self.cdf, value, low, high, *position(self)).to(value.dtype)
 
     def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """Map of the base's draws, without gradients."""
+        """Return the map of the base's draws, without gradients."""
         with torch.no_grad():
             return self.push(self.base.sample(torch.Size(sample_shape)))
 
     def rsample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """Map of the base's draws, with gradients."""
+        """Return the map of the base's draws, with gradients."""
         return self.push(self.base.rsample(torch.Size(sample_shape)))
 
 
 def _verify(branch: Branch, points: Tensor, *, increasing: bool) -> None:
-    """Try the map and its inverse on points of the branch; both mistakes would give a wrong density without a sign of it."""
+    """Test the map and its inverse on points of the branch; a mistake in either would silently give a wrong density.
+
+    Raises:
+        SpecError: The map is not monotone as declared, or the inverse does not match it.
+    """
     x = points.sort(0).values
     with torch.no_grad():
         y = branch.map(x)
@@ -283,17 +292,17 @@ def _verify(branch: Branch, points: Tensor, *, increasing: bool) -> None:
 
 
 def expectation(distribution: TorchDistribution | Distribution, function: Map) -> Integral:
-    """E[h(Y)]: a sum for tables, and by double-exponential quadrature over the base, E[h(r(X))], for push-forwards.
+    """Return E[h(Y)]: a sum for tables, E[h(r(X))] by quadrature over the base for push-forwards.
 
     Args:
         distribution: Distribution of single numbers: a push-forward, or any other of torch or of this library.
-        function: h, elementwise, on float64 values.
+        function: Function h, elementwise, on float64 values.
 
     Returns:
         The value and an estimate of its error, each of the batch shape.
 
     Raises:
-        ShapeError: the events are not single numbers.
+        ShapeError: The events are not single numbers.
     """
     distribution = as_torch(distribution)
     if distribution.event_shape not in ((), (1,)):

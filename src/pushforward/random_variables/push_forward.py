@@ -1,14 +1,14 @@
-"""Push-forwards of distributions: what y = r(x) follows when x follows a given distribution.
+"""Push-forwards: the distribution of y = r(x) for x from a given distribution.
 
     r strictly monotone:   g(y) = f(s(y)) |s'(y)|,   s the inverse of r;   G = F(s) when r increases, 1 - F(s) when it decreases
-    r monotone in pieces:  the sum of that over the pieces
+    r piecewise monotone:  the sum of these densities over the pieces
     r linear, y = B x + a: g(y) = f(B^-1 (y - a)) / |det B|
     discrete x:            g(y) = sum of f(x) over x with r(x) = y, without a Jacobian
     sums:                  u(z) = integral of f(x) g(z - x) over x, for independent variables
 
-The objects are `torch.distributions` distributions, on bases of torch or of this library. Densities, distribution functions
-and draws of the first four are exact; see `sum_of` for the last. `expectation` is the push-forward rule itself,
-E[h(r(X))] = integral of h(r(x)) f(x), by quadrature.
+The results are `torch.distributions` distributions; bases are distributions of torch or of this library. Densities,
+distribution functions and draws of the first four are exact; see `sum_of` for the last. `expectation` computes
+E[h(r(X))], the integral of h(r(x)) f(x), by quadrature.
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ def monotone(
     increasing: bool = True,
     support: constraints.Constraint | None = None,
 ) -> PushForward:
-    """The distribution of y = map(x), strictly monotone on the base's support: g(y) = f(s(y)) |s'(y)|.
+    """Return the distribution of y = map(x), strictly monotone on the base's support: g(y) = f(s(y)) |s'(y)|.
 
     Args:
-        base: continuous distribution of x; when its events have several coordinates, the map acts on each.
-        map: r, elementwise.
-        inverse: s, elementwise; outside the image of r it may return anything.
-        derivative: s', the derivative of the inverse; by automatic differentiation when not given.
-        increasing: whether r increases; a decreasing one has G = 1 - F(s).
-        support: Support of y; by default the values of r at the ends of the base's support.
+        base: Continuous distribution of x; if its events have several coordinates, the map acts on each.
+        map: Map r, elementwise.
+        inverse: Inverse s, elementwise; outside the image of r its values do not matter.
+        derivative: Derivative s' of the inverse; by automatic differentiation if it is not given.
+        increasing: Whether r increases; for a decreasing r, G = 1 - F(s).
+        support: Support of y; by default from the values of r at the ends of the base's support.
 
     Raises:
-        SpecError: the base is discrete, or `map` and `inverse` do not fit each other.
+        SpecError: The base is discrete, or `map` and `inverse` do not match.
     """
     return PushForward(base, [Branch(-math.inf, math.inf, map, inverse, derivative, increasing)], support)
 
 
 def branches(base: TorchDistribution | Distribution, pieces: Sequence[Branch]) -> PushForward:
-    """The distribution of y = r(x) for r monotone in pieces: the sum of the branches' densities.
+    """Return the distribution of y = r(x) for a piecewise monotone r: the sum of the branches' densities.
 
     For example the square of a standard normal variable, which is chi-square with one degree of freedom:
     `branches(Normal(0., 1.), [Branch(-inf, 0., square, lambda y: -y.sqrt()), Branch(0., inf, square, Tensor.sqrt)])`.
 
     Args:
-        base: continuous distribution of a single number x, of any batch shape.
-        pieces: the branches; they cover the support of the base and overlap only at their ends.
+        base: Continuous distribution of a single number x, of any batch shape.
+        pieces: Branches that cover the support of the base and overlap only at their ends.
 
     Raises:
-        SpecError: the branches overlap or leave a gap, or a map and its inverse do not fit each other.
+        SpecError: The branches overlap or leave a gap, or a map and its inverse do not match.
     """
     ordered = sorted(pieces, key=lambda branch: branch.low)
     for left, right in itertools.pairwise(ordered):
@@ -80,20 +80,20 @@ def branches(base: TorchDistribution | Distribution, pieces: Sequence[Branch]) -
 
 
 def discrete(base: TorchDistribution | Distribution, map: Map) -> DiscreteTable:
-    """The distribution of y = map(x) for a discrete x and any map: g(y) = sum of f(x) over x with map(x) = y.
+    """Return the distribution of y = map(x) for a discrete x and any map: g(y) = sum of f(x) over x with map(x) = y.
 
     Args:
-        base: discrete distribution of a single number.
-        map: elementwise, on float64 values.
+        base: Discrete distribution of a single number.
+        map: Map, elementwise, on float64 values.
 
     Raises:
-        SpecError: the base is continuous or too large for a table.
+        SpecError: The base is continuous or too large for a table.
     """
     return tabulate(base).push(map)
 
 
 class LinearCombination(TorchDistribution):
-    """Distribution of y = B x + a: g(y) = f(B^-1 (y - a)) / |det B|; see `linear`. `mean` and `covariance_matrix` are exact."""
+    """Distribution of y = B x + a, g(y) = f(B^-1 (y - a)) / |det B|; see `linear`. Mean and covariance are exact."""
 
     arg_constraints: dict[str, constraints.Constraint] = {}
     support = constraints.real_vector
@@ -110,12 +110,12 @@ class LinearCombination(TorchDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """B E[x] + a."""
+        """Mean B E[x] + a."""
         return self._apply(self.base.mean)
 
     @property
     def covariance_matrix(self) -> Tensor:
-        """B Cov[x] B^T, where the base knows its covariance or has independent coordinates."""
+        """Covariance B Cov[x] B^T, if the base has a covariance or independent coordinates."""
         if isinstance(self.base, Independent) and not self.base.base_dist.event_shape:
             inner = torch.diag_embed(self.base.variance)
         elif hasattr(self.base, "covariance_matrix"):
@@ -133,11 +133,11 @@ class LinearCombination(TorchDistribution):
         return x @ self.matrix.to(x).mT + self.offset.to(x)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LinearCombination:
-        """The same with a larger batch shape."""
+        """Return the same distribution with a larger batch shape."""
         return LinearCombination(self.base.expand(batch_shape), self.matrix, self.offset)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density in nats, (*sample, *batch); -inf where B^-1 (y - a) is outside the base's support."""
+        """Return the log-density in nats, (*sample, *batch); -inf where B^-1 (y - a) is outside the base's support."""
         if value.shape[-1:] != self.event_shape:
             raise ShapeError(f"expected a value of shape (*batch, {self.event_shape[0]}), got {tuple(value.shape)}")
         if bool(value.isnan().any()):
@@ -146,17 +146,18 @@ class LinearCombination(TorchDistribution):
         x = torch.linalg.solve(matrix, (value - self.offset.to(value)).unsqueeze(-1)).squeeze(-1)
         support = self.base.support or constraints.real_vector
         inside = support.check(x)
+        # Points outside the support are replaced by one inside: `log_prob` of the base would raise an error for them.
         safe = torch.where(inside.unsqueeze(-1), x, probe(self.base, 1)[0].to(x))
         logp = self.base.log_prob(safe) - torch.linalg.slogdet(matrix).logabsdet
         return torch.where(inside, logp, -math.inf)
 
     def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """B x + a for the base's draws, without gradients."""
+        """Return B x + a for the base's draws, without gradients."""
         with torch.no_grad():
             return self._apply(self.base.sample(torch.Size(sample_shape)))
 
     def rsample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """B x + a for the base's draws, with gradients."""
+        """Return B x + a for the base's draws, with gradients."""
         return self._apply(self.base.rsample(torch.Size(sample_shape)))
 
 
@@ -167,19 +168,19 @@ def _tensor(value: Tensor | float) -> Tensor:
 def linear(
     base: TorchDistribution | Distribution, matrix: Tensor | float, offset: Tensor | float = 0.0
 ) -> LinearCombination | PushForward:
-    """The distribution of y = B x + a: g(y) = f(B^-1 (y - a)) / |det B|.
+    """Return the distribution of y = B x + a: g(y) = f(B^-1 (y - a)) / |det B|.
 
     Args:
-        base: continuous distribution of vectors (D,), or of numbers.
-        matrix: B (D, D), or a number: scale.
-        offset: a (D,), or a number: location.
+        base: Continuous distribution of vectors (D,), or of numbers.
+        matrix: Matrix B (D, D), or a number for the scale.
+        offset: Vector a (D,), or a number for the location.
 
     Returns:
-        `LinearCombination` for vectors; `PushForward` for numbers, with `cdf` and `icdf` too.
+        A `LinearCombination` for vectors; a `PushForward` for numbers, which also has `cdf` and `icdf`.
 
     Raises:
-        ShapeError: the matrix or the offset does not fit the base's events.
-        SpecError: the matrix is singular, or the base discrete.
+        ShapeError: The matrix or the offset does not fit the base's events.
+        SpecError: The matrix is singular, or the base is discrete.
     """
     base, (matrix, offset) = as_torch(base), (_tensor(value) for value in (matrix, offset))
     if base.event_shape == () and matrix.dim() == 0 and offset.dim() == 0:

@@ -1,4 +1,4 @@
-"""Sums of independent variables: u(z) = integral of f(x) g(z - x) over x; exact for tables, on a grid for densities."""
+"""Sums of independent variables, u(z) = integral of f(x) g(z - x) over x: exact for tables, on a grid for densities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _COARSEST, _FINEST = 1 << 12, 1 << 20
 
 
 def _add_tables(a: DiscreteTable, b: DiscreteTable) -> DiscreteTable:
-    """The table of the sum: on whole numbers by discrete convolution, else by adding every pair of values."""
+    """Return the table of a sum: by discrete convolution for whole numbers, otherwise from all pairs of values."""
+    # A table with the error e contains the mass 1 - e; the table of the sum contains the product of the two masses.
     error = 1 - (1 - a.error) * (1 - b.error)
     size = len(a.values) * len(b.values)
     if size > _LARGEST_PRODUCT:
@@ -47,26 +48,26 @@ def _dense(table: DiscreteTable) -> np.ndarray:
 
 
 class GridSum(TorchDistribution):
-    """The sum of independent continuous variables, its density by convolution on a grid.
+    """Sum of independent continuous variables, whose density is computed by convolution on a grid.
 
-    Every summand becomes a row of cells of one width h with the probability of each; the convolution of the rows, by
-    fast Fourier transform, is interpolated linearly. For two summands with piecewise constant densities whose steps lie
-    on the grid that is exact; else the error is O(h^2), or O(h) beside a pole of a summand's density. h is halved until
-    the cumulative distribution function changes by less than `tolerance`. Draws are exact: sums of draws.
+    Every summand becomes a row of cells of width h with the probability of each cell. The rows are convolved by fast Fourier
+    transform, and the result is interpolated linearly. This is exact for two summands with piecewise constant densities
+    whose steps lie on the grid. Otherwise the error is O(h^2), or O(h) next to a pole of a summand's density. h is
+    halved until the cumulative distribution function changes by less than `tolerance`. Draws are exact, as sums of draws.
 
-    The error is absolute, so that the logarithm of densities below about 1e-12 of the largest means little. There
-    are no gradients to the summands' parameters.
+    The error is absolute, so logarithms of densities below about 1e-12 of the largest density are not meaningful. There are no
+    gradients with respect to the summands' parameters.
 
     Args:
-        summands: two or more distributions of one number each.
-        tolerance: largest error of the cumulative distribution function.
+        summands: Two or more distributions of one number each.
+        tolerance: Largest error of the cumulative distribution function.
 
     Attributes:
-        error: estimated largest error of `cdf`.
-        density_error: estimated largest error of exp(`log_prob`); infinite in effect beside a pole or a jump.
+        error: Estimated largest error of `cdf`.
+        density_error: Estimated largest error of exp(`log_prob`); very large next to a pole or a jump.
 
     Raises:
-        DomainError: the tolerance is out of reach, as with tails as heavy as Cauchy's.
+        DomainError: The tolerance cannot be reached, for example with tails as heavy as Cauchy's.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -98,8 +99,11 @@ class GridSum(TorchDistribution):
         step = sum(high - low for low, high in ranges) / cells
         rows = [_cells(s, low, high, step) for s, (low, high) in zip(self.summands, ranges, strict=True)]
         n = sum(len(row) - 1 for row in rows) + 1
+        # A product of spectra is a circular convolution. n is the length of the linear convolution, so nothing wraps
+        # around.
         spectrum = reduce(torch.mul, (torch.fft.rfft(row, n=n) for row in rows))
         mass = torch.fft.irfft(spectrum, n=n).clamp_min(0)
+        # The sum of cell centres is the centre of a cell. Linear interpolation between centres needs one more at each end.
         mass = mass / mass.sum()
         start = sum(low for low, _ in ranges) + len(rows) * step / 2 - step
         self._edges = start + step * torch.arange(n + 2, dtype=torch.float64)
@@ -123,11 +127,12 @@ class GridSum(TorchDistribution):
     def _cdf(self, y: Tensor) -> Tensor:
         index, part = self._locate(y)
         left, right = self._values[index], self._values[index + 1]
+        # The density is linear in the cell: the integral of left + s (right - left) over s from 0 to `part`.
         return (self._areas[index] + self._step * (part * left + part.square() / 2 * (right - left))).clamp(0, 1)
 
     @property
     def support(self) -> constraints.Constraint:
-        """From the sum of the lower to the sum of the upper bounds."""
+        """Interval from the sum of the lower bounds to the sum of the upper bounds."""
         ends = [bounds(element_support(s)) for s in self.summands]
         return constraints.interval(sum(low.item() for low, _ in ends), sum(high.item() for _, high in ends))
 
@@ -147,24 +152,24 @@ class GridSum(TorchDistribution):
         return reduce(torch.add, (s.variance for s in self.summands))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density in nats, to `density_error` before the logarithm."""
+        """Return the log-density in nats; the density has the error `density_error`."""
         return self._density(value).log().to(value.dtype)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """P(X <= value), to `error`."""
+        """Return P(X <= value), with the error `error`."""
         return self._cdf(value).to(value.dtype)
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Quantile of each value in [0, 1], by bisection of `cdf`."""
+        """Return the quantile of each value in [0, 1], by bisection of `cdf`."""
         low, high = self._edges[0], self._edges[-1]
         return quantile(self._cdf, value, low, high, low, high - low).to(value.dtype)
 
     def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """Sums of draws: exact."""
+        """Return sums of draws, which are exact."""
         return reduce(torch.add, (draw(s, tuple(sample_shape)) for s in self.summands))
 
     def rsample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """Sums of draws, with gradients to the summands' parameters."""
+        """Return sums of draws, with gradients to the summands' parameters."""
         draws = [s.rsample(torch.Size(sample_shape)) for s in self.summands]
         return reduce(
             torch.add, (x.squeeze(-1) if s.event_shape else x for s, x in zip(self.summands, draws, strict=True))
@@ -172,7 +177,7 @@ class GridSum(TorchDistribution):
 
 
 def _range(base: TorchDistribution, tail: float) -> tuple[float, float]:
-    """An interval outside which there is less than `tail` on each side, the support where that is finite."""
+    """Return an interval with less than `tail` outside on each side; the support, where it is finite."""
     low, high = (b.double() for b in bounds(element_support(base)))
     if bool(low.isfinite() & high.isfinite()):
         return low.item(), high.item()
@@ -187,7 +192,7 @@ def _range(base: TorchDistribution, tail: float) -> tuple[float, float]:
 
 
 def _grow(base: TorchDistribution, tail: float, middle: float, width: float) -> tuple[float, float]:
-    """As `_range` by adding up shells of the density, for distributions without a cumulative distribution function."""
+    """Return such an interval from integrals of the density over shells, for distributions without a `cdf`."""
     reach = 8 * width
     for _ in range(40):
         shells = [(middle - 2 * reach, middle - reach), (middle + reach, middle + 2 * reach)]
@@ -198,7 +203,7 @@ def _grow(base: TorchDistribution, tail: float, middle: float, width: float) -> 
 
 
 def _cdf_of(base: TorchDistribution) -> Callable[[Tensor], Tensor] | None:
-    """The cumulative distribution function in float64, or None where the class has none."""
+    """Return the cumulative distribution function in float64, or None if the class does not have it."""
     low, high = bounds(element_support(base))
 
     def cdf(x: Tensor) -> Tensor:
@@ -212,23 +217,24 @@ def _cdf_of(base: TorchDistribution) -> Callable[[Tensor], Tensor] | None:
 
 
 def _cells(base: TorchDistribution, low: float, high: float, step: float) -> Tensor:
-    """Probability of the cells of one width that cover [low, high]."""
+    """Return the probabilities of the cells of width `step` that cover [low, high]."""
     count = max(1, math.ceil((high - low) / step - 1e-9))
     edges = low + step * torch.arange(count + 1, dtype=torch.float64)
     cdf = _cdf_of(base)
     if cdf is not None:
         return cdf(edges).diff().clamp_min(0)
+    # Without a cdf: Gauss-Legendre quadrature with four points in each cell.
     points, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(4))
     x = edges[:-1].unsqueeze(-1) + step * (points + 1) / 2
     return step / 2 * (log_density(base, x).exp() * weights).sum(-1)
 
 
 class MixedSum(TorchDistribution):
-    """The sum of a discrete and a continuous variable: u(z) = sum_k p_k f(z - v_k), as exact as its two parts.
+    """Sum of a discrete and a continuous variable, u(z) = sum_k p_k f(z - v_k), as exact as its parts.
 
     Args:
         table: Table of the discrete variable.
-        continuous: distribution of one number.
+        continuous: Continuous distribution of one number.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -239,12 +245,12 @@ class MixedSum(TorchDistribution):
 
     @property
     def exactness(self) -> Exactness:
-        """That of the table and of the density."""
+        """Exactness of the table combined with that of the density."""
         return self.table.exactness | getattr(self.continuous, "exactness", Exactness.EXACT)
 
     @property
     def support(self) -> constraints.Constraint:
-        """The smallest interval that holds all shifted supports."""
+        """Smallest interval that contains all shifted supports."""
         low, high = (b.item() for b in bounds(element_support(self.continuous)))
         return constraints.interval(low + self.table.values[0].item(), high + self.table.values[-1].item())
 
@@ -259,13 +265,13 @@ class MixedSum(TorchDistribution):
         return self.table.variance + self.continuous.variance
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density in nats."""
+        """Return the log-density in nats."""
         shifted = value.double().unsqueeze(-1) - self.table.values
         terms = self.table.probabilities.log() + log_density(self.continuous, shifted)
         return terms.logsumexp(-1).to(value.dtype)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """P(X <= value)."""
+        """Return P(X <= value)."""
         cdf = _cdf_of(self.continuous)
         if cdf is None:
             raise NotImplementedError(f"{type(self.continuous).__name__} has no cdf")
@@ -274,25 +280,25 @@ class MixedSum(TorchDistribution):
         )
 
     def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """Sums of draws: exact."""
+        """Return sums of draws, which are exact."""
         return self.table.sample(sample_shape) + draw(self.continuous, tuple(sample_shape))
 
 
 def sum_of(*summands: TorchDistribution | Distribution, tolerance: float = 1e-6) -> DiscreteTable | GridSum | MixedSum:
-    """The distribution of a sum of independent variables.
+    """Return the distribution of a sum of independent variables.
 
-    Discrete ones are added exactly, as tables (infinite supports up to the rounding of their total); continuous ones by
-    convolution on a grid, to `tolerance`; a discrete and a continuous one as a mixture. The result's `exactness` and, for
-    tables and grids, its `error` say which.
+    Discrete variables are added exactly, as tables (infinite supports up to the rounding of their total). Continuous
+    variables are added by convolution on a grid, up to `tolerance`. A discrete and a continuous variable give a mixture.
+    The result has an `exactness`, and tables and grids also an `error`.
 
     Args:
-        summands: two or more distributions of one number each, without batch dimensions.
-        tolerance: largest error of the cumulative distribution function of a sum of continuous variables.
+        summands: Two or more distributions of one number each, without batch dimensions.
+        tolerance: Largest error of the cumulative distribution function of a sum of continuous variables.
 
     Raises:
-        SpecError: fewer than two summands, or a table too large.
-        ShapeError: a summand has batch or event dimensions.
-        DomainError: the tolerance is out of reach.
+        SpecError: There are fewer than two summands, or a table is too large.
+        ShapeError: A summand has batch or event dimensions.
+        DomainError: The tolerance cannot be reached.
     """
     if len(summands) < 2:
         raise SpecError(f"expected at least two distributions to add, got {len(summands)}")

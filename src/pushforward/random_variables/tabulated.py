@@ -20,7 +20,7 @@ _LARGEST_TABLE = 1 << 22
 
 
 class _Members(constraints.Constraint):
-    """Membership of a finite set of numbers."""
+    """Constraint to a finite set of numbers."""
 
     is_discrete = True
 
@@ -28,17 +28,17 @@ class _Members(constraints.Constraint):
         self.values = values
 
     def check(self, value: Tensor) -> Tensor:
-        """Which values are members."""
+        """Return which values are in the set."""
         return torch.isin(value.double(), self.values)
 
 
 class DiscreteTable(TorchDistribution):
-    """A discrete distribution of numbers as a table of values and probabilities.
+    """Discrete distribution of numbers as a table of values and probabilities.
 
     Args:
-        values: (K,), each once.
-        probabilities: (K,), adding up to 1 - error.
-        error: probability that the table leaves out; each probability may be that much too small.
+        values: Values (K,), all different.
+        probabilities: Probabilities (K,), with the sum 1 - error.
+        error: Probability that is missing in the table; each probability may be too small by this amount.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}
@@ -61,34 +61,34 @@ class DiscreteTable(TorchDistribution):
 
     @property
     def exactness(self) -> Exactness:
-        """Exact, or a lower bound when the table leaves something out."""
+        """Exactness: exact, or a lower bound if some probability is missing."""
         return Exactness.LOWER if self.error else Exactness.EXACT
 
     @property
     def support(self) -> constraints.Constraint:
-        """The table's values."""
+        """The set of values."""
         return _Members(self.values)
 
     @property
     def mean(self) -> Tensor:
-        """Sum of value times probability."""
+        """Mean of the distribution."""
         return (self.values * self.probabilities).sum()
 
     @property
     def variance(self) -> Tensor:
-        """Mean squared distance from the mean."""
+        """Variance of the distribution."""
         return ((self.values - self.mean).square() * self.probabilities).sum()
 
     def entropy(self) -> Tensor:
-        """Entropy in nats."""
+        """Return the entropy in nats."""
         return -torch.special.xlogy(self.probabilities, self.probabilities).sum()
 
     def enumerate_support(self, expand: bool = True) -> Tensor:  # noqa: FBT001, FBT002
-        """All values, (K,)."""
+        """Return all values, (K,)."""
         return self.values
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability in nats, -inf for numbers that are not in the table."""
+        """Return log-probabilities in nats; -inf for numbers that are not in the table."""
         value = value if value.is_floating_point() else value.double()
         values = self.values.to(value.dtype)
         nearest = torch.searchsorted(values, value.contiguous()).clamp_max(len(values) - 1)
@@ -96,32 +96,32 @@ class DiscreteTable(TorchDistribution):
         return torch.where(values[nearest] == value, logp, -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """P(X <= value)."""
+        """Return P(X <= value)."""
         value = value if value.is_floating_point() else value.double()
         below = torch.searchsorted(self.values.to(value.dtype), value.contiguous(), right=True)
         return torch.cat([self.values.new_zeros(1), self._cumulative])[below].to(value.dtype)
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Smallest number of the table with P(X <= number) >= value."""
+        """Return the smallest number of the table with P(X <= number) >= value."""
         index = torch.searchsorted(self._cumulative, value.double().contiguous())
         return self.values[index.clamp_max(len(self.values) - 1)].to(value.dtype)
 
     def sample(self, sample_shape: Any = _SHAPE) -> Tensor:
-        """Draws, as values of the default floating-point type."""
+        """Return draws in the default floating-point dtype."""
         u = torch.rand(torch.Size(sample_shape), dtype=torch.float64) * self._cumulative[-1]
         return self.icdf(u).to(torch.get_default_dtype())
 
     def push(self, map: Callable[[Tensor], Tensor]) -> DiscreteTable:
-        """The push-forward g(y) = sum of f(x) over x with map(x) = y: exact, for any map, and without a Jacobian."""
+        """Return the push-forward g(y) = sum of f(x) over x with map(x) = y, which is exact for every map."""
         return collect(map(self.values), self.probabilities, self.error)
 
 
 def tabulate(base: TorchDistribution | Distribution, tail: float = 1e-13) -> DiscreteTable:
-    """A discrete distribution of numbers as a table; infinite supports end where the rest falls below `tail`.
+    """Return a discrete distribution of numbers as a table; infinite supports are cut where the rest is below `tail`.
 
     Raises:
-        ShapeError: `base` has batch or event dimensions.
-        SpecError: it is continuous, or needs a table of more than four million rows.
+        ShapeError: The base has batch or event dimensions.
+        SpecError: The base is continuous, or needs a table of more than four million rows.
     """
     base = as_torch(base)
     if isinstance(base, DiscreteTable):
@@ -150,6 +150,6 @@ def tabulate(base: TorchDistribution | Distribution, tail: float = 1e-13) -> Dis
 
 
 def collect(values: Tensor, probabilities: Tensor, error: float) -> DiscreteTable:
-    """The table in which equal values share a row, their probabilities added."""
+    """Return a table in which equal values share a row and their probabilities are added."""
     unique, index = values.double().unique(return_inverse=True)
     return DiscreteTable(unique, torch.zeros_like(unique).index_add(0, index, probabilities), error)

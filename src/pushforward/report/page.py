@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..evaluation import BaselineScore, TwoSampleScore
+from ..evaluation.impossible import ValueCheck
 from ..tables.table import atomic_output
 from . import marginals as columns
 from . import sections
@@ -42,6 +43,7 @@ class ReportInputs:
         baselines: scores of simpler densities on the same held-out rows.
         paths: rows on their way to noise, of continuous flows.
         two_sample: score of a classifier that tells held-out rows from samples.
+        value_checks: Checks for impossible values in the samples.
         settings: Other facts of the run: the data's name, the seed, options.
         versions: library name -> version.
         created: date and time, as text.
@@ -67,6 +69,7 @@ class ReportInputs:
     baselines: Sequence[BaselineScore] = ()
     paths: Paths | None = None
     two_sample: TwoSampleScore | None = None
+    value_checks: Sequence[ValueCheck] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
@@ -128,6 +131,7 @@ def build_report(inputs: ReportInputs) -> str:
         normality=normality,
         paths=None if inputs.paths is None else path_plot(inputs.paths),
         two_sample=sections.two_sample(inputs.two_sample),
+        impossible=sum(check.impossible for check in inputs.value_checks),
         unlikely=columns.least_likely(inputs.kinds, inputs.held_out, log_prob, inputs.rows),
         made=sections.how_made(inputs.spec, inputs.training, inputs.settings, inputs.versions),
         formula=sections.formulas(),

@@ -113,11 +113,8 @@ def _apart(score: TwoSampleScore) -> Remark:
     figure = f"accuracy {between(number(score.accuracy, 2), number(score.accuracy_error, 2))}, where 0.5 is guessing"
     if score.p_value >= 0.05:
         return Remark("good", f"A classifier does not tell its samples from held-out rows ({figure}).")
-    if score.accuracy < 0.6:
-        return Remark(
-            "mixed", f"A classifier tells its samples from held-out rows a little better than chance ({figure})."
-        )
-    return Remark("bad", f"A classifier tells its samples from held-out rows ({figure}).")
+    much = "" if score.accuracy >= 0.6 else ", though only a little better than chance"
+    return Remark("bad", f"A classifier tells its samples from held-out rows{much} ({figure}).")
 
 
 def key_figures(scored: Likelihood, classifier: TwoSampleScore | None, rows: int) -> list[dict[str, str]]:

@@ -18,57 +18,81 @@ from ..evaluation import (
     straightness,
     two_sample_score,
 )
+from ..evaluation.impossible import check_values
 from ..tables import Table, TableModel
+from ..tables.coding import to_numbers
+from ..tables.row_space import TIMES
 from ..training.random_state import isolated
 from .page import ReportInputs
 from .path_plot import Paths
 
 Array = np.ndarray[Any, np.dtype[Any]]
+HOUR, YEAR = 3.6e9, 365.2425 * 86400e6
+"""Microseconds in an hour, and in a year on average."""
 FEWEST_TO_COMPARE = 8
 """Rows below which no classifier is asked to tell them from samples."""
 
 
 def table_inputs(
     model: TableModel,
+    rows: Array,
     held_out: Table,
     samples: Table,
     log_prob: Array,
     scores: Sequence[BaselineScore],
     solver: SolverCheck | None,
     seed: int,
+    numbers: Array,
     **about: Any,
 ) -> ReportInputs:
     """Return the inputs of a report on a model of a table.
 
     Args:
         model: The model, in evaluation mode.
-        held_out: Rows that it was not trained on.
+        rows: Encoded rows that it was not trained on.
+        held_out: The same rows as a table.
         samples: Rows that it made.
         log_prob: Log-likelihood of each held-out row, (N,), nats.
         scores: Scores of simpler densities on the held-out rows.
         solver: Error that the solver of a continuous flow adds; None where there is none.
         seed: Seed of latent codes and of the classifier.
+        numbers: Numbers of the held-out rows in their table, from 1.
         about: Other fields of `ReportInputs`, such as `title` and `training`.
     """
-    rows, spec = model.schema.encode(held_out), model.spec
+    spec = model.spec
     return ReportInputs(
         paper="" if spec is None else spec.paper,
         spec={} if spec is None else spec.to_dict(),
         exactness=model.exactness.symbol,
-        kinds={column.name: column.kind for column in model.schema.columns},
+        kinds=_kinds(model),
         held_out=_columns(model, held_out),
         samples=_columns(model, samples),
         log_prob=log_prob,
+        rows=numbers,
         latents=_latents(model, rows, seed),
         baselines=scores,
         paths=_paths(model, rows, solver),
+        value_checks=check_values(model.schema, held_out, samples),
         two_sample=_two_sample(model, held_out, samples, seed),
         **about,
     )
 
 
+def _kinds(model: TableModel) -> dict[str, str]:
+    """Kinds of the columns; dates and times are drawn as continuous numbers."""
+    return {c.name: "continuous" if c.storage in TIMES and c.numeric else c.kind for c in model.schema.columns}
+
+
 def _columns(model: TableModel, table: Table) -> Mapping[str, Array]:
-    return {name: table[name] for name in model.schema.names}
+    """Columns of a table; dates and timestamps as years with decimals, times of day as hours."""
+    columns = {}
+    for column in model.schema.columns:
+        values = table[column.name]
+        if column.storage in TIMES:
+            microseconds = to_numbers(column.name, table)
+            values = microseconds / HOUR if column.storage == "time" else 1970 + microseconds / YEAR
+        columns[column.name] = values
+    return columns
 
 
 def _latents(model: TableModel, rows: Array, seed: int) -> Array | None:
@@ -92,6 +116,6 @@ def _paths(model: TableModel, rows: Array, solver: SolverCheck | None) -> Paths 
 def _two_sample(model: TableModel, held: Table, samples: Table, seed: int) -> TwoSampleScore | None:
     if min(held.n_rows, samples.n_rows) < FEWEST_TO_COMPARE:
         return None
-    kinds = {column.name: column.kind for column in model.schema.columns}
+    kinds = _kinds(model)
     real, drawn, labels = encode_pair(_columns(model, held), _columns(model, samples), kinds)
     return two_sample_score(real, drawn, categorical=labels, seed=seed)

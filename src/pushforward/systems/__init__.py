@@ -1,4 +1,4 @@
-"""One file for each published system. Importing this package finds and registers all of them.
+"""Published systems, one file each. Importing this package finds and registers all of them.
 
 Third-party systems register through the entry-point group `pushforward.systems`.
 """
@@ -19,7 +19,7 @@ for _point in entry_points(group="pushforward.systems"):
         _point.load()
     except Exception as _error:
         warnings.warn(
-            f"the system {_point.name!r} of another package is left out, as {_point.value} cannot be imported: {_error}",
+            f"the system {_point.name!r} of another package is left out, because {_point.value} cannot be imported: {_error}",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""VAE: a stochastic layer, whose encoder is a flow, in front of a standard normal."""
+"""VAE: a stochastic layer, whose encoder is a flow, before a standard normal base."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Kind = Literal["diagonal", "full", "planar", "radial", "sylvester", "iaf", "spli
 
 
 class Joint(nn.Module):
-    """log p(x|z) + log p(z) as a function of z, given x: what a Hamiltonian posterior follows.
+    """Log-density log p(x|z) + log p(z) as a function of z given x, the target of a Hamiltonian posterior.
 
     Args:
-        decoder: p(x|z); it belongs to the model, and is only pointed at here.
-        prior: p(z), likewise.
-        scale: the map of x that the context has been through.
+        decoder: Decoder p(x|z). The model owns its parameters; this module only refers to it.
+        prior: Prior p(z), also referred to only.
+        scale: Scaling of x that was applied to the context.
     """
 
     def __init__(self, decoder: Distribution, prior: Distribution, scale: Scaled) -> None:
@@ -45,7 +45,8 @@ class Joint(nn.Module):
         self.of = (decoder, prior, scale)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """z (B, L), context: x, scaled and flat -> (B,)."""
+        """Return the log-density (B,) in nats: z (B, L), context the scaled and flattened x."""
+        # Kept in a tuple, the modules are not registered again as children.
         decoder, prior, scale = self.of
         assert context is not None  # noqa: S101
         return decoder._log_prob(scale.undo(context).reshape(-1, *decoder.space.shape), z) + prior._log_prob(z, None)
@@ -53,31 +54,32 @@ class Joint(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class VAE(PictureSpec):
-    """Variational autoencoder: z ~ N(0, 1), x ~ p(x|z), and a flow q(z|x) as the approximate posterior.
+    """Variational autoencoder: z ~ N(0, 1), x ~ p(x|z), and a flow q(z|x) as approximate posterior.
 
-    log p(x) >= E_q log p(x|z) + log p(z) - log q(z|x); `evaluation.log_likelihoods` tightens it with many samples.
+    log p(x) >= E_q [log p(x|z) + log p(z) - log q(z|x)]; `evaluation.log_likelihoods` tightens the bound with many samples.
 
     Args:
-        latent: length of z.
+        latent: Length of z.
         likelihood: Likelihood of pixels given z: "bernoulli" for two levels, "categorical", or "logistic" (discretised);
-            "auto" is the first for two levels and the last for more.
-        posterior: "diagonal" or "full" Gaussian; "planar", "radial", "sylvester", "iaf" or "spline" flow; "hamiltonian":
-            leapfrog steps towards the true posterior, with tempered momenta.
+            "auto" is "bernoulli" for two levels and "logistic" for more.
+        posterior: Approximate posterior: a "diagonal" or "full" Gaussian; a "planar", "radial", "sylvester", "iaf" or
+            "spline" flow; or "hamiltonian", leapfrog steps towards the true posterior with tempered momenta.
         steps: Number of steps of the posterior's flow.
-        hidden: widths of the encoder, and in reverse of the decoder.
-        activation: Activation function of the encoder; most units of one with ReLU die in the first steps, under a loss of
+        hidden: Widths of the hidden layers of the encoder, and in reverse order of the decoder.
+        activation: Activation function of the encoder; with ReLU, most units die in the first steps, when the loss is
             hundreds of nats.
-        decoder_activation: Activation function of the decoder; with ReLU half of the last layer or more dies on pictures of
-            17 or 256 levels.
-        above: lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given its neighbour.
-        warmup: training steps over which the divergence comes to count fully.
-        free_bits: nats of each latent variable's divergence that cost nothing in training.
+        decoder_activation: Activation function of the decoder; with ReLU, half of the last layer or more dies on pictures
+            with 17 or 256 levels.
+        above: Lengths of further latent variables, stacked on z, each with a Gaussian prior and posterior given the one
+            below or above.
+        warmup: Number of training steps over which the weight of the divergence rises from 0 to 1.
+        free_bits: Divergence of each latent variable, in nats, below which it is not penalised in training.
         samples: Number of samples of the importance-weighted bound in training.
     """
 
     name = "vae"
     family = "images"
-    spread = 0.2  # farther from their start, the bounds are too wide to be averaged
+    spread = 0.2  # with larger weights the bounds are too loose to be averaged
     symbol = ">="
     paper = "Kingma, Welling 2014, arXiv:1312.6114; Rezende, Mohamed 2015, arXiv:1505.05770"
     objective = "evidence bound"
@@ -95,7 +97,7 @@ class VAE(PictureSpec):
     samples: int = 1
 
     def validate(self) -> None:
-        """Refuse conditions, and numbers out of range."""
+        """Check the arguments; a VAE takes no condition."""
         super().validate()
         if self.classes or self.condition:
             raise SpecError("expected no labels or conditions: vae models pictures alone")
@@ -110,7 +112,7 @@ class VAE(PictureSpec):
             raise SpecError(f"expected two levels for a Bernoulli likelihood, got {self.levels}")
 
     def build(self) -> Flow:
-        """The model; its posterior starts as the prior."""
+        """Return the model; its posterior starts as the prior."""
         decoder = self._decoder()
         layers: list[Transform] = [Stochastic(self._encoder(decoder), decoder)]
         below = self.latent
@@ -122,7 +124,7 @@ class VAE(PictureSpec):
         return Flow(Chain(*layers), Normal(Real((below,))))
 
     def loss(self, model: Distribution) -> EvidenceBound:
-        """The bound, with what the arguments say of it."""
+        """Return the evidence bound with the settings of this spec."""
         if not isinstance(model, Flow):
             raise SpecError(f"expected the flow of a vae, got {type(model).__name__}")
         return EvidenceBound(model, warmup=self.warmup, free_bits=self.free_bits, samples=self.samples)
@@ -148,7 +150,7 @@ class VAE(PictureSpec):
         return Flow(flow.chain, flow.base, embed=embed, context=Real((size,)))
 
     def _posterior(self, space: Real, width: int) -> Flow:
-        """Of z given what the network makes of x."""
+        """Return the posterior of z given the encoder's result for x."""
         common = {"features": self.latent, "context": width}
         if self.posterior == "full":
             return Flow(Inverse(Cholesky(space, context=width)), Normal(space))
@@ -164,11 +166,12 @@ class VAE(PictureSpec):
         return Flow(Chain(*layers), Normal(space))
 
     def _hamiltonian(self, decoder: Distribution, space: Real, size: int) -> Flow:
-        """Caterini, Doucet, Sejdinovic 2018, arXiv:1805.11328: every step learns its sizes and its temperature."""
+        """Return the posterior of Caterini, Doucet, Sejdinovic 2018 (arXiv:1805.11328), with learned steps and temperatures."""
         scale = Scaled(nn.Identity(), self.levels)
         joint = Joint(decoder, Normal(space), scale)
         moves: list[Transform] = []
         for _ in range(self.steps):
+            # A chain is listed from the data side, so sampling runs each leapfrog step before it scales the momenta.
             moves += [Tempering(space), Leapfrog(joint, space, step=0.05, context=size)]
         first = Elementwise(Affine(), space, context=size, hidden=self.hidden, activation=self.activation)
         both = moves[0].x_space
@@ -180,14 +183,14 @@ class VAE(PictureSpec):
         )
 
     def exemptions(self) -> Mapping[str, str]:
-        """Return why a Hamiltonian posterior need not be exported."""
+        """Return the reason why a model with a Hamiltonian posterior cannot be exported."""
         if self.posterior != "hamiltonian":
             return {}
-        return {"export": "torch.export cannot take the gradient of a target"}
+        return {"export": "torch.export cannot differentiate a target density"}
 
     @classmethod
     def cases(cls) -> Iterator[VAE]:
-        """Every likelihood, and the posteriors that differ in kind."""
+        """Yield one spec for every likelihood, and one for each kind of posterior."""
         small = {"latent": 2, "hidden": (6,), "steps": 1}
         yield cls(shape=(1, 1, 2), levels=2, **small)  # type: ignore[arg-type]
         yield cls(shape=(1, 1, 2), levels=3, posterior="iaf", **small)  # type: ignore[arg-type]
@@ -197,10 +200,10 @@ class VAE(PictureSpec):
 
 
 def vae(shape: tuple[int, ...], **fields: object) -> Flow:
-    """The flow of a `VAE` spec: `vae((1, 28, 28), levels=2, latent=20, posterior="iaf")`.
+    """Return the flow of a `VAE` spec, as in `vae((1, 28, 28), levels=2, latent=20, posterior="iaf")`.
 
     Args:
-        shape: (channels, height, width) of a picture.
-        **fields: the spec's other arguments.
+        shape: Channels, height and width of a picture.
+        **fields: Other arguments of the spec.
     """
     return VAE(shape=shape, **fields).build()  # type: ignore[arg-type]

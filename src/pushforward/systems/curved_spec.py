@@ -1,4 +1,4 @@
-"""Systems of points of curved spaces: unit vectors and sets of angles."""
+"""Base class of systems on curved spaces: unit vectors and sets of angles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .spec import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class CurvedSpec(Spec, register=False):
-    """Arguments that every system of points of a curved space takes.
+    """Base class with the arguments of every system on a curved space.
 
     Args:
         features: Number of coordinates of a point: the length of a unit vector, or the number of angles in radians.
@@ -28,7 +28,7 @@ class CurvedSpec(Spec, register=False):
     context: int = 0
 
     def validate(self) -> None:
-        """Refuse sizes out of range."""
+        """Check the sizes."""
         super().validate()
         self._at_least("features", 1)
         self._at_least("context", 0)
@@ -40,7 +40,7 @@ class CurvedSpec(Spec, register=False):
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
-        """Return the spec for points (N, features), and vectors (N, C) as context.
+        """Return the spec for points (N, features), and a context of vectors (N, C).
 
         Raises:
             SpecError: The data have another shape, or an argument is out of range.

@@ -1,4 +1,4 @@
-"""Discrete flows: bijections of labels, made of modular shifts and scales that networks steer."""
+"""Discrete flows: bijections of labels by modular shifts and scales that networks compute."""
 
 from __future__ import annotations
 
@@ -32,23 +32,25 @@ NetworkName = Literal["mlp", "table", "lstm", "transformer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Discrete(LabelSpec):
-    """Discrete flow: z_i = (m_i + s_i x_i) mod K_i, with m and s made of other labels; p(x) = p(z).
+    """Discrete flow: z_i = (m_i + s_i x_i) mod K_i, where m and s depend on other labels; p(x) = p(z).
 
-    A bijection only renames the states. So on a base of independent labels the flow can do as much as renaming can, and no
-    more; an autoregressive base can model any labels by itself, if its network can.
+    A bijection of labels only permutes the states. On a base of independent labels, the flow is limited to what
+    permutations can express. An autoregressive base alone can model any distribution of labels, if its network is large enough.
 
     Args:
-        layers: Number of layers of the flow; 0 leaves the base alone.
-        structure: who steers whom: "bipartite" lets every other label steer the rest, which is as quick to draw as to score;
-            "autoregressive" lets all labels before it steer a label.
-        base: labels that are independent, or autoregressive against the order of the last layer.
-        scale: whether there is an s, coprime with K.
-        temperature: Temperature of the softmax that gradients come from.
-        network: "mlp" (a MaskedMLP where it is autoregressive); "table", with a row for each combination of labels, for few of
-            them; "lstm" or "transformer" for sequences of labels from one alphabet.
-        hidden: widths of the layers; of an lstm or transformer the first one is the width, and their number that of layers.
-        heads: Number of heads of a transformer.
-        dropout: in an autoregressive "mlp", while training.
+        layers: Number of layers of the flow; 0 leaves only the base.
+        structure: Dependence of the parameters: with "bipartite" every other label determines the parameters of the rest,
+            so sampling is as fast as scoring; with "autoregressive" all labels before a label determine its parameters.
+        base: Distribution of the latent labels: independent ("factorised"), or "autoregressive" in the order opposite to
+            that of the last layer.
+        scale: Whether there is a scale s, coprime with K.
+        temperature: Temperature of the softmax that replaces argmax in the gradient.
+        network: Kind of network: "mlp" (a MaskedMLP if autoregressive); "table", with a row for each combination of labels,
+            for few combinations; "lstm" or "transformer" for sequences of labels from one alphabet.
+        hidden: Widths of the hidden layers; for "lstm" and "transformer" the first one is the width, and their number is
+            the number of layers.
+        heads: Number of heads of the attention of a transformer.
+        dropout: Probability of dropping a hidden unit in training, for an autoregressive "mlp".
     """
 
     name = "discrete"
@@ -66,7 +68,7 @@ class Discrete(LabelSpec):
     dropout: float = 0.0
 
     def validate(self) -> None:
-        """Refuse what cannot be built."""
+        """Check the arguments."""
         self.require_classes()
         self._at_least("layers", 0)
         if self.temperature <= 0:
@@ -79,7 +81,7 @@ class Discrete(LabelSpec):
             raise SpecError(f"expected {self.name}.hidden to be widths >= 1, at least one, got {self.hidden}")
 
     def build(self) -> Flow:
-        """The flow; its layers start as the identity."""
+        """Return the flow; its layers start as the identity."""
         front = ToOneHot(self.space)
         codes = front.codes
         layers: list[Transform] = [front]
@@ -106,7 +108,7 @@ class Discrete(LabelSpec):
         return LabelTransformer(inputs, outputs, length=length, hidden=width, blocks=depth, heads=self.heads)
 
     def _causal(self, codes: OneHot, outputs: int, order: list[int] | None) -> nn.Module:
-        """An autoregressive network; of those without an order of their own, labels must be put in order before."""
+        """Return an autoregressive network; all but the MaskedMLP take the labels in the order in which they are given."""
         features, classes = codes.shape
         width, depth = self.hidden[0], len(self.hidden)
         if self.network == "mlp":
@@ -118,7 +120,7 @@ class Discrete(LabelSpec):
         return CausalTransformer(classes, outputs, length=features, hidden=width, blocks=depth, heads=self.heads)
 
     def _order(self, codes: OneHot, i: int) -> tuple[list[int] | None, list[Transform]]:
-        """Layer i's order: turned round with every layer, by the network's own order or by a permutation before it."""
+        """Return layer i's order for a MaskedMLP, or a permutation before the layer; the order is reversed between layers."""
         if self.network == "mlp":
             ranks = list(range(codes.shape[0]))
             return (ranks if i % 2 == 0 else ranks[::-1]), []
@@ -138,7 +140,7 @@ class Discrete(LabelSpec):
 
     @classmethod
     def cases(cls) -> Iterator[Discrete]:
-        """Different numbers of labels; every structure and base; tables; one label."""
+        """Yield specs with unequal numbers of labels, with every structure and base, with tables, and with one label."""
         yield cls(classes=(3, 2), hidden=(8,), scale=True)
         yield cls(classes=(3, 4, 2), hidden=(8,), structure="bipartite", base="factorised", scale=True)
         yield cls(classes=(5, 5), structure="bipartite", base="factorised", network="table", scale=True)

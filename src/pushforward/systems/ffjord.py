@@ -1,4 +1,4 @@
-"""FFJORD: continuous flows along a free velocity network, with an estimated trace."""
+"""FFJORD: continuous flow along a free velocity network, with an estimated trace."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from ..transforms.continuous import Noise, Trace
 from .vector_spec import VectorSpec
 
 FEW = 3
-"""Features up to which an exact trace costs about as much as an estimated one."""
+"""Largest number of features for which an exact trace costs about as much as an estimated one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FFJORD(VectorSpec):
-    """dy/dt = v(t, y) with a network whose layers know the time, log p(x) = log p(z) + int tr(dv/dy) dt.
+    """FFJORD, dy/dt = v(t, y) with a network that takes the time, log p(x) = log p(z) + int tr(dv/dy) dt.
 
-    The trace is estimated while training, with one probe for a path, and exact in evaluation. With weights of `energy` and
-    `jacobian` above zero, training also keeps |v|^2 / 2 and the squared norm of the Jacobian small, so that few steps are
-    enough (Finlay, Jacobsen, Nurbekyan, Oberman 2020, arXiv:2002.02798, eq. 12).
+    By default the trace is estimated in training, with one probe per path, and exact in evaluation. Positive weights
+    `energy` and `jacobian` penalise |v|^2 / 2 and the squared norm of the Jacobian in training, so that few solver steps
+    are enough (Finlay, Jacobsen, Nurbekyan, Oberman 2020, arXiv:2002.02798, eq. 12).
 
     Args:
-        layers: Number of continuous layers, one after the other, each with a network of its own.
+        layers: Number of continuous layers, each with its own network.
         hidden: Widths of the hidden layers in each network.
-        layer: Place of the time in each layer of a network: "concat", "squash" or "hyper".
+        layer: Kind of layer, by its use of the time: "concat", "squash" or "hyper".
         activation: Activation function of the networks: "tanh", "softplus", "silu" or "selu".
-        duration: Duration T of the flow at the start of training.
+        duration: Integration time T at the start of training.
         learned: Whether T is learned.
-        solver: Solver of the differential equation: "fixed" for RK4, "adaptive" for the steps of Dormand and Prince.
+        solver: Solver of the differential equation: "fixed" for RK4, "adaptive" for Dormand-Prince steps.
         steps: Number of steps of a fixed solver in training; evaluation takes twice as many.
         tolerance: Relative and absolute tolerance of an adaptive solver.
-        gradient: Way of the gradient through the solver: "direct", "checkpoint" or "adjoint".
-        trace: "exact", "estimated", "training" (estimated in training only), or "auto": exact up to 3 features, else
-            "training".
+        gradient: Way to compute gradients through the solver: "direct", "checkpoint" or "adjoint".
+        trace: Computation of the trace: "exact", "estimated", "training" (estimated in training only), or "auto": "exact"
+            up to 3 features, otherwise "training".
         probes: Number of random vectors that estimate the trace.
         noise: Distribution of these vectors: "rademacher" or "gaussian".
-        energy: Weight of the transport cost in training.
+        energy: Weight of the transport cost |v|^2 / 2 in training.
         jacobian: Weight of the squared norm of the Jacobian in training.
     """
 
     name = "ffjord"
     family = "continuous"
-    spread = 0.3  # farther from their start, paths need many steps
+    spread = 0.3  # with larger weights, paths need many steps
     symbol = "~"
     paper = "Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, arXiv:1810.01367"
     objective = "likelihood, with transport costs where they have a weight"
@@ -82,7 +82,7 @@ class FFJORD(VectorSpec):
     jacobian: float = 0.0
 
     def validate(self) -> None:
-        """Refuse arguments out of range."""
+        """Check the arguments."""
         super().validate()
         for name in ("steps", "probes"):
             self._at_least(name, 1)
@@ -122,13 +122,13 @@ class FFJORD(VectorSpec):
         return Adaptive(self.tolerance, self.tolerance, gradient=self.gradient)
 
     def loss(self, model: Distribution) -> nn.Module | None:
-        """The negative log-likelihood, with the costs that have a weight."""
+        """Return the penalised likelihood, or None (the negative log-likelihood) if no penalty has a weight."""
         weights = {"energy": self.energy, "jacobian": self.jacobian}
         return PenalisedLikelihood(model, weights) if any(weights.values()) else None
 
     @classmethod
     def cases(cls) -> Iterator[FFJORD]:
-        """Exact trace; with context and an adjoint; estimated."""
+        """Yield specs with an exact trace, with a context and checkpoints, and with an estimated trace."""
         yield cls(features=2, hidden=(8,), steps=2)
         yield cls(features=2, hidden=(8,), layer="concat", steps=2, context=3, gradient="checkpoint", trace="training")
         yield cls(features=2, hidden=(8,), layer="hyper", steps=2, trace="estimated", jacobian=0.1)

@@ -1,4 +1,4 @@
-"""Flow matching: a continuous flow whose velocity is learned by regression, without solving anything in training."""
+"""Flow matching: a continuous flow whose velocity is learned by regression, without an ODE solver in training."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from .vector_spec import VectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Matching(VectorSpec):
-    """v learned from bridges between data and noise; likelihood and samples are those of the continuous flow along v.
+    """Flow matching with bridges between data and noise; the model is the continuous flow along the learned velocity.
 
     Args:
         hidden: Widths of the hidden layers in the network of the velocity.
-        layer: Place of the time in each layer of the network: "concat", "squash" or "hyper".
+        layer: Kind of layer, by its use of the time: "concat", "squash" or "hyper".
         activation: Activation function of the network: "tanh", "softplus", "silu" or "selu".
-        bridge: Paths between noise and data: "independent" (I-CFM), "ot" (OT-CFM: pairs of optimal transport in each batch),
-            "conditional" (Lipman et al.), "variance-preserving" or "schroedinger".
-        sigma: Standard deviation of the noise around the bridge; "variance-preserving" does not use it.
-        base: Distribution of the latent variables: "normal", as the paths of the bridges end there.
+        bridge: Paths between noise and data: "independent" (I-CFM), "ot" (OT-CFM, pairs from optimal transport in each
+            batch), "conditional" (Lipman et al.), "variance-preserving" or "schroedinger".
+        sigma: Standard deviation of the noise around the bridge; not used by "variance-preserving".
+        base: Distribution of the latent variables; only "normal", where the bridges end.
         steps: Number of RK4 steps in evaluation.
     """
 
     name = "flow-matching"
     family = "continuous"
-    spread = 0.3  # farther from their start, paths need many steps
+    spread = 0.3  # with larger weights, paths need many steps
     symbol = "~"
     paper = "Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Tong et al. 2024, arXiv:2302.00482"
     objective = "flow matching"
@@ -57,7 +57,7 @@ class Matching(VectorSpec):
     steps: int = 16
 
     def validate(self) -> None:
-        """Refuse arguments out of range."""
+        """Check the arguments."""
         super().validate()
         self._at_least("steps", 1)
         self._at_least("sigma", 0)
@@ -65,14 +65,14 @@ class Matching(VectorSpec):
             raise SpecError(f"expected {self.name}.sigma > 0 for a Schroedinger bridge, got 0; 0.5 is a good start")
 
     def build(self) -> Flow:
-        """The flow."""
+        """Return the continuous flow."""
         velocity = VelocityMLP(
             self.features, hidden=self.hidden, context=self.given, layer=self.layer, activation=self.activation
         )
         return self.flow([Continuous(velocity, self.space, solver=Fixed(self.steps), context=self.given)])
 
     def loss(self, model: Distribution) -> nn.Module:
-        """`FlowMatching` with the chosen bridge."""
+        """Return the flow matching loss with the chosen bridge."""
         return FlowMatching(model, self._bridge())
 
     def _bridge(self) -> Bridge:
@@ -88,6 +88,6 @@ class Matching(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[Matching]:
-        """Two features; with context."""
+        """Yield specs with two features, without and with a context."""
         yield cls(features=2, hidden=(8,), steps=2)
         yield cls(features=2, hidden=(8, 8), steps=2, context=3, bridge="variance-preserving")

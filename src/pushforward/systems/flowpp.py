@@ -1,4 +1,4 @@
-"""Flow++: mixture-of-logistics couplings with attention, and noise from a conditional flow."""
+"""Flow++: mixture-of-logistics couplings with attention, and dequantisation noise from a conditional flow."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from .picture_spec import ImageSpec, Scaled, law_cases
 
 @dataclass(frozen=True, kw_only=True)
 class FlowPP(ImageSpec):
-    """Flow++: z_b = logit(MixLogCDF(x_b)) exp(a) + b, parameters from gated convolutions and self-attention.
+    """Flow++: z_b = logit(MixLogCDF(x_b)) exp(a) + b, with parameters from gated convolutions and self-attention.
 
-    Couplings of checkerboard colours, squeeze, couplings of channel halves, couplings of colours again; before each a
-    normalisation of every number and a 1 x 1 convolution. The noise u in [0, 1) that makes levels a density comes from a
-    conditional flow q(u | x) that is trained together with the model on the bound E_q[log p(x + u) - log q(u | x)].
+    The layers are couplings of checkerboard colours, a squeeze, couplings of channel halves, and couplings of colours
+    again, each after a normalisation of every entry and a 1 x 1 convolution. The dequantisation noise u in [0, 1) comes
+    from a conditional flow q(u | x), which is trained together with the model on the bound E_q[log p(x + u) - log q(u | x)].
 
     Args:
-        first: couplings of colours at full resolution.
-        middle: couplings of channels after squeezing.
-        last: couplings of colours after that.
-        hidden: channels of the networks.
-        blocks: Number of blocks of a gated convolution and attention in each network.
+        first: Number of couplings of colours at full resolution.
+        middle: Number of couplings of channels after the squeeze.
+        last: Number of couplings of colours after these.
+        hidden: Number of hidden channels of the networks.
+        blocks: Number of blocks (gated convolution and attention) of each network.
         heads: Number of heads of the attention.
-        components: K logistics of each mixture.
-        dropout: in the networks, while training.
-        dequantise: "variational", or "uniform" noise to compare.
-        noise_couplings: affine couplings of colours in the noise's flow.
-        noise_blocks: Number of blocks in each network of the noise's flow.
-        noise_hidden: channels of its networks.
+        components: Number of logistic components of each mixture.
+        dropout: Probability of dropping a hidden value of the networks in training.
+        dequantise: Dequantisation noise: "variational" (a conditional flow) or "uniform".
+        noise_couplings: Number of affine couplings of colours in the flow of the noise.
+        noise_blocks: Number of blocks of each network in the flow of the noise.
+        noise_hidden: Number of hidden channels of the networks in the flow of the noise.
     """
 
     name = "flowpp"
@@ -83,7 +83,7 @@ class FlowPP(ImageSpec):
     noise_hidden: int = 96
 
     def validate(self) -> None:
-        """Refuse negative numbers of couplings and empty mixtures."""
+        """Check the numbers of couplings and components."""
         super().validate()
         for name, low in (("first", 0), ("middle", 0), ("last", 0), ("components", 1), ("noise_couplings", 0)):
             self._at_least(name, low)
@@ -91,7 +91,7 @@ class FlowPP(ImageSpec):
             raise SpecError("expected a coupling in flowpp.first, flowpp.middle or flowpp.last, got none")
 
     def build(self) -> Flow:
-        """The flow; mixtures start close to the identity, the noise as the logistic of a standard normal."""
+        """Return the flow; mixtures start close to the identity, and the noise as the logistic of a standard normal."""
         self.require_divisible(4 if self.last else 2, "a squeeze and checkerboards" if self.last else "a squeeze")
         scalar = Composed(LogisticMixture(self.components), Affine())
         layers = self.front(self._noise() if self.dequantise == "variational" else None)
@@ -129,7 +129,7 @@ class FlowPP(ImageSpec):
         return layers
 
     def _noise(self) -> Distribution:
-        """q(u | x): affine couplings of colours, run from the normal to the box, with features of x as context."""
+        """Return q(u | x): affine couplings of colours from the normal to the unit box, with features of x as context."""
         space = Real(self.shape)
         channels, height, width = image_shape(space)
         given = Real((self.noise_hidden // 2, height, width))
@@ -145,6 +145,7 @@ class FlowPP(ImageSpec):
         layers: list[Transform] = [Logit(Box(self.shape, 0.0, 1.0)), board]
         for i in range(self.noise_couplings):
             mask = half_mask(halves.shape[0], flip=i % 2 == 1)
+            # An inverse coupling samples with its fast direction: q(u | x) is mostly sampled, from the normal to the box.
             layers.append(Inverse(Coupling(Affine(bound=2.0), halves, mask, network, context=given)))
         features = GatedAttention(
             channels,
@@ -160,7 +161,7 @@ class FlowPP(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[FlowPP]:
-        """Without a condition; with a label; with a picture; uniform noise and couplings of colours at both resolutions."""
+        """Yield specs without a condition, with a label, with a picture, and with uniform noise and couplings of both kinds."""
         small: dict[str, Any] = {"first": 1, "middle": 1, "last": 0, "hidden": 4, "blocks": 1, "heads": 2}
         small |= {"components": 2, "noise_couplings": 1, "noise_blocks": 1, "noise_hidden": 4}
         yield from law_cases(cls, **small)
@@ -168,5 +169,5 @@ class FlowPP(ImageSpec):
 
 
 def _mixed(space: Real) -> list[Transform]:
-    """A normalisation of every number, and a 1 x 1 convolution where there are channels to mix."""
+    """Return a normalisation of every entry and, if there are several channels, a 1 x 1 convolution."""
     return [ActNorm(space), LU(space, rotation=True)] if space.shape[0] > 1 else [ActNorm(space)]

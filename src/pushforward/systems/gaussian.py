@@ -1,4 +1,4 @@
-"""Gaussian: of any covariance or a diagonal one, the family of automatic variational inference before flows."""
+"""Gaussian with a full or diagonal covariance, the family of automatic variational inference before flows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .vector_spec import VectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussian(VectorSpec):
-    """x = m + L e with e standard normal, L lower triangular or diagonal; made from the context if there is one.
+    """Gaussian x = m + L e, e standard normal, L lower triangular or diagonal; m and L may depend on a context.
 
     Args:
-        full: Whether L is triangular; without, it is diagonal ("mean field").
-        hidden: Widths of the network that makes m and L from the context; empty for a matrix.
+        full: Whether L is triangular; otherwise it is diagonal ("mean field").
+        hidden: Widths of the hidden layers of the network from the context to m and L; empty for a linear map.
     """
 
     name = "gaussian"
@@ -27,18 +27,18 @@ class Gaussian(VectorSpec):
     hidden: tuple[int, ...] = ()
 
     def build(self) -> Flow:
-        """The Gaussian, as a flow of one layer."""
+        """Return the Gaussian as a flow with one layer."""
         space, given = self.space, {"context": self.given, "hidden": self.hidden, "activation": self.activation}
         if self.full:
             return self.flow(Inverse(Cholesky(space, **given)))  # type: ignore[arg-type]
         return self.flow(Inverse(Elementwise(Affine(), space, **given)))  # type: ignore[arg-type]
 
     def exemptions(self) -> Mapping[str, str]:
-        """Return why the contribution need not vary where there is no context."""
+        """Return the reason why the log-determinant is constant without a context."""
         return {} if self.given else {"contribution_varies": "an affine map has the same slope everywhere"}
 
     @classmethod
     def cases(cls) -> Iterator[Gaussian]:
-        """Both kinds."""
+        """Yield one spec of each kind."""
         yield cls(features=2)
         yield cls(features=2, full=False, context=2)

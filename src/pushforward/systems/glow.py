@@ -1,4 +1,4 @@
-"""Glow: steps of activation normalisation, a 1 x 1 convolution and a coupling, over several scales."""
+"""Glow: steps of activation normalisation, a 1 x 1 convolution and a coupling, at several scales."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ Mixing = Literal["full", "lu", "orthogonal", "shuffle", "reverse"]
 
 @dataclass(frozen=True, kw_only=True)
 class Glow(ImageSpec):
-    """Generative flow with invertible 1 x 1 convolutions.
+    """Glow, generative flow with invertible 1 x 1 convolutions.
 
-    Per scale: squeeze; `steps` times (actnorm, mixing of the channels, coupling of channel halves); half of the channels are
-    factored out with a prior that the other half gives. The last latent variables have a learned mean and scale.
+    Each scale has a squeeze, then `steps` times (actnorm, mixing of the channels, coupling of channel halves). Between
+    scales half of the channels are factored out, with a prior that depends on the other half. The last latent variables
+    have a learned mean and scale.
 
     Args:
-        scales: L.
-        steps: K of each scale.
-        hidden: channels of the couplings' networks, 3 x 3, 1 x 1 and 3 x 3.
-        coupling: "affine" or "additive"; the temperature of samples is exact for the latter.
-        mixing: 1 x 1 convolution in its "full", "lu" or "orthogonal" form, or, to compare, a fixed "shuffle" or "reverse".
+        scales: Number of scales; the picture is squeezed at each.
+        steps: Number of steps at each scale.
+        hidden: Number of hidden channels of the couplings' networks (3 x 3, 1 x 1 and 3 x 3 convolutions).
+        coupling: Kind of coupling, "affine" or "additive"; samples at a temperature other than 1 are exact with "additive".
+        mixing: Mixing of channels: a 1 x 1 convolution in "full", "lu" or "orthogonal" form, or a fixed "shuffle" or
+            "reverse" for comparison.
     """
 
     name = "glow"
@@ -58,7 +60,7 @@ class Glow(ImageSpec):
     mixing: Mixing = "full"
 
     def build(self) -> Flow:
-        """The flow; couplings start as constant maps, the mixing as random rotations."""
+        """Return the flow; couplings start as constant maps and the mixing as random rotations."""
         return self.multi_scale(self.scales, self.steps, self._step)
 
     def _step(self, space: Real, seed: int) -> list[Transform]:
@@ -73,14 +75,14 @@ class Glow(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[Glow]:
-        """One scale; with a label; two scales with a picture; additive, and every way to mix."""
+        """Yield specs with one scale, with a label, with two scales and a picture, and with additive couplings."""
         yield from law_cases(cls, scales=1, steps=1, hidden=6)
         yield cls(shape=(2, 4, 4), levels=3, alpha=0.0, scales=2, steps=1, hidden=6, classes=2)
         yield cls(shape=(1, 2, 2), levels=2, alpha=0.0, scales=1, steps=2, hidden=6, coupling="additive", mixing="lu")
 
 
 def mixing_layer(space: Real, mixing: Mixing, seed: int) -> Transform:
-    """What mixes the channels before a coupling."""
+    """Return the layer that mixes the channels before a coupling."""
     if mixing == "lu":
         return LU(space, rotation=True)
     if mixing == "full":

@@ -1,4 +1,4 @@
-"""IAF: gated autoregressive steps that run from the latent side to the data side."""
+"""IAF: gated autoregressive steps whose closed form runs from the latent side to the data side."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .posterior import Posterior
 
 @dataclass(frozen=True, kw_only=True)
 class IAF(Posterior):
-    """Inverse autoregressive flow: z_0 = m_0 + s_0 e, then z_t = g z + (1 - g) m, gate and mean made from z_<i and context.
+    """Inverse autoregressive flow: z_0 = m_0 + s_0 e, then z_t = g z + (1 - g) m, with g and m from z_<i and the context.
 
-    The order is reversed each step, and x is the last z. Gates only shrink; the first, diagonal step sets the scale. They
-    start at 0.88.
+    The order of the coordinates is reversed at each step, and x is the last z. Gates g lie in (0, 1) and can only
+    shrink, so the first, diagonal step sets the scale. Gates start at 0.88.
 
-    Drawing with density is one pass, as a variational posterior needs; the density of given data unrolls each network,
-    at about the same cost, so that the flow can be trained on data too.
+    Sampling with density is one pass, as variational inference needs. The density of given data unrolls each network, at
+    about the same cost, so the flow can also be trained on data.
 
     Args:
         layers: Number of autoregressive steps after the diagonal one.
@@ -35,7 +35,7 @@ class IAF(Posterior):
     activation: str = "elu"
 
     def step(self, index: int, space: Real) -> Autoregressive:
-        """One MaskedMLP, in the order opposite to the one before."""
+        """Return an autoregressive step, in the order opposite to that of the step before."""
         scalar = GatedAffine()
         network = MaskedMLP(
             self.features,
@@ -49,7 +49,7 @@ class IAF(Posterior):
 
     @classmethod
     def cases(cls) -> Iterator[IAF]:
-        """Two features; with context; more features than a block."""
+        """Yield specs with two features, with a context, and with more features than a block of the unrolling."""
         yield cls(features=2, layers=2, hidden=(8,))
         yield cls(features=2, layers=2, hidden=(8,), context=3)
         yield cls(features=10, layers=1, hidden=(16,))

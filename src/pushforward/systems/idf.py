@@ -1,4 +1,4 @@
-"""Integer discrete flows: couplings that shift whole numbers by whole numbers, for lossless compression."""
+"""Integer discrete flows: couplings that add whole numbers to whole numbers, for lossless compression."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from .picture_spec import PictureSpec
 class IDF(PictureSpec):
     """Integer discrete flow: z_b = x_b + round(t(x_a)), p(x) = p(z).
 
-    Per scale: squeeze; `steps` times (a fixed permutation of the channels, a coupling that shifts the last quarter of them by
-    what a dense network makes of the others); half of the channels are factored out with a discretised logistic whose mean
-    and scale the other half gives. The last ones have a mixture of discretised logistics for each channel and position.
+    Each scale has a squeeze, then `steps` times (a fixed permutation of the channels, and a coupling that shifts the
+    last quarter of them by a function of the others, from a dense network). Between scales half of the channels are
+    factored out, with a discretised logistic distribution whose mean and scale depend on the other half. The last latent
+    variables have a mixture of discretised logistics for each channel and position.
 
-    Its space is all the whole numbers: what it gives to pictures and what it gives to arrays with other levels adds up to one.
+    The space is all whole numbers: the probabilities of pictures sum to less than one, because arrays with values that are not
+    levels also have some probability.
 
     Args:
         scales: Number of scales; the picture is squeezed at each.
-        steps: couplings of each scale.
-        hidden: channels of the networks.
-        depth: layers of the networks.
+        steps: Number of couplings at each scale.
+        hidden: Number of hidden channels of the networks.
+        depth: Number of layers of the networks.
         components: Number of components in the mixtures of the last latent variables.
-        prior_components: Number of components in the mixtures of the latent variables that leave earlier; the paper has 1.
+        prior_components: Number of components in the mixtures of latent variables that are factored out; the paper has 1.
     """
 
     name = "idf"
@@ -53,16 +55,16 @@ class IDF(PictureSpec):
 
     @property
     def space(self) -> Integers:
-        """All whole numbers."""
+        """All whole numbers, in the shape of a picture."""
         return Integers(self.shape)
 
     @property
     def unit(self) -> float:
-        """What shifts, means and scales are multiples of: an eighth of the range of the levels."""
+        """Unit of shifts, means and scales: an eighth of the range of the levels."""
         return self.levels / 8
 
     def build(self) -> Flow:
-        """The flow; couplings start as the identity."""
+        """Return the flow; couplings start as the identity."""
         self.require_divisible(2**self.scales, f"{self.scales} scales")
         layers: list[Transform] = []
         space: Space = self.space
@@ -106,19 +108,19 @@ class IDF(PictureSpec):
 
     @classmethod
     def cases(cls) -> Iterator[IDF]:
-        """One scale; two scales of two channels, by class."""
+        """Yield specs with one scale, and with two scales, two channels and a label."""
         yield cls(shape=(1, 2, 2), levels=3, scales=1, steps=2, hidden=4, depth=2, components=2)
         yield cls(shape=(2, 4, 4), levels=64, scales=2, steps=1, hidden=4, depth=2, classes=2)
 
 
 class Centred(nn.Module):
-    """A network that sees levels x as (x - centre) / unit.
+    """Network whose input is (x - centre) / unit for levels x.
 
     Args:
-        network: the network.
-        centre: subtracted.
-        unit: divided by.
-        beside: Number of last channels that are a condition and stay as they are.
+        network: The network.
+        centre: Number that is subtracted from the levels.
+        unit: Number by which they are then divided.
+        beside: Number of last channels that are a condition and are not scaled.
     """
 
     def __init__(self, network: nn.Module, centre: float, unit: float, beside: int = 0) -> None:
@@ -126,6 +128,6 @@ class Centred(nn.Module):
         self.network, self.centre, self.unit, self.beside = network, centre, unit, beside
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """As the network's."""
+        """Return the network's result for the scaled input."""
         levels, rest = x.tensor_split((x.shape[1] - self.beside,), 1)
         return self.network(torch.cat([(levels - self.centre) / self.unit, rest], 1), context)

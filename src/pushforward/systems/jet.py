@@ -1,4 +1,4 @@
-"""Jet: couplings of image patches whose parameters a vision transformer makes, and nothing else."""
+"""Jet: couplings of image patches whose parameters a vision transformer computes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .picture_spec import ImageSpec, law_cases
 
 @dataclass(frozen=True, kw_only=True)
 class Jet(ImageSpec):
-    """Jet: patches to channels once, then couplings z_b = (x_b + t) 2 sigmoid(s), with s and t from a transformer.
+    """Jet: patches become channels once, then couplings z_b = (x_b + t) 2 sigmoid(s) follow, with s and t from a transformer.
 
-    Four couplings of a random half of the channels are followed by one of the positions' checkerboard, turned round each
-    time. There are no normalisation, mixing or factoring-out layers.
+    After four couplings of a random half of the channels comes one of a checkerboard of positions, whose colours are
+    exchanged each time. There are no normalisation, mixing or factoring-out layers.
 
     Args:
-        patch: height and width of the patches.
-        layers: couplings.
-        hidden: length of the transformers' tokens.
+        patch: Height and width of the patches.
+        layers: Number of couplings.
+        hidden: Length of the transformers' tokens.
         blocks: Number of blocks of each transformer.
         heads: Number of heads of the attention.
-        dropout: in the transformers, while training.
+        dropout: Probability of dropping a hidden value of the transformers in training.
     """
 
     name = "jet"
@@ -47,7 +47,7 @@ class Jet(ImageSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, which starts as the identity."""
         self.require_divisible(self.patch, f"patches of {self.patch} x {self.patch}")
         layers = self.front()
         layers.append(Squeeze(layers[-1].z_space, self.patch))
@@ -65,7 +65,7 @@ class Jet(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[Jet]:
-        """Without a condition; with a label; with a picture; with a coupling of positions."""
+        """Yield specs without a condition, with a label, with a picture, and with a coupling of positions."""
         small: dict[str, Any] = {"hidden": 4, "blocks": 1, "heads": 2}
         yield from law_cases(cls, layers=2, **small)
         yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, layers=6, **small)

@@ -1,4 +1,4 @@
-"""Systems of labels: rows of whole numbers that stand for categories."""
+"""Base class of systems of labels: rows of whole numbers that stand for categories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .spec import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec(Spec, register=False):
-    """Argument of systems that model rows of labels, such as the categorical columns of a table.
+    """Base class of systems that model rows of labels, such as the categorical columns of a table.
 
     Args:
         classes: Number of labels of each coordinate.
@@ -25,31 +25,31 @@ class LabelSpec(Spec, register=False):
     classes: tuple[int, ...]
 
     def validate(self) -> None:
-        """Refuse no coordinates, and coordinates without labels."""
+        """Check that there are coordinates, each with at least one label."""
         super().validate()
         self.require_classes()
 
     def require_classes(self) -> None:
-        """Refuse no coordinates, and coordinates without labels."""
+        """Check that there are coordinates, each with at least one label."""
         if not self.classes or min(self.classes) < 1:
             raise SpecError(f"expected {self.name}.classes to be numbers >= 1, at least one, got {self.classes}")
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
-        """Return the spec for rows of labels (N, D), whole numbers from 0; the largest of each column is its last label.
+        """Return the spec for rows of labels (N, D), whole numbers from 0; a column's largest value is its last label.
 
         Raises:
             SpecError: The data have another shape, or there is a context.
         """
         labels = np.asarray(x)
         if context is not None:
-            raise SpecError(f"expected no context: {cls.name} models labels alone")
+            raise SpecError(f"expected no context: {cls.name} models labels without a context")
         if labels.ndim != 2 or labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0:
             raise SpecError(f"expected rows of whole numbers from 0, got {labels.dtype} of shape {labels.shape}")
         return cls(classes=tuple(int(k) + 1 for k in labels.max(0)), **fields)
 
     @property
     def space(self) -> Categories:
-        """The space of the labels."""
+        """Space of the labels."""
         same = len(set(self.classes)) == 1
         return Categories((len(self.classes),), self.classes[0] if same else self.classes)

@@ -15,12 +15,12 @@ from .vector_spec import VectorSpec
 class MADE(VectorSpec):
     """Masked autoencoder for densities: p(x) = prod_i N(x_i; m_i(x_<i), s_i(x_<i)^2).
 
-    That product of Gaussians is exactly a flow of one layer, z_i = (x_i - m_i) / s_i.
+    The product of Gaussians is a flow with one layer, z_i = (x_i - m_i) / s_i.
 
     Args:
-        hidden: Widths of the hidden layers.
+        hidden: Widths of the hidden layers in the network.
         order: Rank of each feature; empty for 0, 1, ..., D - 1.
-        dropout: Share of hidden units that are dropped in training.
+        dropout: Probability of dropping a hidden unit in training.
     """
 
     name = "made"
@@ -32,7 +32,7 @@ class MADE(VectorSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, which starts as the identity."""
         space, scalar = self.space, Affine()
         network = MaskedMLP(
             self.features,
@@ -47,6 +47,6 @@ class MADE(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[MADE]:
-        """Two features; three in another order with context."""
+        """Yield specs with two features, and with three features in another order and a context."""
         yield cls(features=2, hidden=(8,))
         yield cls(features=3, hidden=(8, 8), context=2, order=(2, 0, 1))

@@ -1,4 +1,4 @@
-"""MAF: a stack of affine autoregressive layers, the order reversed between them."""
+"""MAF: a stack of affine autoregressive layers, with the order reversed between layers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MAF(VectorSpec):
         layers: Number of autoregressive layers.
         hidden: Widths of the hidden layers in each masked network.
         batch_norm: Whether a running batch normalisation follows each layer but the last.
-        dropout: Share of hidden units that are dropped in training.
+        dropout: Probability of dropping a hidden unit in training.
     """
 
     name = "maf"
@@ -54,7 +54,7 @@ class MAF(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[MAF]:
-        """Yield two features; with context; a label and a Student base; many features with batch normalisation; one feature."""
+        """Yield specs with two features, a context, a label and a Student base, batch normalisation, and one feature."""
         yield cls(features=2, layers=2, hidden=(8,))
         yield cls(features=2, layers=2, hidden=(8,), context=3)
         yield cls(features=2, layers=1, hidden=8, classes=3, base="student", activation="tanh")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The MLP density baseline: an energy network with a normaliser on a grid, and the loss without one, which diverges."""
+"""MLP density baseline: an energy network normalised on a grid, and the loss of an unnormalised one, which diverges."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .spec import Spec
 
 
 class GridEnergy(Distribution):
-    """p(x) = exp(-E(x)) / Z on a box, E(x) = MLP(x) + ridge |x|^2 / 2, Z by the trapezoid rule.
+    """Energy model p(x) = exp(-E(x)) / Z on a box, E(x) = MLP(x) + ridge |x|^2 / 2, with Z by the trapezoid rule.
 
         log Z = log sum_g w_g exp(-E(g)),   g on a regular grid, w_g = h^D, halved for each coordinate on the boundary
 
-    Z is computed once in every call, with gradients. It is a quadrature, so `log_prob` is biased by O(h^2) to an
-    unknown side. Draws come from the multilinear interpolant of exp(-E) between the grid's points, whose integral is
-    exactly that Z: a grid point drawn by its share of Z plus triangular noise of one cell's width. They differ from the
-    density by O(h^2) too, and carry no gradients; the log-density that comes with them is `log_prob` of the draws.
+    Z is computed once in every call, with gradients. It is a quadrature, so `log_prob` has a bias of O(h^2) in an
+    unknown direction. Samples come from the multilinear interpolant of exp(-E) between the grid points, whose integral
+    is exactly this Z: a grid point is drawn with its share of Z, and triangular noise of one cell's width is added.
+    Samples also differ from the density by O(h^2). They carry no gradients, and their reported log-density is `log_prob`.
 
     Args:
-        space: the box, with finite bounds and at most two coordinates.
-        network: E without the ridge, (B, D) -> (B, 1).
-        grid: points per axis, at least 2.
-        ridge: weight of the quadratic term.
+        space: Box with finite bounds and at most two coordinates.
+        network: Network of E without the quadratic term, (B, D) -> (B, 1).
+        grid: Number of points per axis, at least 2.
+        ridge: Weight of the quadratic term.
     """
 
     own = Exactness.LOWER | Exactness.UPPER
@@ -43,17 +43,18 @@ class GridEnergy(Distribution):
 
     @property
     def step(self) -> float:
-        """Distance h of neighbouring grid points."""
+        """Distance h between neighbouring grid points."""
         return (self.space.high - self.space.low) / (self.grid - 1)
 
     def energy(self, x: Tensor) -> Tensor:
-        """E(x): (B, D) -> (B,), the negative log-density up to a constant."""
+        """Return E(x), minus the log-density up to a constant: (B, D) -> (B,)."""
         return self.network(x).squeeze(-1) + self.ridge / 2 * x.square().sum(-1)
 
     def nodes(self) -> tuple[Tensor, Tensor]:
-        """The grid's points (grid^D, D) and log w_g (grid^D,)."""
+        """Return the grid points (grid^D, D) and log w_g (grid^D,)."""
         axis = torch.linspace(self.space.low, self.space.high, self.grid, dtype=self.dtype, device=self.device)
         weight = torch.full_like(axis, math.log(self.step))
+        # The trapezoid rule gives the ends of the axis half the weight.
         weight[0] = weight[-1] = math.log(self.step / 2)
         if self.space.size == 1:
             return axis.unsqueeze(-1), weight
@@ -74,8 +75,10 @@ class GridEnergy(Distribution):
             shares = (log_weights - self.energy(points)).softmax(0).double().cumsum(0)
             u = torch.rand(n, dtype=shares.dtype, device=shares.device) * shares[-1]
             node = points[torch.searchsorted(shares, u, right=True).clamp_max(len(points) - 1)]
+            # The difference of two uniform numbers has the triangular density 1 - |u|, which is the weight of a grid
+            # point in linear interpolation.
             x = node + self.step * (torch.rand_like(node) - torch.rand_like(node))
-            # Half of the triangle around a point on the boundary lies outside; its mirror image is the other half.
+            # Half of the triangle around a point on the boundary lies outside. Reflection maps it to the half inside.
             low, high = self.space.low, self.space.high
             x = torch.where(x < low, 2 * low - x, x)
             x = torch.where(x > high, 2 * high - x, x).clamp(low, high)
@@ -83,32 +86,32 @@ class GridEnergy(Distribution):
 
 
 def unnormalised_loss(model: GridEnergy, x: Tensor) -> Tensor:
-    """The loss -1/n sum_i log p(x_i) with p = exp(-E) left unnormalised: the mean energy, a scalar.
+    """Return the loss of an unnormalised density p = exp(-E), -1/n sum_i log p(x_i): the mean energy, a scalar.
 
-    It has no lower bound: adding a constant to log p lowers it by that constant. It is here to show that; train with
-    the model's own `log_prob` instead.
+    It has no lower bound: subtracting a constant from E lowers it by that constant. The function exists to show this;
+    for training use the model's own `log_prob`.
 
     Args:
-        model: the energy model.
-        x: (B, D).
+        model: Energy model.
+        x: Points, (B, D).
     """
     return model.energy(x).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPDensity(Spec):
-    """A plain network as log-density, with a normaliser on a grid: a fair competitor in one or two dimensions.
+    """Energy network normalised on a grid, a baseline for flows in one or two dimensions.
 
-    There is no context, and nothing outside [-bound, bound]^D: log p = -inf. A grid in D dimensions has grid^D points,
-    which is why this baseline ends at two.
+    It takes no context, and outside [-bound, bound]^D log p = -inf. A grid in D dimensions has grid^D points, so the
+    baseline is limited to two dimensions.
 
     Args:
-        features: D, 1 or 2.
-        hidden: widths of the network.
-        activation: "tanh" or "silu".
-        bound: the box is [-bound, bound] in every coordinate.
-        grid: points per axis of the quadrature; several should fit into the narrowest structure of the data.
-        ridge: weight of |x|^2 / 2 in the energy.
+        features: Number of features D, 1 or 2.
+        hidden: Widths of the hidden layers of the network.
+        activation: Activation function of the network: "tanh" or "silu".
+        bound: Half-width of the box [-bound, bound] in every coordinate.
+        grid: Number of grid points per axis; the narrowest structure of the data should contain several.
+        ridge: Weight of |x|^2 / 2 in the energy.
     """
 
     name = "mlp-density"
@@ -125,26 +128,26 @@ class MLPDensity(Spec):
     ridge: float = 1e-2
 
     def validate(self) -> None:
-        """Refuse more dimensions than a grid can serve, an empty box, too few points and a negative ridge."""
+        """Check the number of dimensions, the box, the grid and the ridge."""
         super().validate()
         self._at_least("features", 1)
         self._at_least("grid", 2)
         self._at_least("ridge", 0)
         if self.features > 2:
             raise SpecError(
-                f"expected {self.name}.features <= 2, got {self.features}: its normaliser is a sum over "
+                f"expected {self.name}.features <= 2, got {self.features}: its normaliser needs "
                 f"a grid of n^d points, {self.grid}^{self.features} here; use a flow in higher dimensions"
             )
         if not (self.bound > 0 and math.isfinite(self.bound)):
             raise SpecError(f"expected {self.name}.bound to be positive and finite, got {self.bound}")
 
     def build(self) -> GridEnergy:
-        """The model, starting as exp(-ridge |x|^2 / 2) on the box."""
+        """Return the model, which starts as exp(-ridge |x|^2 / 2) on the box."""
         network = MLP(self.features, 1, hidden=self.hidden, activation=self.activation)
         return GridEnergy(Box((self.features,), -self.bound, self.bound), network, self.grid, self.ridge)
 
     @classmethod
     def cases(cls) -> Iterator[MLPDensity]:
-        """One feature; two."""
+        """Yield specs with one and with two features."""
         yield cls(features=1, hidden=(8,), bound=3.0, grid=129)
         yield cls(features=2, hidden=(8, 8), activation="silu", bound=3.0, grid=65)

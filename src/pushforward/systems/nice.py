@@ -1,4 +1,4 @@
-"""NICE: additive couplings, a diagonal scaling and a logistic prior; for vectors, and for images as vectors of pixels."""
+"""NICE: additive couplings, a diagonal scaling and a logistic base; for vectors, and for pictures as vectors of pixels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .vector_spec import Base, VectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class NICE(VectorSpec):
-    """Non-linear independent components: h_b = x_b + m(x_a) four times, then h = exp(s) h, every h logistic.
+    """NICE, non-linear independent components: h_b = x_b + m(x_a) several times, then z = exp(s) h, with logistic z.
 
     Args:
-        layers: Number of couplings; even and odd coordinates take turns. With 3 or more all coordinates see each other.
+        layers: Number of couplings; even and odd coordinates alternate. With 3 or more, every coordinate depends on all.
         hidden: Widths of the hidden layers in each network.
-        dropout: Share of hidden units that are dropped in training.
+        dropout: Probability of dropping a hidden unit in training.
     """
 
     name = "nice"
@@ -43,12 +43,12 @@ class NICE(VectorSpec):
         return self.flow([*couplings, Diagonal(space)])
 
     def exemptions(self) -> Mapping[str, str]:
-        """Return why the contribution need not vary."""
+        """Return the reason why the log-determinant is constant."""
         return {"contribution_varies": "additive couplings preserve volume, a constant scaling up to a constant"}
 
     @classmethod
     def cases(cls) -> Iterator[NICE]:
-        """Two features, with and without context; three; one."""
+        """Yield specs with two features without and with a context, with three features, and with one."""
         yield cls(features=2, hidden=(8,))
         yield cls(features=2, hidden=(8,), context=3)
         yield cls(features=3, hidden=(8, 8))
@@ -57,12 +57,12 @@ class NICE(VectorSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNICE(ImageSpec):
-    """NICE on the pixels of pictures: dequantised, flattened, and then as for vectors.
+    """NICE on the pixels of pictures: dequantised and flattened, then as for vectors.
 
     Args:
-        layers: couplings; even and odd pixels take turns.
-        hidden: widths of each coupling's network.
-        dropout: in the networks, while training.
+        layers: Number of couplings; even and odd pixels alternate.
+        hidden: Widths of the hidden layers in each coupling's network.
+        dropout: Probability of dropping a hidden unit in training.
     """
 
     name = "nice-image"
@@ -79,7 +79,7 @@ class ImageNICE(ImageSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, which starts as the identity."""
         front = self.front()
         size = self.space.size
         pixels = NICE(
@@ -89,5 +89,5 @@ class ImageNICE(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ImageNICE]:
-        """Without a condition; with a label; with a picture."""
+        """Yield specs without a condition, with a label, and with a picture."""
         yield from law_cases(cls, hidden=(8,), layers=2)

@@ -1,4 +1,4 @@
-"""NPE: neural posterior estimation, a flow of parameters given the data that a simulator made of them."""
+"""NPE: neural posterior estimation, a flow of parameters given the data that a simulator generated from them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .spec import Spec, spec_from_dict
 
 
 class StandardisedContext(nn.Module):
-    """A context as every layer sees it: standardised, then through a network where there is one.
+    """Context network: standardisation, followed by another network if there is one.
 
     Args:
         space: Space of the context.
-        network: (B, *space.shape) -> (B, C).
+        network: Network from the standardised context, (B, *space.shape) -> (B, C); None for none.
     """
 
     def __init__(self, space: Real, network: nn.Module | None = None) -> None:
@@ -29,16 +29,16 @@ class StandardisedContext(nn.Module):
         self.network = network
 
     def forward(self, context: Tensor) -> Tensor:
-        """(B, *space.shape) -> (B, C)."""
+        """Return the input of the layers: (B, *space.shape) -> (B, C)."""
         standard = self.standardise(context)[0]
         return standard if self.network is None else self.network(standard)
 
 
 def bounds(space: Space) -> tuple[float, float]:
-    """The bounds of parameters on the line or in a box.
+    """Return the bounds of parameters on the real line or in a box.
 
     Raises:
-        SpecError: they live elsewhere.
+        SpecError: The parameters are discrete or in another space.
     """
     if space.interval is None or space.discrete:
         raise SpecError(f"expected parameters in a Real or Box space, got {space}")
@@ -46,18 +46,18 @@ def bounds(space: Space) -> tuple[float, float]:
 
 
 def conditional(inner: Distribution, space: Space, context: Real | None, network: nn.Module | None = None) -> Flow:
-    """A model of unconstrained, standardised parameters given standardised data, as one of both as they are.
+    """Return a model of parameters given data, from a flow of unconstrained, standardised ones.
 
     Args:
-        inner: on the line, with the context that the network gives.
-        space: Space of the parameters: all of the line, or a box, which logits or logarithms carry onto it.
-        context: the space of the data; None for none.
-        network: Network of the standardised data.
+        inner: Flow on the real line, whose context is the network's result.
+        space: Space of the parameters: the real line, or a box, which logits or logarithms map to the line.
+        context: Space of the data; None for none.
+        network: Network that receives the standardised data; None to use them directly.
 
     Raises:
-        SpecError: the parameters live elsewhere.
-        ShapeError: `inner` models events of another shape.
-        ContextError: it takes another context.
+        SpecError: The parameters are discrete or in another space.
+        ShapeError: The flow `inner` models events of another shape.
+        ContextError: The flow `inner` takes another context.
     """
     if context is not None and (inner.context is None or (network is None and inner.context != context)):
         raise ContextError(f"expected a flow with a context in {context}, got one in {inner.context}")
@@ -72,20 +72,21 @@ def conditional(inner: Distribution, space: Space, context: Real | None, network
 
 @dataclass(frozen=True, kw_only=True)
 class NPE(Spec):
-    """Neural posterior estimation: any conditional system, of parameters in a box given simulated data.
+    """Neural posterior estimation: any conditional system, for parameters in a box given simulated data.
 
-    With pairs theta_i ~ p(theta), x_i ~ p(x | theta_i), the likelihood of theta_i given x_i is highest for the posterior:
+    For pairs theta_i ~ p(theta), x_i ~ p(x | theta_i), the expected log-likelihood is maximal at the posterior:
 
         E log q(theta | x) = E_x [-KL(p(theta | x) || q(theta | x)) - H(p(theta | x))].
 
-    Parameters are carried from the box to the line, so that no mass leaks out of it, and standardised, as are the data.
+    Parameters are mapped from the box to the real line, so no probability lies outside of the box. Parameters and data are
+    standardised.
 
     Args:
-        features: number of parameters.
-        context: length of the data, 0 for none.
-        flow: the system and its arguments, as its `to_dict` gives, but `features` and `context`.
-        low: smallest value of every parameter.
-        high: largest value of every parameter.
+        features: Number of parameters.
+        context: Length of the data, 0 for none.
+        flow: System and its arguments as a dictionary, as from its `to_dict`, without `features` and `context`.
+        low: Smallest value of every parameter; -inf for no bound.
+        high: Largest value of every parameter; inf for no bound.
     """
 
     name = "npe"
@@ -100,12 +101,12 @@ class NPE(Spec):
     high: float = math.inf
 
     def __post_init__(self) -> None:
-        """Complete the description of the flow, or say what is wrong with it."""
+        """Complete the description of the flow, and check it."""
         super().__post_init__()
         object.__setattr__(self, "flow", self.inner().to_dict())
 
     def validate(self) -> None:
-        """Refuse an empty box."""
+        """Check the sizes and the bounds."""
         super().validate()
         self._at_least("features", 1)
         self._at_least("context", 0)
@@ -114,12 +115,12 @@ class NPE(Spec):
 
     @property
     def space(self) -> Real | Box:
-        """Of the parameters."""
+        """Space of the parameters."""
         bounded = math.isfinite(self.low) or math.isfinite(self.high)
         return Box((self.features,), self.low, self.high) if bounded else Real((self.features,))
 
     def inner(self) -> Spec:
-        """The spec of the flow of unconstrained, standardised parameters."""
+        """Return the spec of the flow of unconstrained, standardised parameters."""
         given = {"features": self.features, "context": self.context}
         for name, value in given.items():
             if self.flow.get(name, value) != value:
@@ -129,13 +130,13 @@ class NPE(Spec):
         return spec_from_dict({**self.flow, **given})
 
     def build(self) -> Flow:
-        """The flow; what standardises the parameters is started by data, what standardises the context by `amortised`."""
+        """Return the flow; data set the standardisation of the parameters, and `amortised` sets that of the context."""
         context = Real((self.context,)) if self.context else None
         return conditional(self.inner().build(), self.space, context)
 
     @classmethod
     def cases(cls) -> Iterator[NPE]:
-        """Parameters in a box; above a bound; anywhere."""
+        """Yield specs with parameters in a box, above a bound, and without bounds."""
         small = {"system": "nsf", "layers": 1, "hidden": 8, "bins": 4, "bound": 3.0, "linear": False}
         yield cls(features=2, context=3, flow=small, low=-1.0, high=2.0)
         yield cls(features=1, context=1, flow=small, low=0.0)

@@ -1,4 +1,4 @@
-"""NSF: neural spline flow, with couplings or autoregressive, and a linear layer between steps; for images as Glow's steps."""
+"""NSF: neural spline flow, with coupling or autoregressive layers; for pictures with the steps of Glow."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class NSF(VectorSpec):
     """Neural spline flow: rational-quadratic splines with parameters from a residual network, and LU layers.
 
     Args:
-        structure: "autoregressive" or "coupling".
+        structure: Kind of layers, "autoregressive" or "coupling".
         layers: Number of steps; each has a spline layer and, before it, an LU layer.
         hidden: Width of the residual networks.
         blocks: Number of residual blocks of two layers in each network.
         bins: Number of bins of each spline.
         bound: End of the splines, which act on [-bound, bound] and are the identity outside; 5 suits standardised data.
         linear: Whether each step starts with an LU layer.
-        dropout: Share of hidden units that are dropped in training.
+        dropout: Probability of dropping a hidden unit in training.
     """
 
     name = "nsf"
@@ -43,7 +43,7 @@ class NSF(VectorSpec):
     dropout: float = 0.0
 
     def validate(self) -> None:
-        """Refuse networks without units and negative numbers of blocks."""
+        """Check the sizes of the networks and splines."""
         super().validate()
         self._at_least("hidden", 1)
         self._at_least("blocks", 0)
@@ -74,7 +74,7 @@ class NSF(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[NSF]:
-        """Yield both structures, with and without context, with a label and a mixture; many features; one feature."""
+        """Yield specs with both structures, with a context, with a label and a mixture, with ten features and with one."""
         yield cls(features=2, layers=2, hidden=8, bins=4)
         yield cls(features=2, layers=2, hidden=8, bins=4, structure="coupling")
         yield cls(features=2, layers=2, hidden=8, bins=4, context=3)
@@ -88,16 +88,16 @@ class NSF(VectorSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNSF(ImageSpec):
-    """Neural spline flow of pictures: the scales and steps of Glow with splines for its affine maps.
+    """Neural spline flow of pictures: the scales and steps of Glow, with splines in place of affine maps.
 
     Args:
         scales: Number of scales; the picture is squeezed at each.
-        steps: Number of steps of each scale: actnorm, 1 x 1 convolution, spline coupling of channel halves.
-        hidden: channels of the residual networks.
-        blocks: residual blocks of each.
+        steps: Number of steps at each scale: actnorm, 1 x 1 convolution, spline coupling of channel halves.
+        hidden: Number of hidden channels of the residual networks.
+        blocks: Number of residual blocks of each network.
         bins: Number of bins of the splines.
-        bound: the splines act on [-bound, bound] and are the identity outside.
-        dropout: in the networks, while training.
+        bound: End of the splines, which act on [-bound, bound] and are the identity outside.
+        dropout: Probability of dropping a hidden value of the networks in training.
     """
 
     name = "nsf-image"
@@ -118,7 +118,7 @@ class ImageNSF(ImageSpec):
     dropout: float = 0.0
 
     def build(self) -> Flow:
-        """The flow; splines start as the identity, the 1 x 1 convolutions as random rotations."""
+        """Return the flow; splines start as the identity, and the 1 x 1 convolutions as random rotations."""
         return self.multi_scale(self.scales, self.steps, self._step)
 
     def _step(self, space: Real, number: int) -> list[Transform]:
@@ -132,5 +132,5 @@ class ImageNSF(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ImageNSF]:
-        """One scale; with a label; with a picture."""
+        """Yield specs with one scale, with a label, and with a picture."""
         yield from law_cases(cls, scales=1, steps=1, hidden=4, blocks=1, bins=3)

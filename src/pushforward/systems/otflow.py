@@ -1,4 +1,4 @@
-"""OT-Flow: a continuous flow along the gradient of a potential, kept straight by transport costs."""
+"""OT-Flow: a continuous flow along the gradient of a potential, with transport costs that keep its paths straight."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .vector_spec import VectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class OTFlow(VectorSpec):
-    """dy/dt = -grad Phi(t, y) for t from 0 to 1, Phi a residual network with exact trace of its Hessian, by RK4.
+    """OT-Flow: dy/dt = -grad Phi(t, y) for t from 0 to 1, with the exact trace of the Hessian of Phi, by RK4.
 
-    Training minimises the mean of
+    The potential Phi is a residual network. Training minimises the mean of
 
         L + alpha_c C + alpha_r R,    C = -log p(x),    L = int |v|^2 / 2 dt,    R = int |-dPhi/dt + |grad Phi|^2 / 2| dt,
 
-    divided by alpha_c, so that it reads as nats: L makes paths short, R makes them those of optimal transport, which are
+    divided by alpha_c, which gives nats. L makes paths short. R makes them the paths of optimal transport, which are
     straight and have constant speed, so that few steps are enough.
 
     Args:
@@ -37,12 +37,12 @@ class OTFlow(VectorSpec):
         scoring_steps: Number of RK4 steps in evaluation.
         alpha_c: Weight of the negative log-likelihood, relative to the transport cost.
         alpha_r: Weight of the Hamilton-Jacobi-Bellman residual.
-        gradient: "direct", or "checkpoint" for the same numbers with one state kept for each step.
+        gradient: Way to compute gradients: "direct", or "checkpoint" for the same gradient with one stored state per step.
     """
 
     name = "otflow"
     family = "continuous"
-    spread = 0.3  # farther from their start, paths need many steps
+    spread = 0.3  # with larger weights, paths need many steps
     symbol = "~"
     paper = "Onken, Wu Fung, Li, Ruthotto 2021, arXiv:2006.00104"
     objective = "likelihood with transport costs"
@@ -66,7 +66,7 @@ class OTFlow(VectorSpec):
     gradient: Literal["direct", "checkpoint"] = "direct"
 
     def validate(self) -> None:
-        """Refuse too few layers and steps, and weights that are not positive or negative."""
+        """Check the numbers of layers and steps, and the weights."""
         super().validate()
         for name, least in (
             ("layers", 2),
@@ -81,7 +81,7 @@ class OTFlow(VectorSpec):
             raise SpecError(f"expected {self.name}.alpha_c > 0, got {self.alpha_c}")
 
     def build(self) -> Flow:
-        """The flow, starting close to a shift."""
+        """Return the flow, which starts close to a shift."""
         potential = Potential(self.features, self.hidden, layers=self.layers, context=self.given, rank=self.rank)
         layer = Continuous(
             potential,
@@ -93,11 +93,12 @@ class OTFlow(VectorSpec):
         return self.flow([layer])
 
     def loss(self, model: Distribution) -> nn.Module:
-        """(L + alpha_c C + alpha_r R) / alpha_c."""
+        """Return the loss (L + alpha_c C + alpha_r R) / alpha_c."""
+        # Divided by alpha_c, the loss stays in nats, and its scale does not depend on the weights.
         return PenalisedLikelihood(model, {"energy": 1 / self.alpha_c, "hjb": self.alpha_r / self.alpha_c})
 
     @classmethod
     def cases(cls) -> Iterator[OTFlow]:
-        """Two features; a deeper potential with context."""
+        """Yield specs with two features, and with a deeper potential and a context."""
         yield cls(features=2, hidden=6, steps=3, scoring_steps=4)
         yield cls(features=2, hidden=6, layers=3, steps=3, scoring_steps=4, context=3, gradient="checkpoint")

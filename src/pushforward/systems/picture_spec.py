@@ -1,8 +1,8 @@
-"""What the systems of images share: the space of pictures, dequantisation and preprocessing, conditions, factoring out.
+"""Base classes of systems of pictures: space, dequantisation, preprocessing, conditions and multi-scale structure.
 
-Most image models are flows on `Integers((C, H, W), 0, K - 1)`, K levels of brightness: noise makes the levels a density on the
-unit box, a fixed map brings that to the line, and the system's layers do the rest. So `log_prob` is a lower bound of a
-log-probability of whole pictures, with every constant inside, and bits per dimension follow from it alone.
+Most image models are flows on `Integers((C, H, W), 0, K - 1)`, K levels of brightness. Noise turns the levels into a density on
+the unit box, a fixed map takes the box to the real line, and the system's layers follow. `log_prob` is therefore a lower
+bound on the log-probability of whole pictures, with all constants included, and bits per dimension follow from it alone.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from ..transforms import Affine, Centre, Dequantise, Elementwise, Logit, Slice, 
 from .spec import Spec, label_classes
 
 LARGEST = 2**26
-"""Numbers in a picture, at most."""
+"""Largest number of entries in a picture."""
 
 Preprocess = Literal["logit", "logit-one-sided", "centre"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSpec(Spec, register=False):
-    """Arguments that every system of pictures takes.
+    """Base class with the arguments of every system of pictures.
 
     Args:
         shape: Channels, height and width of a picture.
-        levels: Number K of levels of brightness; pixels are 0 ... K - 1.
+        levels: Number K of levels of brightness; pixels are whole numbers from 0 to K - 1.
         classes: Number of classes of a label that is given one-hot as context; 0 for none.
         condition: Channels, height and width of a picture that is given as context, with values in [-1, 1]; empty for none.
-        condition_channels: Number of channels that a small network makes of that picture for the layers.
+        condition_channels: Number of channels that a small network computes from that picture for the layers.
     """
 
     sizes = ("shape", "levels", "classes", "condition")
@@ -51,7 +51,7 @@ class PictureSpec(Spec, register=False):
     condition_channels: int = 32
 
     def validate(self) -> None:
-        """Refuse what is no picture, too few levels, a label and a picture at once."""
+        """Check the shapes, the levels and the condition."""
         super().validate()
         for name in ("shape", "condition"):
             size = getattr(self, name)
@@ -69,11 +69,11 @@ class PictureSpec(Spec, register=False):
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
-        """Return the spec for pictures.
+        """Return the spec for a set of pictures.
 
         Args:
-            x: Pictures (N, C, H, W) of whole numbers from 0; 256 levels unless `levels` is given.
-            context: Labels (N,) of whole numbers from 0, or pictures (N, C, H, W); None for none.
+            x: Pictures (N, C, H, W) of whole numbers from 0, with 256 levels unless `levels` is given.
+            context: Labels (N,) of whole numbers from 0, or pictures (N, C, H, W); None for no context.
             **fields: Other arguments of the system.
 
         Raises:
@@ -95,10 +95,10 @@ class PictureSpec(Spec, register=False):
         return cls(shape=shape[1:], classes=classes, **fields)
 
     def require_divisible(self, by: int, why: str) -> None:
-        """Refuse pictures whose height or width a factor does not divide.
+        """Check that a factor divides the height and width of the pictures.
 
         Raises:
-            SpecError: naming the size and the factor.
+            SpecError: It does not; the message has the size and the factor.
         """
         _, h, w = self.shape
         if h % by or w % by:
@@ -108,23 +108,23 @@ class PictureSpec(Spec, register=False):
 
     @property
     def space(self) -> Integers:
-        """Of the pictures."""
+        """Space of the pictures."""
         return Integers(self.shape, 0, self.levels - 1)
 
     @property
     def given(self) -> Space | int:
-        """The context that the layers see: the label, what the network makes of the picture, or none."""
+        """Space or length of the context of the layers: the label's classes, the picture's features, or 0 for none."""
         if self.condition:
             return Real((self.condition_channels, *self.condition[1:]))
         return self.classes
 
     @property
     def given_vector(self) -> int:
-        """The same as the length of a vector, for systems whose networks take no picture."""
+        """Length of the context as a vector, for systems whose networks take no picture."""
         return self.condition_channels * self.condition[1] * self.condition[2] if self.condition else self.classes
 
     def finish(self, chain: Chain, base: Distribution) -> Flow:
-        """The model made of a chain and a base, with the network of a picture as context where there is one."""
+        """Return the model of a chain and a base, with the network for a picture as context if there is one."""
         if not self.condition:
             return _channels_last(Flow(chain, base))
         embed: nn.Module = ConvNet(
@@ -137,28 +137,28 @@ class PictureSpec(Spec, register=False):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec(PictureSpec, register=False):
-    """The arguments of systems that dequantise pictures and model the densities of what comes out.
+    """Base class of systems that dequantise pictures and model a density.
 
     Args:
-        preprocess: "logit" for logit(a + (1 - 2 a) x), "logit-one-sided" for logit(a + (1 - a) x), x in [0, 1];
-            "centre" for 2 x - 1.
-        alpha: the constant a.
+        preprocess: Map from x in [0, 1] to the real line: "logit" for logit(a + (1 - 2 a) x), "logit-one-sided" for
+            logit(a + (1 - a) x), "centre" for 2 x - 1.
+        alpha: Constant a of the logit, in [0, 0.5).
     """
 
     symbol = ">="
-    spread = 0.2  # farther from their start, the bounds of dequantised models are too wide to be averaged
+    spread = 0.2  # with larger weights, the bounds of dequantised models are too loose to be averaged
 
     preprocess: Preprocess = "logit"
     alpha: float = 0.05
 
     def validate(self) -> None:
-        """Refuse what is no picture, and a constant out of range."""
+        """Check the constant `alpha`, besides the arguments of all systems of pictures."""
         super().validate()
         if not 0 <= self.alpha < 0.5:
             raise SpecError(f"expected {self.name}.alpha in [0, 0.5), got {self.alpha}")
 
     def front(self, noise: Distribution | None = None) -> list[Transform]:
-        """From pictures to the line: dequantisation, uniform or by a conditional flow, and the fixed map."""
+        """Return the layers from pictures to the real line: dequantisation, uniform or by a flow, and the fixed map."""
         dequantise = Dequantise(self.space, noise)
         box = Box(self.shape, 0.0, 1.0)
         if self.preprocess == "centre":
@@ -166,17 +166,19 @@ class ImageSpec(PictureSpec, register=False):
         return [dequantise, Logit(box, self.alpha, symmetric=self.preprocess == "logit")]
 
     def flow(self, layers: Sequence[Transform], base: Distribution | None = None) -> Flow:
-        """The model made of layers and a base, standard normal by default."""
+        """Return the model of layers and a base, by default a standard normal."""
         chain = Chain(*layers)
         return self.finish(chain, Normal(Real(chain.z_space.shape)) if base is None else base)
 
     def multi_scale(self, scales: int, steps: int, step: Callable[[Real, int], list[Transform]]) -> Flow:
-        """Glow's frame: per scale a squeeze and some steps; between scales half of the channels leave, with learned priors.
+        """Return a model with the scales of Glow: a squeeze and some steps each; between scales half of the channels leave.
+
+        The channels that leave have learned conditional priors.
 
         Args:
             scales: Number of scales; the picture is squeezed at each.
-            steps: Number of steps of each scale.
-            step: the layers of one, from their space and the step's number over all scales.
+            steps: Number of steps at each scale.
+            step: Function (space, number of the step over all scales) that returns the layers of one step.
         """
         self.require_divisible(2**scales, f"{scales} scales")
         layers = self.front()
@@ -191,15 +193,15 @@ class ImageSpec(PictureSpec, register=False):
 
 
 def _channels_last(model: Flow) -> Flow:
-    """The model with its kernels laid out so that convolutions of few channels take about a fifth less time."""
+    """Return the model with kernels in channels-last layout, which makes convolutions of few channels about 20 % faster."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def factor_out(space: Space, context: Space | int, *, learned: bool) -> Slice:
-    """Half of the channels leave the chain: to a standard normal, or to one whose mean and scale the other half gives.
+    """Return the layer that factors out half of the channels, to a standard normal or one that depends on the other half.
 
-    The conditional prior is itself a flow, of one element-wise affine map whose parameters a 3 x 3 convolution makes (Kingma
-    and Dhariwal 2018, arXiv:1807.03039, and their code); it starts as the standard normal.
+    The conditional prior is a flow with one element-wise affine map, whose parameters a 3 x 3 convolution computes (Kingma and
+    Dhariwal 2018, arXiv:1807.03039, and their code). It starts as the standard normal.
     """
     channels, height, width = space.shape
     keep = channels - channels // 2
@@ -213,7 +215,7 @@ def factor_out(space: Space, context: Space | int, *, learned: bool) -> Slice:
 
 
 def top_prior(space: Space, context: Space | int) -> Elementwise:
-    """The learned mean and scale of the last latent variables, as a layer before the standard normal base."""
+    """Return the learned mean and scale of the last latent variables, as a layer before the standard normal base."""
     if isinstance(context, Space):
         return Elementwise(Affine(), space)
     return Elementwise(Affine(), space, context=context, hidden=(max(32, context),))
@@ -227,11 +229,11 @@ def _one_convolution(inputs: int, outputs: int) -> nn.Module:
 
 
 class Scaled(nn.Module):
-    """A network of pictures that are given by their levels: x / (K - 1) - 1/2 goes in.
+    """Network of pictures given as levels x; its input is x / (K - 1) - 1/2.
 
     Args:
-        network: from (B, C, H, W).
-        levels: K.
+        network: Network from scaled pictures (B, C, H, W).
+        levels: Number of levels K.
     """
 
     def __init__(self, network: nn.Module, levels: int) -> None:
@@ -239,16 +241,16 @@ class Scaled(nn.Module):
         self.network, self.levels = network, levels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Levels (B, C, H, W) -> what the network makes of them."""
+        """Return the network's result for levels (B, C, H, W)."""
         return self.network(x / (self.levels - 1) - 0.5)
 
     def undo(self, u: Tensor) -> Tensor:
-        """The levels of numbers x / (K - 1) - 1/2."""
+        """Return the levels for scaled numbers u = x / (K - 1) - 1/2."""
         return ((u + 0.5) * (self.levels - 1)).round()
 
 
 def law_cases(cls: type[Any], **fields: Any) -> list[Any]:
-    """Tiny pictures for the laws, without a condition, with a label and with a picture; nothing of the line is lost."""
+    """Return specs of tiny pictures for the laws, without a condition, with a label and with a picture; alpha is 0."""
     small: dict[str, Any] = {"levels": 2, "alpha": 0.0, **fields}
     return [
         cls(shape=(1, 2, 2), **small),

@@ -1,4 +1,4 @@
-"""Planar flow: a Gaussian bent along one direction after the other."""
+"""Planar flow: a Gaussian that is bent along one direction after the other."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .posterior import Posterior
 
 @dataclass(frozen=True, kw_only=True)
 class PlanarFlow(Posterior):
-    """x = z + u tanh(w.z + b), K times: each step expands or contracts space across a plane.
+    """Planar flow: K steps x = z + u tanh(w.z + b), each of which expands or contracts space across a plane.
 
     Args:
-        layers: Number K of planes.
+        layers: Number K of steps.
     """
 
     name = "planar"
@@ -23,11 +23,11 @@ class PlanarFlow(Posterior):
     paper = "Rezende, Mohamed 2015, arXiv:1505.05770"
 
     def step(self, index: int, space: Real) -> Planar:
-        """One plane."""
+        """Return one planar layer."""
         return Planar(space, context=self.given, hidden=self.hidden, activation=self.activation)
 
     @classmethod
     def cases(cls) -> Iterator[PlanarFlow]:
-        """Two features; with context."""
+        """Yield specs with two features, without and with a context."""
         yield cls(features=2, layers=2)
         yield cls(features=2, layers=1, context=2, hidden=(6,))

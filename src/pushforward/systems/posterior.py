@@ -1,4 +1,4 @@
-"""What flows made for posteriors share: a diagonal affine step, then steps whose closed form runs from latent to data."""
+"""Base class of flows for posteriors: a diagonal affine step, then steps with a closed form from latent to data."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from .vector_spec import VectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior(VectorSpec, register=False):
-    """z_0 = m + s e with e standard normal, then x = f_K(... f_1(z_0)), all parameters made from the context if there is one.
+    """Base class of x = f_K(... f_1(z_0)), z_0 = m + s e, e standard normal, with parameters that may depend on a context.
 
-    Drawing with density is one pass, as reverse Kullback-Leibler divergences need; the density of given data undoes each step.
+    Sampling with density is one pass, as reverse Kullback-Leibler divergences need. The density of given data inverts
+    each step.
 
     Args:
         layers: Number of steps after the diagonal one.
-        hidden: Widths of the networks that make the parameters from the context; empty for matrices.
+        hidden: Widths of the hidden layers of the networks from the context to the parameters; empty for linear maps.
     """
 
     layers: int = 8
@@ -26,10 +27,10 @@ class Posterior(VectorSpec, register=False):
 
     @abc.abstractmethod
     def step(self, index: int, space: Real) -> Transform:
-        """Step number `index`, from 0; its forward is the direction of drawing."""
+        """Return step `index`, from 0; its forward maps from latent to data."""
 
     def build(self) -> Flow:
-        """The flow."""
+        """Return the flow of the diagonal step and all other steps."""
         space = self.space
         first = Elementwise(Affine(), space, context=self.given, hidden=self.hidden, activation=self.activation)
         steps = [first, *(self.step(i, space) for i in range(self.layers))]

@@ -1,4 +1,4 @@
-"""Radial flow: a Gaussian stretched or shrunk around one centre after the other."""
+"""Radial flow: a Gaussian that is stretched or shrunk around one centre after the other."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .posterior import Posterior
 
 @dataclass(frozen=True, kw_only=True)
 class RadialFlow(Posterior):
-    """x = z + beta (z - z_0) / (alpha + |z - z_0|), K times.
+    """Radial flow: K steps x = z + beta (z - z_0) / (alpha + |z - z_0|).
 
     Args:
-        layers: Number K of centres.
+        layers: Number K of steps.
     """
 
     name = "radial"
@@ -23,11 +23,11 @@ class RadialFlow(Posterior):
     paper = "Rezende, Mohamed 2015, arXiv:1505.05770"
 
     def step(self, index: int, space: Real) -> Radial:
-        """One centre."""
+        """Return one radial layer."""
         return Radial(space, context=self.given, hidden=self.hidden, activation=self.activation)
 
     @classmethod
     def cases(cls) -> Iterator[RadialFlow]:
-        """Two features; with context."""
+        """Yield specs with two features, without and with a context."""
         yield cls(features=2, layers=2)
         yield cls(features=2, layers=1, context=2)

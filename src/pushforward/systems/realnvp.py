@@ -1,4 +1,4 @@
-"""RealNVP: affine couplings with alternating halves; for images with checkerboards, channel masks and several scales."""
+"""RealNVP: affine couplings of alternating halves; for pictures with checkerboards, channel masks and several scales."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .vector_spec import VectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class RealNVP(VectorSpec):
-    """Real-valued non-volume-preserving flow: z_b = x_b exp(s(x_a)) + t(x_a), the halves take turns.
+    """RealNVP, real-valued non-volume-preserving flow: z_b = x_b exp(s(x_a)) + t(x_a), with alternating halves a and b.
 
     Args:
         layers: Number of coupling layers.
-        hidden: Widths of the hidden layers in each network, which gives s and t.
+        hidden: Widths of the hidden layers in each conditioner network, which computes s and t.
         mask: Choice of the half that passes: "half", "alternating" or "random" (a new half for each pair of layers).
         batch_norm: Whether a running batch normalisation follows each coupling.
-        dropout: Share of hidden units that are dropped in training.
+        dropout: Probability of dropping a hidden unit in training.
     """
 
     name = "realnvp"
@@ -57,7 +57,7 @@ class RealNVP(VectorSpec):
         return [not keep for keep in mask] if flip and self.features > 1 else mask
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, which starts as the identity."""
         space = self.space
         network = partial(MLP, hidden=self.hidden, activation=self.activation, dropout=self.dropout)
         layers: list[Transform] = []
@@ -69,7 +69,7 @@ class RealNVP(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[RealNVP]:
-        """Two features; with context; every mask; batch normalisation; one feature."""
+        """Yield specs with two features, with a context, with every mask, with batch normalisation, and with one feature."""
         yield cls(features=2, layers=2, hidden=(8,))
         yield cls(features=2, layers=2, hidden=(8,), context=3)
         yield cls(features=2, layers=2, hidden=(8,), batch_norm=True)
@@ -82,15 +82,17 @@ class RealNVP(VectorSpec):
 class ImageRealNVP(ImageSpec):
     """Multi-scale RealNVP of pictures.
 
-    Per scale but the last: three couplings with alternating checkerboards, squeeze, three with alternating channel halves;
-    half of the channels are factored out as standard normal. The last scale has four checkerboard couplings.
+    Each scale but the last has three couplings with alternating checkerboards, a squeeze, and three couplings with alternating
+    channel halves; then half of the channels are factored out as standard normal. The last scale has four checkerboard
+    couplings.
 
     Args:
-        scales: Number of scales; half of the channels leave between two of them.
-        hidden: channels of the residual networks.
-        blocks: residual blocks of each.
-        norm: Layer after each coupling: a running batch normalisation of the channels, activation normalisation, or none.
-        dropout: in the networks, while training.
+        scales: Number of scales; half of the channels are factored out between two scales.
+        hidden: Number of hidden channels of the residual networks.
+        blocks: Number of residual blocks of each network.
+        norm: Layer after each coupling: "batch" (running batch normalisation of the channels), "act" (activation
+            normalisation) or "none".
+        dropout: Probability of dropping a hidden value of the networks in training.
     """
 
     name = "realnvp-image"
@@ -110,7 +112,7 @@ class ImageRealNVP(ImageSpec):
     preprocess: Preprocess = "logit-one-sided"
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, which starts as the identity."""
         self.require_divisible(2 ** (self.scales - 1), f"{self.scales} scales")
         layers = self.front()
         for _ in range(self.scales - 1):
@@ -137,6 +139,6 @@ class ImageRealNVP(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ImageRealNVP]:
-        """One scale; with a label; with a picture; two scales with batch normalisation."""
+        """Yield specs with one scale, with a label, with a picture, and with two scales and batch normalisation."""
         yield from law_cases(cls, scales=1, hidden=4, blocks=1)
         yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, scales=2, hidden=4, blocks=1, norm="batch", classes=2)

@@ -1,4 +1,4 @@
-"""Residual flows: invertible residual networks."""
+"""Residual flow: a chain of invertible residual networks."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ..transforms import ActNorm, Residual
 from .vector_spec import VectorSpec
 
 FEW = 3
-"""Features up to which a whole Jacobian costs less than a series."""
+"""Largest number of features for which a whole Jacobian costs less than a series."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualFlow(VectorSpec):
-    """z = x + g(x) in each layer, g a network of Lipschitz constant below one, with activation normalisation between.
+    """Residual flow: layers z = x + g(x), g a network with Lipschitz constant below one, and activation normalisation.
 
     Args:
         layers: Number of residual blocks.
         hidden: Widths of the hidden layers in each block's network.
         activation: Activation function of the networks: "lipswish", x sigmoid(b x) / 1.1, whose slope is at most one.
-        lipschitz: Bound of the Lipschitz constant of each network, in (0, 1).
-        logdet: "exact", "series" (the first terms: i-ResNet, biased), "roulette" (a random number: Residual Flow, unbiased), or
-            "auto": "exact" up to 3 features, else "roulette".
-        terms: Number of terms of the series in training: all of them, or with "roulette" those that are always there.
+        lipschitz: Upper bound of the Lipschitz constant of each network, in (0, 1).
+        logdet: Log-determinant: "exact", "series" (the first terms: i-ResNet, biased), "roulette" (a random number of
+            terms: Residual Flow, unbiased), or "auto": "exact" up to 3 features, otherwise "roulette".
+        terms: Number of terms in training: all terms of "series", or the first terms of "roulette", which are always there.
         scoring_terms: Number of terms in evaluation.
-        norm: Whether activation normalisation goes before each block and after the last.
+        norm: Whether activation normalisation comes before each block and after the last one.
     """
 
     name = "residual"
@@ -50,7 +50,7 @@ class ResidualFlow(VectorSpec):
     norm: bool = True
 
     def validate(self) -> None:
-        """Refuse arguments out of range."""
+        """Check the numbers of terms and the Lipschitz constant."""
         super().validate()
         for name in ("terms", "scoring_terms"):
             self._at_least(name, 1)
@@ -60,7 +60,7 @@ class ResidualFlow(VectorSpec):
             )
 
     def build(self) -> Flow:
-        """The flow."""
+        """Return the chain of residual layers with a base."""
         space = self.space
         few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
         layers: list[Transform] = [ActNorm(space)] if self.norm else []
@@ -83,7 +83,7 @@ class ResidualFlow(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ResidualFlow]:
-        """Exact; with context and a random number of terms; the series, of weak contractions."""
+        """Yield specs with an exact log-determinant, with roulette and a context, and with a series."""
         yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.7)
         yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.9, context=3, logdet="roulette", scoring_terms=2)
         yield cls(features=3, layers=1, hidden=(8,), lipschitz=0.9, logdet="series", scoring_terms=8, norm=False)

@@ -1,4 +1,4 @@
-"""Spec: the description of one system as plain values. Subclassing it registers the system."""
+"""Spec, the description of a system by plain values. A subclass registers its system."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ..core import Distribution
 from ..errors import SpecError, brief, suggestion
 
 LARGEST = 2**31
-"""Limit of whole numbers as arguments."""
+"""Upper limit of whole numbers as arguments."""
 REPEATED = ("layers", "blocks", "scales", "steps", "first", "middle", "last", "noise_couplings")
-"""Arguments that say how many parts of a kind a model has."""
+"""Names of arguments that are numbers of layers, blocks or other parts."""
 MOST = 10_000
-"""Parts of a kind that a model may have; a mistyped number would build them for hours."""
+"""Largest number of parts; a mistyped number would build parts for hours."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec(abc.ABC):
-    """One published system: a frozen dataclass of its arguments, and `build()`.
+    """Description of a published system: a frozen dataclass of its arguments with a method `build()`.
 
     A subclass declares `name` (as on the command line), `family`, `paper` (authors, year, identifier) and `objective`,
-    its fields with defaults, `build` and `cases`. It is then known to the command line, the file format, the
-    estimator, the docs and the laws. One that only shares fields with others says `class Shared(Spec, register=False)`.
+    its fields with defaults, `build` and `cases`. The command line, the file format, the estimator, the docs and the
+    laws then find it. A base class that only shares fields is declared as `class Shared(Spec, register=False)`.
     """
 
     registry: ClassVar[dict[str, type[Spec]]] = {}
@@ -39,16 +39,16 @@ class Spec(abc.ABC):
     family: ClassVar[str]
     paper: ClassVar[str]
     symbol: ClassVar[str] = "="
-    """How log p(x) stands to `log_prob(x)` in the simplest instance: "=", ">=", "<=" or "~", as in `Exactness.symbol`."""
+    """Relation of log p(x) to `log_prob(x)` in the simplest instance: "=", ">=", "<=" or "~", as in `Exactness.symbol`."""
     objective: ClassVar[str] = "likelihood"
     spread: ClassVar[float] = 0.6
-    """Distance of the weights from their start under the laws, in deviations of the sums that they enter."""
+    """Distance of the weights from their starting values in the laws, in deviations of the sums that they enter."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Named sets of arguments, such as "tiny", "small" and "paper"."""
+    """Sets of arguments by name, such as "tiny", "small" and "paper"."""
     sizes: ClassVar[tuple[str, ...]] = ()
-    """Arguments that follow from the data: `from_data` sets them."""
+    """Names of the arguments that `from_data` sets from the data."""
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Arguments by the names that they had in files of the version before, with their present names."""
+    """Present names of arguments, by the names that files of the previous version use."""
 
     def __init_subclass__(cls, *, register: bool = True, **kwargs: Any) -> None:
         """Register the class under its name."""
@@ -66,7 +66,11 @@ class Spec(abc.ABC):
         Spec.registry[cls.name] = cls
 
     def __post_init__(self) -> None:
-        """Give every field its declared type (lists from JSON become tuples), or say why it cannot have it."""
+        """Convert every field to its declared type (lists from JSON become tuples), and check the fields.
+
+        Raises:
+            SpecError: A field has a value of another type, or is out of range.
+        """
         if "hidden" in _hints(type(self)):
             self._accept_widths()
         for field in dataclasses.fields(self):
@@ -77,7 +81,7 @@ class Spec(abc.ABC):
         self.validate()
 
     def _accept_widths(self) -> None:
-        """Take `hidden` as a number or a list: a width alone is a list of one, and equal widths are those of the blocks."""
+        """Accept `hidden` as a number or a list: one number becomes a list, and a list of equal widths becomes `blocks`."""
         value: Any = self.hidden  # type: ignore[attr-defined]
         several = isinstance(value, (list, tuple))
         if _hints(type(self))["hidden"] is not int:
@@ -94,10 +98,10 @@ class Spec(abc.ABC):
             object.__setattr__(self, "blocks", len(value))
 
     def validate(self) -> None:
-        """Refuse arguments out of range.
+        """Check the arguments.
 
         Raises:
-            SpecError: An argument is out of range; the message has its name, its range and what was given.
+            SpecError: An argument is out of range; the message has its name, its range and the value.
         """
         self._at_least("layers", 1)
         dropout = getattr(self, "dropout", 0.0)
@@ -111,25 +115,25 @@ class Spec(abc.ABC):
 
     @abc.abstractmethod
     def build(self) -> Distribution:
-        """The model, with fresh weights; it keeps this spec as its `spec`."""
+        """Return the model with fresh weights; the spec is stored in its attribute `spec`."""
 
     def loss(self, model: Distribution) -> nn.Module | None:
-        """The objective that `fit` minimises unless it is given one, for a model made with this spec.
+        """Return the objective that `fit` minimises by default for a model with this spec.
 
         Args:
-            model: Model that `build` gave, or one around it, such as a model of a table.
+            model: Model that `build` returned, or one around it, such as a model of a table.
 
         Returns:
-            A module whose `forward(batch)` is the loss; None for the negative log-likelihood.
+            A module whose `forward(batch)` returns the loss; None for the negative log-likelihood.
         """
         return None
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
-        """Return the spec for some data: the arguments in `sizes` follow from it, `fields` are the others.
+        """Return the spec for some data: the data determine the arguments in `sizes`, and `fields` are the others.
 
         Args:
-            x: Events, one in a row.
+            x: Events, one per row.
             context: Context of each event, or None.
             **fields: Other arguments of the system.
 
@@ -137,24 +141,24 @@ class Spec(abc.ABC):
             SpecError: The system does not model data of this kind, or an argument is out of range.
         """
         raise SpecError(
-            f"expected the arguments {', '.join(cls.sizes) or 'of the system'}: {cls.name} takes them from no data"
+            f"expected the arguments {', '.join(cls.sizes) or 'of the system'}, because {cls.name} cannot derive them from data"
         )
 
     @classmethod
     @abc.abstractmethod
     def cases(cls) -> Iterator[Spec]:
-        """Small, tame instances for the laws; the first is the smallest."""
+        """Yield small, well-behaved instances for the laws, the smallest first."""
 
     def exemptions(self) -> Mapping[str, str]:
-        """Return the reason for each law that this instance need not keep; an exemption whose law passes is an error."""
+        """Return the reasons of exemptions from laws, by name of the law; an exemption from a law that holds is an error."""
         return {}
 
     @classmethod
     def preset_arguments(cls, name: str) -> dict[str, Any]:
-        """The arguments that a preset sets.
+        """Return the arguments that a preset sets.
 
         Raises:
-            SpecError: there is no preset of that name.
+            SpecError: The system has no preset with this name.
         """
         if name not in cls.presets:
             known = sorted(cls.presets)
@@ -164,20 +168,20 @@ class Spec(abc.ABC):
 
     @classmethod
     def preset(cls, name: str, **fields: Any) -> Self:
-        """The spec with a preset's arguments, some replaced: `Glow.preset("small", shape=(1, 28, 28))`.
+        """Return the spec with a preset's arguments, some of them replaced, as in `Glow.preset("small", shape=(1, 28, 28))`.
 
         Raises:
-            SpecError: there is no preset of that name, or an argument is out of range.
+            SpecError: The system has no preset with this name, or an argument is out of range.
         """
         return cls(**{**cls.preset_arguments(name), **fields})
 
     @property
     def plain(self) -> bool:
-        """Whether all arguments are plain values, so that the spec can be written to a file."""
+        """Whether all arguments are plain values, which can be written to a file."""
         return not any(isinstance(getattr(self, field.name), nn.Module) for field in dataclasses.fields(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain values: {"system": name, field: value, ...}.
+        """Return the spec as a dictionary of plain values: {"system": name, field: value, ...}.
 
         Raises:
             SpecError: An argument is a module.
@@ -189,7 +193,7 @@ class Spec(abc.ABC):
         return {"system": self.name, **dataclasses.asdict(self)}
 
     def __reduce__(self) -> Any:
-        """Pickle by name and values: the class may have been made where no pickle finds it."""
+        """Return the name and the values for pickle: the class may come from a place where pickle cannot import it."""
         return (spec_from_dict, (self.to_dict(),)) if self.plain else super().__reduce__()
 
 
@@ -201,27 +205,27 @@ def label_classes(given: Tensor) -> int | None:
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> Spec:
-    """The spec that `Spec.to_dict` described.
+    """Return the spec that a dictionary from `Spec.to_dict` describes.
 
     Raises:
-        SpecError: the system or one of the fields is unknown.
+        SpecError: The system or one of the fields is unknown.
     """
     fields = dict(values)
     return _make(str(fields.pop("system", "")), fields)
 
 
 def former_description(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `Spec.to_dict` gives with the names that arguments had in the version before."""
+    """Return a description as from `Spec.to_dict`, with the argument names of the previous version."""
     cls = Spec.registry.get(str(values.get("system")))
     old = {} if cls is None else {new: before for before, new in cls.renamed.items()}
     return {old.get(name, name): value for name, value in values.items()}
 
 
 def build(name: str, **fields: Any) -> Distribution:
-    """Build a system by its name: `build("nsf", features=11, context=1)`.
+    """Build a system by its name, as in `build("nsf", features=11, context=1)`.
 
     Raises:
-        SpecError: the system or one of the fields is unknown, or out of range.
+        SpecError: The system or one of the fields is unknown, or a value is out of range.
     """
     return _make(name, fields).build()
 
@@ -248,14 +252,14 @@ def _make(name: str, fields: dict[str, Any]) -> Spec:
 
 
 def _remembered(build: Callable[[Any], Distribution]) -> Callable[[Any], Distribution]:
-    """`build`, with the spec left on what it builds, and with one sentence for what does not fit in memory."""
+    """Return `build`, extended so that it stores the spec in the model and reports a lack of memory as a SpecError."""
 
     @functools.wraps(build)
     def remembered(self: Spec) -> Distribution:
         try:
             model = build(self)
         except (MemoryError, RuntimeError) as error:
-            # torch has no type of its own for it on the CPU.
+            # torch raises no specific exception for this on the CPU.
             if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in ("allocate", "memory")):
                 raise
             raise SpecError(
@@ -277,7 +281,11 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
-    """Return a value as the type that is declared for it, or refuse it."""
+    """Return a value converted to its declared type.
+
+    Raises:
+        SpecError: It has another type.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         for choice in args:
@@ -308,7 +316,7 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
 
 
 def _described(hint: Any) -> str:
-    """Write a declared type for a message."""
+    """Return the text of a declared type for a message."""
     if typing.get_origin(hint) is typing.Literal:
         return f"one of {', '.join(map(repr, typing.get_args(hint)))}"
     if hint is type(None):

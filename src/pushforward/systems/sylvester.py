@@ -13,11 +13,11 @@ from .posterior import Posterior
 
 @dataclass(frozen=True, kw_only=True)
 class SylvesterFlow(Posterior):
-    """x = z + Q R tanh(S Q^T z + b), K times.
+    """Sylvester flow: K steps x = z + Q R tanh(S Q^T z + b).
 
     Args:
         layers: Number K of steps.
-        width: Number of directions of a step; 0 for D.
+        width: Number of directions of a step; 0 for the number of features.
         directions: Construction of Q: "orthogonal", "householder" or "triangular" (see `transforms.Sylvester`).
         reflections: Number of reflections with "householder".
     """
@@ -32,7 +32,7 @@ class SylvesterFlow(Posterior):
     reflections: int = 8
 
     def step(self, index: int, space: Real) -> Sylvester:
-        """One set of directions; every other "triangular" one runs from the last coordinate to the first."""
+        """Return one Sylvester layer; "triangular" layers reverse the coordinates at every other step."""
         return Sylvester(
             space,
             width=self.width or None,
@@ -46,7 +46,7 @@ class SylvesterFlow(Posterior):
 
     @classmethod
     def cases(cls) -> Iterator[SylvesterFlow]:
-        """Each kind of direction."""
+        """Yield one spec for each kind of directions."""
         yield cls(features=2, layers=1)
         yield cls(features=2, layers=1, directions="householder", reflections=2, context=2)
         yield cls(features=2, layers=2, directions="triangular")

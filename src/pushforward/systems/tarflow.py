@@ -1,4 +1,4 @@
-"""TarFlow: autoregressive over image patches, in both directions by turns, with causal transformers."""
+"""TarFlow: autoregressive layers over image patches, in alternating directions, with causal transformers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .picture_spec import ImageSpec, law_cases
 
 @dataclass(frozen=True, kw_only=True)
 class TarFlow(ImageSpec):
-    """Transformer autoregressive flow: patches in reading order, z_i = (x_i - m(x_<i)) exp(-a(x_<i)), order turned each time.
+    """Transformer autoregressive flow: z_i = (x_i - m(x_<i)) exp(-a(x_<i)) for patches in an order that alternates.
 
-    Density is one pass. Drawing is one token after the other from kept keys and values, or in blocks of tokens, each solved
-    by Jacobi iteration.
+    The first layer takes the patches in reading order. The density needs one pass. Sampling generates one token after
+    the other with stored keys and values, or blocks of tokens, each by a Jacobi iteration.
 
     Args:
-        patch: height and width of the patches.
-        layers: autoregressive layers.
-        hidden: length of the transformers' tokens.
+        patch: Height and width of the patches.
+        layers: Number of autoregressive layers.
+        hidden: Length of the transformers' tokens.
         blocks: Number of blocks of each transformer.
         heads: Number of heads of the attention.
-        dropout: in the transformers, while training.
-        together: tokens that drawing solves for at once; 1 is strictly sequential.
+        dropout: Probability of dropping a hidden value of the transformers in training.
+        together: Number of tokens for which sampling solves at once; 1 is strictly sequential.
     """
 
     name = "tarflow"
@@ -47,12 +47,12 @@ class TarFlow(ImageSpec):
     together: int = 1
 
     def validate(self) -> None:
-        """Refuse blocks without tokens."""
+        """Check the number of tokens in a block."""
         super().validate()
         self._at_least("together", 1)
 
     def build(self) -> Flow:
-        """The flow, starting as the identity."""
+        """Return the flow, which starts as the identity."""
         self.require_divisible(self.patch, f"patches of {self.patch} x {self.patch}")
         layers = self.front()
         layers.append(Squeeze(layers[-1].z_space, self.patch))
@@ -77,7 +77,7 @@ class TarFlow(ImageSpec):
 
     @classmethod
     def cases(cls) -> Iterator[TarFlow]:
-        """Without a condition; with a label; with a picture; drawn in blocks."""
+        """Yield specs without a condition, with a label, with a picture, and with sampling in blocks."""
         small: dict[str, Any] = {"layers": 2, "hidden": 4, "blocks": 1, "heads": 2}
         yield from law_cases(cls, **small, patch=1)
         yield cls(shape=(1, 4, 4), levels=3, alpha=0.0, together=3, **small)

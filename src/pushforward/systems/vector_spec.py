@@ -1,4 +1,4 @@
-"""Systems of vectors: their sizes, their context and their base."""
+"""Base class of systems of vectors: their sizes, their context and their base."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 import torch
 
 from ..core import Categories, Chain, Distribution, Flow, Real, Transform
-from ..distributions import GaussianMixture, Logistic, Normal, StudentT
+from ..distributions import FullGaussianMixture, GaussianMixture, Logistic, Normal, StudentT
 from ..errors import SpecError
 from ..networks import OneHotCode
 from .spec import Spec, label_classes
 
-Base = Literal["normal", "student", "mixture", "logistic"]
-
-BASES = {"normal": Normal, "student": StudentT, "mixture": GaussianMixture, "logistic": Logistic}
-"""Distributions of the latent variables, by name."""
+Base = Literal["normal", "student", "mixture", "full-mixture", "logistic"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorSpec(Spec, register=False):
-    """Arguments that every system of vectors takes.
+    """Base class with the arguments of every system of vectors.
 
     Args:
         features: Number of features D of a vector.
         context: Length of the context vector; 0 for none.
         classes: Number of classes of a label that is the context, a whole number from 0; 0 for none.
-        activation: Activation function of the networks.
+        activation: Activation function of the networks, such as "relu", "silu" or "tanh".
         base: Distribution of the latent variables: "normal", "student" (Student t with learned degrees of freedom),
-            "mixture" (four learned Gaussians), or "logistic"; in Python also any distribution on vectors of length D.
+            "mixture" (learned Gaussians with diagonal covariances), "full-mixture" (Gaussians with full covariances, which
+            start at a fit to the data and follow the context), or "logistic"; in Python also any distribution on vectors of
+            length D.
+        components: Number of Gaussians of the bases "mixture" and "full-mixture".
     """
 
     sizes = ("features", "context", "classes")
@@ -42,32 +42,40 @@ class VectorSpec(Spec, register=False):
     classes: int = 0
     activation: str = "relu"
     base: Base | Distribution = "normal"
+    components: int = 4
 
     def validate(self) -> None:
-        """Refuse sizes out of range, and two kinds of context at once."""
+        """Check the sizes, and that there is at most one kind of context."""
         super().validate()
         self._at_least("features", 1)
         self._at_least("context", 0)
         self._at_least("classes", 0)
+        self._at_least("components", 1)
         if self.context and self.classes:
             raise SpecError(f"expected {self.name}.context or {self.name}.classes, got both; leave one of them out")
 
     @property
     def space(self) -> Real:
-        """The space of the vectors."""
+        """Space of the vectors."""
         return Real((self.features,))
 
     @property
     def given(self) -> int:
-        """Length of the context vector that the layers see; a label is its one-hot code there."""
+        """Length of the context vector of the layers; a label becomes its one-hot code."""
         return self.classes or self.context
 
     def latent(self) -> Distribution:
         """Return the distribution of the latent variables, with fresh parameters."""
-        return copy.deepcopy(self.base) if isinstance(self.base, Distribution) else BASES[self.base](self.space)
+        if isinstance(self.base, Distribution):
+            return copy.deepcopy(self.base)
+        if self.base == "mixture":
+            return GaussianMixture(self.space, self.components)
+        if self.base == "full-mixture":
+            return FullGaussianMixture(self.space, self.components, context=self.given)
+        return {"normal": Normal, "student": StudentT, "logistic": Logistic}[self.base](self.space)
 
     def flow(self, layers: Transform | Sequence[Transform]) -> Flow:
-        """Return the model made of layers, from data to latent, and the base."""
+        """Return the model of layers, from data to latent, and the base."""
         chain = layers if isinstance(layers, Transform) else Chain(*layers)
         if not self.classes:
             return Flow(chain, self.latent())
@@ -78,8 +86,8 @@ class VectorSpec(Spec, register=False):
         """Return the spec for rows of numbers.
 
         Args:
-            x: Rows (N, D).
-            context: Vectors (N, C) of numbers, or labels (N,) of whole numbers from 0; None for none.
+            x: Rows of numbers, (N, D).
+            context: Vectors (N, C) of numbers, or labels (N,) of whole numbers from 0; None for no context.
             **fields: Other arguments of the system.
 
         Raises:

@@ -139,12 +139,13 @@ class StandardiseColumns(Transform):
 
 
 class FillMissing(Transform):
-    """Standard normal draws where a value is missing; back, the context's bits say where.
+    """Standard normal draws where there is no ordinary number; back, the bits of the context tell where.
 
     Args:
-        columns: continuous, unbounded, standardised ones.
-        context: length of the context.
-        bits: for each column its entry in the context that is 1 where its value is missing; -1 for a column without one.
+        columns: Continuous, unbounded, standardised columns.
+        context: Length of the context.
+        bits: For each column the place in the context of the bit that is 1 for an ordinary number, and 0 where the value is
+            missing or a spike; -1 for a column without such a bit.
     """
 
     own = Exactness.NOISY | Exactness.LOWER
@@ -163,8 +164,8 @@ class FillMissing(Transform):
         return torch.where(missing, draws, x), -_log_normal(draws, missing)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return z with NaN at the values whose bits are one, and the sum of log N(z) there."""
-        given = context[:, torch.tensor(self.bits, device=z.device)] > 0.5  # type: ignore[index]
+        """Return z with NaN at the values whose bits are zero, and the sum of log N(z) there."""
+        given = context[:, torch.tensor(self.bits, device=z.device)] < 0.5  # type: ignore[index]
         missing = torch.zeros_like(z, dtype=torch.bool).index_copy(1, torch.tensor(self.at, device=z.device), given)
         return z.masked_fill(missing, math.nan), _log_normal(z, missing)
 

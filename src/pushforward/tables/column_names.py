@@ -1,8 +1,8 @@
-"""Names of columns: a check that they differ."""
+"""Names of columns: a check that they differ, and names that do."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ..errors import DataError, listed
 
@@ -11,9 +11,22 @@ def require_distinct(names: Collection[str]) -> None:
     """Refuse repeated names.
 
     Raises:
-        DataError: naming the repeated ones.
+        DataError: Names repeat; the message has them.
     """
     seen: set[str] = set()
     repeated = {name: None for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
     if repeated:
         raise DataError(f"expected different column names, got {listed(repeated)} more than once")
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return names that differ: repeated ones get numbers, as in a, a_2, a_3."""
+    taken, result = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        new, number = name, 2
+        while new in seen or (new != name and new in taken):
+            new, number = f"{name}_{number}", number + 1
+        seen.add(new)
+        result.append(new)
+    return result

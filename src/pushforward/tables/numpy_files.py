@@ -20,6 +20,8 @@ from .column_names import require_distinct
 from .limits import Limits
 
 Columns = Mapping[str, np.ndarray]
+GAPS = ".missing"
+"""End of the name of an array that says where another one has no value."""
 
 
 def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]:
@@ -98,14 +100,20 @@ def _require_honest_array(file: IO[bytes], size: int, packed: int, limits: Limit
 def write_numpy(columns: Columns, path: Path, suffix: str) -> None:
     """Write NPY, one array of all columns, or NPZ, one array for each.
 
+    A column of text or truth values with gaps takes two arrays in NPZ: NAME, and NAME.missing, which is true where it has none.
+
     Raises:
-        DataError: text in NPY, or missing text in NPZ.
+        DataError: Text or dates in NPY.
     """
-    arrays = {name: _plain(name, values) for name, values in columns.items()}
+    arrays: dict[str, np.ndarray] = {}
+    for name, values in columns.items():
+        arrays[name], missing = _plain(values)
+        if missing is not None:
+            arrays[f"{name}{GAPS}"] = missing
     if suffix == ".npy":
         for name, values in arrays.items():
             if values.dtype.kind not in "ifb":
-                raise DataError(f"expected numbers only in an .npy file, got text in column {name!r}; write .csv")
+                raise DataError(f"expected numbers only in an .npy file, got others in column {name!r}; write .csv")
         with open(path, "wb") as file:
             np.save(file, np.stack(list(arrays.values()), axis=1), allow_pickle=False)
         return
@@ -133,18 +141,30 @@ def split_arrays(arrays: Columns) -> dict[str, np.ndarray]:
     return dict(pairs)
 
 
-def _plain(name: str, values: np.ndarray) -> np.ndarray:
-    """A column without Python objects."""
+def _plain(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """A column without Python objects, and where it has gaps that its type cannot hold."""
     if values.dtype.kind != "O":
-        return values
+        return values, None
     entries = values.tolist()
-    if not any(isinstance(entry, str) for entry in entries):
-        return values.astype(np.float64)
-    if None in entries:
-        raise DataError(
-            f"expected no missing text in a NumPy file, got some in column {name!r}; write .csv or .parquet"
-        )
-    return values.astype(str)
+    missing = np.array([entry is None for entry in entries])
+    gaps = missing if missing.any() else None
+    if any(isinstance(entry, str) for entry in entries):
+        return np.array(["" if entry is None else entry for entry in entries], dtype=str), gaps
+    if any(isinstance(entry, bool) for entry in entries):
+        return np.array([bool(entry) for entry in entries]), gaps
+    return values.astype(np.float64), None
+
+
+def with_gaps(arrays: Columns) -> dict[str, np.ndarray]:
+    """Return columns in which the arrays NAME.missing have made gaps in the arrays NAME."""
+    columns = dict(arrays)
+    for name, values in arrays.items():
+        gaps = arrays.get(f"{name}{GAPS}")
+        if gaps is not None and gaps.dtype == bool and gaps.shape == values.shape and values.dtype.kind in "Ub":
+            columns[name] = values.astype(object)
+            columns[name][gaps] = None
+            del columns[f"{name}{GAPS}"]
+    return columns
 
 
 def array_dimensions(source: str) -> int:

@@ -14,27 +14,41 @@ import torch
 from torch import Tensor
 
 from ..core import Space
+from .hints import ANY, Hint
 
 Kind = Literal["continuous", "integer", "categorical", "constant"]
-Storage = Literal["float64", "int64", "bool", "str"]
+Storage = Literal["float64", "int64", "bool", "str", "date", "datetime", "time"]
+TIMES = ("date", "datetime", "time")
+"""Storages of dates, timestamps and times of day, which are whole numbers of steps in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """What is known of one column.
 
+    A number in a row is the value itself; for a date, a timestamp or a time of day it is the number of steps since 1970 or
+    since midnight.
+
     Args:
         name: Name of the column.
         kind: "continuous", "integer", "categorical" or "constant".
-        storage: type of the values in the table: "float64", "int64", "bool" or "str".
-        missing: whether a value can be missing.
-        categories: labels of a categorical column, or of a constant one that is not a number.
+        storage: Type of the values in the table: "float64", "int64", "bool", "str", "date", "datetime" or "time".
+        missing: Whether a value can be missing.
+        categories: Labels of a categorical column, or of a constant one that is not a number.
         value: Value of a constant number.
-        low: lower bound of a continuous column, smallest value of an integer one; None for no bound.
-        high: upper bound or largest value, likewise.
-        edge: distance by which values exactly on a bound are moved inside, in the column's units.
-        loc: mean of the training rows on the unbounded coordinate.
-        scale: their standard deviation.
+        low: Lower bound of a continuous column, smallest value of an integer one; None for no bound.
+        high: Upper bound or largest value, likewise.
+        edge: Distance by which values exactly on a bound are moved inside, in the column's units.
+        loc: Mean of the training rows on the unbounded coordinate.
+        scale: Standard deviation of the training rows on the unbounded coordinate.
+        spikes: Single values that come so often that each has a probability of its own, beside the density of the others.
+        decimals: Number of decimals to which samples are rounded; None for no rounding.
+        grid: Distance of the values that samples are moved to, from the smallest value on; 0 for no such grid.
+        levels: The values of a column of few repeated values, to the nearest of which samples are moved; empty for others.
+        seen: Smallest and largest value in the table, beyond which samples do not go unless that is asked for; None if unknown.
+        step: Length of a step of a date or time, in microseconds; 0 for other columns.
+        zone: Zone in which timestamps are written; empty for none.
+        hint: What was found out about the entries of the file, which the next file is read with.
     """
 
     name: str
@@ -48,6 +62,14 @@ class Column:
     edge: float = 0.0
     loc: float = 0.0
     scale: float = 1.0
+    spikes: tuple[float, ...] = ()
+    decimals: int | None = None
+    grid: float = 0.0
+    levels: tuple[float, ...] = ()
+    seen: tuple[float, float] | None = None
+    step: float = 0.0
+    zone: str = ""
+    hint: Hint = ANY
 
     @property
     def numeric(self) -> bool:
@@ -55,9 +77,19 @@ class Column:
         return self.kind in ("continuous", "integer")
 
     @property
+    def shown_kind(self) -> str:
+        """The kind in words: dates, timestamps and times of day have their own."""
+        times = {"date": "date", "datetime": "timestamp", "time": "time of day"}
+        return times[self.storage] if self.storage in TIMES and self.kind != "constant" else self.kind
+
+    @property
     def classes(self) -> int:
-        """Values of its discrete fact: its labels, with one more for missing; 2 for a missingness bit; 1 for none."""
-        return (len(self.categories) if self.kind == "categorical" else 1) + self.missing
+        """Number of values of its discrete fact.
+
+        The fact of a categorical column is its label, or that it is missing. The fact of a column of numbers is 0 for an
+        ordinary number, then each of its spikes, and last that it is missing. Without any of these there is one value.
+        """
+        return (len(self.categories) if self.kind == "categorical" else 1 + len(self.spikes)) + self.missing
 
     @property
     def support(self) -> tuple[float, float]:
@@ -129,8 +161,15 @@ class TableSpace(Space):
         return torch.where(usable, moved, middle)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Rows from independent columns, a fifth of the values missing where they can be; `dtype` is ignored."""
+        """Return rows of independent columns: a fifth of the values is missing and a third is a spike, where that is possible.
+
+        `dtype` is ignored.
+        """
         x = torch.stack([_random(column, n) for column in self.columns], 1)
+        for i, column in enumerate(self.columns):
+            if column.spikes:
+                spikes = torch.tensor(column.spikes, dtype=x.dtype)[torch.randint(len(column.spikes), (n,))]
+                x[:, i] = torch.where(torch.rand(n) < 0.3, spikes, x[:, i])
         return x.masked_fill((torch.rand(n, self.size) < 0.2) & self._flags("missing", x), math.nan)
 
     def _limits(self, x: Tensor) -> tuple[Tensor, Tensor]:

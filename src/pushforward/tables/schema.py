@@ -1,44 +1,25 @@
-"""Schema: what is known of a table's columns, and the way between tables and arrays of numbers.
-
-How kinds are found, unless they are given:
-
-    text, truth values             categorical; constant when all are equal
-    numbers, all equal             constant
-    numbers with two values        categorical (in more than two rows)
-    whole numbers, also as floats  integer, on the range that is seen or given
-    other numbers                  continuous, on the whole line unless bounds are given; but few values that repeat often
-                                   (at most 10, each 10 times on average) are categorical, since their density is infinite
-
-Bounds of continuous columns are never guessed: the smallest value seen is not a bound of what may come.
-Labels, ranges of integers and whether values can be missing come from all rows; loc and scale from the training rows.
-"""
+"""Schema: what is known of a table's columns, and the way between tables and arrays of numbers."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from ..errors import DataError, brief, listed
 from ..training.validation_split import split_rows
-from .coding import LARGEST, is_number, is_whole, labels_of, refuse, to_codes, to_numbers, to_values
-from .column_json import column_from
-from .column_layers import unbounded
+from .beside import Beside, beside_from, beside_to
+from .coding import Findings, to_codes, to_numbers, to_values
+from .column_json import column_from, column_to
 from .column_names import require_distinct
-from .row_space import Column, Kind, Storage
+from .hints import Hint
+from .row_space import TIMES, Column
 from .table import Table, table_from
-
-FEW = 10
-"""Values of a continuous column up to which it is categorical, if each comes this often."""
-
-Bounds = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +28,7 @@ class Split:
 
     Args:
         rows: Number of rows of the table.
-        validation: fraction, or number of rows, as in `fit`.
+        validation: Fraction, or number of rows, as in `fit`.
         seed: Seed of the permutation, as in `fit`.
         digest: Digest of the encoded table, by which it is recognised; see `digest`.
     """
@@ -59,10 +40,10 @@ class Split:
 
     @classmethod
     def from_dict(cls, values: object) -> Split:
-        """The split that `dataclasses.asdict` described.
+        """Return the split that `dataclasses.asdict` described.
 
         Raises:
-            DataError: the values describe none.
+            DataError: The values describe none.
         """
         types = {"rows": int, "validation": (int, float), "seed": int, "digest": str}
         if isinstance(values, Mapping) and {"rows", "validation"} <= values.keys() <= types.keys():
@@ -72,13 +53,28 @@ class Split:
         raise DataError(f"expected the description of a split in a schema, got {brief(values)}")
 
     def indices(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers for training and for validation, the same as in `fit` with the same arguments.
+        """Return row numbers for training and for validation, the same as in `fit` with the same arguments.
 
         Raises:
-            DataError: the validation part is out of range.
+            DataError: The validation part is out of range.
         """
         train, valid = split_rows(self.rows, self.validation, self.seed)
         return train.numpy(), valid.numpy()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of a table as numbers, and the rows that cannot be used.
+
+    Args:
+        rows: (N, C) float64.
+        bad: (N,) mask of the rows with an entry that has no place in its column; such an entry is replaced.
+        notes: Reasons, by the number of the row.
+    """
+
+    rows: np.ndarray
+    bad: np.ndarray
+    notes: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -86,269 +82,195 @@ class Schema:
     """The columns of a table, in order, and how its rows were split.
 
     Args:
-        columns: at least one.
-        split: the rows held out, if recorded.
+        columns: Columns of the model, at least one.
+        split: The rows held out, if recorded.
+        beside: Columns that the model does not have.
+        order: Names of all columns in the order of the table; empty for that of `columns`.
     """
 
     columns: tuple[Column, ...]
     split: Split | None = None
+    beside: tuple[Beside, ...] = ()
+    order: tuple[str, ...] = ()
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns."""
+        """Names of the columns of the model."""
         return tuple(column.name for column in self.columns)
 
+    @functools.cached_property
+    def hints(self) -> dict[str, Hint]:
+        """What is known of each column, to read the next file with."""
+        found = {}
+        for column in (*self.columns, *(b.column for b in self.beside if b.role == "computed")):
+            text = column.storage == "str"
+            kind: Any = "text" if text else "date" if column.storage in TIMES else "number" if column.numeric else ""
+            labels = frozenset(column.categories) if text else frozenset[str]()
+            found[column.name] = dataclasses.replace(column.hint, kind=kind, labels=labels)
+        return found
+
     def encode(self, table: Any, *, extra: Literal["error", "ignore"] = "error") -> np.ndarray:
-        """The table's rows as numbers: labels as codes, missing values as NaN. Columns are found by name, in any order.
+        """Return the table's rows as numbers: labels as codes, missing values as NaN. Columns are found by name, in any order.
 
         Numbers outside a column's range are kept; their log-density is -inf.
 
         Args:
-            table: a Table, or what `table_from` takes.
+            table: A Table, or an argument that `table_from` takes.
             extra: Treatment of columns that the schema does not know.
 
         Returns:
             (N, C) float64.
 
         Raises:
-            DataError: a column is missing or unknown, or holds text, an unknown label, an infinity, or a missing value where
+            DataError: A column is missing or unknown, or holds text, an unknown label, an infinity, or a missing value where
                 there were none.
         """
+        return self._encode(table, extra, strict=True).rows
+
+    def encode_rows(self, table: Any, *, extra: Literal["error", "ignore"] = "error") -> Encoded:
+        """Return the rows as numbers, and the rows with entries that cannot be used, instead of an error for the first.
+
+        Raises:
+            DataError: A column is missing or unknown.
+        """
+        return self._encode(table, extra, strict=False)
+
+    def _encode(self, table: Any, extra: str, *, strict: bool) -> Encoded:
         table = table_from(table)
-        own, theirs = set(self.names), set(table.names)
-        absent = [name for name in self.names if name not in theirs]
+        known = {*self.names, *(beside.name for beside in self.beside)}
+        absent = [name for name in self.names if name not in table.names]
         if absent:
             raise DataError(f"expected the columns {listed(self.names)}, got a table without {listed(absent)}")
-        unknown = [name for name in table.names if name not in own]
+        unknown = [name for name in table.names if name not in known]
         if unknown and extra != "ignore":
             raise DataError(
                 f"expected no columns but {listed(self.names)}, got also {listed(unknown)}; drop or ignore them"
             )
+        findings = Findings(table.n_rows, strict=strict)
         encoded = np.empty((table.n_rows, len(self.columns)))
         for i, column in enumerate(self.columns):
-            encoded[:, i] = (
-                to_codes(column, table[column.name]) if column.categories else to_numbers(column.name, table)
-            )
+            numbers = _encoded_column(column, table, findings)
             if not column.missing:
-                refuse(column.name, np.isnan(encoded[:, i]), "has a missing value", "and had none in training")
-        return encoded
+                missing = np.isnan(numbers) & ~findings.bad
+                findings.add(column.name, missing, "has a missing value", "and had none in training")
+            if not strict:
+                numbers[np.isnan(numbers) & (findings.bad | (not column.missing))] = _usual(column)
+            encoded[:, i] = numbers
+        if not strict:
+            self._check_computed(table, encoded, findings)
+        return Encoded(encoded, findings.bad, findings.notes)
+
+    def _check_computed(self, table: Table, encoded: np.ndarray, findings: Findings) -> None:
+        """Note the rows that break an equation which gives a column from others."""
+        columns = dict(zip(self.names, encoded.T, strict=True))
+        for beside in self.beside:
+            if beside.identity is None or beside.name not in table.names:
+                continue
+            try:
+                given = to_numbers(beside.name, table, step=beside.column.step)
+            except DataError:
+                continue
+            wanted = columns[beside.name] = beside.identity.values(columns)
+            with np.errstate(invalid="ignore"):
+                off = np.abs(given - wanted) > 2 * beside.identity.tolerance + 1e-9 * np.abs(wanted)
+            findings.add(beside.name, off & ~findings.bad, f"is not {beside.identity.text}", values=given)
 
     def decode(self, rows: Any) -> Table:
-        """The table of encoded or sampled rows: the same names, order, types and labels as the one the schema is of.
+        """Return the table of encoded or sampled rows: the same names, order, types and labels as the table of the schema.
+
+        Computed columns are computed, identifiers are new, and columns that were left out are left out.
 
         Args:
             rows: (N, C) float64, array or tensor.
 
         Raises:
-            DataError: the shape is another, or a value has no place in its column.
+            DataError: The shape is another, or a value has no place in its column.
         """
         array = np.asarray(rows.detach().cpu() if hasattr(rows, "detach") else rows, dtype=np.float64)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise DataError(f"expected rows of shape (N, {len(self.columns)}), got {array.shape}")
-        return Table(self.names, tuple(to_values(column, array[:, i]) for i, column in enumerate(self.columns)))
+        columns = {column.name: to_values(column, array[:, i]) for i, column in enumerate(self.columns)}
+        if self.beside:
+            steps = {column.name: column.step for column in self.columns}
+            made = Table(tuple(columns), tuple(columns.values()))
+            numbers = {name: to_numbers(name, made, step=steps[name]) for name in columns if self._is_numeric(name)}
+            for beside in self.beside:
+                if beside.identity is not None:
+                    numbers[beside.name] = beside.identity.values(numbers)
+                    columns[beside.name] = to_values(beside.column, numbers[beside.name])
+                elif (drawn := beside.draw(len(array))) is not None:
+                    columns[beside.name] = drawn
+        names = [name for name in self.order or self.names if name in columns]
+        zones = {c.name: c.zone for c in self.columns if c.zone}
+        return Table(tuple(names), tuple(columns[name] for name in names), zones)
+
+    def _is_numeric(self, name: str) -> bool:
+        column = self.columns[self.names.index(name)]
+        return column.numeric or (column.kind == "constant" and not column.categories)
+
+    def inside(self, rows: np.ndarray) -> np.ndarray:
+        """Return which rows stay inside the ranges that were seen in the table: (N, C) -> (N,)."""
+        inside = np.ones(len(rows), dtype=bool)
+        for i, column in enumerate(self.columns):
+            if column.seen is not None and column.numeric:
+                values = to_values(column, rows[:, i]) if column.kind == "continuous" else rows[:, i]
+                with np.errstate(invalid="ignore"):
+                    inside &= ~((values < column.seen[0]) | (values > column.seen[1]))
+        return inside
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; floats survive exactly."""
+        """Return plain values for JSON; floats survive exactly."""
         split = None if self.split is None else dataclasses.asdict(self.split)
-        return {"columns": [dataclasses.asdict(column) for column in self.columns], "split": split}
+        values: dict[str, Any] = {"columns": [column_to(column) for column in self.columns], "split": split}
+        if self.beside:
+            values |= {"beside": [beside_to(beside) for beside in self.beside], "order": list(self.order)}
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
-        """The schema that `to_dict` described.
+        """Return the schema that `to_dict` described.
 
         Raises:
-            DataError: the values describe none.
+            DataError: The values describe none.
         """
         found = values.get("columns") if isinstance(values, Mapping) else None
         if not isinstance(found, (list, tuple)) or not found:
             raise DataError(f"expected the description of a schema, with columns, got {brief(values)}")
         columns = tuple(map(column_from, found))
-        require_distinct([column.name for column in columns])
-        return cls(columns, None if values.get("split") is None else Split.from_dict(values["split"]))
+        others, order = values.get("beside", []), values.get("order", [])
+        if not isinstance(others, (list, tuple)) or not isinstance(order, (list, tuple)):
+            raise DataError(f"expected a list of the other columns in a schema, got {brief(others)}")
+        beside = tuple(map(beside_from, others))
+        names = [column.name for column in columns]
+        for other in beside:
+            if other.identity is not None and not {name for name, _ in other.identity.factors} <= set(names):
+                raise DataError(
+                    f"expected an equation of known columns for column {brief(other.name)} in a schema, got others"
+                )
+            names.append(other.name)
+        require_distinct(names)
+        split = None if values.get("split") is None else Split.from_dict(values["split"])
+        return cls(columns, split, beside, tuple(map(str, order)))
+
+
+def _encoded_column(column: Column, table: Table, findings: Findings) -> np.ndarray:
+    if column.categories:
+        return to_codes(column, table[column.name], findings)
+    return to_numbers(column.name, table, findings, column.step)
+
+
+def _usual(column: Column) -> float:
+    """A value that has a place in a column."""
+    if column.kind == "constant":
+        return column.value
+    if column.kind == "categorical":
+        return 0.0
+    if column.seen is not None:
+        return column.seen[0]
+    low, high = column.support
+    return low if np.isfinite(low) else high if np.isfinite(high) else column.loc
 
 
 def digest(rows: np.ndarray) -> str:
-    """A hash of encoded rows: equal tables have equal digests."""
+    """Return a hash of encoded rows: equal tables have equal digests."""
     return hashlib.sha256(np.ascontiguousarray(rows, dtype=np.float64).data).hexdigest()[:16]
-
-
-def infer_schema(
-    table: Any,
-    *,
-    kinds: Mapping[str, Kind] | None = None,
-    bounds: Mapping[str, Bounds] | None = None,
-    max_categories: int = 256,
-    rows: np.ndarray | None = None,
-    split: Split | None = None,
-) -> Schema:
-    """Find out what the columns are; the rules are at the top of this module.
-
-    Args:
-        table: a Table, or what `table_from` takes; at least two rows.
-        kinds: Kinds of columns by name, where the rules would choose another.
-        bounds: (low, high) of continuous columns, or ranges of integer ones, by name; None for no bound.
-        max_categories: labels a column may have.
-        rows: numbers, or a mask, of the rows whose mean and deviation standardise the columns; all by default.
-        split: to record; its training rows are `rows` if those are not given.
-
-    Raises:
-        DataError: a column cannot be modelled, or the options do not fit the table.
-    """
-    table = table_from(table)
-    kinds, bounds = dict(kinds or {}), dict(bounds or {})
-    for given in (kinds, bounds):
-        for name in given:
-            if name not in table.names:
-                raise DataError(f"expected one of the columns {listed(table.names)}, got {brief(name)}")
-    for name, kind in kinds.items():
-        if kind not in get_args(Kind):
-            raise DataError(
-                f"expected column {brief(name)} to be one of {', '.join(get_args(Kind))}, got {brief(kind)}"
-            )
-    if table.n_rows < 2:
-        raise DataError(f"expected at least 2 rows to learn from, got {table.n_rows}")
-    if rows is None and split is not None:
-        rows = split.indices()[0]
-    columns = []
-    for name in table.names:
-        kind = kinds.get(name) or _guess(name, table, name in bounds)
-        if name in bounds and kind not in ("continuous", "integer"):
-            raise DataError(f"expected bounds for numbers only, got some for column {brief(name)}, which is {kind}")
-        if kind == "categorical" or (
-            kind == "constant" and table[name].dtype.kind in "bO" and not is_whole(table[name])
-        ):
-            columns.append(_labelled(name, table[name], kind, max_categories))
-        else:
-            columns.append(_numeric(name, table, kind, bounds.get(name, (None, None)), rows))
-    if all(column.kind == "constant" and not column.missing for column in columns):
-        raise DataError("expected a column with different values, got a table whose columns are all constant")
-    return Schema(tuple(columns), split)
-
-
-def _guess(name: str, table: Table, bounded: bool) -> Kind:  # noqa: FBT001
-    values = table[name]
-    if values.dtype.kind in "bO" and not is_whole(values):
-        distinct = set(values.tolist())
-        if distinct == {None}:
-            raise DataError(f"column {brief(name)} has no values at all; remove it")
-        return "constant" if len(distinct) == 1 else "categorical"
-    numbers = to_numbers(name, table)
-    present = numbers[~np.isnan(numbers)]
-    if len(present) == 0:
-        raise DataError(f"column {brief(name)} has no values at all; remove it")
-    others = present[present != present[0]]
-    if len(others) == 0:
-        return "constant"
-    whole = bool((present == np.rint(present)).all()) and float(np.abs(present).max()) <= LARGEST
-    if bounded:
-        return "integer" if whole else "continuous"
-    if (others == others[0]).all() and len(present) > 2:
-        return "categorical"
-    if whole or values.dtype.kind != "f":
-        return "integer"
-    few = len(np.unique(present[:1000])) <= FEW and len(np.unique(present)) <= min(FEW, len(present) // FEW)
-    return "categorical" if few else "continuous"
-
-
-def _labelled(name: str, values: np.ndarray, kind: Kind, max_categories: int) -> Column:
-    lookup = labels_of(values)
-    labels = sorted({label for label in lookup.values() if label is not None})
-    missing = any(label is None for label in lookup.values())
-    if not labels:
-        raise DataError(f"column {brief(name)} has no values at all; remove it")
-    storage: Storage = {"f": "float64", "i": "int64", "b": "bool"}.get(values.dtype.kind, "str")  # type: ignore[assignment]
-    if values.dtype.kind == "O":
-        kinds = {type(value) for value in lookup if value is not None}
-        storage = "bool" if kinds <= {bool, np.bool_} else "int64" if kinds <= {int} else "str"
-    if storage in ("int64", "float64"):
-        labels.sort(key=float)
-    if kind == "constant":
-        if len(labels) > 1 or missing:
-            raise DataError(f"expected one value in column {brief(name)}, declared constant, got {listed(labels)}")
-        return Column(name=name, kind=kind, storage=storage, categories=tuple(labels))
-    _refuse_many(name, values, labels, storage, max_categories)
-    return Column(name=name, kind="categorical", storage=storage, missing=missing, categories=tuple(labels))
-
-
-def _refuse_many(name: str, values: np.ndarray, labels: list[str], storage: str, max_categories: int) -> None:
-    rows = len(values)
-    unique = len(labels) > 0.9 * rows and rows >= 20
-    if len(labels) <= max_categories and not unique:
-        return
-    numbers = [is_number(label) for label in labels]
-    if storage == "str" and len(labels) / 2 < sum(numbers) < len(labels):
-        text = labels[numbers.index(False)]
-        row = values.tolist().index(text) + 1
-        raise DataError(
-            f"column {brief(name)} holds text among numbers: {brief(text)} in row {row}; correct or remove it"
-        )
-    if unique:
-        raise DataError(
-            f"column {brief(name)} has {len(labels)} different labels in {rows} rows, as identifiers and dates have; "
-            "remove it, or turn it into a number"
-        )
-    raise DataError(
-        f"expected at most {max_categories} labels in column {brief(name)}, got {len(labels)}; group the rare ones, "
-        "declare it a number, or raise max_categories"
-    )
-
-
-def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarray | None) -> Column:
-    numbers = to_numbers(name, table)
-    absent = np.isnan(numbers)
-    present = numbers[~absent]
-    if len(present) == 0:
-        raise DataError(f"column {brief(name)} has no values at all; remove it")
-    storage: Storage = "int64" if is_whole(table[name]) and kind != "continuous" else "float64"
-    missing, smallest, largest = bool(absent.any()), float(present.min()), float(present.max())
-    if kind == "constant":
-        if smallest != largest:
-            raise DataError(
-                f"expected one value in column {brief(name)}, declared constant, got {smallest:g} and {largest:g}"
-            )
-        return Column(name=name, kind=kind, storage=storage, missing=missing, value=smallest)
-    low, high = _checked_bounds(name, bounds)
-    refuse(name, numbers < (-math.inf if low is None else low), "holds a value below its bound", numbers=numbers)
-    refuse(name, numbers > (math.inf if high is None else high), "holds a value above its bound", numbers=numbers)
-    edge = 0.0
-    if kind == "integer":
-        refuse(
-            name, ~absent & (numbers != np.rint(numbers)), "is declared integer and holds a fraction", numbers=numbers
-        )
-        low, high = smallest if low is None else low, largest if high is None else high
-        if not (low.is_integer() and high.is_integer() and max(-low, high) <= LARGEST):
-            raise DataError(f"expected column {brief(name)} to hold whole numbers up to 2^53, got {low:g} to {high:g}")
-    else:
-        if smallest == largest:
-            raise DataError(
-                f"expected different values in column {brief(name)}, declared continuous, got {smallest:g} only"
-            )
-        distances = [np.abs(present - bound) for bound in (low, high) if bound is not None]
-        edge = min((float(d[d > 0].min()) / 2 for d in distances), default=0.0)
-    column = Column(name=name, kind=kind, storage=storage, missing=missing, low=low, high=high, edge=edge)
-    chosen = numbers if rows is None else numbers[rows]
-    chosen = chosen[~np.isnan(chosen)]
-    loc, scale = _loc_and_scale(column, chosen if len(chosen) and chosen.min() < chosen.max() else present)
-    return dataclasses.replace(column, loc=loc, scale=scale)
-
-
-def _loc_and_scale(column: Column, values: np.ndarray) -> tuple[float, float]:
-    z = unbounded(column, torch.from_numpy(values))
-    loc = float(z.mean())
-    # measured in units of the largest deviation, so that squares neither overflow nor vanish
-    largest = float((z - loc).abs().max())
-    scale = largest * float(((z - loc) / largest).square().mean().sqrt()) if largest > 0 else 1.0
-    if not (math.isfinite(loc) and math.isfinite(scale)):
-        raise DataError(
-            f"expected numbers that can be added up in column {column.name!r}, got too large ones; rescale it"
-        )
-    return loc, scale
-
-
-def _checked_bounds(name: str, bounds: Bounds) -> Bounds:
-    low, high = (None if b is None or math.isinf(b) else float(b) for b in bounds)
-    if any(b is not None and math.isnan(b) for b in (low, high)) or (
-        low is not None and high is not None and low >= high
-    ):
-        raise DataError(f"expected a lower bound below the upper one for column {brief(name)}, got {low} and {high}")
-    return low, high

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import functools
 import os
-import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from ..terminal import write_data
 from . import formats
 from .column_names import require_distinct
 from .formulas import escape_formulas
+from .hints import MISSING, Hint, Note, Reading
 from .limits import COLUMNS, Limits
-from .numpy_files import read_numpy, split_arrays, write_numpy
+from .numpy_files import split_arrays
+from .polars_frames import from_polars
 
 __all__ = ["Table", "atomic_output", "label_of", "read_table", "table_from", "write_table"]
 
@@ -29,15 +32,22 @@ class Table:
 
     Args:
         names: Names of the columns, all different.
-        columns: one-dimensional arrays. They are stored as float64 (NaN is missing), int64, bool, or object arrays of text,
-            whole numbers or truth values with None for missing.
+        columns: One-dimensional arrays. They are stored as float64 (NaN is missing), int64, bool, datetime64[D] for dates,
+            datetime64[us] for timestamps, timedelta64[us] for times of day (NaT is missing), or object arrays of text, whole
+            numbers or truth values with None for missing.
+        zones: Zones of timestamps, by the name of the column; the values are in UTC.
+        found: What was found out about the entries of columns when a file was read, by name.
+        notes: Remarks on how a file was read.
 
     Raises:
-        DataError: names repeat, lengths differ, or a column holds something else, such as dates or lists.
+        DataError: Names repeat, lengths differ, or a column holds something else, such as lists.
     """
 
     names: tuple[str, ...]
     columns: tuple[np.ndarray, ...]
+    zones: Mapping[str, str] = field(default_factory=dict)
+    found: Mapping[str, Hint] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         """Bring every column to one of the stored types."""
@@ -68,7 +78,7 @@ class Table:
 
     def take(self, rows: np.ndarray) -> Table:
         """The table of some rows, by number or by a mask."""
-        return Table(self.names, tuple(column[rows] for column in self.columns))
+        return dataclasses.replace(self, columns=tuple(column[rows] for column in self.columns))
 
     def without(self, names: Collection[str]) -> Table:
         """Return the table without some columns.
@@ -84,7 +94,9 @@ class Table:
         kept = [i for i, name in enumerate(self.names) if name not in names]
         if not kept:
             raise DataError("expected a column to be left, got all of them dropped")
-        return Table(tuple(self.names[i] for i in kept), tuple(self.columns[i] for i in kept))
+        return dataclasses.replace(
+            self, names=tuple(self.names[i] for i in kept), columns=tuple(self.columns[i] for i in kept)
+        )
 
 
 def table_from(data: Any) -> Table:
@@ -99,53 +111,69 @@ def table_from(data: Any) -> Table:
     """
     if isinstance(data, Table):
         return data
+    zones: dict[str, str] = {}
     if hasattr(data, "get_columns"):
-        columns = formats.from_polars(data)
+        columns, zones, _ = from_polars(data)
     elif isinstance(data, Mapping):
         columns = dict(data)
     elif hasattr(data, "columns") and hasattr(data, "__getitem__"):
         require_distinct([str(name) for name in data.columns])
-        columns = {str(name): _from_pandas(data[name]) for name in data.columns}
+        columns = {str(name): _from_pandas(data[name], str(name), zones) for name in data.columns}
     else:
         array = data.detach().cpu().numpy() if hasattr(data, "detach") else data
         if not isinstance(array, np.ndarray):
             raise DataError(f"expected a table, an array, a mapping or a frame, got {type(data).__name__}")
         columns = split_arrays({"x": array[:, None] if array.ndim == 1 else array})
-    return Table(tuple(columns), tuple(columns.values()))
+    return Table(tuple(columns), tuple(columns.values()), zones)
 
 
 def read_table(
     path: str | os.PathLike[str],
     *,
     text: Collection[str] = (),
+    reading: Reading | None = None,
     max_columns: int = COLUMNS,
     max_gigabytes: float | None = None,
 ) -> Table:
-    """Read a table; the suffix says what it is: .csv .tsv .parquet .arrow .feather .ipc .jsonl .npy .npz.
+    """Read a table from a file; its suffix says how.
 
-    CSV and TSV are UTF-8 with a header; empty fields and NA, N/A, NaN, null are missing values. NPY holds one array (N, C),
-    its columns named x0, x1, ...; NPZ holds columns by name, or arrays (N, C) whose columns are numbered after their name.
+    The suffixes are .csv, .tsv, .tab and .txt (also with .gz), .xlsx, .xls, .xlsb, .ods, .json, .jsonl, .ndjson, .parquet, .pq,
+    .arrow, .feather, .ipc, .npy and .npz.
+
+    Delimited text is read as people write it: separator, encoding, line ends and comments are found; numbers can have decimal
+    commas, marks of thousands, currencies and percent signs; dates have many formats; markers of missing values are found
+    among numbers. `Table.notes` says what was found. NPY holds one array (N, C), its columns named x0, x1, ...; NPZ holds
+    columns by name, or arrays (N, C) whose columns are numbered after their name.
 
     Args:
         path: Path of the file; "-" reads CSV from standard input.
-        text: columns of a CSV file that hold text even where it looks like numbers, such as postcodes.
-        max_columns: limit on the number of columns.
-        max_gigabytes: limit on what a packed file unpacks to, in GB of memory; by default half a gigabyte, or a hundred times
+        text: Columns of delimited text that hold labels even where they look like numbers, such as postcodes.
+        reading: How the entries are understood; by default everything is found.
+        max_columns: Limit on the number of columns.
+        max_gigabytes: Limit on the memory that a packed file unpacks to, in GB; by default half a gigabyte, or a hundred times
             the size of the file where that is more.
 
     Returns:
         The table, of at least one row.
 
     Raises:
-        FileError: the file is missing, empty, damaged, of unknown type, or unpacks to too much.
-        DataError: it has no rows, repeated names, rows of different lengths, too many columns, or columns of another kind.
+        FileError: The file is missing, empty, damaged, of unknown type, or unpacks to too much.
+        DataError: It has no rows, rows of different lengths, too many columns, or no column that can be used.
     """
     name = os.fspath(path)
     shown = "standard input" if name == "-" else name
-    suffix = ".csv" if name == "-" else _suffix(name)
+    if name != "-":
+        _suffix(name, formats.READ)
+    reading = reading or Reading()
+    labels = {column: Hint(kind="text", labels=frozenset(MISSING)) for column in text}
+    reading = dataclasses.replace(reading, hints={**labels, **reading.hints})
     try:
-        columns = _read(name, suffix, text, Limits(max_columns, max_gigabytes))
-        table = Table(tuple(columns), tuple(columns.values()))
+        content = formats.read_content(name, reading, Limits(max_columns, max_gigabytes))
+        if not content.columns:
+            left = "".join(f"; {note.sentence}" for note in content.notes if note.left_out)
+            raise DataError(f"expected a column of numbers, text, truth values or dates, got none{left}")
+        columns = content.columns
+        table = Table(tuple(columns), tuple(columns.values()), content.zones, content.found, content.notes)
         if table.n_rows == 0:
             raise DataError("expected rows below the column names, got none")
     except (FileError, DataError) as error:
@@ -175,15 +203,12 @@ def write_table(table: Table, path: str | os.PathLike[str], *, formulas: bool = 
     if not formulas:
         columns = escape_formulas(columns)
     if name == "-":
-        write_data(formats.to_polars(columns).write_csv())
+        write_data(formats.as_csv(columns, table.zones))
         return
-    suffix = _suffix(name)
+    suffix = _suffix(name, formats.SUFFIXES)
     with atomic_output(name) as temporary:
         try:
-            if suffix in formats.NUMPY:
-                write_numpy(columns, temporary, suffix)
-            else:
-                formats.write_frame(columns, temporary, suffix)
+            formats.write_columns(columns, table.zones, temporary, suffix)
         except (FileError, DataError) as error:
             raise type(error)(f"{name}: {error}") from None
 
@@ -198,32 +223,18 @@ def label_of(value: Any) -> str:
     return str(int(value)) if number.is_integer() else repr(number)
 
 
-def _read(name: str, suffix: str, text: Collection[str], limits: Limits) -> dict[str, np.ndarray]:
-    if name == "-":
-        if sys.stdin is None:
-            raise FileError("expected a table, got a standard input that is closed; give a file")
-        return formats.read_csv(sys.stdin.buffer.read(), ",", text, limits)
-    if not os.path.exists(name):
-        raise FileError("expected a file, got none; check the path")
-    if os.path.isdir(name):
-        raise FileError("expected a file, got a directory")
-    if os.path.getsize(name) == 0:
-        raise FileError("expected a table, got an empty file")
-    if suffix in formats.CSV:
-        return formats.read_csv(name, formats.CSV[suffix], text, limits)
-    if suffix in formats.NUMPY:
-        return split_arrays(read_numpy(name, limits))
-    return formats.read_frame(name, suffix, limits)
-
-
-def _suffix(name: str) -> str:
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix not in formats.SUFFIXES:
-        raise FileError(f"{name}: expected a file of type {', '.join(formats.SUFFIXES)}; convert or rename it")
+def _suffix(name: str, known: Collection[str]) -> str:
+    suffix = formats.suffix_of(name)
+    if suffix not in known:
+        raise FileError(f"{name}: expected a file of type {', '.join(known)}; convert or rename it")
     return suffix
 
 
-def _from_pandas(series: Any) -> np.ndarray:
+def _from_pandas(series: Any, name: str, zones: dict[str, str]) -> np.ndarray:
+    zone = getattr(getattr(series, "dtype", None), "tz", None)
+    if zone is not None:
+        zones[name] = str(zone)
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     values = np.asarray(series)
     if values.dtype.kind != "O" or not hasattr(series, "isna"):
         return values
@@ -248,10 +259,15 @@ def _stored(name: str, values: Any) -> np.ndarray:
         return array.astype(np.int64, copy=False)
     if kind in "UT":
         return array.astype(object)
+    if kind == "M":
+        day = np.datetime_data(array.dtype)[0] in ("Y", "M", "W", "D")
+        return array.astype("datetime64[D]" if day else "datetime64[us]")
+    if kind == "m":
+        return array.astype("timedelta64[us]")
     if kind == "O":
         return _stored_objects(name, array)
     raise DataError(
-        f"expected numbers, text or truth values in column {brief(name)}, got {array.dtype}; convert it first"
+        f"expected numbers, text, truth values or dates in column {brief(name)}, got {array.dtype}; convert it first"
     )
 
 
@@ -260,10 +276,15 @@ def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
     types = set(map(type, values))
     missing = type(None) in types
     types.discard(type(None))
+    if types and all(issubclass(kind, datetime.date) for kind in types):
+        days = not any(issubclass(kind, datetime.datetime) for kind in types)
+        return np.array(values, dtype="datetime64[D]" if days else "datetime64[us]")
+    if types == {datetime.time}:
+        return np.array([None if v is None else _since_midnight(v) for v in values], dtype="timedelta64[us]")
     for kind in types:
         if not issubclass(kind, (str, bool, int, float, np.bool_, np.integer, np.floating)):
             raise DataError(
-                f"expected numbers, text or truth values in column {brief(name)}, got {kind.__name__}; convert it first"
+                f"expected numbers, text, truth values or dates in column {brief(name)}, got {kind.__name__}; convert it first"
             )
     if any(issubclass(kind, str) for kind in types):
         if all(issubclass(kind, str) for kind in types):
@@ -280,3 +301,7 @@ def _stored_objects(name: str, array: np.ndarray) -> np.ndarray:
         return array.astype(np.int64 if whole else np.float64)
     except OverflowError:
         raise DataError(f"expected whole numbers below 2^63 in column {brief(name)}, got a larger one") from None
+
+
+def _since_midnight(time: datetime.time) -> datetime.timedelta:
+    return datetime.timedelta(hours=time.hour, minutes=time.minute, seconds=time.second, microseconds=time.microsecond)

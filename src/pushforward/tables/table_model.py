@@ -1,7 +1,7 @@
 """A model of table rows: labels and missingness exactly, the numbers given them by any flow.
 
-A row is d, its discrete facts (the label of each categorical column, with one more label for missing, and one bit for each
-numeric column that can be missing), and c, its numbers:
+A row is d, its discrete facts (the label of each categorical column, with one more label for missing; and for each column of
+numbers whether it is an ordinary number, one of its spikes, or missing), and c, its ordinary numbers:
 
     p(row) = p(d) p(c | d)
 
@@ -12,6 +12,7 @@ missingness, Lebesgue in the columns' own units for continuous ones.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -81,8 +82,12 @@ class TableModel(Distribution):
         return self.label_spec.build()
 
     def _number_model(self, spec: Spec) -> Flow:
-        columns = [self.schema.columns[i] for i in self.number_at]
-        bit = {i: offset + 1 for i, offset in zip(self.fact_at, self.offsets, strict=True)}
+        # A number that is a spike or missing has no place in the density of the ordinary ones: it is a gap there.
+        columns = [
+            dataclasses.replace(column, missing=column.classes > 1, spikes=())
+            for column in (self.schema.columns[i] for i in self.number_at)
+        ]
+        bit = dict(zip(self.fact_at, self.offsets, strict=True))
         inner = spec.build()
         layers: list[Transform]
         if inner.space == Real((len(columns),)) or inner.space.discrete or inner.space.shape != (len(columns),):
@@ -101,7 +106,11 @@ class TableModel(Distribution):
         given = x[:, torch.tensor(self.fact_at, device=x.device)]
         labelled = torch.tensor([column.kind == "categorical" for column in columns], device=x.device)
         absent = torch.tensor([column.classes - 1 for column in columns], device=x.device)
-        facts = torch.where(given.isnan(), absent, (given.nan_to_num() * labelled).long())
+        facts = (given.nan_to_num() * labelled).long()
+        for i, column in enumerate(columns):
+            for number, spike in enumerate(column.spikes, 1):
+                facts[:, i] = torch.where(given[:, i] == spike, number, facts[:, i])
+        facts = torch.where(given.isnan(), absent, facts)
         return facts, self._code(facts)
 
     def _code(self, facts: Tensor) -> Tensor:
@@ -109,7 +118,12 @@ class TableModel(Distribution):
         return code.scatter(1, facts + torch.tensor(self.offsets, device=facts.device), 1.0)
 
     def _numbers_of(self, x: Tensor) -> Tensor:
-        return x[:, torch.tensor(self.number_at, device=x.device)]
+        """Return the ordinary numbers (B, features): NaN where a number is a spike."""
+        numbers = x[:, torch.tensor(self.number_at, device=x.device)]
+        for k, i in enumerate(self.number_at):
+            for spike in self.schema.columns[i].spikes:
+                numbers[:, k] = numbers[:, k].masked_fill(numbers[:, k] == spike, math.nan)
+        return numbers
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         code, logp = self._scored_labels(x)
@@ -155,7 +169,10 @@ class TableModel(Distribution):
         number_of, fact_of = ({i: k for k, i in enumerate(at)} for at in (self.number_at, self.fact_at))
         for i, column in enumerate(self.schema.columns):
             if numbers is not None and column.numeric:
-                x.append(numbers[:, number_of[i]])
+                value = numbers[:, number_of[i]]
+                for number, spike in enumerate(column.spikes, 1):
+                    value = value.masked_fill(facts[:, fact_of[i]] == number, spike)  # type: ignore[index]
+                x.append(value)
                 continue
             value = torch.full((n,), column.value, dtype=torch.float64, device=self.device)
             if facts is not None and i in fact_of:

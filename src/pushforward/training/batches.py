@@ -1,4 +1,4 @@
-"""Batches of an epoch: slices of rows in memory, which are put into the epoch's order many batches at a time."""
+"""Batches of an epoch: slices of rows in memory, which are gathered in the epoch's order many batches at a time."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .parallel.processes import ProcessRanks
 from .random_state import seeded_generator
 
 BLOCK_NUMBERS = 2**20
-"""Numbers gathered at once, at most, but never less than a batch: 4 MB of float32, which stay in the processor's cache."""
+"""Largest number of values gathered at once, though at least a batch: 4 MB of float32, which fit in the processor's cache."""
 ROWS_NAMED = 5
-"""Number of rows named in a message."""
+"""Largest number of rows listed in a message."""
 
 
 class StepInputs(Protocol):
-    """What a step of training needs to know of its batch."""
+    """A batch as a training step sees it: its rows, and the part of them that one process computes."""
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        """Arguments of the objective."""
+        """Positional arguments for the objective."""
 
     def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
-        """Return the arguments of the objective for the part of this process, and its share."""
+        """Return the objective's arguments for the rows of this process, and the share of these rows in the batch."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Batch:
 
     Args:
         number: Number in the epoch, from 1.
-        rows: (x,) or (x, context), a view of a block.
-        index: Numbers of its rows in the data; None if only their places in the batch are known.
+        rows: The tensors (x,) or (x, context); views of a larger block of gathered rows.
+        index: Numbers of its rows in the data; None if only their positions in the batch are known.
         weights: Weights of the rows, (B,), with mean one over the data set; None for rows of equal weight.
         last: Whether it is the last batch of the epoch.
     """
@@ -57,11 +57,11 @@ class Batch:
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        """Arguments of the objective for this batch: the rows and, if there are any, their weights."""
+        """Positional arguments for the objective: the rows and, if there are any, their weights."""
         return (self.rows,) if self.weights is None else (self.rows, self.weights)
 
     def share(self, ranks: ProcessRanks) -> tuple[tuple[Any, ...], float]:
-        """Return the arguments of the objective for the rows of this process, and their share of the batch."""
+        """Return the objective's arguments for the rows of this process, and the share of these rows in the batch."""
         if self.weights is None:
             rows, share = ranks.share(self.rows)
             return (rows,), share
@@ -69,7 +69,7 @@ class Batch:
         return (tuple(some), weights), share
 
     def place(self, positions: Tensor | None = None) -> str:
-        """Return the numbers of rows for a message: '3, 17', or '0, 2 of batch 5' where they are those in the batch.
+        """Return the row numbers for a message: '3, 17', or '0, 2 of batch 5' if only positions in the batch are known.
 
         Args:
             positions: Positions in the batch; all of them by default.
@@ -82,19 +82,22 @@ class Batch:
 
 
 def batches(rows: Rows, order: Tensor, size: int, done: int = 0, weights: Tensor | None = None) -> Iterator[Batch]:
-    """Return every batch of an epoch after the first `done` ones; the last may be smaller, or larger by one row.
+    """Return every batch of an epoch after the first `done` ones.
+
+    The last batch has fewer rows than the others, or one more: a single row left over joins the batch before it.
 
     Args:
         rows: Rows in memory.
         order: Numbers of the epoch's rows, in its order.
         size: Number of rows in a batch.
-        done: Number of batches to leave out.
+        done: Number of batches to skip at the start.
         weights: Weights of all rows, or None.
     """
     count = batches_in(len(order), size)
     numbers = sum(t[0].numel() for t in (rows.x, rows.context) if t is not None)
     per_block = max(1, BLOCK_NUMBERS // max(1, size * numbers))
-    # Blocks begin at the same batches whatever was done before, as matrix products may depend on where in memory a batch lies.
+    # Blocks start at the same batches whether or not batches are skipped: the rounding of a matrix product may depend on
+    # the memory alignment of a batch, and a resumed run must give the same bits.
     for first in range(done - done % per_block, count, per_block):
         last = min(first + per_block, count)
         index = order[first * size : len(order) if last == count else last * size]
@@ -125,7 +128,7 @@ class RowBatches:
     Attributes:
         rows: Number of training rows.
         count: Number of batches in an epoch; None if it is not known yet.
-        example: Events of a batch, of which only the shape matters.
+        example: Events of one batch; only the shape matters.
     """
 
     def __init__(self, data: Rows, index: Tensor, weights: Tensor | None, size: int, seed: int) -> None:
@@ -148,7 +151,7 @@ class RowBatches:
         return self.data.take(self.order(1)[:rows])
 
     def ended(self, batches: int, rows: int) -> None:
-        """Take note of the numbers of batches and rows in an epoch that has ended; they are known here."""
+        """Record how many batches and rows the finished epoch had; nothing to do here, as both are known beforehand."""
 
 
 class HeldOutRows:
@@ -169,7 +172,7 @@ class HeldOutRows:
         self.rows = len(index)
 
     def fingerprint(self) -> list[str]:
-        """Return the fingerprints of the rows."""
+        """Return the fingerprints of the arrays that the rows are in."""
         return self.data.fingerprint()
 
     def chunks(self, size: int) -> Iterator[Batch]:

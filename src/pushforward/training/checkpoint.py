@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run in one file with a checksum, replaced at once and read without running its code."""
+"""Checkpoints: the whole state of a run in one file with a checksum, replaced atomically and read without executing code."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ logger = logging.getLogger("pushforward.training")
 FORMAT = "pushforward training checkpoint"
 VERSION = 3
 MAGIC, DIGEST = b"PFCKPT3\n", hashlib.sha256().digest_size
-"""A file is MAGIC, the SHA-256 of the rest, and the rest: what torch.save writes."""
+"""A file consists of MAGIC, the SHA-256 hash of the rest, and the rest, which is the output of torch.save."""
 UNSIGNED = b"PK"
-"""How files of version 2 begin, which are what torch.save writes, without a checksum."""
+"""First bytes of files of version 2, which are the plain output of torch.save, without a checksum."""
 PARTS = frozenset({"weights", "optimiser", "average", "best", "position", "random", "config", "data"})
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a run's state: to a file beside `path` first, which then takes its place.
+    """Write a run's state to a file beside `path`, then move that file to `path`.
 
     Raises:
-        FileError: it cannot be written; what was at `path` is still there.
+        FileError: The file cannot be written; a file that was at `path` before is still there.
     """
     content = {"format": FORMAT, "version": VERSION, **state}
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         file.write(MAGIC + bytes(DIGEST))
         signed = _Signing(file)
         try:
-            # It needs these two methods only.
+            # torch.save calls only `write` and `flush` of the object that it is given.
             torch.save(content, signed)  # type: ignore[arg-type]
         # torch.save turns a full disk into a RuntimeError.
         except RuntimeError as error:
@@ -51,14 +51,14 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a run's state, with `weights_only=True`: nothing in the file is executed.
+    """Read a run's state with `weights_only=True`, so that no code in the file is executed.
 
     Raises:
-        FileError: the file is missing, truncated, changed in any bit, or no checkpoint of this version.
+        FileError: The file is missing, truncated, changed in any bit, or not a checkpoint of this version.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileError(f"expected a training checkpoint at {path}, got no file there")
+        raise FileError(f"expected a training checkpoint at {path}, got no such file")
     try:
         with open(path, "rb") as file:
             state, version = _read(file, path)
@@ -77,10 +77,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(file: BufferedReader, path: Path) -> tuple[Any, int]:
-    """The content of a checkpoint, and the version that it must have; those of version 2 had no checksum.
+    """Return the content of a checkpoint, and the version that it must have: 2 for files without a checksum.
 
     Raises:
-        FileError: the content is not the one that was written.
+        FileError: The content differs from what was written.
     """
     broken = FileError(f"expected a training checkpoint, got a truncated or foreign file in {path}")
     start = file.read(len(MAGIC) + DIGEST)
@@ -90,9 +90,11 @@ def _read(file: BufferedReader, path: Path) -> tuple[Any, int]:
     elif not start.startswith(MAGIC):
         raise broken
     elif hashlib.file_digest(file, "sha256").digest() != start[len(MAGIC) :]:
-        raise FileError(f"expected a training checkpoint as it was written, got a truncated or changed one in {path}")
+        raise FileError(
+            f"expected a training checkpoint that matches its checksum, got a truncated or changed one in {path}"
+        )
     content = BufferedReader(_Rest(file, offset))
-    # Broken files raise half a dozen unrelated types, some of them bare RuntimeErrors.
+    # Broken files raise half a dozen unrelated types of errors, some of them bare RuntimeErrors.
     try:
         with zipfile.ZipFile(content) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -105,9 +107,9 @@ def _read(file: BufferedReader, path: Path) -> tuple[Any, int]:
 
 
 class _Signing:
-    """A file to write to that hashes what goes through it.
+    """Writable file object that hashes everything written to it.
 
-    It keeps the error of a full disk, or an interruption, which torch.save turns into another error.
+    It keeps the error of a full disk or an interruption, because torch.save raises another error in its place.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -128,7 +130,7 @@ class _Signing:
 
 
 class _Rest(io.RawIOBase):
-    """A file from an offset on, as a file of its own."""
+    """Readable view of a file from an offset to its end."""
 
     def __init__(self, file: BinaryIO, offset: int) -> None:
         self.file, self.offset = file, offset
@@ -153,7 +155,7 @@ class _Rest(io.RawIOBase):
 
 
 class CheckpointWriter:
-    """The checkpoints of a run, all at one path, and the clock that says when the next one is due.
+    """Writer of a run's checkpoints, all to one path, with a clock that tells when the next one is due.
 
     Args:
         path: Path of the file.
@@ -165,14 +167,14 @@ class CheckpointWriter:
         self.saved = time.monotonic()
 
     def due(self) -> bool:
-        """Whether the time for the next checkpoint has come."""
+        """Return whether the time for the next checkpoint has come."""
         return self.every is not None and time.monotonic() - self.saved >= self.every
 
     def write(self, state: Mapping[str, Any]) -> bool:
-        """Save a state and return whether that was possible; a failure is logged, and the old file is still there."""
+        """Save a state and return True on success; a failure is logged, and the previous file stays in place."""
         try:
             save_checkpoint(self.path, state)
         except FileError as error:
-            logger.warning("%s; the checkpoint before it is still there", error)
+            logger.warning("%s; the previous checkpoint is still there", error)
             return False
         return True

@@ -1,7 +1,7 @@
-"""Checks of a checkpoint's content against the run that takes it over, before anything is changed.
+"""Checks of a checkpoint's content against the run that resumes from it, made before the run is changed.
 
-A checksum says that a file is the one that was written; who wrote it, and with what in mind, is another matter. A content of
-other types, shapes or ranges would end the run later with an error that names neither the file nor the fault.
+A checksum shows that a file was not damaged, but not that its content fits this run. Content of the wrong types, shapes or
+ranges would end the run later with an error that names neither the file nor the wrong part.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .model_weights import NamedTensors, plain_name
 from .progress_state import Position
 
 MOMENTS = frozenset({"step", "exp_avg", "exp_avg_sq"})
-"""What AdamW keeps of a parameter."""
+"""Names of the tensors that AdamW keeps for each parameter."""
 NEEDED = frozenset({"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "params"})
-"""Options of its groups without which AdamW makes no step."""
+"""Options of a parameter group without which AdamW cannot make a step."""
 RECORD = ("epoch", "steps", "train", "validation", "lr", "gradient", "seconds", "best")
-"""Entries of the record of an epoch."""
+"""Keys in the record of an epoch."""
 
 
 def require_same_run(
     state: Mapping[str, Any], path: object, config: TrainConfig, weights: NamedTensors, fingerprint: list[str]
 ) -> None:
-    """Refuse a checkpoint of another model, of other data or of other options.
+    """Refuse a checkpoint of another model, other data or other options.
 
     Raises:
-        TrainingError: naming the first difference.
+        TrainingError: The checkpoint differs; the message names the first difference.
     """
     then, now = _shapes(state["weights"]), _shapes(weights)
     for name in [*now, *then]:
@@ -60,16 +60,16 @@ def _shapes(weights: NamedTensors) -> dict[str, str]:
 
 
 def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, Any], batches: int | None) -> None:
-    """Refuse a state whose parts are not of the kind that this run has.
+    """Refuse a state whose parts do not have the types, shapes and ranges that this run needs.
 
     Args:
-        state: the content of the checkpoint; its weights have the names and shapes of the run's.
+        state: The content of the checkpoint; its weights have the same names and shapes as those of the run.
         path: Path of the file, for the message.
-        fresh: the state of this run, as it would be saved now.
+        fresh: The state of this run, as it would be saved now.
         batches: Number of batches in an epoch; None if it is not known.
 
     Raises:
-        TrainingError: naming the part.
+        TrainingError: A part cannot be used; the message names it.
     """
     made = state.get("optimizer_class")
     if made != fresh.get("optimizer_class"):
@@ -93,16 +93,16 @@ def require_sound(state: Mapping[str, Any], path: object, fresh: Mapping[str, An
     for part, well in sound.items():
         if not well:
             raise TrainingError(
-                f"expected a training checkpoint of this run in {path}, got one with an unusable part {part!r}; start anew, "
-                "or take another checkpoint"
+                f"expected a training checkpoint of this run in {path}, got one with an unusable part {part!r}; start a "
+                "new run, or resume from another checkpoint"
             )
 
 
 def require_plain(state: Mapping[str, Any], path: object) -> None:
-    """Refuse a state whose description of its run cannot be compared with another one's.
+    """Refuse a state whose model, data or options are not plain values that can be compared with those of another run.
 
     Raises:
-        FileError: naming the part.
+        FileError: A part cannot be used; the message names it.
     """
     data, config = state["data"], state["config"]
     plain = {
@@ -117,12 +117,12 @@ def require_plain(state: Mapping[str, Any], path: object) -> None:
 
 
 def plain_weights(value: object) -> bool:
-    """Whether a value is a mapping from names to tensors."""
+    """Return whether a value is a mapping from names to tensors."""
     return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
 
 
 def _like(found: Any, own: Any) -> bool:
-    """Whether a value has the keys, lengths, types, shapes of another; a number fits any finite number of its type."""
+    """Return whether a value has the same keys, lengths, types and shapes as another one; floats must only be finite."""
     if isinstance(own, Tensor):
         return isinstance(found, Tensor) and (found.shape, found.dtype, found.layout) == (
             own.shape,
@@ -140,14 +140,21 @@ def _like(found: Any, own: Any) -> bool:
 
 
 def _stream_sound(found: Any, own: Mapping[str, Tensor]) -> bool:
-    """A run on another device has no state of this device's random numbers, or one that is left alone here."""
+    """Return whether stored random states fit this device.
+
+    A checkpoint made on another kind of device may have no state for this device's generator, or one that is not used here.
+    """
     if not plain_weights(found) or not {"cpu"} <= found.keys() <= {"cpu", "cuda"}:
         return False
     return all(_like(found[name], own[name]) for name in own if name in found)
 
 
 def _optimizer_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor] | None) -> bool:
-    """Without parameters the optimizer is one of the user's, whose state is not known here."""
+    """Return whether the stored state fits the optimiser.
+
+    `parameters` is None for an optimizer that the user passed: the layout of its state is not known, so only its type is
+    checked.
+    """
     groups = found.get("param_groups") if isinstance(found, Mapping) else None
     if not isinstance(groups, list) or len(groups) != len(own["param_groups"]):
         return False
@@ -160,7 +167,10 @@ def _optimizer_sound(found: Any, own: Mapping[str, Any], parameters: list[Tensor
 
 
 def _group_sound(found: Any, own: Mapping[str, Any]) -> bool:
-    """Other versions of torch know other options, and other devices have the fused update or not."""
+    """Return whether a parameter group fits.
+
+    The options of a group differ between versions of torch, and the switch for the fused update differs between devices.
+    """
     if (
         not isinstance(found, Mapping)
         or not (NEEDED & own.keys()) <= found.keys()

@@ -1,4 +1,4 @@
-"""TrainConfig: every choice of a training run as plain values, and the defaults that follow from the number of rows."""
+"""TrainConfig: all options of a training run as plain values, with defaults that depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Autocast = Literal["off", "bf16", "fp16"]
 Parallel = Literal["ddp", "fsdp"]
 
 STEPS = 20_000
-"""Length of a run of default length, in steps: enough for a flow on a table, and early stopping usually ends it sooner."""
+"""Length of a run in steps by default: enough for a flow on a table, where early stopping usually ends training sooner."""
 PATIENCE_STEPS = 2_000
 """Steps without a better validation score after which a run with default patience stops."""
 LARGEST = 2**63
-"""Limit of whole numbers; torch's seeds are below it."""
+"""Whole numbers must be below this; seeds of torch must be, too."""
 LENGTH_FIELDS = frozenset({"epochs", "max_steps", "max_seconds", "checkpoint_every", "checkpoint_seconds"})
-"""Fields that may differ on resume: they say when to stop and when to save, not what to learn."""
+"""Fields that may differ on resume because they only decide when to stop and when to save."""
 SPEED_FIELDS = frozenset({"compile", "threads", "memory", "parallel"})
-"""Fields that may differ on resume too: the same numbers are computed up to rounding, so a run that goes on with other ones
-ends close to the uninterrupted one, but not on the same bits. `autocast` is none of them, as it changes the precision."""
+"""Fields that may also differ on resume because they change the numbers only by rounding: a run resumed with other values ends
+close to the uninterrupted one, but not on the same bits. `autocast` is not among them because it changes the precision."""
 
 
 Options = TypeVar("Options", bound="DataclassInstance")
@@ -38,7 +38,7 @@ def replaced(options: Options, owner: str, fields: Mapping[str, Any]) -> Options
 
     Args:
         options: A dataclass of options.
-        owner: Owner of the options in the message, such as "training".
+        owner: Name of the thing that has these options, for the message, such as "training".
         fields: New values by name.
 
     Raises:
@@ -53,54 +53,55 @@ def replaced(options: Options, owner: str, fields: Mapping[str, Any]) -> Options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to train. None means "chosen from the number of rows", 0 means "off".
+    """Options of training. None means that the value is chosen from the number of rows, 0 turns an option off.
 
-    The defaults are for tables of 200 to a million rows, left alone: batches of about 2 sqrt(N) rows (64 to 1024), at
-    most about 20000 steps (20 to 1000 epochs), AdamW at 1e-3 after a short warm-up, and a learning rate that is lowered
-    when the validation score stalls, until it has not improved for about 2000 steps (5 to 100 epochs). They count steps
-    and not epochs because an epoch is 3 steps of a table of 200 rows and 900 steps of one of a million. The weights that
-    are validated and kept are a moving average over about 200 steps, which gives better held-out scores on small tables.
+    The defaults are made for tables of 200 to a million rows: batches of about 2 sqrt(N) rows (64 to 1024), at most about
+    20000 steps (20 to 1000 epochs), AdamW at 1e-3 after a short warm-up, and a learning rate that is lowered when the
+    validation score stalls. Training stops when that score has not improved for about 2000 steps (5 to 100 epochs). These
+    lengths are counted in steps and not in epochs because an epoch has 3 steps on a table of 200 rows and 900 on one of a
+    million. The weights that are validated and kept are a moving average over about 200 steps, which gives better held-out
+    scores on small tables.
 
     Args:
-        epochs: Largest number of passes over the training rows; by default about 20000 steps.
-        batch_size: Number of rows in a step; by default about 2 sqrt(rows), from 64 to 1024. The last, smaller batch of an
-            epoch is kept.
+        epochs: Largest number of passes over the training rows; by default as many as make about 20000 steps.
+        batch_size: Number of rows in a step; by default about 2 sqrt(rows), from 64 to 1024. The last batch of an epoch may
+            have fewer rows.
         lr: Learning rate after the warm-up.
         weight_decay: Decoupled weight decay of AdamW.
-        schedule: Course of the learning rate: lowered when the validation score stalls (plateau), lowered to zero over the
+        schedule: Learning-rate schedule: lowered when the validation score stalls (plateau), lowered to zero over the
             run (cosine), or constant. "plateau" multiplies the rate by `plateau_factor` whenever the validation score has not
             improved for `plateau_patience` epochs; without validation rows it uses the training score.
         plateau_factor: Factor in (0, 1) by which the plateau schedule lowers the learning rate.
         plateau_patience: Number of epochs without progress before the plateau schedule lowers the rate; by default a third of
             the patience.
-        warmup: Number of steps over which the learning rate rises linearly from zero; by default an epoch, at most 200 steps.
+        warmup: Number of steps over which the learning rate rises linearly from zero; by default one epoch, at most 200 steps.
         patience: Number of epochs without a better validation score after which training stops; by default about 2000 steps;
             0 for no early stopping.
-        clip: Largest norm of the gradient; 0 for no limit.
-        ema: Decay of the moving average of the weights, which is validated and kept; 0 to keep the last weights.
-        seed: Seed of the split, of the order of the rows, and of everything random in the model.
-        initialise: Whether data-dependent starting values, such as those of actnorm, are set from training rows first.
-        compile: Whether the objective is compiled with `torch.compile`: a longer wait for the first step, then faster steps;
-            needs a C++ compiler. It is compiled whole and for one shape of batch. A last batch of another size and the
-            validation run without it; where it is not possible (no C++ compiler, Python that torch.compile does not
-            understand) all do, after a warning.
-        autocast: Precision of the matrix products in the networks while training: bf16, fp16, or off for that of the weights.
-            "fp16" has a loss scale of its own. Maps, log-probabilities, weights and the validation keep their precision. The
-            model must be in float32.
+        clip: Largest norm of the gradient; larger gradients are scaled down to it; 0 for no limit.
+        ema: Decay of the moving average of the weights, which is validated and kept; 0 to keep the last weights instead.
+        seed: Seed of the validation split, of the order of the rows, and of all random numbers in the model.
+        initialise: Whether data-dependent starting values, such as those of actnorm, are computed from training rows first.
+        compile: Whether the objective is compiled with `torch.compile`, which delays the first step and makes the others
+            faster; needs a C++ compiler. It is compiled as a whole for one shape of batch. A last batch of another size and the
+            validation run without compilation. If compilation fails (no C++ compiler, Python code that torch.compile does not
+            support), all steps run without it, after a warning.
+        autocast: Precision of matrix products in the networks while training: bf16, fp16, or off for that of the weights.
+            With "fp16" the loss is scaled to keep small gradients. Transforms, log-probabilities, weights and the validation
+            keep their precision. The model must be in float32.
         memory: Values that a chain keeps for the gradient: everything (store), nothing that grows with the number of layers
-            (invert), or one event for each layer (checkpoint). "invert" computes inputs again by the layers' inverses
-            (`core.memory`). Both trade time for memory, and neither can be combined with `compile`.
-        parallel: Weights in each process that `torchrun` started: all of them (ddp), or a part of each (fsdp) for models that
-            do not fit otherwise. It has no effect in a single process.
-        threads: Number of threads of the processor; by default one where a step is small, else all that torch may use
-            (`torch.get_num_threads()`), and never more than those.
+            (invert), or one event for each layer (checkpoint). "invert" recomputes the inputs of layers with their inverses
+            (see `core.memory`). Both save memory, take more time, and cannot be combined with `compile`.
+        parallel: Weights held by each process that `torchrun` started: all of them (ddp), or a part of each (fsdp), for models
+            that do not fit in memory otherwise. It has no effect in a single process.
+        threads: Number of processor threads; by default one if a step is small, else all that torch may use
+            (`torch.get_num_threads()`), and never more than that.
         max_steps: Number of steps after which training stops.
-        max_seconds: Time in seconds after which training stops, with the time of earlier runs on resume.
-        checkpoint_every: Number of epochs between checkpoints. There are none without a path.
-        checkpoint_seconds: Number of seconds between checkpoints, also within an epoch.
+        max_seconds: Time in seconds after which training stops; on resume, the time of the earlier runs counts too.
+        checkpoint_every: Number of epochs between checkpoints; without a checkpoint path there are none.
+        checkpoint_seconds: Number of seconds between checkpoints, which are then also written within an epoch.
 
     Raises:
-        SpecError: a value is out of range.
+        SpecError: A value is out of range.
     """
 
     epochs: int | None = None
@@ -167,22 +168,22 @@ class TrainConfig:
             raise SpecError(f"expected {name} to be a finite number >= 0, got {value!r}")
 
     def replace(self, **fields: Any) -> TrainConfig:
-        """A copy with some fields replaced.
+        """Return a copy with some fields replaced.
 
         Raises:
-            SpecError: a field is unknown or out of range.
+            SpecError: A field is unknown or out of range.
         """
         return replaced(self, "training", fields)
 
     def resolve(self, rows: int) -> TrainConfig:
-        """Return the options with all that are None, limits apart, chosen for a number of training rows."""
+        """Return the options with every None, except limits, replaced by a value chosen for a number of training rows."""
         batch_size = self.batch_size
         if batch_size is None:
             batch_size = min(1024, max(64, 2 ** round(math.log2(2 * math.sqrt(rows)))))
         return self.replace(batch_size=batch_size).for_steps(batches_in(rows, batch_size))
 
     def for_steps(self, steps: int) -> TrainConfig:
-        """Return the options with all that are None, limits and `batch_size` apart, chosen for the steps of an epoch."""
+        """Return the options with every None, except limits and `batch_size`, chosen for the number of steps in an epoch."""
         patience = min(100, max(5, math.ceil(PATIENCE_STEPS / steps)))
         chosen = {
             "epochs": min(1000, max(20, math.ceil(STEPS / steps))),
@@ -194,20 +195,20 @@ class TrainConfig:
         return self.replace(**open_fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values by field name."""
+        """Return the plain values by field name."""
         return dataclasses.asdict(self)
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Fields in which another run's plain values differ, those that may differ on resume left out.
+        """Return the names of fields whose values differ from another run's, without those that may differ on resume.
 
-        A field that the other run did not know yet has its default there.
+        A field that is missing in the other run's values counts as its default there.
         """
         own, theirs = self.to_dict(), {**TrainConfig().to_dict(), **other}
         return [name for name in own if name not in LENGTH_FIELDS | SPEED_FIELDS and own[name] != theirs[name]]
 
 
 def batches_in(rows: int, batch_size: int) -> int:
-    """Batches in an epoch: the last, smaller one counts, but a single row left over joins the batch before it."""
+    """Return the number of batches in an epoch: the last, smaller one counts, but a single row joins the batch before it."""
     whole, rest = divmod(rows, batch_size)
     if whole == 0:
         return 1

@@ -1,4 +1,4 @@
-"""Rows of data: arrays and tensors that are checked and cast once, for `fit` and `evaluate`."""
+"""Rows of data: arrays and tensors that are checked and converted once, for `fit` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Rows:
     """Events and, for conditional models, their contexts.
 
     Args:
-        x: (N, *event).
-        context: (N, *context) or None.
+        x: Events, (N, *event).
+        context: Contexts, (N, *context), or None.
     """
 
     x: Tensor
@@ -34,21 +34,21 @@ class Rows:
         return self.x.shape[0]
 
     def take(self, index: Tensor) -> tuple[Tensor, ...]:
-        """Return the batch of some rows: (x,) or (x, context)."""
+        """Return the rows with given numbers, as (x,) or (x, context)."""
         x = self.x.index_select(0, index)
         return (x,) if self.context is None else (x, self.context.index_select(0, index))
 
     def fingerprint(self) -> list[str]:
-        """Return shape, type and a hash of the values, for each array."""
+        """Return a text with the shape, type and a hash of the values for each array."""
         return [fingerprint_of(t) for t in (self.x, self.context) if t is not None]
 
 
 def as_rows(model: nn.Module, data: Any, context: Any, name: str) -> Rows:
-    """Check and cast events and contexts for a model: finite (NaN only where its space allows missing values).
+    """Check and convert events and contexts for a model; NaN is allowed only where the model's space has missing values.
 
     Raises:
-        DataError: no numbers, the wrong shape, or values that are not finite.
-        ContextError: a context is missing or unexpected.
+        DataError: The data are not numbers, have the wrong shape, or are not finite.
+        ContextError: A context is missing or unexpected.
     """
     device, dtype = placement(model)
     if not isinstance(model, Distribution):
@@ -67,7 +67,7 @@ def as_rows(model: nn.Module, data: Any, context: Any, name: str) -> Rows:
 
 
 def placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Return device and floating-point type of a module's first floating-point parameter or buffer."""
+    """Return the device and type of a module's first floating-point parameter or buffer."""
     for tensors in (model.parameters(), model.buffers()):
         for tensor in tensors:
             if tensor.is_floating_point():
@@ -105,7 +105,7 @@ def as_tensor(values: Any, name: str) -> Tensor:
     """Return an array of numbers as a tensor.
 
     Raises:
-        DataError: it is no such array.
+        DataError: The values are not an array of numbers.
     """
     if isinstance(values, Tensor):
         return values.detach()
@@ -138,10 +138,10 @@ def _require_finite(source: Tensor, cast: Tensor, name: str, dtype: torch.dtype,
 
 
 def require_inside(space: Space, x: Tensor, name: str) -> None:
-    """Refuse rows outside of a space.
+    """Refuse rows outside a space.
 
     Raises:
-        DataError: naming the first such row.
+        DataError: A row lies outside; the message names the first one.
     """
     for start in range(0, len(x), CHUNK):
         outside = ~space.contains(x[start : start + CHUNK])
@@ -164,7 +164,7 @@ def _sizes(space: Space) -> str:
 
 
 def fingerprint_of(tensor: Tensor) -> str:
-    """Return shape, type and a hash of the values of a tensor."""
+    """Return a text with the shape, type and a hash of the values of a tensor."""
     plain = tensor.detach().cpu().contiguous().flatten()
     digest = hashlib.blake2b(plain.view(torch.uint8).numpy().data, digest_size=16).hexdigest()
     return f"{tuple(tensor.shape)} {tensor.dtype} {digest}"

@@ -1,4 +1,4 @@
-"""Data that do not fit in memory: batches of a `torch.utils.data.DataLoader`, or of any iterable, one pass an epoch."""
+"""Data that do not fit in memory: batches from a `torch.utils.data.DataLoader` or any iterable, one pass in each epoch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .random_state import seeded_generator
 from .validation_split import held_out_rows
 
 PROVISIONAL_STEPS = 1000
-"""Number of batches that an epoch is taken to have until the first one has ended, where the iterable has no length."""
+"""Number of batches assumed for an epoch until the first one has ended, for an iterable without a length."""
 
 
 def is_loader(data: Any) -> bool:
-    """Whether data are an iterable of batches, and not the rows themselves: neither an array nor a sequence."""
+    """Return whether data are an iterable of batches rather than the rows themselves, as an array or a sequence."""
     if isinstance(data, (str, bytes, Sequence, Mapping, Set, Tensor, np.ndarray)) or not hasattr(data, "__iter__"):
         return False
     if any(hasattr(data, name) for name in ("__array__", "__array_interface__", "__dlpack__")):
@@ -36,24 +36,25 @@ def is_loader(data: Any) -> bool:
 
 
 class LoaderBatches:
-    """Batches of an iterable that is gone through once an epoch.
+    """Batches of an iterable with one pass in each epoch.
 
-    While the iterable gives batches, torch's random numbers on the CPU are its own: they depend on the seed of the run and the
-    number of the epoch alone. So a run that is resumed within an epoch finds the same batches and skips those that are done.
+    While the iterable makes its batches, torch's CPU generator is set to a state that depends only on the seed of the
+    run and the number of the epoch. So a run that is resumed within an epoch sees the same batches and skips those that
+    are done.
 
     Args:
         model: Model that gives the space, dtype and device.
-        data: An iterable of batches x, (x,) or (x, context) that begins anew in each epoch.
+        data: An iterable of batches x, (x,) or (x, context) that starts again in each epoch.
         seed: Seed of the run.
         name: Name of the data in messages.
 
     Attributes:
-        count: Number of batches in an epoch: the iterable's length, or None until the first epoch has ended.
-        rows: Number of rows in the last epoch that has ended, 0 before.
+        count: Number of batches in an epoch: the iterable's length, or None until it is known after the first epoch.
+        rows: Number of rows in the last finished epoch; 0 before.
         example: Events of the first batch.
 
     Raises:
-        DataError: the iterable has only one pass, or its first batch cannot be used.
+        DataError: The iterable allows only one pass, or its first batch cannot be used.
     """
 
     def __init__(self, model: nn.Module, data: Any, seed: int, name: str = "the data") -> None:
@@ -71,8 +72,10 @@ class LoaderBatches:
         """Return the batches of an epoch after the first `done` ones.
 
         Raises:
-            DataError: a batch cannot be used, or there is none.
+            DataError: A batch cannot be used, or there is none.
         """
+        # A DataLoader or sampler with its own generator does not use torch's global one: that generator needs a state
+        # for each epoch, too.
         for generator, first in self._generators.values():
             generator.manual_seed(seeded_generator(first, number).initial_seed())
         sampler: Any = getattr(self.data, "sampler", None)
@@ -86,7 +89,7 @@ class LoaderBatches:
             raise DataError(f"expected at least one batch in {self.name}, got none from a {type(self.data).__name__}")
         place = 1
         while item is not _END:
-            # One batch ahead, to know which one is the last.
+            # Read one batch ahead to know which one is the last.
             after = next(items, _END)
             if place > done:
                 yield self._batch(item, place, last=after is _END)
@@ -102,7 +105,7 @@ class LoaderBatches:
         return tuple(torch.cat(parts)[:rows] for parts in zip(*taken, strict=True))
 
     def chunks(self, size: int) -> Iterator[Batch]:
-        """Return the batches of a validation pass, whatever their size."""
+        """Return the batches of a validation pass; their size is that of the iterable."""
         rows = 0
         for batch in self.epoch(0):
             rows += len(batch)
@@ -110,13 +113,13 @@ class LoaderBatches:
         self.rows = rows
 
     def ended(self, batches: int, rows: int) -> None:
-        """Take note of the numbers of batches and rows in an epoch that has ended."""
+        """Record how many batches and rows the finished epoch had."""
         self.rows = rows
         if self.count is None:
             self.count = batches
 
     def fingerprint(self) -> list[str]:
-        """Return the length, and shapes and types of the first batch; its values may differ by their augmentation."""
+        """Return the number of batches, and the shapes and types of the first; its values may change by random augmentation."""
         shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in self._first.rows) if self._first else ""
         return [f"{_length(self.data) or 'unknown number of'} batches, the first {shapes}"]
 
@@ -139,7 +142,7 @@ class LoaderBatches:
     def _exhausted(self) -> DataError:
         return DataError(
             f"expected batches in every epoch, got an iterable of {self.name} (a {type(self.data).__name__}) that is exhausted "
-            "after one pass; pass a DataLoader, or an object whose __iter__ begins anew"
+            "after one pass; pass a DataLoader, or an object whose __iter__ starts again"
         )
 
 
@@ -150,7 +153,7 @@ class LoaderSplit:
     Args:
         train: The training batches.
         valid: Validation rows in memory or batches of another iterable; None for no validation.
-        device: Device of the model.
+        device: Device that the model is on.
     """
 
     train: LoaderBatches
@@ -158,7 +161,7 @@ class LoaderSplit:
     device: torch.device
 
     def resolve(self, config: TrainConfig) -> TrainConfig:
-        """Return the options with those that are None chosen for the number of batches in an epoch."""
+        """Return the options with every None chosen for the number of batches in an epoch."""
         return config.replace(batch_size=len(self.train.example)).for_steps(self.train.count or PROVISIONAL_STEPS)
 
     def source(self, config: TrainConfig) -> LoaderBatches:
@@ -176,7 +179,7 @@ class LoaderSplit:
         return self.train.fingerprint() + self.valid.fingerprint()
 
     def sample(self) -> str | None:
-        """Return a fingerprint of the first batch, which has to be the same in all processes."""
+        """Return a fingerprint of the first batch, which must be the same in all processes."""
         return self.train.sample()
 
 
@@ -188,15 +191,15 @@ def prepare_loader(
     Args:
         model: Model that gives the space, dtype and device.
         data: The iterable.
-        context: None, as contexts are part of the batches.
+        context: Must be None, as contexts are part of the batches.
         validation: A second iterable, rows, (rows, context), or None.
         config: Options of the run.
-        weights: None, as rows of batches have equal weights.
+        weights: Must be None, as the rows of an iterable have equal weights.
 
     Raises:
-        DataError: the iterable has only one pass, its first batch or the validation rows cannot be used, or a part of the data
-            is asked for as validation.
-        SpecError: there is a context, or there are weights or a `batch_size`.
+        DataError: The iterable allows only one pass, its first batch or the validation rows cannot be used, or `validation`
+            is a number.
+        SpecError: A context, weights or a `batch_size` is given.
     """
     if context is not None:
         raise SpecError("expected contexts in the batches of data, (x, context), got a context beside them")
@@ -219,15 +222,15 @@ def prepare_loader(
 
 
 _END = object()
-"""Stands for the end of an iterable."""
+"""Marker of the end of an iterable."""
 
 
 class _OwnRandomNumbers:
-    """An iterator that draws torch's random numbers on the CPU from a stream of its own.
+    """Iterator that draws torch's random numbers on the CPU from a separate stream.
 
     Args:
         data: The iterable.
-        state: State of torch's generator to begin with.
+        state: State of torch's generator for the first item.
     """
 
     def __init__(self, data: Any, state: Tensor) -> None:
@@ -250,7 +253,7 @@ class _OwnRandomNumbers:
 
 
 def _length(data: Any) -> int | None:
-    """Number of batches of an iterable; None where it does not know."""
+    """Return the number of batches of an iterable; None if it has no length."""
     try:
         return len(data)
     # A DataLoader of a dataset without a length has `__len__`, which raises.
@@ -259,6 +262,6 @@ def _length(data: Any) -> int | None:
 
 
 def _generators(data: Any) -> list[torch.Generator]:
-    """The generators of a DataLoader and of its sampler."""
+    """Return the generators of a DataLoader and of its sampler."""
     found = [getattr(place, "generator", None) for place in (data, getattr(data, "sampler", None))]
     return [generator for generator in found if isinstance(generator, torch.Generator)]

@@ -1,4 +1,4 @@
-"""Early stopping: patience for a better score, and a lower learning rate when the score reaches a plateau."""
+"""Early stopping after epochs without a better score, and a lower learning rate when the score reaches a plateau."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .progress_state import Position
 
 
 def is_better(score: float, position: Position) -> bool:
-    """Whether the score of an epoch is finite and above all scores before it."""
+    """Return whether the score of an epoch is finite and above all earlier scores."""
     return math.isfinite(score) and (position.score is None or score > position.score)
 
 
 def count_epoch(score: float, position: Position, config: TrainConfig) -> None:
-    """Count the epochs without a better score, and reduce the learning rate after `plateau_patience` of them.
+    """Count the epochs without a better score, and lower the learning rate after `plateau_patience` of them.
 
     Args:
         score: Score of the epoch that ends.
@@ -32,5 +32,5 @@ def count_epoch(score: float, position: Position, config: TrainConfig) -> None:
 
 
 def out_of_patience(position: Position, config: TrainConfig) -> bool:
-    """Whether there was no better score for `patience` epochs; never when that is 0."""
+    """Return whether there was no better score for `patience` epochs; always False if `patience` is 0."""
     return bool(config.patience) and position.waited >= (config.patience or 0)

@@ -19,26 +19,26 @@ from .random_state import isolated
 HeldOut = HeldOutRows | LoaderBatches
 """Validation rows, in memory or in batches of an iterable."""
 SCORE_SEED = 20_240_229
-"""Seed of every validation pass, so that noisy scores of two epochs differ by the weights and not by the noise."""
+"""Seed of every validation pass: noisy scores of two epochs then differ by the weights and not by the noise."""
 
 
 def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int = 4096) -> Tensor:
     """Return the log-likelihood of every row, in evaluation mode, without gradients and in chunks.
 
-    Noisy models draw from the caller's random state, as `log_prob` does.
+    Models whose score is noisy draw from the global random state, as `log_prob` does.
 
     Args:
         model: Any distribution.
-        x: (N, *event), an array or a tensor; cast to the model's type and moved to its device.
-        context: (N, *context), or None for models without one.
+        x: Events, (N, *event), an array or a tensor; converted to the model's type and moved to its device.
+        context: Contexts, (N, *context), or None for models without one.
         batch_size: Number of rows in a chunk.
 
     Returns:
-        (N,) nats, on the model's device; -inf outside the support.
+        Log-likelihoods, (N,) in nats, on the model's device; -inf outside the support.
 
     Raises:
-        DataError: the rows are no finite numbers, or of the wrong shape.
-        ContextError: a context is missing or unexpected.
+        DataError: The rows are not finite numbers, or have the wrong shape.
+        ContextError: A context is missing or unexpected.
     """
     rows = as_rows(model, x, context, "the data")
     index = torch.arange(len(rows), device=rows.x.device)
@@ -48,14 +48,14 @@ def evaluate(model: Distribution, x: Any, context: Any = None, batch_size: int =
 
 
 def mean_score(objective: nn.Module, held_out: HeldOut, size: int, ranks: ProcessRanks, device: torch.device) -> float:
-    """Return minus the mean loss of the validation rows: for the likelihood objective, mean nats per event.
+    """Return minus the mean loss of the validation rows; for the likelihood objective this is the mean in nats per event.
 
     Args:
         objective: The loss.
         held_out: The validation rows.
         size: Number of rows in a chunk.
-        ranks: The processes that share each chunk; all get the result.
-        device: Device of the model.
+        ranks: Processes that share each chunk; all get the result.
+        device: Device that the model is on.
     """
     losses, rows = [], 0
     with evaluating(objective), isolated(device, SCORE_SEED + ranks.rank):
@@ -78,7 +78,7 @@ def first_unscored(model: nn.Module, held_out: HeldOut, size: int, device: torch
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Set evaluation mode without gradients within the block, and every submodule's own mode after it."""
+    """Set evaluation mode without gradients within the block; afterwards restore the mode of each submodule."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""`fit`: the way into training."""
+"""`fit`: train a model."""
 
 from __future__ import annotations
 
@@ -46,61 +46,61 @@ def fit(
     progress: bool = True,
     **overrides: Any,
 ) -> FitResult:
-    """Train a model on rows of data, and leave it with the best weights, in evaluation mode.
+    """Train a model on rows of data; afterwards it has the best weights and is in evaluation mode.
 
     With weights w_i the loss is the weighted mean over the training rows, sum_i w_i l_i / sum_i w_i. A batch of B rows has the
     loss
 
         1/B sum_b v_b l_b,    v_b = w_b / mean(w),
 
-    whose mean over batches is the weighted mean. The validation rows are weighted likewise.
+    whose mean over batches is the weighted mean. The validation score is weighted in the same way.
 
-    Given the same seed, a run gives the same weights, bit for bit on one machine with one thread, and so does one that was
-    killed at any moment and resumed from its last checkpoint. torch's random state is the same after as before. When the
-    loss or the gradient is not finite, training stops, the best weights are put back, and `FitResult.message` names the
-    batch and the layer; that sentence, and where an interrupted run was saved, also go to the logger
-    "pushforward.training", as warnings.
+    With the same seed, a run gives the same weights, bit for bit on one machine with one thread; so does a run that was killed
+    at any moment and resumed from its last checkpoint. torch's random state is the same before and after. When the loss or the
+    gradient is not finite, training stops, the best weights are restored, and `FitResult.message` names the batch and
+    the layer. This message, and the place where an interrupted run was saved, are also logged as warnings to
+    "pushforward.training".
 
     Args:
-        model: A `Distribution`, or any module when there is an `objective`.
-        data: (N, *event), an array or a tensor; cast to the model's type and moved to its device as a whole. Or, for data that
-            do not fit in memory, a `torch.utils.data.DataLoader` or another iterable of batches x, (x,) or (x, context) that
-            begins anew in each epoch. Then the iterable sets the size of a batch. The random numbers of torch that it draws
-            follow from `seed` and the number of the epoch, so that a run resumed within an epoch finds the same batches.
-            Several processes must find the same batches too; each takes its share.
-        context: (N, *context) for conditional models.
-        weights: (N,) finite weights >= 0 of the rows; rows of weight 0 are left out. Batch normalisation, data-dependent
-            starting values, and validation rows that are given as rows, have equal weights.
-        validation: A fraction or a number of the rows, drawn by seed; or rows; or (rows, context); or None. Where the data are
-            an iterable of batches: a second iterable, rows, (rows, context), or None. Without validation all epochs are run and
-            the last weights kept.
+        model: A `Distribution`, or any module if an `objective` is given.
+        data: Events, (N, *event), an array or a tensor; converted to the model's type and moved to its device as a whole. For
+            data that do not fit in memory, a `torch.utils.data.DataLoader` or another iterable of batches x, (x,) or
+            (x, context) that starts again in each epoch. Then the iterable determines the batch size. The random numbers of
+            torch that it draws are fixed by `seed` and the number of the epoch, so a run resumed within an epoch sees the same
+            batches. With several processes, all must see the same batches; each computes its share of every batch.
+        context: Contexts, (N, *context), for conditional models.
+        weights: Weights of the rows, (N,), finite and >= 0; rows of weight 0 are left out. Batch normalisation, data-dependent
+            starting values, and validation rows that are passed as rows use equal weights.
+        validation: A fraction or a number of the rows, which are drawn at random by seed; or rows; or (rows, context); or None.
+            If the data are an iterable of batches: a second iterable, rows, (rows, context), or None. Without validation, all
+            epochs are run and the last weights are kept.
         config: Options of the run; the defaults suit tables.
-        objective: A module whose `forward(batch)` is the loss, batch being (x,) or (x, context), and with weights
-            `forward(batch, weights)`; by default that of the model's spec, which is `NegativeLogLikelihood(model)` for most.
-            Its own parameters are trained with the model's.
+        objective: A module whose `forward(batch)` returns the loss, where batch is (x,) or (x, context); with weights,
+            `forward(batch, weights)`. By default the objective of the model's spec, which is `NegativeLogLikelihood(model)` for
+            most models. Its own parameters are trained together with the model's.
         optimizer: A function from the list of parameters to a `torch.optim.Optimizer`; by default AdamW with `lr` and
-            `weight_decay`. The schedule multiplies the learning rates that it sets; `lr` is not used.
+            `weight_decay`. The schedule multiplies the learning rates set by the function; `lr` is not used.
         callbacks: Functions that are called after each epoch with its record (see `FitResult.history`); one that returns True
             ends training.
-        metrics: Path of a JSONL file with one line an epoch; replaced when it exists, continued on resume.
-        checkpoint: Path of a file that holds the whole state of the run; by default that of `resume`. Ctrl-C finishes the
-            step and saves it, and so does SIGTERM; a second signal does not wait for the step. One run at a time can have it.
-        resume: Path of a checkpoint to go on from, with the same model, data and config; only how long to train,
+        metrics: Path of a JSONL file with one line for each epoch; replaced if it exists, continued on resume.
+        checkpoint: Path of a file with the whole state of the run; by default the path of `resume`. On Ctrl-C or SIGTERM the
+            step is finished and the state saved; a second signal stops the step at once. Only one run at a time can use it.
+        resume: Path of a checkpoint to continue from, with the same model, data and config; only the length of training,
             `compile` and `threads` may differ.
-        progress: Whether to show progress on stderr; its first line says what is minimised.
+        progress: Whether to show progress on stderr; the first line names the objective.
         **overrides: Fields of `config` to replace, such as `epochs=10`.
 
     Returns:
         The record of the run.
 
     Raises:
-        DataError: the rows, the weights or the split cannot be used; a number that is not finite is named by row and column,
-            and by the number of its batch.
-        ContextError: a context is missing or unexpected.
-        SpecError: an option is unknown or out of range, the objective takes no weights, or `optimizer` makes no optimizer.
-        TrainingError: the loss was not finite before any epoch was finished (the starting weights are put back), no
-            validation score was finite, the loss is no scalar, or the checkpoint is of another run.
-        FileError: a file cannot be read or written, or another run has the same checkpoint.
+        DataError: The rows, the weights or the split cannot be used; the message names the row, column and batch of a number
+            that is not finite.
+        ContextError: A context is missing or unexpected.
+        SpecError: An option is unknown or out of range, the objective takes no weights, or `optimizer` returns no optimizer.
+        TrainingError: The loss was not finite before any epoch was finished (the starting weights are restored), no
+            validation score was finite, the loss is not a scalar, or the checkpoint is of another run.
+        FileError: A file cannot be read or written, or another run is using the same checkpoint.
     """
     config = (config or TrainConfig()).replace(**overrides)
     objective = default_objective(model) if objective is None else objective

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as requests: the step in progress is finished first; a second signal interrupts at once."""
+"""Handlers of Ctrl-C and SIGTERM: the current step is finished first; a second signal interrupts at once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GRACE = 25.0
 
 
 class Interrupt:
-    """Handler of SIGINT and SIGTERM that, while entered, only sets `requested`; handlers of the application are left alone.
+    """Handler of SIGINT and SIGTERM that only sets `requested` while entered; an application's own handlers stay in place.
 
     Args:
-        patient: Whether all later SIGINTs are requests too, as a process that left others behind would block them, and
-            SIGTERM is left to `FinalMessage`.
+        patient: Whether every later SIGINT only sets `requested` too, because a process that stops alone would block the
+            others; SIGTERM is then left to `FinalMessage`.
 
     Attributes:
         requested: Whether a signal came.
@@ -33,7 +33,7 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        """Take over the default handlers, in the main thread only."""
+        """Replace the default handlers, in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT,) if self.patient else (signal.SIGINT, signal.SIGTERM):
                 before = signal.getsignal(number)
@@ -45,7 +45,7 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Put the handlers back."""
+        """Restore the handlers."""
         self._give_back()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -59,13 +59,13 @@ class Interrupt:
 
 
 class FinalMessage:
-    """Handler of SIGTERM that, while entered, sets `requested`, and ends the process with a sentence after `GRACE` seconds.
+    """Handler of SIGTERM that sets `requested` while entered, and ends the process with a message after `GRACE` seconds.
 
-    A main thread that waits inside of torch for a process that is gone never comes back to Python's signal handlers. A second
-    thread, which waits for the signal's number that Python writes to a pipe at once, writes the sentence in its place.
+    A main thread that waits inside torch for a process that has ended never returns to Python's signal handlers. So a second
+    thread waits for the signal number, which Python writes to a pipe at once, and writes the message instead.
 
     Args:
-        sentence: Function that returns the sentence for stderr; nothing is written when it is empty.
+        sentence: Function that returns the message for stderr; nothing is written if it is empty.
     """
 
     def __init__(self, sentence: Callable[[], str]) -> None:
@@ -74,7 +74,7 @@ class FinalMessage:
         self._over = threading.Event()
 
     def __enter__(self) -> FinalMessage:
-        """Take over the default handler, in the main thread only."""
+        """Replace the default handler, in the main thread only."""
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             self._after = signal.SIG_DFL
@@ -88,7 +88,7 @@ class FinalMessage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Put the handler back, unless the signal is to be ignored from now on."""
+        """Restore the handler, unless the signal is to be ignored from now on."""
         self._over.set()
         if self._after is not None:
             signal.signal(signal.SIGTERM, self._after)

@@ -12,13 +12,13 @@ from .config import TrainConfig
 
 
 def schedule_factor(config: TrainConfig, step: int, total: int, plateau: float) -> float:
-    """Return the factor on the learning rate at a step.
+    """Return the factor by which the learning rate is multiplied at a step.
 
     Args:
         config: Options of the run, resolved.
         step: Number of steps done so far.
         total: Number of steps of the whole run.
-        plateau: Product of the reductions so far, see `early_stopping`.
+        plateau: Product of the reductions so far (see `early_stopping`).
     """
     warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     if config.schedule == "cosine":

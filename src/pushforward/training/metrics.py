@@ -1,4 +1,4 @@
-"""The metrics file: one JSON object a line, one line an epoch."""
+"""The metrics file: one JSON object on each line, one line for each epoch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ logger = logging.getLogger("pushforward.training")
 
 
 class MetricsFile:
-    """A JSONL file, written as epochs end. Numbers that are not finite become null.
+    """JSONL file with one line for each epoch; numbers that are not finite become null.
 
-    A disk that is full later does not end the run: there is one warning, and the lines that are missing are written as soon
-    as there is space again.
+    If the disk is full later, the run continues: there is one warning, and the missing lines are written as soon as
+    there is space again.
 
     Args:
         path: Path of the file; its content is replaced by the lines of `history`.
-        history: Records of the epochs already done, when a run is resumed.
+        history: Records of the epochs already done, if a run is resumed.
 
     Raises:
-        FileError: the file cannot be written.
+        FileError: The file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], history: Sequence[dict[str, Any]] = ()) -> None:
@@ -36,20 +36,20 @@ class MetricsFile:
             temporary.write_bytes("".join(map(_line, history)).encode())
         self.waiting, self.warned = b"", False
         try:
-            # Without a buffer: what a full disk refused would be written again, and fail again, when the file is closed.
+            # Without a buffer: bytes that a full disk refused would stay in it and raise again when the file is closed.
             self.file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise FileError(f"{path} cannot be written: {reason(error)}") from None
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one epoch, after those that could not be written before."""
+        """Append the record of one epoch, after those that could not be written before."""
         self.waiting += _line(record).encode()
         try:
             while self.waiting:
                 self.waiting = self.waiting[self.file.write(self.waiting) or 0 :]
         except OSError as error:
             if not self.warned:
-                logger.warning("%s cannot be written: %s; training goes on without it", self.path, reason(error))
+                logger.warning("%s cannot be written: %s; training continues without it", self.path, reason(error))
             self.warned = True
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Mixed precision in training: the precision of the networks that `autocast` chooses, and the loss scale of float16."""
+"""Mixed precision in training: the precision of the networks, chosen by `autocast`, and the loss scale for float16."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ logger = logging.getLogger("pushforward.training")
 
 DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 START = 2.0**12
-"""First loss scale: entries of the gradient up to 16 fit float16 then, and those from 1e-11 do not vanish."""
+"""First loss scale: gradients up to 16 then fit in float16, and those above 1e-11 do not vanish."""
 GROWTH_STEPS = 2_000
 """Number of steps without an overflow after which the loss scale is doubled."""
 
 
 def autocast_dtype(config: TrainConfig, model: nn.Module) -> torch.dtype | None:
-    """Return the precision of the networks' products while training; None for that of the weights.
+    """Return the precision of matrix products in networks while training; None for that of the weights.
 
     Raises:
-        SpecError: the model is not in float32, or its device cannot compute in that precision.
+        SpecError: The model is not in float32, or its device does not support that precision.
     """
     dtype = DTYPES[config.autocast]
     if dtype is None:
@@ -47,15 +47,15 @@ def autocast_dtype(config: TrainConfig, model: nn.Module) -> torch.dtype | None:
 
 
 class LossScale:
-    """Loss scale: a factor on the loss, so that small gradients do not vanish in float16, which is divided out again.
+    """Loss scale: a factor on the loss that keeps small gradients from vanishing in float16, and is then divided out.
 
-    A gradient that overflows halves the scale, and its step is left out; after many good steps the scale is doubled
-    (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). At scale 1 an overflow is one of the model. All numbers
-    stay on the device. torch's own GradScaler leaves out steps by the same flag of the optimiser that the loop needs
-    for losses that are not finite, and so cannot be used beside it.
+    If a gradient overflows, the scale is halved and the step is skipped; after many good steps the scale is doubled
+    (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2). At scale 1 an overflow comes from the model itself. All
+    numbers stay on the device. torch's GradScaler cannot be used here: it skips steps with the optimiser flag
+    `found_inf`, which the training loop already uses for losses that are not finite.
 
     Args:
-        device: Device of the loss.
+        device: Device that the loss is on.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -64,7 +64,7 @@ class LossScale:
         self.overflow = torch.zeros((), dtype=torch.bool, device=device)
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """Return the loss to differentiate."""
+        """Return the scaled loss, which is to be differentiated."""
         return loss * self.value
 
     @torch.no_grad()
@@ -74,14 +74,14 @@ class LossScale:
 
     @torch.no_grad()
     def judge(self, loss: Tensor, norm: Tensor) -> Tensor:
-        """Set `overflow` and the next scale.
+        """Set `overflow`, and the scale for the next step.
 
         Args:
-            loss: Loss of the step.
+            loss: Loss of the step, not scaled.
             norm: Norm of its unscaled gradient.
 
         Returns:
-            The norm, or 0 where the gradient overflowed only because of the scale.
+            The norm, or 0 if the gradient overflowed only because of the scale.
         """
         self.overflow = loss.isfinite() & ~norm.isfinite() & (self.value > 1)
         self.good = torch.where(self.overflow, 0, self.good + 1)
@@ -92,9 +92,9 @@ class LossScale:
         return torch.where(self.overflow, 0, norm)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint keeps."""
+        """Return the values that a checkpoint keeps."""
         return {"value": self.value, "good": self.good}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take over what `state` returned."""
+        """Set the values returned by `state`."""
         self.value, self.good = state["value"].to(self.value.device), state["good"].to(self.good.device)

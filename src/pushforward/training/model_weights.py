@@ -1,4 +1,4 @@
-"""The parameters and buffers of a module by name: how to copy them and put them back."""
+"""Parameters and buffers of a module by name, with functions to copy and restore them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ NamedTensors = dict[str, Tensor]
 
 
 def bundle(model: nn.Module, objective: nn.Module) -> nn.Module:
-    """Return one module of all that is trained: the model, and the objective with its own parameters."""
+    """Return one module with everything that is trained: the model, and the objective with its own parameters."""
     return nn.ModuleDict({"model": model, "objective": objective})
 
 
 def plain_name(name: str) -> str:
-    """Return a name in the bundle as seen from the model: 'model.chain.layers.0' -> 'chain.layers.0'."""
+    """Return the model's name for a name in the bundle: 'model.chain.layers.0' becomes 'chain.layers.0'."""
     return name.removeprefix("model.") if name != "model" else ""
 
 
@@ -32,12 +32,12 @@ def snapshot(module: nn.Module) -> NamedTensors:
 
 @torch.no_grad()
 def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy weights back into the module's own tensors; names that are not among them stay as they are."""
+    """Copy weights into the module's own tensors; tensors without a value in `weights` are not changed."""
     own = tensors(module)
     for name, value in weights.items():
         local(own[name]).copy_(local(value))
 
 
 def local(tensor: Tensor) -> Tensor:
-    """Return this process's shard of a tensor that is shared out among several, in the same memory; else the tensor."""
+    """Return this process's shard of a tensor that is split among processes, in the same memory; else the tensor itself."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights, which is validated and kept in place of the weights themselves."""
+"""Exponential moving average of the weights, which is validated and kept instead of the weights themselves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .model_weights import local
 class MovingAverage:
     """Exponential moving average of the weights: a <- d a + (1 - d) w, with d = min(decay, (1 + t) / (10 + t)).
 
-    The rising decay lets the average forget the starting weights. Running averages of batch normalisations are averaged
-    too, as they describe the weights of the moment; buffers that are not saved (masks) or not finite are left out.
+    With the rising decay the average forgets the starting weights. The running averages of batch normalisation layers
+    are averaged too, as they belong to the current weights; buffers that are not saved (masks) or not finite are left out.
 
     Args:
         module: Module whose weights are averaged.
@@ -36,19 +36,19 @@ class MovingAverage:
         self._pairs = [local(t) for t in self.average.values()], [local(t) for t in self.tracked.values()]
 
     def update(self, step: int) -> None:
-        """Move the average towards the weights after the `step`-th step."""
+        """Move the average towards the weights, after step number `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(*self._pairs, 1 - decay)
 
     @torch.no_grad()
     def load(self, average: Mapping[str, Tensor]) -> None:
-        """Take over the averages of an earlier run."""
+        """Set the averages to those of an earlier run."""
         for name, value in self.average.items():
             local(value).copy_(local(average[name]))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the module the averaged weights within the block, and its own again after it."""
+        """Give the module the averaged weights within the block, and its own weights afterwards."""
         own = {name: t.clone() for name, t in self.tracked.items()}
         try:
             self._set(self.average)

@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: they are found before they are applied, and their origin is named."""
+"""Detection of losses and gradients that are not finite, before a step is applied, with a message that names their origin."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .random_state import generators, set_random_state
 
 
 def steps_between_checks(device: torch.device) -> int:
-    """Return the number of steps after which the flags of non-finite numbers are read: 1 where reading them costs nothing."""
+    """Return the number of steps between two reads of the non-finite flags: 1 on the CPU, where reading takes no time."""
     return 1 if device.type == "cpu" else 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SeenStep:
-    """All that is needed to run a step again.
+    """Everything needed to run a step again.
 
     Args:
-        number: Number of steps done before it.
-        batch: Its rows.
-        random: Random state before it, see `random_state`.
+        number: Number of steps done before this one.
+        batch: Rows of the step.
+        random: Random state before the step (see `random_state`).
     """
 
     number: int
@@ -37,13 +37,13 @@ class SeenStep:
 
 
 class Watch:
-    """Check of the loss and the gradient of every step, at once or, where that would stop the device, every few steps.
+    """Check of the loss and the gradient of every step, at once on the CPU, every few steps on a GPU.
 
-    Between two checks the flag `bad` stays on the device; an optimizer that skips steps by it leaves out the bad step and all
-    steps after it.
+    Reading a value from a GPU waits until all work on it is done. So between two checks the flag `bad` stays on the device; a
+    fused optimizer reads it there and skips the first bad step and all steps after it.
 
     Args:
-        device: Device of the loss.
+        device: Device that the loss is on.
         every: Number of steps between two checks.
     """
 
@@ -54,12 +54,12 @@ class Watch:
         self.bad = torch.zeros((), dtype=torch.bool, device=device)
 
     def before(self, number: int, batch: Batch) -> None:
-        """Remember a step that is about to be taken."""
+        """Remember a step before it is taken."""
         random = {name: generator.get_state() for name, generator in self.generators.items()}
         self.steps.append(SeenStep(number, batch, random))
 
     def after(self, loss: Tensor, norm: Tensor) -> bool:
-        """Check its loss and gradient; return False when it must not be applied and training ends here."""
+        """Check the step's loss and gradient; return False if the step must not be applied and training ends here."""
         if self.every == 1:
             if math.isfinite(loss.item()) and math.isfinite(norm.item()):
                 self.steps.clear()
@@ -67,19 +67,20 @@ class Watch:
             return False
         fine = loss.isfinite() & norm.isfinite()
         self.fine.append(fine)
+        # Once set, the flag stays set: the weights remain those before the first bad step until the next check.
         self.bad = self.bad | ~fine
         return True
 
     @property
     def skip(self) -> Tensor | None:
-        """Flag on the device that tells the optimizer to leave out the update; None where `after` has the answer at once."""
+        """Flag on the device with which the optimizer skips the update; None if `after` checks at once."""
         return None if self.every == 1 else self.bad
 
     def first_bad(self, *, at_once: bool) -> SeenStep | None:
-        """Return the first step that was not finite; None when there is none, or when it is not yet time for a check.
+        """Return the first step that was not finite; None if there is none, or if it is not yet time for a check.
 
         Args:
-            at_once: Whether to check now, whenever the last check was.
+            at_once: Whether to check now, no matter when the last check was.
         """
         if self.every == 1:
             return self.steps[0] if self.steps else None
@@ -94,14 +95,14 @@ class Watch:
 
 
 def explain(step: SeenStep, epoch: int, whole: nn.Module, objective: nn.Module, device: torch.device) -> str:
-    """Run a bad step once more, from the same random state, and say what became non-finite, where and for which rows.
+    """Run a bad step again from the same random state, and return a text with what became non-finite, where and for which rows.
 
     Args:
         step: The first bad step; the weights are those before it.
-        epoch: Number of its epoch.
+        epoch: Number of the step's epoch.
         whole: The bundle of the model and the objective.
         objective: The loss.
-        device: Device of the random state.
+        device: Device that has the random state.
     """
     set_random_state(step.random, device)
     finding = diagnose(whole, objective, step.batch.inputs)
@@ -118,7 +119,7 @@ class Finding:
     Args:
         what: "loss" or "gradient".
         origin: A clause that names the layer or parameter.
-        rows: Positions in the batch of the rows concerned; None when they cannot be told apart.
+        rows: Positions of the affected rows in the batch; None if they cannot be determined.
     """
 
     what: str
@@ -127,13 +128,14 @@ class Finding:
 
 
 def diagnose(whole: nn.Module, objective: nn.Module, inputs: tuple[Any, ...]) -> Finding:
-    """Run a batch forward and back, as training did, and name the first layer with a non-finite output.
+    """Run a batch forward and backward as in training, and return the first layer with a non-finite output.
 
-    A layer counts when its output is not finite although what it was given is. When every output is finite, the
-    parameter that lies nearest to the loss among those with a non-finite gradient is named. Running averages move.
+    A layer is the origin if its output is not finite while its input is. If every output is finite, the last parameter, in the
+    order of the module, with a non-finite gradient is named; it is usually the one nearest to the loss. The running averages of
+    batch normalisation change.
 
     Args:
-        whole: The bundle of the model and the objective; names are given as seen from the model.
+        whole: The bundle of the model and the objective; layers are named as in the model.
         objective: The loss.
         inputs: Arguments of the objective, as in training: the batch and, with weighted rows, their weights.
     """
@@ -171,7 +173,7 @@ def diagnose(whole: nn.Module, objective: nn.Module, inputs: tuple[Any, ...]) ->
 
 
 def _describe(module: nn.Module, names: dict[nn.Module, str]) -> str:
-    """Return 'chain.layers.2 (Coupling)', and the part of the layer in front where it is not a layer itself."""
+    """Return 'chain.layers.2 (Coupling)'; for a part of a layer, the name of the layer comes before it."""
     name = names[module]
     if not name:
         return f"the model ({type(module).__name__}), when its layers and its base are put together"
@@ -198,7 +200,7 @@ def _floats(value: Any) -> Iterator[Tensor]:
 
 
 def _rows(output: Tensor, batch: tuple[Tensor, ...]) -> Tensor | None:
-    """Return the rows of the batch whose output is not finite, when the output has one row for each."""
+    """Return the rows of the batch whose output is not finite; None if the output does not have one row for each event."""
     if output.dim() == 0 or output.shape[0] != batch[0].shape[0]:
         return None
     bad = ~output.isfinite()

@@ -1,4 +1,4 @@
-"""The optimizer: AdamW, fused where the device has it, or one that the user makes."""
+"""The optimizer: AdamW, fused where the device supports it, or one made by the user's function."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..errors import SpecError
 from .config import TrainConfig
 
 OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
-"""A function from the parameters to their optimizer, such as `torch.optim.SGD` or `lambda p: torch.optim.SGD(p, lr=0.1)`."""
+"""Function from the parameters to their optimizer, such as `torch.optim.SGD` or `lambda p: torch.optim.SGD(p, lr=0.1)`."""
 
 
 def make_optimizer(
     parameters: list[nn.Parameter], config: TrainConfig, factory: OptimizerFactory | None = None
 ) -> tuple[torch.optim.Optimizer, bool]:
-    """Return the optimizer, and whether it can leave out a step by a flag on the device, as the fused ones of torch can.
+    """Return the optimizer, and whether it can skip a step by a flag on the device, as torch's fused optimizers can.
 
     Args:
         parameters: The parameters to train.
-        config: Options of the run, of which `lr` and `weight_decay` are those of the default, AdamW.
+        config: Options of the run; `lr` and `weight_decay` are used by the default optimizer, AdamW.
         factory: Function that makes another optimizer.
 
     Raises:
-        SpecError: the factory returns no optimizer of these parameters, or one that needs a closure.
+        SpecError: The factory returns no optimizer of these parameters, or one that needs a closure.
     """
     if factory is not None:
         optimizer = _made(factory, parameters)

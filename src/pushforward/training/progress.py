@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, at most about twenty lines elsewhere."""
+"""Progress on stderr: a bar on a terminal, otherwise at most about twenty lines."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Any
 from ..terminal import write_error
 
 LINES = 20
-"""Lines for a whole run where stderr is no terminal."""
+"""Number of lines for a whole run if stderr is not a terminal."""
 
 
 class Progress:
-    """What the loop reports to, a context manager; this one shows nothing."""
+    """Progress display of the training loop, a context manager; this base class shows nothing."""
 
     def __enter__(self) -> Progress:
-        """Begin to show."""
+        """Start the display."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop showing."""
+        """Stop the display."""
 
     def show(self, number: int, text: str) -> None:
-        """Show a step or an epoch that is done, and its numbers in words."""
+        """Show that a step or an epoch is done, with a text of its numbers."""
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Show a finished epoch."""
 
 
 class Lines(Progress):
-    """One line for the first epoch and for every twentieth part of the run.
+    """Progress as lines: one for the first epoch and one for every twentieth of the run.
 
     Args:
         total: Number of epochs, or steps, of the whole run.
-        unit: Unit of the scores, with a blank before it.
-        noun: Word for what is counted.
+        unit: Unit of the scores, with a leading space.
+        noun: Word for the things that are counted.
     """
 
     def __init__(self, total: int, unit: str, noun: str) -> None:
@@ -46,24 +46,24 @@ class Lines(Progress):
         self.due = 1
 
     def show(self, number: int, text: str) -> None:
-        """Print the line when it is due."""
+        """Print the line if it is due."""
         if number >= self.due:
             self.due = (number // self.every + 1) * self.every
             write_error(f"{self.noun} {number}/{self.total}: {text}")
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
-        """Print the line when it is due."""
+        """Print the line if it is due."""
         self.show(record["epoch"], _scores(record, best, self.unit))
 
 
 class Bar(Progress):
-    """A bar with the scores of the last epoch.
+    """Progress as a bar with the scores of the last epoch.
 
     Args:
         total: Number of epochs, or steps, of the whole run.
-        done: Number of them that were done before, on resume.
-        unit: Unit of the scores, with a blank before it.
-        noun: Word for what is counted.
+        done: Number of epochs or steps done by earlier runs, on resume.
+        unit: Unit of the scores, with a leading space.
+        noun: Word for the things that are counted.
     """
 
     def __init__(self, total: int, done: int, unit: str, noun: str) -> None:
@@ -83,14 +83,14 @@ class Bar(Progress):
         self.unit = unit
 
     def __enter__(self) -> Progress:
-        """Start to draw."""
+        """Start to draw the bar."""
         self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the last picture on the screen."""
+        """Stop drawing; the last state of the bar stays on the screen."""
         self.bar.stop()
 
     def show(self, number: int, text: str) -> None:
@@ -99,7 +99,7 @@ class Bar(Progress):
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Move the bar."""
-        # Short, so that it fits a terminal of 80 columns.
+        # The text is short to fit a terminal of 80 columns.
         text = f"train {record['train']:.4f}{self.unit}"
         if record["validation"] is not None and best is not None:
             text = f"validation {record['validation']:.4f}, best {best:.4f}"
@@ -109,7 +109,7 @@ class Bar(Progress):
 
 
 def make_progress(total: int, done: int, unit: str = " nats", *, noun: str = "epoch", shown: bool) -> Progress:
-    """Return the bar, the lines or nothing."""
+    """Return a bar on a terminal, lines elsewhere, or a display that shows nothing."""
     if not shown:
         return Progress()
     terminal = sys.stderr is not None and sys.stderr.isatty()
@@ -117,7 +117,7 @@ def make_progress(total: int, done: int, unit: str = " nats", *, noun: str = "ep
 
 
 def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:
-    """'train 1.234, validation 1.222 (best 1.223) nats, rate 1e-03'."""
+    """Return the scores as text: 'train 1.234, validation 1.222 (best 1.223) nats, rate 1e-03'."""
     text = f"train {record['train']:.4f}"
     if record["validation"] is not None:
         text += f", validation {record['validation']:.4f}"

@@ -1,4 +1,4 @@
-"""Position: how far a run has come, as plain values and two numbers on the device, which every checkpoint holds."""
+"""Position: how far a run has come, as plain values and two numbers on the device; every checkpoint contains it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor
 
 @dataclasses.dataclass
 class Position:
-    """How far a run has come, between two steps.
+    """Position of a run between two steps.
 
     Args:
         epoch: Number of the epoch in progress, from 1.
-        batch: Number of its batches that are done.
-        step: Number of optimizer steps done in all.
-        seconds: Seconds that earlier runs took.
+        batch: Number of finished batches of this epoch.
+        step: Number of optimizer steps since the start of the run.
+        seconds: Time in seconds that earlier runs took.
         running: Sum of the loss over the rows of the epoch, in double precision.
         rows: Number of those rows.
         gradient: Largest norm of the gradient in the epoch, in double precision.
         plateau: Product of the reductions of the learning rate.
         stalled: Number of epochs without a better score since the last reduction or improvement.
         waited: Number of epochs without a better score.
-        score: Best score so far, that of the training rows where there are no validation rows; None before the first.
-        best_epoch: Number of the epoch whose weights are kept; 0 for none yet.
+        score: Best score so far, on the training rows if there are no validation rows; None before the first.
+        best_epoch: Number of the epoch whose weights are kept; 0 if there is none yet.
         history: Records of the finished epochs.
     """
 

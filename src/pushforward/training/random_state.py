@@ -1,4 +1,4 @@
-"""Random state of torch: run code with a seed of its own, and read and set the state as plain tensors."""
+"""Random state of torch: running code with a separate seed, and reading and setting the state as plain tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @contextmanager
 def isolated(device: torch.device, seed: int) -> Iterator[None]:
-    """Start torch's random numbers on the CPU and on `device` from `seed` within the block; restore them after it."""
+    """Seed torch's random numbers on the CPU and on `device` with `seed` within the block; restore their state afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.random.default_generator.manual_seed(seed)
         if device.type == "cuda":
@@ -21,7 +21,7 @@ def isolated(device: torch.device, seed: int) -> Iterator[None]:
 
 
 def generators(device: torch.device) -> dict[str, torch.Generator]:
-    """Return torch's default generators of the CPU and of `device`, under the names that `random_state` uses."""
+    """Return torch's default generators of the CPU and of `device`, with the keys that `random_state` uses."""
     found = {"cpu": torch.random.default_generator}
     if device.type == "cuda":
         torch.cuda.init()
@@ -44,7 +44,7 @@ def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
 
 
 def fresh_stream(device: torch.device, seed: int, rank: int, step: int) -> None:
-    """Start the random numbers of one of several processes, apart from those of the others and of other steps."""
+    """Seed the random numbers of one of several processes, different from those of other processes and other steps."""
     mixed = ((seed * 1_000_003 + rank) * 1_000_003 + step) % 2**63
     torch.random.default_generator.manual_seed(mixed)
     if device.type == "cuda":
@@ -53,6 +53,6 @@ def fresh_stream(device: torch.device, seed: int, rank: int, step: int) -> None:
 
 
 def seeded_generator(seed: int, number: int) -> torch.Generator:
-    """Return a generator for an epoch of a run, or for its split, which is number 0."""
-    # A prime apart, so that the epochs of neighbouring seeds do not share their orders.
+    """Return the generator for an epoch of a run; number 0 is for the split into training and validation rows."""
+    # The factor is a prime, so that the epochs of neighbouring seeds do not get the same orders.
     return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)

@@ -10,27 +10,27 @@ Stopped = Literal["converged", "patience", "limit", "callback", "interrupted", "
 
 @dataclasses.dataclass(repr=False)
 class FitResult:
-    """The record of a training run.
+    """Record of a training run.
 
     Args:
-        best_epoch: Number of the epoch whose weights the model has now; 0 when no epoch was finished.
-        best_validation: Minus the validation loss of that epoch: for the likelihood objective the mean log-likelihood, in
+        best_epoch: Number of the epoch whose weights the model has now; 0 if no epoch was finished.
+        best_validation: Minus the validation loss of that epoch; for the likelihood objective the mean log-likelihood in
             nats per event. None without validation rows.
         epochs: Number of epochs finished.
         steps: Number of optimizer steps.
-        seconds: Seconds that training took, earlier runs included on resume.
+        seconds: Time in seconds that training took, with earlier runs on resume.
         history: Record of each epoch: "epoch", "steps", "train" and "validation" (minus the loss; "train" is the mean over the
-            epoch's batches while the weights moved), "lr", "gradient" (largest norm before clipping), "seconds", "best";
-            for discrete events "bits" per dimension of the score, when the loss is a likelihood.
-        train_rows: Number of training rows; of data in batches, the rows of the last epoch that has ended.
+            epoch's batches while the weights change), "lr", "gradient" (largest norm before clipping), "seconds", "best";
+            "bits" (bits per dimension of the score) for discrete events, if the loss is a likelihood.
+        train_rows: Number of training rows; for data from an iterable, the number in the last finished epoch.
         validation_rows: Number of validation rows.
-        stopped: Reason for the end: "converged" (all epochs done), "patience", "limit" (of steps or time), "callback",
+        stopped: Reason for the end: "converged" (all epochs done), "patience", "limit" (on steps or time), "callback",
             "interrupted" or "nonfinite".
-        message: A sentence about the end; empty when there is nothing to say.
-        seed: Seed of the run; with the numbers of rows it gives the split again, see `split_rows`.
-        config: Options in force, as plain values; `compile` is False when it was not possible.
+        message: A sentence about the end; empty after a regular end.
+        seed: Seed of the run; with the numbers of rows it reproduces the split (see `split_rows`).
+        config: Options that were used, as plain values; `compile` is False if compilation failed.
         likelihood: Whether minus the loss is a log-likelihood in nats.
-        objective: Name and unit of what was minimised, such as "negative log-likelihood, nats per row".
+        objective: Name and unit of the loss, such as "negative log-likelihood, nats per row".
         signal: Number of the signal that interrupted the run, SIGINT (Ctrl-C) or SIGTERM; None for none.
     """
 
@@ -51,7 +51,7 @@ class FitResult:
     objective: str = ""
 
     def __repr__(self) -> str:
-        """Return a short table: what was minimised, how far training came, how it ended."""
+        """Return a short table with the loss, the length and the end of training."""
         facts = {
             "minimised": self.objective or "not recorded",
             "validation": _score(self.best_validation, likelihood=self.likelihood),
@@ -64,12 +64,12 @@ class FitResult:
         return "\n".join(["FitResult", *(f"  {name:<12}{value}" for name, value in facts.items() if value)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
+        """Return plain values that can be written as JSON."""
         return dataclasses.asdict(self)
 
 
 def _score(best: float | None, *, likelihood: bool) -> str:
-    """Return the best validation score in words."""
+    """Return the best validation score as text."""
     if best is None:
         return "no rows"
     return f"{best:.4f} ({'log-likelihood, nats per row' if likelihood else 'minus the loss'})"

@@ -1,4 +1,4 @@
-"""Weights of rows: checked, and scaled to mean one."""
+"""Weights of rows: checks, and scaling to mean one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .data import as_tensor
 
 
 def as_row_weights(weights: Any, rows: int) -> Tensor:
-    """Check weights of rows.
+    """Check the weights of rows.
 
     Args:
-        weights: (N,) finite numbers >= 0, not all of them zero.
+        weights: Weights, (N,), finite and >= 0, not all of them zero.
         rows: Number of rows, N.
 
     Returns:
-        (N,) in double precision on the CPU, the largest one 1.
+        Weights divided by the largest one, (N,), in double precision on the CPU.
 
     Raises:
-        DataError: they are something else; the first such weight is named by its row.
+        DataError: The weights are something else; the message names the row of the first such weight.
     """
     values = as_tensor(weights, "the weights").to("cpu", torch.float64)
     if tuple(values.shape) != (rows,):
@@ -43,12 +43,13 @@ def with_mean_one(weights: Tensor, index: Tensor, like: Tensor) -> Tensor:
 
         sum_i w_i l_i / sum_i w_i,
 
-    the weighted mean loss; with v_i = w_i / mean(w) no batch has to be normalised by its own weights, which would be biased.
+    the weighted mean loss. Dividing by the mean weight of the batch itself would make the mean biased, so v_i = w_i /
+    mean(w) uses the mean weight of all the rows.
 
     Args:
-        weights: (N,) weights.
+        weights: Weights, (N,).
         index: Numbers of the rows whose weights get mean one.
-        like: A tensor that gives device and, where it is a floating-point one, type of the result.
+        like: Tensor with the device and, if it is a floating-point one, the type of the result.
     """
     dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
     return (weights / weights[index.cpu()].mean()).to(like.device, dtype)

@@ -1,4 +1,4 @@
-"""State of a training run: all that a checkpoint holds, and how it is set at the start or from a checkpoint."""
+"""State of a training run: everything in a checkpoint, with functions to set it at the start or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from .threads import threads_for
 from .validation_split import RowSplit
 
 CHUNK_NUMBERS = 1_000_000
-"""Largest number of entries of the events that are looked at together where no gradient is needed (validation rows, and the
-training rows that data-dependent starting values are measured on); they are at least a batch and at most 4096 rows."""
+"""Largest number of entries of the events that are processed together when no gradient is needed (for validation rows, and for
+the training rows that give data-dependent starting values); the rows are at least a batch and at most 4096."""
 
 
 class RunState:
-    """State of a training run: weights, optimizer, position, best weights, random numbers.
+    """State of a training run: weights, optimizer, position, best weights, random state.
 
     Args:
         model: The model to train.
         objective: The loss.
         split: The training and validation rows.
         config: Options of the run, not resolved.
-        ranks: The processes that share the work.
+        ranks: Processes that share the work.
         optimizer: Function that makes the optimizer from the parameters; AdamW by default.
-        fingerprint: Whether the run needs a fingerprint of its rows, as checkpoints do.
+        fingerprint: Whether the run needs a fingerprint of its rows, which checkpoints contain.
 
     Attributes:
         config: Options of the run, resolved.
-        plain: The bundle of the model and the objective of the caller.
-        strategy: Where the weights are during the run.
-        position: How far the run has come.
+        plain: The bundle of the caller's model and objective.
+        strategy: Placement of the weights during the run.
+        position: Position of the run, between two steps.
         best: The best weights so far; None if there are none.
-        start: The weights that the run began with.
+        start: The weights at the start of the run.
 
     Raises:
-        TrainingError: the model has no parameters to train.
+        TrainingError: The model has no parameters to train.
     """
 
     strategy: Replicated
@@ -81,7 +81,7 @@ class RunState:
         self.began = time.monotonic()
 
     def initialise(self) -> None:
-        """Set data-dependent starting values, the same in all processes."""
+        """Compute data-dependent starting values, which are the same in all processes."""
         self.ranks.spread(tensors(self.plain).values())
         if self.config.initialise and isinstance(self.model, Distribution):
             initialise(self.model, *self.source.head(self.chunk_rows()))
@@ -90,10 +90,10 @@ class RunState:
             fresh_stream(self.device, self.config.seed, self.ranks.rank, 0)
 
     def load(self, state: dict[str, Any], path: object) -> None:
-        """Set the state that a checkpoint holds, whatever number of processes wrote it.
+        """Set the state from a checkpoint, which may have been written by any number of processes.
 
         Raises:
-            TrainingError: it is of another run.
+            TrainingError: The checkpoint is of another run.
         """
         require_same_run(state, path, self.given, tensors(self.plain), self.fingerprint)
         restore(self.plain, state["weights"])
@@ -106,19 +106,21 @@ class RunState:
         self.position = Position.from_dict(state["position"], self.device)
         if self.position.history:
             self.count_steps(self.position.history[0]["steps"], 0)
+        # Each process continues its own random numbers. A process that the run did not have before gets new ones.
         streams = [state["random"], *state.get("random_others", ())]
         if self.ranks.rank < len(streams):
             try:
                 set_random_state(streams[self.ranks.rank], self.device)
             except RuntimeError:
                 raise TrainingError(
-                    f"expected a training checkpoint of this run in {path}, got one with unusable random numbers; start anew"
+                    f"expected a training checkpoint of this run in {path}, got one with unusable random numbers; start a new "
+                    "run"
                 ) from None
         else:
             fresh_stream(self.device, self.config.seed, self.ranks.rank, self.position.step)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole state, as one process would have it; all processes have to call this together."""
+        """Return the whole state in the form that a single process has; all processes must call this together."""
         streams = self.ranks.gathered(random_state(self.device))
         return {
             "weights": self.strategy.full(tensors(self.strategy.whole)),
@@ -132,16 +134,16 @@ class RunState:
         }
 
     def seconds(self) -> float:
-        """Return how long the run has taken, earlier runs included."""
+        """Return the time in seconds that the run has taken, with earlier runs."""
         return self.position.seconds + time.monotonic() - self.began
 
     def chunk_rows(self) -> int:
-        """Return the number of rows that are looked at together where no gradient is needed."""
+        """Return the number of rows that are processed together when no gradient is needed."""
         size = max(1, self.source.example[0].numel())
         return max(self.config.batch_size or 1, min(4096, CHUNK_NUMBERS // size))
 
     def count_steps(self, batches: int, rows: int) -> None:
-        """Take note of the length of an epoch, and choose the options that depend on it if it was not known before."""
+        """Record the length of an epoch; if it was not known before, choose the options that depend on it."""
         known = self.source.count is not None
         self.source.ended(batches, rows)
         if not known:
@@ -150,12 +152,12 @@ class RunState:
             self.total = self._total()
 
     def bring_home(self, weights: NamedTensors | None = None) -> None:
-        """Copy weights of the run, which may be shards, into the model of the caller; by default the present ones."""
+        """Copy weights of the run, which may be shards, into the caller's model; by default the current ones."""
         weights = tensors(self.strategy.whole) if weights is None else weights
         restore(self.plain.to(self.device), self.strategy.full(weights))
 
     def begin_again(self) -> None:
-        """Copy the weights that the run began with into the model of the caller."""
+        """Copy the weights from the start of the run into the caller's model."""
         restore(self.plain.to(self.device), self.start)
 
     def _total(self) -> int:
@@ -164,10 +166,10 @@ class RunState:
         return min(steps, self.config.max_steps or steps)
 
     def _place(self) -> None:
-        """Put the weights where they are during the run, and make the stepper.
+        """Place the weights on the processes, and make the stepper.
 
         Raises:
-            SpecError: the model cannot be trained in that way.
+            SpecError: The model cannot be trained with these options.
         """
         sharded = self.config.parallel == "fsdp" and self.ranks.several
         self.start = {name: t.cpu() if sharded else t for name, t in snapshot(self.plain).items()}

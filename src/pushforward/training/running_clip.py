@@ -1,4 +1,4 @@
-"""Clipping of gradients relative to their running mean, for losses whose scale is not known, and a limit on bad steps."""
+"""Clipping of gradients relative to their running mean, for losses of unknown scale, with a limit on bad steps."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from ..errors import TrainingError
 
 SHARE = 0.02
-"""Share of a new norm in the running mean."""
+"""Weight of a new norm in the running mean."""
 
 
 class RunningClip:
-    """Largest norm of a gradient, as a multiple of the running mean of the norms before it.
+    """Gradient clipping at a multiple of the running mean of earlier norms.
 
     Args:
         factor: The multiple.
@@ -31,10 +31,10 @@ class RunningClip:
         return self.factor * self.mean if self.mean else math.inf
 
     def accepts(self, norm: float) -> bool:
-        """Take note of the norm of a gradient before clipping, and return whether the step is to be taken.
+        """Record the norm of a gradient before clipping, and return whether to take the step.
 
         Raises:
-            TrainingError: the gradient was not finite for too many steps in a row.
+            TrainingError: The gradient was not finite for too many steps in a row.
         """
         if math.isfinite(norm):
             self.mean = (1 - SHARE) * self.mean + SHARE * min(norm, self.largest) if self.mean else norm

@@ -1,4 +1,4 @@
-"""One step of training: a loss, its gradient, and the change of the weights. Nothing in it waits for the device."""
+"""One step of training: the loss, its gradient, and the update of the weights, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from .parallel.strategies import Replicated
 
 
 class Stepper:
-    """The steps of a run: the loss, compiled or not, the optimizer, the moving average and, in float16, the loss scale.
+    """Training steps of a run: the loss, compiled or not, the optimizer, the moving average and, in float16, the loss scale.
 
-    A step is `gradient`, then, when its numbers are finite, `update`; both within `running`.
+    A step is `gradient`, then `update` if its numbers are finite; both are called within `running`.
 
     Args:
-        strategy: Where the weights of the model and the objective are.
+        strategy: Placement of the weights of the model and the objective.
         config: Options of the run, resolved.
-        device: Device of the model.
+        device: Device that the model is on.
         factory: Function that makes the optimizer from the parameters; AdamW by default.
 
     Raises:
-        SpecError: the model cannot be trained in the precision asked for, or the factory returns no fitting optimizer.
+        SpecError: The model cannot be trained in the requested precision, or the factory returns an unsuitable optimizer.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Stepper:
         self.compiled_rows = 0
         self.several = self.ranks.several
         self._moments = SharedMoments(self.whole, self.ranks)
-        self._strays = _strays(self.whole) if self.several else []
+        self._unshared_buffers = _unshared_buffers(self.whole) if self.several else []
         self._wrapped: Callable[..., Tensor] | None = None
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps, by its names there."""
+        """Return the values that a checkpoint keeps, with their names there."""
         return {
             "optimiser": self.strategy.full_state(self.optimizer.state_dict()),
             "average": None if self.average is None else self.strategy.full(self.average.average),
@@ -77,9 +77,9 @@ class Stepper:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Set the values returned by `state`."""
         self.optimizer.load_state_dict(self.strategy.part_of_state(state["optimiser"]))
-        # The rates of the state are those of another step: the next one sets its own.
+        # The stored rates belong to an earlier step; NaN differs from every factor, so the next step sets its own rates.
         self.rate, self._factor = rates_of(self.optimizer)[0], math.nan
         if self.average is not None:
             self.average.load(self.strategy.part(state["average"]))
@@ -87,7 +87,7 @@ class Stepper:
             self.scale.load(state["scale"])
 
     def compile(self, batch: Batch) -> bool:
-        """Compile the objective for batches of this one's shape; return whether that was possible."""
+        """Compile the objective for batches of this shape; return whether that succeeded."""
         inputs, _ = batch.share(self.ranks)
         self.whole.train()
         with lower_precision(self.whole, self.precision):
@@ -99,23 +99,23 @@ class Stepper:
         """Prepare the loss for several processes.
 
         Args:
-            batch: A whole batch, with which the loss is tried.
+            batch: A whole batch, with which the loss is computed once.
         """
         with self.running():
             inputs, _ = batch.share(self.ranks)
             self._wrapped = self.strategy.wrap(_LossModule(self.objective, self._own_loss), inputs)
 
     def spread_buffers(self) -> None:
-        """Give all processes the running averages of the first one, of layers that do not share the whole batch."""
-        self.ranks.spread(tensors(self.whole)[name] for name in self._strays)
+        """Copy to all processes the first one's running averages of layers that do not measure the whole batch."""
+        self.ranks.spread(tensors(self.whole)[name] for name in self._unshared_buffers)
         if self.average is not None:
             average = self.average.average
-            self.ranks.spread(average[name] for name in self._strays if name in average)
+            self.ranks.spread(average[name] for name in self._unshared_buffers if name in average)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """The state of the model while steps are taken: training mode, the networks in the chosen precision."""
-        # Going through every module again costs more than a look when epochs are short.
+        """Set training mode and the chosen precision of the networks within the block."""
+        # Checking the modes costs less than setting them in every module, which matters when epochs are short.
         if not all(module.training for module in self.modules):
             self.whole.train()
         with lower_precision(self.whole, self.precision):
@@ -126,17 +126,18 @@ class Stepper:
                     yield
 
     def gradient(self, batch: StepInputs, clip: float | None = None) -> tuple[Tensor, Tensor]:
-        """Compute the loss and, clipped, its gradient; several processes do so together, with the same results.
+        """Compute the loss and its clipped gradient; several processes do so together, with the same results.
 
         Args:
             batch: A whole batch.
-            clip: Largest norm of the gradient; by default that of the options.
+            clip: Largest norm of the gradient; by default the one in the options.
 
         Returns:
-            The loss and the norm of its gradient before clipping, without gradients; 0 where float16 made it overflow.
+            The loss and the norm of its gradient before clipping, both detached; the norm is 0 if the gradient
+            overflowed in float16.
 
         Raises:
-            TrainingError: the loss is no scalar, or does not depend on the parameters.
+            TrainingError: The loss is not a scalar, or does not depend on the parameters.
         """
         for parameter in self.parameters:
             parameter.grad = None
@@ -157,8 +158,8 @@ class Stepper:
 
         Args:
             step: Number of this step, from 1.
-            factor: Factor on the learning rates that the optimizer began with.
-            bad: Flag on the device that says whether to leave the step out; for the fused optimizer only.
+            factor: Factor on the optimizer's initial learning rates.
+            bad: Flag on the device: 1 to skip the step; for the fused optimizer only.
         """
         if factor != self._factor:
             set_rates(self.optimizer, [rate * factor for rate in self.base_rates])
@@ -167,7 +168,7 @@ class Stepper:
         if self.scale is not None:
             skip = self.scale.overflow if bad is None else bad | self.scale.overflow
         if self.fused and skip is not None:
-            # The fused optimizer leaves out the update on the device when this is 1.
+            # The fused optimizer skips the update on the device if this flag is 1.
             self.optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
         if self.fused or skip is None or not bool(skip):
             self.optimizer.step()
@@ -175,23 +176,25 @@ class Stepper:
             self.average.update(step)
 
     def _loss(self, batch: StepInputs) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch to differentiate, and its value."""
+        """Return the loss of a batch, with and without gradient."""
         loss = self._own_loss(*batch.inputs)
         _require_loss(loss)
         return loss, loss.detach()
 
     def _shared_loss(self, batch: StepInputs) -> tuple[Tensor, Tensor]:
-        """Return this process's part of the loss of a batch to differentiate, and the value of the whole loss."""
+        """Return this process's part of the loss of a batch, with gradient, and the value of the whole loss."""
         self.strategy.clear()
         inputs, share = batch.share(self.ranks)
         with self._moments.shared(len(batch), inputs[0][0].shape[0], counts=share > 0):
             loss = (self._wrapped or self._own_loss)(*inputs)
         _require_loss(loss)
-        # Gradients are averaged over the processes; with these weights that gives the one of the mean over the whole batch.
+        # Process r has the share s_r of the rows and their mean loss l_r, so the loss of the batch is sum_r s_r l_r.
+        # Gradients are averaged over the R processes, 1/R sum_r g_r: each process has to give g_r = R s_r grad l_r.
         return loss * (share * self.ranks.size), self.ranks.total(loss.detach() * share)
 
     def _own_loss(self, *inputs: Any) -> Tensor:
-        # Eager for the last batch of an epoch when it has another size: padding would be exact for some objectives only.
+        # Without compilation if the last batch of an epoch has another size: padding it would be exact for some
+        # objectives only.
         if self.compiled is not None and inputs[0][0].shape[0] == self.compiled_rows:
             return self.compiled(*inputs)
         return self.objective(*inputs)
@@ -208,7 +211,7 @@ class Stepper:
 
 
 class _LossModule(nn.Module):
-    """What several processes wrap: a module with all the parameters, though the loss may be a compiled function."""
+    """Module with all the parameters, which several processes need, around a loss that may be a compiled function."""
 
     def __init__(self, objective: nn.Module, call: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -219,8 +222,8 @@ class _LossModule(nn.Module):
         return self.call(*inputs)
 
 
-def _strays(whole: nn.Module) -> list[str]:
-    """Names of the buffers of torch's own batch normalisations, each of which measures one process's rows only."""
+def _unshared_buffers(whole: nn.Module) -> list[str]:
+    """Return the names of the buffers of torch's own batch normalisations, which measure the rows of one process only."""
     return [
         f"{name}.{buffer}"
         for name, module in whole.named_modules()

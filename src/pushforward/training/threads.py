@@ -1,4 +1,4 @@
-"""Number of threads of the processor for a run: one where a step is small, because sharing it out would cost more time."""
+"""Number of processor threads for a run: one if a step is small, because sharing it would cost more time than it saves."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from .config import TrainConfig
 
 WORK = 2**26
-"""Number of multiplications in the largest product of a step from which on several threads share it: a millisecond of one.
+"""Number of multiplications in the largest matrix product of a step from which threads share it: about a millisecond of one.
 
-Cautious on purpose: too many threads on a busy machine wait for one another and make small steps many times slower.
+The limit is high because too many threads on a busy machine wait for one another and make small steps many times slower.
 """
 
 
@@ -22,9 +22,9 @@ def threads_for(config: TrainConfig, parameters: Iterable[Tensor], x: Tensor) ->
     """Return the number of threads of a run, never more than `torch.get_num_threads()`.
 
     Args:
-        config: Options of the run, whose `threads` is kept when it is a number.
+        config: Options of the run; `threads` is used if it is a number.
         parameters: Parameters to train.
-        x: (B, *event), the events of one batch; on a GPU the number of threads stays as it is.
+        x: Events of one batch, (B, *event); on a GPU the number of threads is not changed.
     """
     available = torch.get_num_threads()
     if x.device.type != "cpu":
@@ -36,7 +36,7 @@ def threads_for(config: TrainConfig, parameters: Iterable[Tensor], x: Tensor) ->
 
 @contextmanager
 def using_threads(count: int) -> Iterator[None]:
-    """Let torch compute with so many threads within the block, and with as many as before after it."""
+    """Set torch's number of threads within the block; restore it afterwards."""
     before = torch.get_num_threads()
     if count == before:
         yield
@@ -49,7 +49,7 @@ def using_threads(count: int) -> Iterator[None]:
 
 
 def _largest_product(parameters: Iterable[Tensor], x: Tensor) -> int:
-    """Return the number of multiplications of a batch with the largest weight; kernels are used at every position."""
+    """Return the number of multiplications of a batch with the largest weight; a kernel is used at every position."""
     positions = math.prod(x.shape[2:])
     sizes = [p.numel() * (positions if p.dim() > 2 else 1) for p in parameters if p.dim() > 1]
     return x.shape[0] * max(sizes, default=0)

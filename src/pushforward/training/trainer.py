@@ -1,7 +1,7 @@
-"""One training run: its epochs and steps, and every way in which it can end.
+"""A training run: its epochs and steps, and every way in which it can end.
 
-Sums and flags of the steps stay on the device and are read once an epoch (on a GPU every 50 steps; on the CPU, where reading
-costs nothing, every step). A step whose loss or gradient is not finite is never applied.
+Sums and flags of the steps stay on the device and are read once in each epoch (on a GPU every 50 steps; on the CPU, where
+reading costs nothing, every step). A step whose loss or gradient is not finite is never applied.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ logger = logging.getLogger("pushforward.training")
 
 
 class Trainer:
-    """One run of `fit`: its epochs, its steps, its files and its end.
+    """A run of `fit`: its epochs, its steps, its files and its end.
 
     Args:
         model: The model to train.
@@ -52,7 +52,7 @@ class Trainer:
         split: The training and validation rows.
         config: Options of the run, not resolved.
         checkpoint: Path of the checkpoints; None for no checkpoints.
-        ranks: The processes that share the work; by default this one.
+        ranks: Processes that share the work; by default only this one.
         optimizer: Function that makes the optimizer from the parameters; AdamW by default.
     """
 
@@ -88,15 +88,15 @@ class Trainer:
         return self.state.config
 
     def start(self, checkpoint: dict[str, Any] | None = None, path: object = None) -> None:
-        """Set the state that a checkpoint holds, or that of a new run.
+        """Set the state from a checkpoint, or that of a new run.
 
         Args:
             checkpoint: Content of the checkpoint; None for a new run.
             path: Path of the checkpoint, for messages.
 
         Raises:
-            TrainingError: the checkpoint is of another run.
-            SpecError: the model cannot be trained in that way.
+            TrainingError: The checkpoint is of another run.
+            SpecError: The model cannot be trained with these options.
         """
         if checkpoint is None:
             self.state.initialise()
@@ -106,12 +106,12 @@ class Trainer:
         self.watch = Watch(self.state.device, every)
 
     def prepare_files(self, metrics: Path | None, stack: contextlib.ExitStack) -> None:
-        """Write the first checkpoint and open the metrics file, so that a path that cannot be written fails now.
+        """Write the first checkpoint and open the metrics file, to report a path that cannot be written before training.
 
-        The first process alone has the files.
+        Only the first process has files.
 
         Raises:
-            FileError: naming the path.
+            FileError: A file cannot be written; the message names its path.
         """
         state = None if self.writer is None else self.state.to_dict()
 
@@ -125,9 +125,10 @@ class Trainer:
         self.ranks.once(write)
 
     def run(self, callbacks: Sequence[Callback], progress: Progress) -> FitResult:
-        """Train to the end, whatever the end is."""
+        """Train until the run ends, and return its record."""
         stopped: Stopped | None = None
-        # Among several, Ctrl-C is a request from here on: a process that left alone would block the others.
+        # With several processes, Ctrl-C only sets a flag from here on: if one process stopped alone, the others would
+        # wait for it.
         with self.interrupt if self.several else contextlib.nullcontext():
             try:
                 self._compile()
@@ -140,7 +141,7 @@ class Trainer:
                 while stopped is None:
                     stopped = self._over() or self._epoch(callbacks, progress)
             except SolverError as error:
-                # As a loss that is not finite: there is no number for this step.
+                # Handled like a loss that is not finite: the step has no loss.
                 self.failure, stopped = self._unsolved(error), "nonfinite"
             except KeyboardInterrupt as error:
                 if self.several:
@@ -148,20 +149,20 @@ class Trainer:
                 stopped, self.signal = "interrupted", signal_of(error)
             saved = stopped != "nonfinite" and self.consistent and self._save()
             if stopped == "limit" and self.state.position.batch:
-                # Saved in the middle of an epoch, recorded as if it ended here.
+                # The checkpoint is from the middle of the epoch; the record is written as if the epoch ended here.
                 with contextlib.suppress(KeyboardInterrupt):
                     self._close_epoch(callbacks, progress)
         return self._finish(stopped, saved=saved)
 
     def settle(self) -> None:
-        """Leave evaluation mode and no gradients behind, also after an error."""
+        """Set evaluation mode and remove gradients, also after an error."""
         plain = self.state.plain
         plain.to(self.state.device)
         plain.zero_grad(set_to_none=True)
         plain.eval()
 
     def _compile(self) -> None:
-        """Compile the objective if that is wanted and there is a step to take; the record says whether it was done."""
+        """Compile the objective if the options ask for it and a step is left; record in the options whether it succeeded."""
         if self.config.compile and self._over() is None:
             compiled = self.state.stepper.compile(next(self.state.source.epoch(1)))
             (failed,) = self.ranks.agree(not compiled, now=True)
@@ -175,7 +176,7 @@ class Trainer:
         return self._cut_short(now=True)[0]
 
     def _cut_short(self, *, now: bool = False) -> tuple[Stopped | None, bool]:
-        """Whether to stop within the epoch, and whether it is time to save; decided by all processes together."""
+        """Return the reason to stop within the epoch or None, and whether to save; all processes decide together."""
         interrupted = self.interrupt.requested
         late = self.config.max_seconds is not None and self.state.seconds() >= self.config.max_seconds
         due = self.writer is not None and self.writer.due()
@@ -187,7 +188,7 @@ class Trainer:
         return "limit" if late or done else None, due
 
     def _epoch(self, callbacks: Sequence[Callback], progress: Progress) -> Stopped | None:
-        """The rest of the epoch in progress, and its end."""
+        """Run the rest of the current epoch and its end; return the reason to stop, if there is one."""
         position = self.state.position
         with self.state.stepper.running():
             for batch in self.state.source.epoch(position.epoch, position.batch):
@@ -223,7 +224,7 @@ class Trainer:
         self.consistent = True
 
     def _failed(self, *, at_once: bool) -> bool:
-        """Whether a step was not finite, found out when it is time to look; `failure` is then the reason."""
+        """Return whether a step was not finite, checked when a check is due; the reason is then in `failure`."""
         step = self.watch.first_bad(at_once=at_once)
         if step is None:
             return False
@@ -234,7 +235,7 @@ class Trainer:
         return True
 
     def _close_epoch(self, callbacks: Sequence[Callback], progress: Progress) -> bool:
-        """Score the epoch, keep its weights if they are the best, record it; whether a callback wants to stop."""
+        """Score the epoch, keep its weights if they are the best, and record it; return whether a callback ends training."""
         state, position, average = self.state, self.state.position, self.state.stepper.average
         state.stepper.spread_buffers()
         train = -(position.running / position.rows).item()
@@ -245,6 +246,7 @@ class Trainer:
                 validation = mean_score(objective, self.held_out, state.chunk_rows(), self.ranks, state.device)
             score = train if validation is None else validation
             kept = snapshot(state.strategy.whole) if is_better(score, position) or validation is None else None
+        # A signal between here and the end of this change must not save a state that has only a part of it.
         self.consistent = False
         if kept is not None:
             state.best, position.best_epoch = kept, position.epoch
@@ -275,7 +277,7 @@ class Trainer:
         return self.ranks.agree(any(answer is True for answer in answers), now=True)[0]
 
     def _save(self) -> bool:
-        """Save if there is a path; whether it was possible."""
+        """Save a checkpoint if there is a path; return whether that succeeded."""
         if self.writer is None:
             return False
         self.writer.saved = time.monotonic()
@@ -283,17 +285,17 @@ class Trainer:
         return self.writer.write(state) if self.ranks.main else True
 
     def _finish(self, stopped: Stopped, *, saved: bool) -> FitResult:
-        """Put the best weights back and say how it ended.
+        """Restore the best weights and return the record of the run.
 
         Raises:
-            TrainingError: there are no good weights.
+            TrainingError: There are no weights of a good epoch.
         """
         state, position = self.state, self.state.position
         if state.best is None and (stopped == "nonfinite" or (position.history and stopped != "interrupted")):
             state.begin_again()
             raise TrainingError(
-                f"{self.failure or self._no_score()}; there was no good epoch before it and the starting weights were put "
-                "back; lower the learning rate, or look at these rows"
+                f"{self.failure or self._no_score()}; there was no good epoch before it, so the starting weights were "
+                "restored; lower the learning rate, or check these rows"
             )
         state.bring_home(state.best)
         message = self.failure or ""
@@ -322,7 +324,7 @@ class Trainer:
         )
 
     def _unsolved(self, error: SolverError) -> str:
-        """Put the weights back after a step that a solver could not take, and return the reason as a clause."""
+        """Restore the weights after a step in which a solver failed, and return the reason as a clause."""
         self.consistent = False
         self.state.bring_home()
         return f"in epoch {self.state.position.epoch}, after {self.state.position.step} steps: {error}"
@@ -332,7 +334,7 @@ class Trainer:
         done = f"{position.batch} steps" if count is None else f"{position.batch} of {count} steps"
         message = f"training was interrupted in epoch {position.epoch}, after {done}"
         if saved and self.writer is not None:
-            return f"{message}; its state was saved, go on with resume={str(self.writer.path)!r}"
+            return f"{message}; its state was saved, continue with resume={str(self.writer.path)!r}"
         return message if self.writer is None else f"{message}; the last checkpoint is in {self.writer.path}"
 
     def _no_score(self) -> str:

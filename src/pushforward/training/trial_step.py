@@ -1,4 +1,4 @@
-"""Trial steps: a loss and its gradient are computed, and nothing is changed."""
+"""Trial steps, which compute a loss and its gradient and change nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .random_state import random_state, set_random_state
 
 @contextmanager
 def rehearsal(whole: nn.Module, device: torch.device) -> Iterator[None]:
-    """Allow trial steps within the block; after it there are no gradients, and buffers and random state are as before.
+    """Allow trial steps within the block; afterwards remove gradients, and restore buffers and random state.
 
     Args:
-        whole: Module with every parameter and buffer that a step may change.
-        device: Device of the random numbers.
+        whole: Module with every parameter and buffer that a training step may change.
+        device: Device that has the random state.
     """
     state = random_state(device)
     buffers = {buffer: buffer.clone() for buffer in whole.buffers()}
@@ -35,13 +35,13 @@ def rehearsal(whole: nn.Module, device: torch.device) -> Iterator[None]:
 def leaves_out_parameters(
     whole: nn.Module, objective: nn.Module, inputs: tuple[Any, ...], device: torch.device
 ) -> bool:
-    """Whether a parameter has no part in the loss of some rows.
+    """Return whether the loss of some rows does not depend on one of the parameters.
 
     Args:
-        whole: Module with every parameter and buffer that a step may change; it stays as it is.
+        whole: Module with every parameter and buffer that a training step may change; it is restored afterwards.
         objective: The loss.
         inputs: Arguments of the objective.
-        device: Device of the random numbers.
+        device: Device that has the random state.
     """
     with rehearsal(whole, device):
         loss = objective(*inputs)

@@ -1,4 +1,4 @@
-"""Split of the rows into training and validation rows, and their order in each epoch, both by seed."""
+"""Split of the rows into training and validation rows, determined by the seed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class RowSplit:
 
     Args:
         train: Rows with the training rows among them.
-        train_index: Numbers of the training rows there.
-        valid: Rows with the validation rows among them; None when there are none.
-        valid_index: Numbers of the validation rows there.
-        weights: Weights of the rows of `train`, with mean one over the training rows; None for equal ones.
-        valid_weights: The same for the rows of `valid` and the validation rows.
+        train_index: Numbers of the training rows in `train`.
+        valid: Rows with the validation rows among them; None if there are none.
+        valid_index: Numbers of the validation rows in `valid`.
+        weights: Weights of the rows of `train`, with mean one over the training rows; None for equal weights.
+        valid_weights: Weights of the rows of `valid`, with mean one over the validation rows; None for equal weights.
     """
 
     train: Rows
@@ -40,11 +40,11 @@ class RowSplit:
 
     @property
     def device(self) -> torch.device:
-        """Device of the rows."""
+        """Device that the rows are on."""
         return self.train.x.device
 
     def resolve(self, config: TrainConfig) -> TrainConfig:
-        """Return the options with those that are None chosen for the number of training rows."""
+        """Return the options with every None chosen for the number of training rows."""
         return config.resolve(len(self.train_index))
 
     def source(self, config: TrainConfig) -> RowBatches:
@@ -56,7 +56,7 @@ class RowSplit:
         return RowBatches(self.train, self.train_index, self.weights, config.batch_size or 1, config.seed)
 
     def held_out(self) -> HeldOutRows | None:
-        """Return the validation rows; None when there are none."""
+        """Return the validation rows; None if there are none."""
         if self.valid is None:
             return None
         name = "the data" if self.valid is self.train else "the validation data"
@@ -69,12 +69,12 @@ class RowSplit:
         return rows if self.weights is None else [*rows, f"weights {fingerprint_of(self.weights)}"]
 
     def sample(self) -> str | None:
-        """Return a fingerprint of the first batch where `fingerprint` does not see the rows; here it does."""
+        """Return None, as `fingerprint` covers the values of all rows already."""
         return None
 
 
 def split_rows(rows: int, validation: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the numbers of the training and of the validation rows, both ascending: those of `fit` with the same arguments.
+    """Return the numbers of the training rows and of the validation rows, both ascending, as `fit` splits them.
 
     Args:
         rows: Number of rows.
@@ -82,7 +82,7 @@ def split_rows(rows: int, validation: float, seed: int) -> tuple[Tensor, Tensor]
         seed: Seed of the permutation whose first rows are the validation rows.
 
     Raises:
-        DataError: the validation part is out of range, or fewer than two rows are left for training.
+        DataError: The validation part is out of range, or fewer than two rows are left for training.
     """
     if isinstance(validation, numbers.Integral):
         count = int(validation)
@@ -100,20 +100,20 @@ def split_rows(rows: int, validation: float, seed: int) -> tuple[Tensor, Tensor]
 
 
 def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: int, weights: Any = None) -> RowSplit:
-    """Check, cast and split the rows that a user gave.
+    """Check, convert and split the rows passed by a user.
 
     Args:
         model: Model that gives the space, dtype and device; modules other than distributions take floating-point rows of any
             shape.
-        data: (N, *event), an array or a tensor.
-        context: (N, *context) or None.
+        data: Events, (N, *event), an array or a tensor.
+        context: Contexts, (N, *context), or None.
         validation: A fraction, a number of rows, rows, (rows, context), or None.
         seed: Seed of the split.
-        weights: (N,) weights of the rows, or None. Rows of weight 0 are left out, as if they were not there.
+        weights: Weights of the rows, (N,), or None. Rows of weight 0 are left out.
 
     Raises:
-        DataError: an argument is no array of finite numbers of the right shape, or lies outside the model's space.
-        ContextError: a context is missing or unexpected.
+        DataError: An argument is not an array of finite numbers of the right shape, or lies outside the model's space.
+        ContextError: A context is missing or unexpected.
     """
     rows = as_rows(model, data, context, "the data")
     device = rows.x.device
@@ -142,15 +142,15 @@ def prepare(model: nn.Module, data: Any, context: Any, validation: Any, seed: in
 
 
 def held_out_rows(model: nn.Module, validation: Any) -> HeldOutRows:
-    """Check and cast validation rows.
+    """Check and convert validation rows.
 
     Args:
         model: Model that gives the space, dtype and device.
         validation: Rows or (rows, context).
 
     Raises:
-        DataError: they are no array of finite numbers of the right shape, there is none, or one is outside of the space.
-        ContextError: a context is missing or unexpected.
+        DataError: They are not an array of finite numbers of the right shape, there are none, or one is outside the space.
+        ContextError: A context is missing or unexpected.
     """
     pair = validation if isinstance(validation, tuple) else (validation,)
     if len(pair) not in (1, 2):

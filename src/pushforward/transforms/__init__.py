@@ -1,4 +1,4 @@
-"""Layers. `scalar` holds the scalar maps; `elementwise`, `coupling` and `autoregressive` give them their parameters."""
+"""Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
 from .autoregressive import Autoregressive
 from .bounded import Centre, Log, Logit, LogRatio, to_line

@@ -1,17 +1,18 @@
-"""Autoregressive layers: each coordinate is mapped with parameters made from the coordinates before it.
+"""Autoregressive layers: each coordinate is mapped with parameters computed from the coordinates before it.
 
     z_i = f(x_i; net_i(x_<i, context)),    dlogp = sum_i log f'(x_i)
 
-The Jacobian is triangular (Papamakarios et al. 2017, arXiv:1705.07057, section 3). Forward is one pass. The inverse solves
-for one coordinate after the other; with a `MaskedMLP` that costs about one pass too, because each hidden unit is computed once,
-as soon as the last coordinate that it sees is known. With any other network it is a Jacobi iteration: sweeps of one pass
-each, stopped when they no longer change anything, and exact after D of them.
+The Jacobian is triangular (Papamakarios et al. 2017, arXiv:1705.07057, section 3). Forward is one pass through the network.
+The inverse solves for one coordinate after the other. With a `MaskedMLP` it also costs about one pass, because each hidden
+unit is computed once, as soon as the last of its inputs is known. With any other network the inverse is a Jacobi iteration:
+repeated passes, which stop when the result no longer changes and are exact after D of them.
 
-The coordinates may be tokens, vectors of the same length: then every number of a token is mapped with parameters made from
-the tokens before it (Zhai et al. 2024, arXiv:2412.06329, eq. 3). With a causal transformer the inverse is sequential too, each
-token computed once from the kept keys and values; or in blocks, each by a Jacobi iteration of its own.
+Coordinates may also be tokens, vectors of equal length: every number of a token is mapped with parameters computed from the
+tokens before it (Zhai et al. 2024, arXiv:2412.06329, eq. 3). With a causal transformer the inverse solves for one token after
+the other and keeps the keys and values of earlier tokens, or it solves for blocks of tokens, each by a Jacobi iteration.
 
-Or labels as one-hot vectors (Tran et al. 2019, arXiv:1905.10347, section 4.1): every label has one set of parameters.
+Coordinates may also be labels as one-hot vectors (Tran et al. 2019, arXiv:1905.10347, section 4.1): each label has one set of
+parameters.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ from .scalar import Scalar
 
 
 class Autoregressive(Transform):
-    """z_i = scalar(x_i; net_i(x_<i)).
+    """Autoregressive layer: z_i = scalar(x_i; net_i(x_<i)).
 
     Args:
-        scalar: the map.
-        space: Space of x and z, of shape (D,), or (T, d) for T tokens, or `OneHot` labels (D, K).
-        net: from (B, D) and the context to (B, D, scalar.n), where output i depends on no x_j from i on, in some order:
-            a `MaskedMLP`, or any network with that property. For tokens, from (B, T, d) to (B, T, scalar.n d), the first
-            parameter of all numbers of a token and then the second: a `CausalNetwork`, or any with that property. For
-            labels, from (B, D, K) to (B, D, scalar.n): one of these, or a `MaskedMLP` of that width. A module of one argument
-            is called without a context when there is none. With one, the context is concatenated along the last
-            dimension: the module gets (B, D + C), or (B, T, d + C) for tokens.
-        context: length of the context, 0 for none, or its space.
-        tolerance: at which the Jacobi iteration stops, relative to the largest coordinate of a row; None is 16 times the
-            dtype's resolution. Unused with a `MaskedMLP`, whose inverse is exact.
-        block: tokens that the inverse of a `CausalNetwork` solves for together; 1 is strictly sequential.
+        scalar: Map of one coordinate.
+        space: Space of x and z: (D,) for vectors, (T, d) for T tokens, or `OneHot` labels (D, K).
+        net: Network from (B, D) and the context to (B, D, scalar.n), where output i depends only on coordinates before i
+            in some order: a `MaskedMLP`, or any network with that property. For tokens the network maps (B, T, d) to
+            (B, T, scalar.n d), the first parameter of all numbers of a token, then the second: a `CausalNetwork`, or any
+            network with that property. For labels it maps (B, D, K) to (B, D, scalar.n), or it is a `MaskedMLP` of
+            width K. A module with one argument is called without a context if there is none; otherwise the context is
+            concatenated along the last dimension, and the module gets (B, D + C), or (B, T, d + C) for tokens.
+        context: Length of the context, 0 for none; or its space.
+        tolerance: Change at which the Jacobi iteration stops, relative to the largest coordinate of a row; None means 16
+            times the resolution of the dtype. Not used with a `MaskedMLP`, whose inverse is exact.
+        block: Number of tokens that the inverse of a `CausalNetwork` solves for together; 1 is strictly sequential.
 
     Raises:
-        SpecError: the space holds no vectors or tokens, or the map or the network does not fit it.
+        SpecError: The space does not hold vectors or tokens, or the map or the network does not fit it.
     """
 
     undo = Undo.INVERSE
@@ -85,12 +86,13 @@ class Autoregressive(Transform):
         self.context = context_space(context)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,); one pass."""
+        """Return z and dlogp from one pass of the network: (B, D) -> (B, D), (B,) in nats."""
         z, slopes = self.scalar.forward(x, self._parameters_of(self.net(self._flat(x), context)))
         return z, sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Coordinate by coordinate: about one pass with a MaskedMLP, a few with another network."""
+        """Return x and dlogp, solved for one coordinate after the other: (B, D) -> (B, D), (B,) in nats."""
+        # `_Solution` needs a deterministic network: with dropout, the backward pass would run another function.
         if torch.is_grad_enabled() and not self._random and not self.x_space.discrete:
             parameters = list(self.net.parameters())
             tensors = (z, *parameters) if context is None else (z, context, *parameters)
@@ -103,7 +105,7 @@ class Autoregressive(Transform):
         return self.training and any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.net.modules())
 
     def solve(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The inverse, every step recorded where gradients are enabled."""
+        """Return the inverse; every step is recorded by autograd where gradients are enabled."""
         if isinstance(self.net, CausalNetwork) and not self._random:
             return self._solve_tokens(self.net, z, context)
         if not isinstance(self.net, MaskedMLP) or self._random:
@@ -126,13 +128,14 @@ class Autoregressive(Transform):
         return x, torch.stack(slopes).sum(0) if slopes else z.new_zeros(z.shape[0])
 
     def _solve_tokens(self, net: CausalNetwork, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Block after block, the tokens before each kept as keys and values."""
+        """Return the inverse, block after block, with the keys and values of earlier tokens kept in a cache."""
         known, cache = z.new_zeros(z.shape[0], 0, z.shape[2]), net.begin(z, context)
         slopes = []
         for right in z.split(self.block, 1):
             sweep = functools.partial(self._sweep, net, known, cache, right)
             guess = torch.zeros_like(right)
             if right.shape[1] > 1:
+                # The last pass below computes the block once more, so right.shape[1] - 1 iterations are enough here.
                 guess = jacobi(lambda x, sweep=sweep: sweep(x)[0], guess, right.shape[1] - 1, self._stop_at(z))  # type: ignore[misc]
             solved, slope, cache = sweep(guess)
             slopes.append(sum_events(slope))
@@ -142,8 +145,17 @@ class Autoregressive(Transform):
     def _sweep(
         self, net: CausalNetwork, known: Tensor, cache: Any, right: Tensor, guess: Tensor
     ) -> tuple[Tensor, Tensor, Any]:
-        """A block of tokens from a guess of them and those before, their log-slopes, and the cache with the guess."""
+        """Return a block of tokens, their log-slopes and the cache with the block, from a guess of the block.
+
+        Args:
+            net: Network of the layer.
+            known: Tokens before the block, (B, first, d).
+            cache: Cache of the network up to the block.
+            right: Latent tokens of the block, (B, block, d).
+            guess: Guess of the tokens of the block, (B, block, d).
+        """
         first = known.shape[1]
+        # The parameters of a token depend on the tokens before it: shift the input by one.
         before = torch.cat([known[:, max(0, first - 1) :], guess[:, :-1]], 1)
         made, grown = net.extend(before, first, cache)
         scalar = self.scalar.part(range(first, first + right.shape[1]))
@@ -152,27 +164,31 @@ class Autoregressive(Transform):
     def solve_transposed(
         self, x: Tensor, made: Tensor, context: Tensor | None, g_x: Tensor, g_log: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The cotangents of z and, with the sign turned, of the network's output, from those of x and of log |det dx/dz|.
+        """Solve the transposed system of the inverse's gradient, by the implicit function rule.
 
-        With z_i = f(x_i; p_i), log-slopes l_i and N = dp/dx the Jacobian of the network, they are the u and q with
+        The inverse x(z) satisfies z_i = f(x_i; p_i) with p = net(x), and dlogp = -sum_i l_i with l_i = log f'(x_i; p_i). Write
+        N = dp/dx for the Jacobian of the network. Differentiating z = f gives (diag(df/dx) + df/dp N) dx = dz. The cotangent
+        g_x and the explicit part of dlogp then give, with u the cotangent of z and -q the cotangent of the parameters p,
 
-            q_i = g_log dl_i/dp_i + u_i df_i/dp_i,    u_i = (g_x_i - g_log dl_i/dx_i - (N^T q)_i) / (df_i/dx_i)
+            q_i = g_log dl_i/dp_i + u_i df_i/dp_i,    u_i = (g_x_i - g_log dl_i/dx_i - (N^T q)_i) / (df_i/dx_i).
 
-        which is triangular: (N^T q)_i holds the q of later coordinates only.
+        This system is triangular, because (N^T q)_i contains the q of later coordinates only: it is solved from the last
+        coordinate to the first.
 
         Args:
-            x: (B, D), the solution.
-            made: (B, D, n) or (B, T, d, n), the parameters that the network gives there, recorded from x.
-            context: (B, context) or None.
-            g_x: (B, D).
-            g_log: (B,).
+            x: Solution of the inverse, (B, D), a leaf that requires a gradient.
+            made: Parameters that the network computes from x, (B, D, n) or (B, T, d, n), recorded by autograd.
+            context: Context, (B, context), or None.
+            g_x: Cotangent of x, (B, D).
+            g_log: Cotangent of dlogp, (B,).
 
         Returns:
-            u (B, D) and q (B, D, n).
+            u (B, D), the cotangent of z; and q (B, D, n), minus the cotangent of the network's output.
         """
         with torch.enable_grad():
             at, p = x.detach().requires_grad_(), made.detach().requires_grad_()
             z, slopes = self.scalar.forward(at, p)
+        # f and l act on each coordinate separately, so one vector-Jacobian product with ones gives all their derivatives.
         f_x, f_p = torch.autograd.grad(z, (at, p), torch.ones_like(z), retain_graph=True)
         l_x, l_p = torch.zeros_like(f_x), torch.zeros_like(f_p)
         if slopes.requires_grad:
@@ -184,7 +200,7 @@ class Autoregressive(Transform):
             )
         right = g_x - l_x
         if not isinstance(self.net, MaskedMLP):
-
+            # `sent` is N^T q, one backward pass through the network. A Jacobi iteration solves the triangular system.
             def sweep(u: Tensor) -> Tensor:
                 (sent,) = torch.autograd.grad(made, x, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
                 return (right if sent is None else right - sent) / f_x
@@ -200,6 +216,7 @@ class Autoregressive(Transform):
             found.append((i, u, q))
             return q
 
+        # The masked network is run backwards unit by unit, so every q is known when an earlier coordinate needs it.
         self.net.pull(step, x, context)
         found.sort(key=lambda entry: entry[0])
         return torch.stack([u for _, u, _ in found], 1), torch.stack([q for _, _, q in found], 1)
@@ -208,11 +225,11 @@ class Autoregressive(Transform):
         return made.unflatten(2, (self.scalar.n, -1)).movedim(2, -1) if self.tokens else made
 
     def _flat(self, x: Tensor) -> Tensor:
-        """Labels side by side, as a MaskedMLP takes them."""
+        """Return x as the network takes it: a MaskedMLP takes the one-hot vectors of labels side by side."""
         return x.flatten(1) if isinstance(self.net, MaskedMLP) else x
 
     def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """The parameters in full precision."""
+        """Return the parameters, computed in full precision also under autocast."""
         x = self._flat(x)
         made = self.net.compute(x, context) if isinstance(self.net, Network) else self.net(x, context)
         return self._parameters_of(made)
@@ -222,7 +239,10 @@ class Autoregressive(Transform):
 
 
 class _Solution(torch.autograd.Function):
-    """The inverse, with its gradient by the implicit function rule: no step of the solution is kept."""
+    """Inverse whose gradient follows from the implicit function rule; no step of the solution is kept.
+
+    `Autoregressive.solve_transposed` derives u and q.
+    """
 
     @staticmethod
     def forward(
@@ -238,12 +258,13 @@ class _Solution(torch.autograd.Function):
         x, z, context, *parameters = ctx.saved_tensors
         inputs = (z, context, *parameters)
         if torch.is_grad_enabled():
-            # A second derivative is wanted: record the steps after all.
+            # Second derivatives are asked for: solve again and let autograd record every step.
             return None, *second_gradient(ctx.layer.solve(z, context), inputs, cotangents)
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             made = ctx.layer._made(x, context)
         u, q = ctx.layer.solve_transposed(x, made, context, *cotangents)
         below = [t for t in inputs[1:] if t is not None and t.requires_grad]
+        # -q is the cotangent of the network's output; autograd carries it to the context and the parameters.
         found = iter(torch.autograd.grad(made, below, -q, materialize_grads=True) if below else ())
         return None, u, *(next(found) if t is not None and t.requires_grad else None for t in inputs[1:])

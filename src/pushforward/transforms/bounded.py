@@ -1,10 +1,11 @@
-"""From bounded events to the line and back.
+"""Bijections between bounded events and the real line.
 
-For x in (low, high), with t = (x - low) / (high - low): z = logit u, u = a + (1 - a) t or a + (1 - 2 a) t, and
-log dz/dx = -log u - log(1 - u) + log du/dx. A constant a > 0 keeps z of pictures, whose pixels are often on the bounds, small:
-Dinh et al. 2017 (arXiv:1605.08803, section 4.1) have the first form with a = .05, Papamakarios et al. 2017 (arXiv:1705.07057,
-appendix D) the second. Then not all of the line is an image of the box: what the rest gets is missing from the total. For a
-half-line, z is the inverse softplus of the distance y to its end: z = y + log(1 - exp(-y)), log dz/dy = -log(1 - exp(-y)).
+For x in (low, high), with t = (x - low) / (high - low): z = logit(u) with u = a + (1 - a) t or u = a + (1 - 2 a) t, and
+log dz/dx = -log u - log(1 - u) + log du/dx. A constant a > 0 keeps z small for pictures, whose pixels often lie on the bounds:
+Dinh et al. 2017 (arXiv:1605.08803, section 4.1) use the first form with a = .05, Papamakarios et al. 2017 (arXiv:1705.07057,
+appendix D) the second. With a > 0 the box maps to a part of the line only, so the density on the box integrates to less than
+one. For a half-line, z is the inverse softplus of the distance y to its end: z = y + log(1 - exp(-y)),
+log dz/dy = -log(1 - exp(-y)).
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from ..functional.bounds import sum_events
 
 
 class Logit(Transform):
-    """A box or half-line onto the line. Values on the boundary are moved inside by the dtype's resolution.
+    """Logit layer from a box or a half-line to the real line; values on the boundary are first moved inside by one eps.
 
     Args:
-        space: the box; at least one bound is finite.
-        alpha: a in [0, 1/2), for a box with two finite bounds.
-        symmetric: whether u = a + (1 - 2 a) t, in [a, 1 - a], and not a + (1 - a) t, in [a, 1].
+        space: Box with at least one finite bound.
+        alpha: Constant a in [0, 1/2), for a box with two finite bounds; 0 by default.
+        symmetric: Whether u = a + (1 - 2 a) t, in [a, 1 - a]; otherwise u = a + (1 - a) t, in [a, 1].
 
     Raises:
-        SpecError: `alpha` is out of range, or not 0 for a half-line.
+        SpecError: The constant `alpha` is out of range, or not 0 for a half-line.
     """
 
     def __init__(self, space: Box, alpha: float = 0.0, *, symmetric: bool = True) -> None:
@@ -43,7 +44,7 @@ class Logit(Transform):
         self.volume = space.size * (math.log(space.high - space.low) - math.log(self.slope)) if finite else 0.0
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) in the box -> (B, *shape) real, (B,)."""
+        """Map the box to the line: (B, *shape) -> (B, *shape), dlogp (B,) in nats."""
         low, high = self.x_space.low, self.x_space.high  # type: ignore[attr-defined]
         tiny = torch.finfo(x.dtype).eps
         if math.isfinite(low) and math.isfinite(high):
@@ -56,7 +57,7 @@ class Logit(Transform):
         return z if math.isfinite(low) else -z, -sum_events(log_rest)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) real -> (B, *shape) in the box, (B,)."""
+        """Map the line to the box: (B, *shape) -> (B, *shape), dlogp (B,) in nats."""
         low, high = self.x_space.low, self.x_space.high  # type: ignore[attr-defined]
         if math.isfinite(low) and math.isfinite(high):
             dlogp = sum_events(F.logsigmoid(z) + F.logsigmoid(-z)) + self.volume
@@ -67,13 +68,13 @@ class Logit(Transform):
 
 
 class Log(Transform):
-    """A half-line onto the line: z = log(x - low), or -log(high - x). Values on the boundary are moved inside.
+    """Logarithm from a half-line to the real line: z = log(x - low), or -log(high - x). Boundary values are moved inside.
 
     Args:
-        space: a box with one finite bound.
+        space: Box with one finite bound.
 
     Raises:
-        SpecError: not one bound is finite, or both are.
+        SpecError: Both bounds are finite, or none is.
     """
 
     def __init__(self, space: Box) -> None:
@@ -84,20 +85,23 @@ class Log(Transform):
         self.end, self.side = (space.low, 1.0) if math.isfinite(space.low) else (space.high, -1.0)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Log of the distance to the end, -sum of it."""
+        """Return z = log y or -log y for the distance y to the bound, and dlogp = -sum log y."""
         log_y = (self.side * (x - self.end)).clamp_min(torch.finfo(x.dtype).tiny).log()
         return self.side * log_y, -sum_events(log_y)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The end and an exponential, sum of its logs."""
+        """Return x at the distance y = exp(z) or exp(-z) from the bound, and dlogp = sum log y."""
         return self.end + self.side * (self.side * z).exp(), sum_events(self.side * z)
 
 
 class LogRatio(Transform):
-    """Shares onto the line, by their ratios to the last one: z_i = log(x_i / x_K), dlogp = -sum_i log x_i (Aitchison 1982).
+    """Log-ratios from the simplex to the real line: z_i = log(x_i / x_K), dlogp = -sum_i log x_i (Aitchison 1982).
+
+    The Jacobian dz_i/dx_j = [i = j] / x_i + 1 / x_K is diagonal plus rank one. Its determinant is
+    prod_(i<K) 1/x_i (1 + sum_(i<K) x_i / x_K) = prod_(i<=K) 1/x_i, because the x_i sum to one.
 
     Args:
-        space: Space of x, of shape (..., K); z has K - 1 numbers for each vector of shares.
+        space: Space of x, of shape (..., K); z has K - 1 numbers for each vector of K shares.
     """
 
     def __init__(self, space: Simplex) -> None:
@@ -105,26 +109,26 @@ class LogRatio(Transform):
         self.x_space, self.z_space = space, Real((*space.shape[:-1], space.shape[-1] - 1))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, ..., K) -> (B, ..., K - 1), (B,)."""
+        """Return z and dlogp: (B, ..., K) -> (B, ..., K - 1), (B,) in nats."""
         logs = x.clamp_min(torch.finfo(x.dtype).tiny).log()
         return logs[..., :-1] - logs[..., -1:], -sum_events(logs)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Softmax of z and 0, sum of its logs."""
+        """Return x, the softmax of (z, 0), and dlogp, the sum of log x."""
         logs = F.pad(z, (0, 1)).log_softmax(-1)
         return logs.exp(), sum_events(logs)
 
 
 class Centre(Transform):
-    """A box onto [-1, 1], taken for a part of the line: z = 2 (x - low) / (high - low) - 1.
+    """Affine map from a box to [-1, 1], used as part of the real line: z = 2 (x - low) / (high - low) - 1.
 
-    What a model gives to latent points outside of [-1, 1] is missing from its total.
+    The probability that a model gives to latent points outside of [-1, 1] is missing from the integral over the box.
 
     Args:
-        space: the box, with finite bounds.
+        space: Box with two finite bounds.
 
     Raises:
-        SpecError: a bound is infinite.
+        SpecError: A bound is infinite.
     """
 
     undo = Undo.BOTH
@@ -140,25 +144,25 @@ class Centre(Transform):
         return self._nothing(v) - self.x_space.size * math.log(self.radius)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x - middle) / half, -D log half."""
+        """Return (x - middle) / radius and -D log radius."""
         return (x - self.middle) / self.radius, self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Half z + middle, D log half."""
+        """Return z radius + middle and D log radius."""
         return z * self.radius + self.middle, -self._volume(z)
 
 
 @functools.singledispatch
 def to_line(space: Space) -> Transform:
-    """Return the bijection from a space to real arrays: logarithms for half-lines, logits for boxes, log-ratios for shares.
+    """Return the bijection from a space to real arrays: Logit for boxes, Log for half-lines, LogRatio for the simplex.
 
-    A new space registers its bijection: `@to_line.register` above a function from the space to the layer.
+    A new space registers its bijection with `@to_line.register` on a function from the space to the layer.
 
     Raises:
-        SpecError: There is no bijection.
+        SpecError: No bijection is registered for the space.
     """
     raise SpecError(
-        f"expected parameters in a Real, Box or Simplex space, got {space}: a density needs a continuous one"
+        f"expected parameters in a Real, Box or Simplex space, got {space}: a density needs a continuous space"
     )
 
 
@@ -179,7 +183,7 @@ def _(space: Box) -> Transform:
 
 
 class _Unbounded(Identity):
-    """A box without bounds is the line."""
+    """Identity from a box with two infinite bounds to the real line."""
 
     def __init__(self, space: Box) -> None:
         super().__init__(Real(space.shape))

@@ -1,9 +1,10 @@
-"""A triangular matrix that may depend on the context: with a normal base, every Gaussian of any covariance.
+"""Triangular affine layer that may depend on a context; with a normal base it represents every Gaussian.
 
 z = m + L x,    L = diag(s) + N,    dlogp = sum_i log s_i,    s > 0, N strictly lower triangular
 
-From a context L = diag(s) (1 + N / sqrt D), another form of the same matrices: rows shrink with their scales, and all entries
-of N together weigh as much as one of the diagonal, so that an encoder that learns them is not thrown off in its first steps.
+With a context, L = diag(s) (I + N / sqrt D), another parameterisation of the same matrices: each row is multiplied by its
+scale, and all entries of N together have the weight of one diagonal entry. This keeps the first steps of a learned encoder
+stable.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from .planar_layers import vectors
 
 
 class Cholesky(Transform):
-    """z = m + L x; the identity at first.
+    """Triangular affine layer z = m + L x; it starts as the identity.
 
     Args:
         space: Space of x and z, of shape (D,).
-        context: length of a context that m and L are made from; 0 for none.
-        hidden: widths of the network that makes them; none for a matrix.
+        context: Length of the context from which m and L are computed; 0 for none.
+        hidden: Widths of the hidden layers of the network that computes m and L; an empty tuple gives a linear map.
         activation: Activation function of that network.
 
     Raises:
-        SpecError: events are no vectors.
+        SpecError: Events are not vectors.
     """
 
     def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
@@ -51,12 +52,12 @@ class Cholesky(Transform):
         return m, below + torch.diag_embed(scale), logs
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,)."""
+        """Return z and dlogp: (B, D) -> (B, D), (B,) in nats."""
         m, factor, logs = self._made(context)
         return m + torch.matmul(factor, x.unsqueeze(-1)).squeeze(-1), logs.sum(-1).expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,): a triangular system."""
+        """Return x and dlogp, from the solution of a triangular system: (B, D) -> (B, D), (B,) in nats."""
         m, factor, logs = self._made(context)
         x = torch.linalg.solve_triangular(factor.expand(z.shape[0], -1, -1), (z - m).unsqueeze(-1), upper=False)
         return x.squeeze(-1), -logs.sum(-1).expand(z.shape[0])

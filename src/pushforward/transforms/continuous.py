@@ -1,10 +1,10 @@
-"""Continuous layers: x moves along a velocity field, and its density with the field's divergence.
+"""Continuous layers: x follows a velocity field, and its log-density changes by the divergence of the field.
 
     dy/dt = v(t, y),   y(0) = x,   z = y(T),        dlogp = int_0^T tr(dv/dy) dt,
 
-the instantaneous change of variables (Chen et al. 2018, arXiv:1806.07366, theorem 1); the way back is the same
-path from T to 0. The trace is exact, or estimated by e J e with a probe e that is drawn once for a path (Grathwohl et al. 2019,
-arXiv:1810.01367, eq. 8). Both ways are solved numerically, so the layer inverts itself up to the solver's error only.
+This is the instantaneous change of variables (Chen et al. 2018, arXiv:1806.07366, theorem 1). The inverse follows the same path
+from T to 0. The trace is exact, or estimated by e^T J e with a random probe e, drawn once for each path (Grathwohl et al.
+2019, arXiv:1810.01367, eq. 8). Both directions are solved numerically, so the layer inverts itself only up to the solver error.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Noise = Literal["rademacher", "gaussian"]
 
 @dataclass(frozen=True)
 class Path:
-    """Where a batch of paths ends, and what was added up on the way.
+    """End points of a batch of paths, and the integrals along the paths.
 
     Args:
-        end: (B, *space.shape).
-        dlogp: (B,) nats, of that direction.
-        penalties: by name, each (B,): integrals over the path.
+        end: End points, (B, *space.shape).
+        dlogp: Contribution in nats for the direction of the path, (B,).
+        penalties: Integrals of the penalties over the path, by name, each (B,).
         evaluations: Number of evaluations of the velocity.
     """
 
@@ -45,25 +45,25 @@ class Path:
 
 
 class Continuous(Transform):
-    """z = y(T) of dy/dt = v(t, y, c) from y(0) = x, dlogp = int tr(dv/dy) dt.
+    """Continuous layer: z = y(T) for dy/dt = v(t, y, c) and y(0) = x, dlogp = int tr(dv/dy) dt.
 
-    The velocity is given t / T, from 0 to 1. The layer is exact when the trace is and the solver's error is that of rounding
-    (`Solver.certain`), noisy when the trace is estimated, and biased to an unknown side by any other solver.
+    The velocity receives the time t / T, from 0 to 1. The layer is exact if the trace is exact and the solver's error is at the
+    level of rounding (`Solver.certain`). It is noisy if the trace is estimated, and biased in an unknown direction otherwise.
 
     Args:
-        velocity: v.
-        space: Space of x and of z.
-        solver: Solver of the paths.
-        scoring: the same in evaluation mode; `solver` by default.
-        trace: "exact", "estimated" from probes, or "training": estimated in training, exact in evaluation.
-        probes: number of them.
-        noise: "rademacher" (signs) or "gaussian".
-        duration: T.
-        learned: whether T is learned, from there.
-        context: length or space of c; 0 for none.
+        velocity: Velocity field v.
+        space: Space of x and z.
+        solver: ODE solver; by default `Fixed()`.
+        scoring: ODE solver in evaluation mode; by default the same as `solver`.
+        trace: One of "exact", "estimated" (from probes) and "training": estimated in training, exact in evaluation.
+        probes: Number of probes of an estimated trace, at least 1.
+        noise: Distribution of the probes, "rademacher" (random signs) or "gaussian".
+        duration: Time T, positive.
+        learned: Whether T is learned, starting at `duration`.
+        context: Length of the context c, 0 for none; or its space.
 
     Raises:
-        SpecError: no probes, a duration that is not positive, an unknown kind of trace or noise.
+        SpecError: There are no probes, the duration is not positive, or the kind of trace or noise is unknown.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class Continuous(Transform):
 
     @property
     def own(self) -> Exactness:  # type: ignore[override]
-        """Of this layer, in evaluation mode."""
+        """Exactness of this layer in evaluation mode."""
         found = Exactness.NOISY if self.trace == "estimated" else Exactness.EXACT
         return found if self.scoring.certain else found | Exactness.LOWER | Exactness.UPPER
 
     def exact_twin(self) -> Continuous | None:
-        """The same velocity with the exact trace and a finer solver."""
+        """Return the same velocity with the exact trace and a finer solver; None if the layer is exact."""
         if not self.own:
             return None
         solver, context = self.scoring.finer(), self.context or 0
@@ -111,31 +111,32 @@ class Continuous(Transform):
         return twin
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The end of the path from x, and the integral of the divergence."""
+        """Return the end of the path that starts at x, and the integral of the divergence."""
         path = self.path(x, context)
         return path.end, path.dlogp
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The start of the path that ends in z, and minus the integral."""
+        """Return the start of the path that ends at z, and minus the integral of the divergence."""
         path = self.path(z, context, turned=True)
         return path.end, path.dlogp
 
     def forward_aux(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """`forward`, with the integrals of the velocity's penalties."""
+        """Return the results of `forward`, and the integrals of the velocity's penalties."""
         path = self.path(x, context, penalties=True)
         return path.end, path.dlogp, path.penalties
 
     def path(self, v: Tensor, context: Tensor | None = None, *, turned: bool = False, penalties: bool = False) -> Path:
-        """Follow the paths of a batch.
+        """Solve for the paths of a batch.
 
         Args:
-            v: x (B, *space.shape), or z.
-            context: (B, *context.shape) or None.
-            turned: from T to 0 instead.
-            penalties: whether to add up the velocity's penalties.
+            v: Start points: x (B, *space.shape), or z if `turned`.
+            context: Context of shape (B, *context.shape), or None.
+            turned: Whether to follow the paths from T to 0.
+            penalties: Whether to integrate the velocity's penalties.
 
         Raises:
-            SolverError: an adaptive step became too small; the end is not finite, unless that is seen to by training.
+            SolverError: An adaptive step became too small, or an end point is not finite (not checked in training, where
+                the trainer handles non-finite losses).
         """
         names = self.velocity.penalties if penalties else ()
         zeros = [v.new_zeros(v.shape[0]) for _ in range(1 + len(names))]
@@ -148,32 +149,35 @@ class Continuous(Transform):
             given = (t, state[0], context) if probes is None else (t, state[0], probes, context)
             moved, divergence, extra = rates(*given)
             share = 1.0 if probes is None else 1 / self.probes
+            # Rates are per unit of t / T, so the velocity and all integrands carry a factor T.
             sums = [share * divergence, *(share * extra[n] if n == "jacobian" else extra[n] for n in names)]
             return (speed * moved, *(speed * rate for rate in sums))
 
         ends = (1.0, 0.0) if turned else (0.0, 1.0)
         solution = self._solver.solve(field, (v, *zeros), *ends, parameters=self._tensors(context))
         end, dlogp, *sums = solution.state
-        # While training, losses that are not finite are the trainer's to explain.
+        # In training the trainer detects and explains losses that are not finite.
         if not (self.training and torch.is_grad_enabled()) and eager(end):
             _require_finite(end)
-        # Turned, all integrals run backwards: that of the divergence is minus the contribution, as it has to be.
+        # From T to 0 the integral of the divergence has the opposite sign, as dlogp of the inverse must. Penalties are
+        # reported with the sign of the forward direction.
         sign = -1.0 if turned else 1.0
         return Path(end, dlogp, {n: sign * s for n, s in zip(names, sums, strict=True)}, solution.evaluations)
 
     @torch.no_grad()
     def trajectory(self, v: Tensor, context: Tensor | None = None, *, points: int = 33, turned: bool = False) -> Tensor:
-        """Points of the paths at equal times, the first and last included: (points, B, *space.shape).
+        """Return points of the paths at equally spaced times, both ends included: (points, B, *space.shape).
 
         Args:
-            v: x (B, *space.shape), or z.
-            context: (B, *context.shape) or None.
-            points: at least 2.
-            turned: from T to 0 instead.
+            v: Start points: x (B, *space.shape), or z if `turned`.
+            context: Context of shape (B, *context.shape), or None.
+            points: Number of points of each path, at least 2.
+            turned: Whether to follow the paths from T to 0.
         """
         times = torch.linspace(1.0, 0.0, points).tolist() if turned else torch.linspace(0.0, 1.0, points).tolist()
         solver = self._solver
         if isinstance(solver, Fixed):
+            # Divide the steps of the whole path among the intervals, rounding up.
             solver = Fixed(-(-solver.steps // (points - 1)), solver.method)
         found = [v]
         for start, end in pairwise(times):
@@ -183,12 +187,12 @@ class Continuous(Transform):
         return torch.stack(found)
 
     def speed(self, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:
-        """The velocity with T taken to be 1, so that t runs from 0 to 1: t (), y (B, *space.shape) -> the same shape."""
+        """Return T v(t, y, c), the velocity when time runs from 0 to 1: t (), y (B, *space.shape) -> (B, *space.shape)."""
         return self._speed() * self.velocity(t, y, context)
 
     @property
     def time(self) -> float | Tensor:
-        """T, as it is now."""
+        """Current value of the time T."""
         return self._speed() if self.log_factor is None else self._speed().detach().squeeze()  # type: ignore[union-attr]
 
     @property
@@ -199,7 +203,7 @@ class Continuous(Transform):
         return self.duration if self.log_factor is None else self.duration * self.log_factor.exp()
 
     def _tensors(self, context: Tensor | None) -> list[Tensor]:
-        """All that the field uses and that may want a gradient."""
+        """Return the tensors that the field uses and that may require a gradient."""
         return [*self.parameters(), *([] if context is None or not context.requires_grad else [context])]
 
     def _draw(self, v: Tensor) -> Tensor:
@@ -210,15 +214,15 @@ class Continuous(Transform):
 
 
 def is_continuous(layer: Transform) -> bool:
-    """Whether a layer is a `Continuous` one."""
+    """Return whether a layer is a `Continuous` one."""
     return isinstance(layer, Continuous)
 
 
 def _require_finite(end: Tensor) -> None:
-    """Refuse paths that leave the numbers.
+    """Check that all paths end in finite numbers.
 
     Raises:
-        SolverError: naming the first row.
+        SolverError: A path does not; the message has the number of its row.
     """
     lost = ~end.isfinite().flatten(1).all(1)
     if bool(lost.any()):

@@ -1,18 +1,19 @@
-"""Residual layers: z = x + g(x) with a contraction g, inverted by iteration.
+"""Residual layers: z = x + g(x) with a contraction g, inverted by fixed-point iteration.
 
-The inverse is the fixed point of F(x) = z - g(x); by Banach's theorem, with the Lipschitz constant L < 1 of g,
+The inverse is the fixed point of F(x) = z - g(x). By Banach's theorem, with the Lipschitz constant L < 1 of g,
 
     |F(x_n) - x| <= L / (1 - L) |F(x_n) - x_n|     for any x_n,
 
-so the error of the answer is known, and the iteration may be accelerated (Behrmann et al. 2019, arXiv:1811.00995). The
-contribution is
+so the error of the result is bounded, and the iteration may be accelerated (Behrmann et al. 2019, arXiv:1811.00995). The
+log-determinant is
 
     log det(I + J) = sum_(k >= 1) (-1)^(k+1) / k tr(J^k),
 
-from the whole Jacobian where there are few dimensions, else from its first terms (biased), or from a random number of terms,
-those after the first n_0 weighted by 1 / P(N >= k - n_0) (Chen et al. 2019, arXiv:1906.02735, eq. 6: unbiased). N is geometric:
-it goes on with probability 1/2 in training, as published, and (1 + L^2) / 2 in evaluation, so that the variance is finite.
-Traces are estimated by v J^k v with random signs v. The gradient needs one product with the Jacobian only (their eq. 8):
+computed from the whole Jacobian in few dimensions. Otherwise the sum has either a fixed number of terms (biased), or a random
+number: terms after the first n_0 are weighted by 1 / P(N >= k - n_0), which makes the sum unbiased (Russian roulette, Chen et
+al. 2019, arXiv:1906.02735, eq. 6). N is geometric: the sum continues with probability 1/2 in training, as in the paper, and
+with (1 + L^2) / 2 in evaluation, where the variance must be finite. Traces are estimated by v^T J^k v with random signs v
+(Hutchinson). The gradient needs only one product with a Jacobian that is recorded (their eq. 8):
 
     d log det(I + J) = E [ (sum_(k >= 0) (-1)^k (J^T)^k v) dJ v ].
 """
@@ -34,27 +35,30 @@ from ..networks.lipschitz import Contraction, Linear
 
 LogDet = Literal["exact", "series", "roulette"]
 MOST = 64
-"""Further terms in compiled code, where their number cannot be random; what is left out is below D L^n / (n (1 - L))."""
+"""Number of terms after the first ones in compiled code, where it cannot be random.
+
+Terms beyond number n sum to less than D L^n / (n (1 - L)).
+"""
 
 
 class Residual(Transform):
-    """z = x + g(x, c), dlogp = log det(I + dg/dx).
+    """Residual layer: z = x + g(x, c), dlogp = log det(I + dg/dx).
 
     Args:
-        net: g, with its derivatives.
-        space: Space of x and of z.
-        lipschitz: L, which g promises.
-        logdet: "exact" (a product with the Jacobian for each dimension), "series" (biased) or "roulette" (unbiased).
-        terms: Number of terms in training: all of "series", or the first ones of "roulette".
-        scoring_terms: the same in evaluation.
-        economical: whether the gradient of an estimated log-determinant is that of one product with the Jacobian, unbiased
-            for "roulette", in memory that does not grow with the terms; else it goes through all terms.
-        tolerance: bound of the inverse's error, relative to 1 + |z|; by default about that of rounding.
+        net: Contraction g, which also computes products with its Jacobian.
+        space: Space of x and z.
+        lipschitz: Upper bound L of the Lipschitz constant of g, in (0, 1).
+        logdet: Log-determinant: "exact" (one Jacobian product per dimension), "series" (biased) or "roulette" (unbiased).
+        terms: Number of terms in training: all terms of "series", or the first terms of "roulette", which are always there.
+        scoring_terms: Number of terms in evaluation.
+        economical: Whether the gradient of an estimated log-determinant uses one product with the Jacobian. Its memory
+            does not grow with the number of terms, and it is unbiased for "roulette". Otherwise autograd records all terms.
+        tolerance: Bound on the error of the inverse, relative to 1 + |z|; the level of rounding by default.
         iterations: Largest number of iterations of the inverse.
-        context: length or space of c; 0 for none.
+        context: Length of the context c, 0 for none; or its space.
 
     Raises:
-        SpecError: L is not in (0, 1) or below the constant of the network, no terms, an unknown way to the log-determinant.
+        SpecError: L is not in (0, 1) or below the constant of the network, there are no terms, or `logdet` is unknown.
     """
 
     def __init__(
@@ -90,13 +94,13 @@ class Residual(Transform):
 
     @property
     def own(self) -> Exactness:  # type: ignore[override]
-        """Exact, unbiased, or biased to an unknown side."""
+        """Exactness: exact, unbiased but noisy, or biased in an unknown direction."""
         if self.logdet == "exact":
             return Exactness.EXACT
         return Exactness.NOISY if self.logdet == "roulette" else Exactness.NOISY | Exactness.LOWER | Exactness.UPPER
 
     def exact_twin(self) -> Residual | None:
-        """The same contraction with the whole Jacobian."""
+        """Return the same contraction with the exact log-determinant; None if the layer is exact."""
         if self.logdet == "exact":
             return None
         return Residual(
@@ -114,14 +118,14 @@ class Residual(Transform):
         return x + value, self._log_det(x, push, pull)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The fixed point of x <- z - g(x, c), and minus the log-determinant there.
+        """Return the fixed point of x <- z - g(x, c), and minus the log-determinant at it.
 
         Raises:
-            InversionError: the error's bound is not small enough after all iterations.
+            InversionError: The bound on the error is too large after all iterations.
         """
         weights = self.net.weights()
         if ordinary((z,)) and eager(z, context, *weights):
-            # Gradients to the weights before scaling come through the scaled ones.
+            # The weights before spectral normalisation are left out: they get their gradient through the scaled weights.
             others = [p for name, p in self.net.named_parameters() if not name.endswith("inner.weight")]
             x = _Solution.apply(self, len(weights), z, context, *weights, *others)
         else:
@@ -130,13 +134,14 @@ class Residual(Transform):
         return x, -self._log_det(x, push, pull)
 
     def _recorded(self, z: Tensor, context: Tensor | None, weights: list[Tensor]) -> Tensor:
-        """The fixed point in steps that autograd and function transforms can follow."""
+        """Return the fixed point, computed in steps that autograd and function transforms can differentiate."""
         if self.logdet != "exact" and not eager(z, context, *weights):
-            # Too many dimensions for a Jacobian, perhaps: all steps recorded, whose number is known beforehand.
+            # The dimension may be too large for a Jacobian: record all steps. Their number is fixed in advance.
             return self._fixed_point(z, context, weights)
         with torch.no_grad():
             x = self._fixed_point(z, context, weights)
-        # From a constant one step of Newton has the right first derivatives, and two the right second and third ones.
+        # Each Newton step doubles the order of correct derivatives, since the error is squared. A constant has none:
+        # after one step the first derivatives are right, after two also the second and third.
         for _ in range(2 if torch.is_grad_enabled() else 0):
             value, push, _ = self.net.linearised(x, context, weights)
             missing = (z - x - value).flatten(1)
@@ -144,7 +149,7 @@ class Residual(Transform):
         return x
 
     def _jacobian(self, x: Tensor, push: Linear) -> Tensor:
-        """I + J: (B, D, D)."""
+        """Return I + J, (B, D, D), from one Jacobian-vector product per column."""
         size = self.x_space.size
         basis = torch.eye(size, dtype=x.dtype, device=x.device)
         columns = push(basis.reshape(size, 1, *x.shape[1:]).expand(size, *x.shape)).flatten(2)
@@ -167,17 +172,20 @@ class Residual(Transform):
         return x
 
     def _steps(self, z: Tensor) -> int:
-        """Iterations that are enough for any row: L^n / (1 - L) times the first step is an error that is allowed."""
+        """Return the number of iterations n that is enough for every row.
+
+        After n steps the error is at most L^n / (1 - L) |x_1 - x_0|, which must be below the tolerance relative to 1 + |z|.
+        """
         return min(
             self.iterations, math.ceil(math.log(self._relative(z) * (1 - self.lipschitz)) / math.log(self.lipschitz))
         )
 
     def _relative(self, z: Tensor) -> float:
-        # Rounding of the sum and of g itself; a bound below it would never be reached.
+        # Rounding of the sum and of g; a smaller bound would never be reached.
         return 16 * torch.finfo(z.dtype).eps / (1 - self.lipschitz) if self.tolerance is None else self.tolerance
 
     def _enough(self, z: Tensor) -> Tensor:
-        """The error that is allowed, for each row."""
+        """Return the allowed error of each row, (B,)."""
         return self._relative(z) * (1 + z.detach().flatten(1).norm(dim=1))
 
     def _log_det(self, x: Tensor, push: Linear, pull: Linear) -> Tensor:
@@ -190,31 +198,35 @@ class Residual(Transform):
             return _series(v, push, weights)
         with torch.no_grad():
             value = _series(v, push, weights)
+            # `left` becomes sum_k k |w_k| (-J^T)^(k-1) v, without gradients. Its product with J v, where only J v is recorded,
+            # has the gradient sum_k k w_k v^T J^(k-1) dJ v: the derivative of sum_k w_k tr(J^k) in expectation over v.
             left, w = torch.zeros_like(v), v
             for k, weight in enumerate(self._weights(first, x), 1):
-                # The derivative of tr(J^k) / k has no 1 / k, and one power less.
+                # d tr(J^k) = k tr(J^(k-1) dJ): the factor k cancels the 1 / k of the series.
                 left = left + k * abs(weight) * w
                 w = -pull(w)
         return _OfGradient.apply(value, (left * push(v)).flatten(1).sum(1))
 
     def _weights(self, first: int, x: Tensor) -> list[Any]:
-        """(-1)^(k+1) / k of the terms, those after the first divided by the probability that they are there."""
+        """Return (-1)^(k+1) / k for each term, divided after the first terms by the probability of computing the term."""
         plain = [(-1) ** (k + 1) / k for k in range(1, first + 1)]
         if self.logdet == "series":
             return plain
-        # The variance is finite for stay > L^2. With the published 1/2, terms that are hardly ever drawn carry the mean once
-        # singular values pass 0.71: fast enough for gradients, not for scores.
+        # N = count is geometric on 1, 2, ... with P(N >= j) = stay^(j-1), the divisor below. The variance is finite for
+        # stay > L^2. With the published value 1/2 and singular values above 0.71 = sqrt(1/2), most of the mean comes from
+        # terms that are hardly ever drawn. That is acceptable for gradients but not for reported scores.
         stay = 0.5 if self.training else (1 + self.lipschitz**2) / 2
         if eager(x):
             count = int(torch.empty(()).geometric_(1 - stay))
             return [*plain, *((-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))]
+        # In compiled code all MOST terms are computed; a mask drops those after `count`.
         count = torch.empty((), device=x.device).geometric_(1 - stay)  # type: ignore[assignment]
         further = [(-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) * (count >= j) for j in range(1, MOST + 1)]
         return [*plain, *further]
 
 
 class _OfGradient(torch.autograd.Function):
-    """The first argument's value with the second one's gradient."""
+    """Function with the value of its first argument and the gradient of its second."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, linear: Tensor) -> Tensor:
@@ -231,7 +243,7 @@ class _OfGradient(torch.autograd.Function):
 
 
 def _series(v: Tensor, push: Linear, weights: list[Any]) -> Tensor:
-    """Sum_k w_k v J^k v: (B,)."""
+    """Return sum_k w_k v^T J^k v, (B,), from repeated Jacobian-vector products."""
     w, total = v, v.new_zeros(v.shape[0])
     for weight in weights:
         w = push(w)
@@ -240,11 +252,16 @@ def _series(v: Tensor, push: Linear, weights: list[Any]) -> Tensor:
 
 
 class _Solution(torch.autograd.Function):
-    """The fixed point, with its gradient by the implicit function rule: no step of the iteration is kept."""
+    """Fixed point whose gradient follows from the implicit function rule; no step of the iteration is kept.
+
+    From x + g(x, c) = z: (I + J) dx = dz - dg, where dg is the change of g with its parameters and c. A cotangent a of x gives
+    the cotangent u of z with (I + J)^T u = a, and autograd carries -u through g to the parameters and c.
+    """
 
     @staticmethod
     def forward(ctx: Any, layer: Residual, count: int, z: Tensor, context: Tensor | None, *tensors: Tensor) -> Tensor:
         weights = list(tensors[:count])
+        # One more application of F brings the error down by another factor L.
         x = z - layer.net(layer._fixed_point(z, context, weights), context, weights)
         ctx.layer, ctx.count = layer, count
         ctx.save_for_backward(x, z, context, *tensors)
@@ -255,7 +272,7 @@ class _Solution(torch.autograd.Function):
         x, z, context, *tensors = ctx.saved_tensors
         inputs, weights = (z, context, *tensors), tensors[: ctx.count]
         if torch.is_grad_enabled():
-            # A second derivative is wanted: record the steps after all.
+            # Second derivatives are asked for: solve again in steps that autograd records.
             return None, None, *second_gradient((ctx.layer._recorded(z, context, weights),), inputs, (a,))
         with torch.enable_grad():
             value, _, pull = ctx.layer.net.linearised(x.detach(), context, weights)
@@ -266,17 +283,17 @@ class _Solution(torch.autograd.Function):
 
 
 def _neumann(a: Tensor, pull: Linear, layer: Residual) -> Tensor:
-    """Return u with u + J^T u = a, to rounding.
+    """Return u with u + J^T u = a, up to rounding, by the contraction u <- a - J^T u.
 
     Raises:
-        InversionError: the error's bound is not small enough after all iterations.
+        InversionError: The bound on the error is too large after all iterations.
     """
     enough = 16 * torch.finfo(a.dtype).eps / (1 - layer.lipschitz) * a.flatten(1).norm(dim=1)
     factor = layer.lipschitz / (1 - layer.lipschitz)
     u, bound = contracted(lambda u: a - pull(u), a, factor, enough, layer.iterations)
     if bool((bound > enough).any()):
         raise InversionError(
-            f"expected the gradient of the inverse to settle within {layer.iterations} iterations, got an error of up to "
-            f"{float((bound / enough).max()):.1g} times what is allowed; allow more"
+            f"expected the gradient of the inverse to converge within {layer.iterations} iterations, got an error of up to "
+            f"{float((bound / enough).max()):.1g} times the allowed one; allow more iterations"
         )
     return u

@@ -1,9 +1,9 @@
-"""Coupling layers: some coordinates pass unchanged and give the parameters of the map of the others.
+"""Coupling layers: some coordinates pass unchanged and determine the parameters of the map of the others.
 
     z_a = x_a,    z_b = f(x_b; net(x_a, context)),    dlogp = sum_b log f'(x_b)
 
-The Jacobian is block-triangular, so dlogp needs only the map's own slopes, and both directions cost one pass
-(Dinh et al. 2015, arXiv:1410.8516, section 3.2).
+The Jacobian is block-triangular, so dlogp needs only the slopes of the scalar map, and both directions cost one pass of the
+network (Dinh et al. 2015, arXiv:1410.8516, section 3.2).
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from .masks import Mask, parts_of
 from .scalar import Scalar
 
 Network = Callable[..., nn.Module]
-"""Called with (inputs, outputs, context=length); its module maps (B, inputs), context to (B, outputs). See `Coupling`."""
+"""Function called with (inputs, outputs, context=length); its module maps (B, inputs), context to (B, outputs)."""
 
 
 class Coupling(Transform):
-    """z_b = scalar(x_b; net(x_a)), a where the mask is True.
+    """Coupling layer: z_b = scalar(x_b; net(x_a)), where a are the coordinates with mask True.
 
-    The network gives the first parameter of every mapped coordinate, then the second of every one, and so on.
+    The network outputs the first parameter of every mapped coordinate, then the second parameter of every one, and so on.
 
     Args:
-        scalar: the map.
-        space: Space of x and z, of shape (D,), or (C, H, W) for images.
-        mask: True passes unchanged. One boolean for each entry of the first dimension: coordinates, or whole channels; or, for
-            images, rows of booleans for the positions, such as `checkerboard_mask`. Not all True; all False only for
-            vectors, when D is 1 or there is a context.
-        network: The conditioner, or a function that makes it from (inputs, outputs, context=length); an `MLP` by
-            default. Any `nn.Module` that maps (B, inputs) to (B, outputs) will do, such as an `nn.Sequential`: it is
-            called without a context when there is none. With a context of length C, a module whose `forward` has a
-            second argument gets the context there; another one gets it concatenated, (B, inputs + C), and a function
-            without an argument `context` is called with (inputs + C, outputs). For images the network maps channels to
-            channels; with a mask of positions it sees all channels, zero where they are mapped, and the mask.
-        context: length of the context, 0 for none; or its space.
+        scalar: Map of one coordinate.
+        space: Space of x and z, (D,) for vectors or (C, H, W) for images.
+        mask: Booleans, True where a coordinate passes unchanged: one for each entry of the first dimension (coordinates or
+            whole channels), or for images rows of booleans for the positions, such as `checkerboard_mask`. At least one
+            is False; all may be False only for vectors with D = 1 or with a context.
+        network: The conditioner, or a function (inputs, outputs, context=length) that returns it; an `MLP` by default.
+            Any `nn.Module` from (B, inputs) to (B, outputs) will do, such as an `nn.Sequential`. Without a context it is
+            called with one argument. With a context of length C, a module whose `forward` has a second argument
+            receives the context there; any other module receives it concatenated, (B, inputs + C), and a function
+            without a `context` argument is called with (inputs + C, outputs). For images the network maps channels to
+            channels; with a mask of positions its input has all channels, zero where they are mapped, and the mask.
+        context: Length of the context, 0 for none; or its space.
 
     Raises:
-        SpecError: the mask does not fit, or the map does not fit the space.
+        SpecError: The mask or the scalar map does not fit the space.
     """
 
     made_by = {"network": "net"}
@@ -80,24 +80,28 @@ class Coupling(Transform):
         return self.halves.parameters_from(self.net(seen, context), self.scalar.n)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) -> (B, *shape), (B,)."""
+        """Return z and dlogp: (B, *shape) -> (B, *shape), (B,) in nats."""
         seen, b = self.halves.split(x)
         b, slopes = self.scalar.forward(b, self._parameters_of(seen, context))
         return self.halves.join(x, b), sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The map's inverse on the same coordinates, from the same parameters."""
+        """Return x and dlogp, from the inverse of the scalar map with the same parameters."""
         seen, b = self.halves.split(z)
         b, slopes = self.scalar.inverse(b, self._parameters_of(seen, context))
         return self.halves.join(z, b), sum_events(slopes)
 
     def rewind(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """As for every layer, with one pass of the network where inverse and forward would take two."""
+        """Return x, z and dlogp as `Transform.rewind` does, with one pass of the network instead of two.
+
+        The network sees the unchanged coordinates only, so one set of parameters serves the inverse and the forward pass.
+        """
         x = z.detach().clone().requires_grad_()
         seen, b = self.halves.split(x)
         p = self._parameters_of(seen, context)
         with torch.no_grad():
-            # Not seen by autograd, which holds the coordinates that pass: those do not change.
+            # Writing to x.data hides the change from autograd, which has saved x for the network's backward pass. That is
+            # safe: the network read only the coordinates that pass, and they keep their values.
             self.halves.replace_(x.data, self.scalar.inverse(b, p)[0])
         b, slopes = self.scalar.forward(self.halves.split(x)[1], p)
         return x, self.halves.join(x, b), sum_events(slopes)

@@ -1,4 +1,4 @@
-"""Element-wise layers: every coordinate has parameters of its own, and sees no other.
+"""Element-wise layers: every coordinate is mapped on its own, with its own parameters.
 
 z_i = f(x_i; p_i),    dlogp = sum_i log f'(x_i; p_i)
 """
@@ -17,19 +17,19 @@ from .scalar import Scalar
 
 
 class Elementwise(Transform):
-    """A scalar map with one learned set of parameters for each coordinate, or with parameters from the context.
+    """Element-wise layer: a scalar map with learned parameters for each coordinate, or with parameters from the context.
 
     Args:
-        scalar: the map.
+        scalar: Map of one coordinate.
         space: Space of x and z.
-        context: length of the context, 0 for none, or its space; with one, a network makes the parameters.
-        hidden: widths of that network; none for a matrix.
-        activation: Activation function of the network.
-        network: makes it, for pictures as context: from (inputs, outputs) channels; the context has the height and width
-            of the space then.
+        context: Length of the context, 0 for none, or its space; with a context, a network computes the parameters.
+        hidden: Widths of the hidden layers of that network; an empty tuple gives a linear map.
+        activation: Activation function of that network.
+        network: For pictures as context: function (inputs, outputs) of channels that returns the network; the context
+            then has the height and width of the space.
 
     Raises:
-        SpecError: the map does not map `space` onto itself.
+        SpecError: The scalar map does not map the space onto itself.
     """
 
     made_by = {"network": "net"}
@@ -67,11 +67,11 @@ class Elementwise(Transform):
         return self.free + self.net(context).reshape(v.shape[0], *self.free.shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) -> (B, *shape), (B,)."""
+        """Return z and dlogp: (B, *shape) -> (B, *shape), (B,) in nats."""
         z, slopes = self.scalar.forward(x, self._parameters_of(x, context))
         return z, sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The map's inverse, element by element."""
+        """Return x and dlogp, from the inverse of the scalar map."""
         x, slopes = self.scalar.inverse(z, self._parameters_of(z, context))
         return x, sum_events(slopes)

@@ -2,9 +2,9 @@
 
     z = x + Q R tanh(S Q^T x + b),    dlogp = sum_i log(1 + r_ii s_ii tanh'(...)_i)
 
-with Q (D, M) of orthonormal columns, R and S (M, M) upper triangular, r_ii s_ii > -1 (van den Berg, Hasenclever, Tomczak,
-Welling 2018, arXiv:1803.05649, eq. 14, 16 to 19). The part of x outside the span of Q stays. Within it, t = Q^T x and v = Q^T z
-fulfil v = t + R tanh(S t + b), which is solved from the last entry to the first: with all later entries known,
+with Q (D, M) with orthonormal columns, R and S (M, M) upper triangular, r_ii s_ii > -1 (van den Berg, Hasenclever, Tomczak,
+Welling 2018, arXiv:1803.05649, eq. 14, 16 to 19). The part of x outside the span of Q does not change. Inside it, t = Q^T x and
+v = Q^T z satisfy v = t + R tanh(S t + b). This is solved from the last entry to the first: when all later entries are known,
 a = s_ii t_i + ... is the root of a + r_ii s_ii tanh a = s_ii (v_i - ...) + ....
 """
 
@@ -27,22 +27,22 @@ Directions = Literal["orthogonal", "householder", "triangular"]
 
 
 class Sylvester(Transform):
-    """z = x + Q R tanh(S Q^T x + b).
+    """Sylvester layer: z = x + Q R tanh(S Q^T x + b).
 
     Args:
         space: Space of x and z, of shape (D,).
-        width: M, at most D; D by default, as the last two kinds of directions need it.
-        directions: Construction of Q. "orthogonal": the Q of the QR decomposition of a free matrix (the authors iterate
-            towards the nearest orthogonal one instead); "householder": a product of reflections; "triangular": the identity,
-            or the reversal of the coordinates when `flip`, so that nothing is made.
-        reflections: Number of reflections with "householder".
-        flip: whether "triangular" reverses the coordinates.
-        context: length of a context that Q, R, S and b are made from; 0 for none.
-        hidden: widths of the network that makes them; none for a matrix.
+        width: Number of directions M, at most D; by default D, which "householder" and "triangular" require.
+        directions: Construction of Q. "orthogonal" is the Q of the QR decomposition of a free matrix (the paper iterates
+            towards the nearest orthogonal matrix instead); "householder" is a product of reflections; "triangular" is the
+            identity, or with `flip` the reversal of the coordinates, and has no parameters.
+        reflections: Number of reflections of "householder".
+        flip: Whether "triangular" reverses the coordinates.
+        context: Length of the context from which Q, R, S and b are computed; 0 for none.
+        hidden: Widths of the hidden layers of the network that computes them; an empty tuple gives a linear map.
         activation: Activation function of that network.
 
     Raises:
-        SpecError: events are no vectors, an unknown kind, or a width that it cannot have.
+        SpecError: Events are not vectors, or `directions` is unknown, or it does not allow the width.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Sylvester(Transform):
         self.parameters_of = Parameters(start, context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        """Q (B, D, M), or None for a choice of coordinates; R and S (B, M, M), b (B, M)."""
+        """Return Q (B, D, M), or None for the identity or reversal; R and S (B, M, M); and b (B, M)."""
         m = self.width
         free, r, s, b = self.parameters_of(context).split((math.prod(self.free_shape), m * m, m * m, m), -1)
         r, s = _triangle(r.unflatten(-1, (m, m))), _triangle(s.unflatten(-1, (m, m)))
@@ -88,29 +88,30 @@ class Sylvester(Transform):
         return _orthonormal(free) if self.directions == "orthogonal" else _reflected(free), r, s, b
 
     def _within(self, q: Tensor | None, v: Tensor) -> Tensor:
-        """Q^T v."""
+        """Return Q^T v."""
         if q is None:
             return v.flip(-1) if self.flip else v
         return torch.matmul(v.unsqueeze(-2), q).squeeze(-2)
 
     def _back(self, q: Tensor | None, t: Tensor) -> Tensor:
-        """Q t."""
+        """Return Q t."""
         return self._within(None, t) if q is None else torch.matmul(q, t.unsqueeze(-1)).squeeze(-1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,)."""
+        """Return z and dlogp: (B, D) -> (B, D), (B,) in nats."""
         q, r, s, b = self._made(context)
         bent = torch.tanh(_times(s, self._within(q, x)) + b)
         return x + self._back(q, _times(r, bent)), _log_slopes(r, s, bent)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,): one root after the other."""
+        """Return x and dlogp, from one scalar root per direction: (B, D) -> (B, D), (B,) in nats."""
         q, r, s, b = self._made(context)
         v = self._within(q, z)
         r, s, b = r.expand(z.shape[0], -1, -1), s.expand(z.shape[0], -1, -1), b.expand(z.shape[0], -1)
         product = r.diagonal(dim1=-2, dim2=-1) * s.diagonal(dim1=-2, dim2=-1)
         t, bent = v[:, :0], v[:, :0]
         for i in reversed(range(self.width)):
+            # t_i = left - r_ii tanh(a) with a = s_ii t_i + sum_(j>i) s_ij t_j + b_i gives a + r_ii s_ii tanh(a) = right.
             left = v[:, i] - torch.linalg.vecdot(r[:, i, i + 1 :], bent)
             right = s[:, i, i] * left + torch.linalg.vecdot(s[:, i, i + 1 :], t) + b[:, i]
             h = torch.tanh(tanh_root(product[:, i], right))
@@ -120,9 +121,9 @@ class Sylvester(Transform):
 
 
 def _triangle(free: Tensor) -> Tensor:
-    """An upper triangular matrix whose diagonal is bounded by one, so that products of two diagonals are above -1.
+    """Return an upper triangular matrix with a diagonal in (-1, 1), so that products of two diagonals are above -1.
 
-    All entries above the diagonal together weigh as much as one on it, whatever the width.
+    Division by sqrt(M) gives all entries above the diagonal together the weight of one diagonal entry, for every M.
     """
     return free.triu(1) / math.sqrt(free.shape[-1]) + torch.diag_embed(
         0.999 * torch.tanh(free.diagonal(dim1=-2, dim2=-1))
@@ -130,13 +131,13 @@ def _triangle(free: Tensor) -> Tensor:
 
 
 def _orthonormal(free: Tensor) -> Tensor:
-    """The Q of QR, with the diagonal of R positive, so that it depends smoothly on the matrix."""
+    """Return the Q of the QR decomposition whose R has a positive diagonal; this Q is unique and a smooth function."""
     q, r = torch.linalg.qr(free)
     return q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
 
 
 def _reflected(free: Tensor) -> Tensor:
-    """Product of the reflections 1 - 2 v v^T / |v|^2, over vectors (B, H, D): (B, D, D)."""
+    """Return the product of the reflections I - 2 v v^T / |v|^2 over vectors (B, H, D): (B, D, D)."""
     unit = torch.nn.functional.normalize(free, dim=-1)
     q = torch.eye(free.shape[-1], dtype=free.dtype, device=free.device).expand(free.shape[0], -1, -1)
     for v in unit.unbind(-2):

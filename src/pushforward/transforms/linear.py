@@ -1,11 +1,11 @@
-"""Linear layers: z = W x + b with log |det W| at hand.
+"""Linear layers z = W x + b whose log |det W| is cheap.
 
-Permutation: W moves coordinates, log-determinant 0. Diagonal: the sum of the log-scales. Linear: any W. LU: W = P L (U +
-diag d), so the sum of log |d| (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11; P and the signs of d fixed).
-Orthogonal: the Cayley map of a skew-symmetric A, Q = (I - A)(I + A)^-1, log-determinant 0. Haar: a fixed orthogonal map of
-blocks of pixels.
+Permutation: W permutes coordinates, log |det W| = 0. Diagonal: log |det W| is the sum of the log-scales. Linear: any W. LU:
+W = P L (U + diag d), log |det W| = sum log |d| (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11; P and the signs of d are
+fixed). Orthogonal: the Cayley map of a skew-symmetric A, Q = (I - A)(I + A)^-1, log |det Q| = 0. Haar: a fixed
+orthogonal map of blocks of pixels.
 
-On images, Linear, LU and Orthogonal map the channels of every position alike: 1 x 1 convolutions.
+On images, Linear, LU and Orthogonal multiply the channels of every position by the same matrix: 1 x 1 convolutions.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from ..functional.squeezing import squeeze, unsqueeze
 from .shape import image_shape
 
 WIDE = 256
-"""Length of an event from which the factors of an LU layer are applied one after the other to batches of fewer rows."""
+"""Event length from which LU applies its two factors one after the other, for batches with fewer rows than this length."""
 
 
 class Permutation(Transform):
-    """z_i = x_order[i].
+    """Permutation of coordinates or channels: z_i = x_order[i].
 
     Args:
         space: Space of x and z, of shape (D, ...); the first dimension is permuted.
-        order: a permutation of 0 ... D - 1; None reverses.
+        order: Permutation of 0 ... D - 1; None reverses the order.
 
     Raises:
-        SpecError: `order` is not a permutation.
+        SpecError: The argument `order` is not a permutation.
     """
 
     undo = Undo.BOTH
@@ -51,16 +51,16 @@ class Permutation(Transform):
         self.register_buffer("back", torch.tensor(order).argsort())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Permuted, 0."""
+        """Return the permuted x, and 0."""
         return x[:, self.order], self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Permuted back, 0."""
+        """Return z in the original order, and 0."""
         return z[:, self.back], self._nothing(z)
 
 
 class Diagonal(Transform):
-    """z = exp(s) x: the scaling layer of NICE (Dinh et al. 2015, arXiv:1410.8516, section 3.3).
+    """Diagonal layer z = exp(s) x, the scaling layer of NICE (Dinh et al. 2015, arXiv:1410.8516, section 3.3).
 
     Args:
         space: Space of x and z.
@@ -74,24 +74,24 @@ class Diagonal(Transform):
         self.log_scale = nn.Parameter(torch.zeros(space.shape))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """exp(s) x, sum s."""
+        """Return exp(s) x and sum s."""
         return x * self.log_scale.exp(), self.log_scale.sum().expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """exp(-s) z, -sum s."""
+        """Return exp(-s) z and -sum s."""
         return z * (-self.log_scale).exp(), -self.log_scale.sum().expand(z.shape[0])
 
 
 class Linear(Transform):
-    """z = W x with a full matrix that starts as a random rotation; for images the 1 x 1 convolution of Glow.
+    """Linear layer z = W x with a full matrix that starts as a random rotation; for images the 1 x 1 convolution of Glow.
 
-    log |det W| is computed in float64 and counts once for each position (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 9).
+    log |det W| is computed in float64 and counted once for each position (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 9).
 
     Args:
-        space: Space of x and z, of shape (D,), or (C, ...).
+        space: Space of x and z, of shape (D,) or (C, ...).
 
     Raises:
-        SpecError: an event is a single number without a dimension.
+        SpecError: Events are scalars, of shape ().
     """
 
     undo = Undo.BOTH
@@ -106,26 +106,26 @@ class Linear(Transform):
         return (self.positions * torch.linalg.slogdet(self.weight.double())[1]).to(v.dtype).expand(v.shape[0])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """W x, log |det W| for each position."""
+        """Return W x, and log |det W| times the number of positions."""
         return _mix(self.weight, x), self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """W^-1 z, -log |det W| for each position."""
+        """Return W^-1 z, and -log |det W| times the number of positions."""
         return _mix(torch.linalg.inv(self.weight.double()).to(z.dtype), z), -self._volume(z)
 
 
 class LU(Transform):
-    """z = P L (U + diag exp(s)) x + b, L unit lower, U strictly upper triangular, P a fixed permutation.
+    """LU layer z = P L (U + diag exp(s)) x + b: L unit lower, U strictly upper triangular, P a fixed permutation.
 
-    For images the same matrix maps the channels of every position: the 1 x 1 convolution of Glow in the form whose
-    log-determinant is a sum (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11); it counts once for each position.
+    For images the same matrix multiplies the channels of every position. This is the 1 x 1 convolution of Glow in the
+    form whose log-determinant is a sum (Kingma and Dhariwal 2018, arXiv:1807.03039, eq. 10-11), counted once for each position.
 
     Args:
-        space: Space of x and z, of shape (D,), or (C, ...).
-        rotation: whether it starts as a random rotation (with fixed signs of the diagonal), and not as the identity.
+        space: Space of x and z, of shape (D,) or (C, ...).
+        rotation: Whether W starts as a random rotation (with fixed signs of the diagonal) instead of the identity.
 
     Raises:
-        SpecError: an event is a single number without a dimension.
+        SpecError: Events are scalars, of shape ().
     """
 
     undo = Undo.BOTH
@@ -146,6 +146,7 @@ class LU(Transform):
             self._rotate(size)
 
     def _rotate(self, size: int) -> None:
+        # Row i of the permutation matrix P has its one in column order[i], so P y = y[order].
         permutation, lower, upper = torch.linalg.lu(random_rotation(size).double())
         self.order, self.signs = permutation.argmax(1), upper.diagonal().sign().to(self.bias.dtype)
         with torch.no_grad():
@@ -163,11 +164,11 @@ class LU(Transform):
         return (self.positions * self.log_diagonal.sum()).expand(v.shape[0])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """W x + b, sum s for each position."""
+        """Return W x + b, and sum s times the number of positions."""
         lower, upper = self._factors()
-        # Graphs must not depend on the number of rows.
+        # `eager`: exported and compiled graphs must not depend on the number of rows.
         if len(self.bias) >= WIDE and eager(x) and x.dim() == 2 and x.shape[0] < len(self.bias):
-            # Fewer rows than the matrix has: two products with them cost less than the product of the factors.
+            # With B < D rows, two products of B x D x D cost less than multiplying the factors, D x D x D.
             z = x @ upper.mT @ lower.mT
             return (z if self.order is None else z[:, self.order]) + self.bias, self._volume(x)
         weight = lower @ upper
@@ -178,7 +179,7 @@ class LU(Transform):
         return (torch.matmul(weight, x.flatten(2)) + self.bias[:, None]).view(x.shape), self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Two triangular solves."""
+        """Return x from two triangular solves, and -sum s times the number of positions."""
         lower, upper = self._factors()
         right = (z - self.bias).mT if z.dim() == 2 else z.flatten(2) - self.bias[:, None]
         if self.order is not None:
@@ -189,14 +190,16 @@ class LU(Transform):
 
 
 class Orthogonal(Transform):
-    """z = Q R x, Q the Cayley map of a learned skew-symmetric matrix, R a fixed rotation; for images of the channels.
+    """Orthogonal layer z = Q R x: Q the Cayley map of a learned skew-symmetric matrix, R a fixed rotation.
+
+    For images Q R multiplies the channels of every position.
 
     Args:
-        space: Space of x and z, of shape (D,), or (C, ...).
-        rotation: whether R is random, and not the identity.
+        space: Space of x and z, of shape (D,) or (C, ...).
+        rotation: Whether R is a random rotation instead of the identity.
 
     Raises:
-        SpecError: an event is a single number without a dimension.
+        SpecError: Events are scalars, of shape ().
     """
 
     undo = Undo.BOTH
@@ -211,34 +214,36 @@ class Orthogonal(Transform):
 
     @property
     def matrix(self) -> Tensor:
-        """Q R, (D, D)."""
+        """The matrix Q R, (D, D)."""
         skew = self.free.triu(1)
         skew = skew - skew.mT
         eye = torch.eye(len(skew), dtype=skew.dtype, device=skew.device)
+        # I + A is always invertible: the eigenvalues of a skew-symmetric A are imaginary. As I + A and I - A commute and
+        # are each other's transpose, Q^T Q = I; the determinant of Q is det(I - A) / det(I + A) = 1.
         cayley = torch.linalg.solve(eye + skew, eye - skew)
         return cayley if self.start is None else cayley @ self.start
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Q R x, 0."""
+        """Return Q R x and 0."""
         return _mix(self.matrix, x), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """R^T Q^T z, 0."""
+        """Return R^T Q^T z and 0."""
         return _mix(self.matrix.mT, z), self._nothing(z)
 
 
 class Haar(Transform):
-    """One level of the Haar wavelet: (C, H, W) -> (4 C, H / 2, W / 2), orthogonal, so that the log-determinant is 0.
+    """One level of the Haar wavelet transform: (C, H, W) -> (4 C, H / 2, W / 2), orthogonal, with log-determinant 0.
 
-    Of every block of 2 x 2 positions: half the sum, and half the differences across, down and diagonally. The C sums
-    come first, then the differences, so that a `Slice` that keeps C channels keeps the picture at half the resolution
+    Each block of 2 x 2 positions gives half the sum, and half the differences across, down and diagonally. The C sums come
+    first, then the differences. A `Slice` that keeps C channels therefore keeps the picture at half the resolution
     (Ardizzone et al. 2019, arXiv:1907.02392, section 3.2).
 
     Args:
         space: Space of x, of shape (C, H, W).
 
     Raises:
-        ShapeError: no image, or one of an odd height or width.
+        ShapeError: Events are not images, or their height or width is odd.
     """
 
     undo = Undo.BOTH
@@ -254,19 +259,21 @@ class Haar(Transform):
         self.register_buffer("basis", 0.5 * torch.tensor(rows, dtype=torch.get_default_dtype()), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> (B, 4 C, H / 2, W / 2), 0."""
+        """Return the wavelet coefficients and 0: (B, C, H, W) -> (B, 4 C, H / 2, W / 2), (B,)."""
         blocks = squeeze(x, 2).unflatten(1, (-1, 4))
         return torch.einsum("kj,bcjhw->bkchw", self.basis, blocks).flatten(1, 2), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Back by the transposed matrix, 0."""
+        """Return the image, by the transposed matrix, and 0."""
         blocks = torch.einsum("kj,bkchw->bcjhw", self.basis, z.unflatten(1, (4, -1)))
         return unsqueeze(blocks.flatten(1, 2), 2), self._nothing(z)
 
 
 def random_rotation(size: int) -> Tensor:
-    """A random orthogonal matrix with determinant 1, uniformly distributed, in the default dtype."""
+    """Return a random orthogonal matrix with determinant 1, uniformly distributed, in the default dtype."""
     q, r = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64))
+    # A QR decomposition is unique only if the diagonal of R is positive. With these signs Q is uniformly distributed over
+    # the orthogonal matrices; without them it depends on the conventions of LAPACK.
     q = q * r.diagonal().sign()
     if size and torch.linalg.det(q) < 0:
         q[0] = -q[0]
@@ -274,12 +281,12 @@ def random_rotation(size: int) -> Tensor:
 
 
 def _channels_of(space: Real) -> tuple[int, int]:
-    """Length of the first dimension, and how often it occurs in an event."""
+    """Return the length of the first dimension, and the number of positions."""
     if not space.shape:
         raise SpecError(f"expected a space of vectors or images, got {space}")
     return space.shape[0], space.size // max(1, space.shape[0])
 
 
 def _mix(weight: Tensor, v: Tensor) -> Tensor:
-    """A matrix times every row of (B, D), or the channels at every position of (B, C, ...)."""
+    """Return the matrix times every row of (B, D), or times the channels at every position of (B, C, ...)."""
     return v @ weight.mT if v.dim() == 2 else torch.matmul(weight, v.flatten(2)).reshape(v.shape)

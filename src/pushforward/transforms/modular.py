@@ -1,15 +1,15 @@
-"""Modular location and scale: a bijection of labels 0 ... K - 1 that a network can steer.
+"""Modular affine map: a bijection of labels 0 ... K - 1 whose parameters a network can set.
 
     z = (m + s x) mod K,    x = s^-1 (z - m) mod K,    gcd(s, K) = 1,    dlogp = 0
 
-(Tran et al. 2019, arXiv:1905.10347, section 3). Labels are one-hot vectors. The map is linear in those of x, of m and of s,
-each with the others held fixed, so it has gradients with respect to all three:
+(Tran et al. 2019, arXiv:1905.10347, section 3). Labels are one-hot vectors. The map is linear in the one-hot vector of x, of m
+and of s, each with the other two fixed:
 
     z_k = x_(s^-1 (k - m)) = m_(k - s x) = sum of s_r over r with r x + m = k        (indices modulo K)
 
-Forward they are the same numbers; backward each sends the gradient to its own argument, and the one-hot vectors of m and s
-pass it on to the network's logits as softmax(logits / temperature) would (straight-through). Indexing costs K for each label,
-where products with matrices of permutations cost K^2.
+The three forms have equal values. In the backward pass each form sends the gradient to its own argument, and the one-hot
+vectors of m and s pass it on to the network's logits as softmax(logits / temperature) would (straight-through). Indexing costs
+K operations for each label; products with permutation matrices would cost K^2.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from .scalar import ScalarMap
 
 @dataclass(frozen=True)
 class Modular(ScalarMap):
-    """z = (m + s x) mod K on one-hot labels (..., K), from logits of m and, with `scale`, of s.
+    """Modular affine map z = (m + s x) mod K of one-hot labels (..., K), from logits of m and, with `scale`, of s.
 
-    With all logits zero it is the identity. Logits of s that have a common divisor with K count for nothing.
+    With all logits zero it is the identity. Logits of values of s that share a divisor with K are ignored.
 
     Args:
-        classes: K of every coordinate; or one for each of them.
-        scale: whether there is an s; else z = (m + x) mod K.
-        temperature: Temperature of the softmax that gradients come from.
+        classes: Number of labels K of every coordinate, or a tuple with one number per coordinate.
+        scale: Whether there is a factor s; otherwise z = (m + x) mod K.
+        temperature: Temperature of the softmax that replaces argmax in the gradient.
     """
 
     classes: int | tuple[int, ...]
@@ -45,32 +45,32 @@ class Modular(ScalarMap):
     undoing: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Find out which scales have an inverse."""
+        """Compute the inverse modulo K of each scale that has one."""
         known = {modulus: inverses(modulus, self.width) for modulus in set(self._counts)}
         object.__setattr__(self, "undoing", tuple(known[modulus] for modulus in self._counts))
 
     @property
     def width(self) -> int:
-        """Length of the one-hot vectors: the largest K."""
+        """Length of the one-hot vectors, the largest K."""
         return max(self.classes) if isinstance(self.classes, tuple) else self.classes
 
     @property
     def n(self) -> int:
-        """K, or 2 K with a scale."""
+        """Number of parameters of a coordinate: K, or 2 K with a scale."""
         return 2 * self.width if self.scale else self.width
 
     def check(self, space: Space) -> None:
-        """Refuse anything but `OneHot` labels of these numbers.
+        """Check that the space has `OneHot` labels with these numbers of classes.
 
         Raises:
-            SpecError: naming the space.
+            SpecError: The space does not; the message names it.
         """
         counts = self.classes if isinstance(self.classes, tuple) else (self.classes,) * space.shape[0]
         if not space.one_hot or space.shape[1] != self.width or space.counts != counts:
             raise SpecError(f"Modular({self.classes}) maps one-hot labels of those numbers of classes, got {space}")
 
     def part(self, which: int | Sequence[int]) -> Modular:
-        """The same for one coordinate, or for some. The width stays, so that parameters fit."""
+        """Return the map of one coordinate or of some coordinates, with the same length of one-hot vectors."""
         if not isinstance(self.classes, tuple):
             return self
         chosen = (which,) if isinstance(which, int) else tuple(which)
@@ -81,12 +81,12 @@ class Modular(ScalarMap):
         return self.classes if isinstance(self.classes, tuple) else (self.classes,)
 
     def _moduli(self, like: Tensor) -> Tensor:
-        """K as (1,), or of each coordinate as (D, 1)."""
+        """Return K as a tensor (1,), or the K of each coordinate as (D, 1)."""
         counts = torch.tensor(self._counts, device=like.device)
         return counts[:, None] if len(counts) > 1 else counts
 
     def _steer(self, p: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """One-hot m, one-hot s or None, and the inverse of s as numbers (..., 1)."""
+        """Return the one-hot m, the one-hot s or None, and the inverse of s modulo K as labels (..., 1)."""
         width, places = self.width, torch.arange(self.width, device=p.device)
         shift = one_hot_through(p[..., :width].masked_fill(places >= self._moduli(p), -torch.inf), self.temperature)
         if not self.scale:
@@ -98,11 +98,12 @@ class Modular(ScalarMap):
         return shift, scale, inverse
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """(m + s x) mod K, 0: x (..., K), p (..., n) -> z (..., K), (...)."""
+        """Return (m + s x) mod K, and 0: x (..., K), p (..., n) -> z (..., K), (...)."""
         shift, scale, inverse = self._steer(p)
         modulus, places = self._moduli(x), torch.arange(self.width, device=x.device)
         label, m = x.detach().argmax(-1, keepdim=True), shift.detach().argmax(-1, keepdim=True)
         s = torch.ones_like(inverse) if scale is None else scale.detach().argmax(-1, keepdim=True)
+        # The value comes from the form in x. The other two forms are added as zeros that carry a gradient.
         z = x.gather(-1, self._inside(inverse * (places - m), modulus))
         z = z + _gradient(shift.gather(-1, self._inside(places - s * label, modulus)))
         if scale is not None:
@@ -111,7 +112,7 @@ class Modular(ScalarMap):
         return z, x.new_zeros(x.shape[:-1])
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """s^-1 (z - m) mod K, 0, with gradients with respect to z and m."""
+        """Return s^-1 (z - m) mod K, and 0, with gradients with respect to z and m."""
         shift, scale, inverse = self._steer(p)
         modulus, places = self._moduli(z), torch.arange(self.width, device=z.device)
         label, m = z.detach().argmax(-1, keepdim=True), shift.detach().argmax(-1, keepdim=True)
@@ -121,23 +122,23 @@ class Modular(ScalarMap):
         return x, z.new_zeros(z.shape[:-1])
 
     def _inside(self, index: Tensor, modulus: Tensor) -> Tensor:
-        """The index modulo K; places from K on, which belong to no label, stay where they are."""
+        """Return the index modulo K; indices from K on, which stand for no label, are unchanged."""
         places = torch.arange(self.width, device=index.device)
         return torch.where(places < modulus, index.remainder(modulus), places)
 
 
 @dataclass(frozen=True)
 class _Part(Modular):
-    """Some coordinates of a map whose vectors are as long as the largest K of all."""
+    """Map of some coordinates, with one-hot vectors as long as the largest K of all coordinates."""
 
     whole: int = 0
 
     @property
     def width(self) -> int:
-        """Of all coordinates."""
+        """Length of the one-hot vectors, the largest K of all coordinates."""
         return self.whole
 
 
 def _gradient(t: Tensor) -> Tensor:
-    """Zero, with the gradient of t."""
+    """Return zeros that have the gradient of t."""
     return t - t.detach()

@@ -1,8 +1,8 @@
 """Normalisation layers: z = (x - m) / s for each coordinate, with m and s learned, measured or given.
 
-All contribute -sum log s. ActNorm learns both after a start from data (Kingma and Dhariwal 2018, arXiv:1807.03039,
-section 3.1). BatchNorm uses running averages, which in training include the batch at hand, so that the gradient flows
-through its statistics (Dinh et al. 2017, arXiv:1605.08803, section 3.7 and eq. 24-26). Standardise keeps what it is given.
+All contribute -sum log s. ActNorm learns m and s after a start from data (Kingma and Dhariwal 2018, arXiv:1807.03039,
+section 3.1). BatchNorm uses running averages, which in training include the current batch, so the gradient flows through the
+batch statistics (Dinh et al. 2017, arXiv:1605.08803, section 3.7 and eq. 24-26). Standardise keeps fixed values.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ Moments = Callable[[Tensor], "tuple[Tensor, Tensor] | None"]
 
 
 def batch_moments(x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Mean and variance of a batch, (B, *shape) -> two of (*shape); None for a single row, which has no variance."""
+    """Return the mean and variance of a batch (B, *shape), both (*shape); None for a single row, which has no variance."""
     if x.shape[0] < 2:
         return None
     return x.mean(0), x.var(0, unbiased=False)
 
 
 def _shared_shape(space: Real, *, channels: bool) -> tuple[int, ...]:
-    """Of the space, or of its channels with one position."""
+    """Return the shape of the space, or with `channels` that of one number per channel, which broadcasts to it."""
     return (*space.shape[:1], *(1 for _ in space.shape[1:])) if channels else space.shape
 
 
 def _of_shape(like: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Moments of every number, or of a channel where `like` has one for each."""
+    """Return the moments of every entry unchanged, or pooled over positions where `like` has one number per channel."""
     if like.shape == mean.shape:
         return mean, variance
-    # The variance of a channel: within its positions, and between their means.
+    # Law of total variance: mean of the variances of the positions, plus variance of their means.
     within, between = variance.flatten(1).mean(1), mean.flatten(1).var(1, unbiased=False)
     return mean.flatten(1).mean(1).view_as(like), (within + between).view_as(like)
 
 
 class _Started(Transform):
-    """A layer that starts from data once: a saved or trained one never starts again.
+    """Layer that takes starting values from data once; a saved or trained layer keeps its values.
 
     Args:
         space: Space of x and z.
-        started: whether there is nothing to measure.
+        started: Whether the values are already set.
     """
 
     started: Tensor
@@ -56,22 +56,22 @@ class _Started(Transform):
         self.register_buffer("started", torch.tensor(started))
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Measure the mean and variance of the batch, the first time only."""
+        """Set the starting values from the mean and variance of the batch, unless they are already set."""
         if not bool(self.started):
             self._start(x.mean(0), x.var(0, unbiased=False))
             self.started.fill_(True)  # noqa: FBT003
 
     @abc.abstractmethod
     def _start(self, mean: Tensor, variance: Tensor) -> None:
-        """Take a batch's mean and variance."""
+        """Set the starting values from a batch's mean and variance."""
 
 
 class ActNorm(_Started):
-    """z = (x - m) exp(-s), m and s learned; `initialise` sets them to the mean and log-deviation of a batch.
+    """ActNorm: z = (x - m) exp(-s), m and s learned; `initialise` sets them to the mean and log-deviation of a batch.
 
     Args:
         space: Space of x and z.
-        channels: whether all positions of a channel, the first dimension of an event, share m and s.
+        channels: Whether all positions of a channel, the first dimension of an event, share m and s.
     """
 
     undo = Undo.BOTH
@@ -89,11 +89,11 @@ class ActNorm(_Started):
         self.log_scale.data.copy_((variance + EPSILON).log() / 2)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x - m) exp(-s), -sum s."""
+        """Return (x - m) exp(-s) and -sum s."""
         return (x - self.loc) * (-self.log_scale).exp(), -self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z exp(s) + m, sum s."""
+        """Return z exp(s) + m and sum s."""
         return z * self.log_scale.exp() + self.loc, self._volume(z)
 
     def _volume(self, v: Tensor) -> Tensor:
@@ -101,23 +101,23 @@ class ActNorm(_Started):
 
 
 class BatchNorm(_Started):
-    """z = (x - m) / sqrt(v + e) with running averages m, v; no learned parameters.
+    """Batch normalisation: z = (x - m) / sqrt(v + e) with running averages m and v, without learned parameters.
 
-    In training, forward first moves the averages towards the batch's mean and variance by `momentum`, then uses them: the
-    gradient flows through the batch's share, and the likelihood is that of the map really applied. In evaluation it uses
-    the averages as they are. The inverse always does, and so undoes the last forward in both modes.
+    In training, forward first moves the averages towards the batch's mean and variance by `momentum`, and then uses them: the
+    gradient flows through the batch's share, and the likelihood is that of the map that was applied. In evaluation the averages
+    are fixed. The inverse uses the current averages, and therefore inverts the last forward in both modes.
 
     Args:
         space: Space of x and z.
-        momentum: share of the batch in the new average, in (0, 1].
-        channels: whether all positions of a channel, the first dimension of an event, share m and v.
+        momentum: Weight of the batch in the new average, in (0, 1].
+        channels: Whether all positions of a channel, the first dimension of an event, share m and v.
     """
 
     undo = Undo.BOTH
     mean: Tensor
     variance: Tensor
     moments: Moments = staticmethod(batch_moments)
-    """What measures a batch in training; several processes that share a batch put their own here."""
+    """Function that computes the moments of a batch in training; parallel training replaces it by one over all processes."""
 
     def __init__(self, space: Real, momentum: float = 0.1, *, channels: bool = False) -> None:
         super().__init__(space)
@@ -135,17 +135,17 @@ class BatchNorm(_Started):
     def _measured(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         if self.mean.shape == x.shape[1:]:
             return self.moments(x)
-        # Every position of an image is one more row of its channels.
+        # Every position of an image counts as one more row.
         found = self.moments(x.movedim(1, -1).flatten(0, -2))
         return None if found is None else (found[0].view_as(self.mean), found[1].view_as(self.mean))
 
     @property
     def repeatable(self) -> bool:  # type: ignore[override]
-        """Not in training, where each forward moves the averages."""
+        """Whether a second run gives the same result: not in training, where each forward moves the averages."""
         return not self.training
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x - m) / sqrt(v + e), -1/2 sum log(v + e)."""
+        """Return (x - m) / sqrt(v + e) and -1/2 sum log(v + e)."""
         mean, variance = self.mean, self.variance
         found = self._measured(x) if self.training else None
         if found is not None:
@@ -157,18 +157,18 @@ class BatchNorm(_Started):
         return (x - mean) * (-log_scale).exp(), -(self.positions * log_scale.sum()).expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z sqrt(v + e) + m, 1/2 sum log(v + e)."""
+        """Return z sqrt(v + e) + m and 1/2 sum log(v + e)."""
         log_scale = (self.variance + EPSILON).log() / 2
         return z * log_scale.exp() + self.mean, (self.positions * log_scale.sum()).expand(z.shape[0])
 
 
 class Standardise(_Started):
-    """z = (x - m) / s with fixed m and s, given or measured once by `initialise`.
+    """Standardisation z = (x - m) / s with fixed m and s, given or measured once by `initialise`.
 
     Args:
         space: Space of x and z.
-        loc: m, of the space's shape; zeros by default.
-        scale: s, likewise, positive; ones by default.
+        loc: Centre m, in the space's shape; zeros by default.
+        scale: Scale s > 0, in the space's shape; ones by default.
     """
 
     undo = Undo.BOTH
@@ -185,9 +185,9 @@ class Standardise(_Started):
         self.scale.copy_((variance + EPSILON**2).sqrt())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x - m) / s, -sum log s."""
+        """Return (x - m) / s and -sum log s."""
         return (x - self.loc) / self.scale, -self.scale.log().sum().expand(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z s + m, sum log s."""
+        """Return z s + m and sum log s."""
         return z * self.scale + self.loc, self.scale.log().sum().expand(z.shape[0])

@@ -1,4 +1,4 @@
-"""Labels, or whole numbers of a small range, as one-hot vectors: the door between data and layers of labels. dlogp = 0."""
+"""One-hot encoding of labels, or of whole numbers in a small range; dlogp = 0."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..errors import SpecError
 
 
 class ToOneHot(Transform):
-    """x -> one-hot vectors (D, K) of its D labels, in reading order where x is no vector.
+    """Map from x to one-hot vectors (D, K) of its D labels, in reading order where x is not a vector.
 
     Args:
-        space: `Categories`, or `Integers` with both bounds.
+        space: A `Categories` space, or `Integers` with both bounds.
 
     Raises:
-        SpecError: another space.
+        SpecError: The space is another one.
     """
 
     undo = Undo.BOTH
@@ -33,11 +33,11 @@ class ToOneHot(Transform):
         self.register_buffer("anchor", torch.zeros(1), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) -> (B, D, K), 0."""
+        """Return one-hot vectors and 0: (B, *shape) -> (B, D, K), (B,)."""
         labels = (x.flatten(1) - self.low).long()
         return F.one_hot(labels, self.z_space.shape[1]).to(self.dtype), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D, K) -> (B, *shape), 0."""
+        """Return the labels and 0: (B, D, K) -> (B, *shape), (B,)."""
         labels = z.argmax(-1).reshape(z.shape[0], *self.x_space.shape) + self.low
         return labels.to(self.x_space.event_dtype(z.dtype)), self._nothing(z)

@@ -1,13 +1,14 @@
-"""Planar and radial layers: the line of a direction is bent, or the space around a centre stretched.
+"""Planar layers bend space along one direction; radial layers stretch it around a centre.
 
     planar:  z = x + u tanh(w.x + b)             dlogp = log(1 + (w.u) tanh'(w.x + b))
     radial:  z = x + beta h (x - x_0)            dlogp = (D - 1) log(1 + beta h) + log(1 + alpha beta h^2)
 
-with h = 1 / (alpha + |x - x_0|) (Rezende, Mohamed 2015, arXiv:1505.05770, eq. 10 to 14). Both are undone along one number:
-the planar layer along s = w.x + b, where s + (w.u) tanh s = w.z + b increases with s as w.u > -1; the radial one along the
-distance r to the centre, the positive root of r^2 + (alpha + beta - rho) r - alpha rho = 0 with rho = |z - x_0|.
+with h = 1 / (alpha + |x - x_0|) (Rezende, Mohamed 2015, arXiv:1505.05770, eq. 10 to 14). Both inverses need one scalar root.
+For the planar layer it is s = w.x + b, the solution of s + (w.u) tanh s = w.z + b, whose left side increases with s because
+w.u > -1. For the radial layer it is the distance r = |x - x_0|, the positive root of
+r^2 + (alpha + beta - rho) r - alpha rho = 0 with rho = |z - x_0|.
 
-A posterior is drawn through the layers' closed form when they are turned round, with `Inverse`.
+To draw samples by the closed form and not by the root, wrap the layers in `Inverse`, as posteriors do.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from ..functional.roots import tanh_root
 from ..networks import Parameters
 
 FLOOR = 1e-3
-"""The least slope that a layer has in any direction."""
+"""Smallest slope of a layer in any direction."""
 
 
 def vectors(space: Real) -> int:
-    """The length of a space's vectors.
+    """Return the length of the vectors of a space.
 
     Raises:
-        SpecError: its events are no vectors.
+        SpecError: The events of the space are not vectors.
     """
     if len(space.shape) != 1 or not space.size:
         raise SpecError(f"expected a space of vectors, got {space}")
@@ -40,16 +41,16 @@ def vectors(space: Real) -> int:
 
 
 class Planar(Transform):
-    """z = x + u tanh(w.x + b), with u moved along w until w.u > -1.
+    """Planar layer z = x + u tanh(w.x + b), where u is moved along w so that w.u > -1.
 
     Args:
         space: Space of x and z, of shape (D,).
-        context: length of a context that u, w and b are made from; 0 for none.
-        hidden: widths of the network that makes them; none for a matrix.
+        context: Length of the context from which u, w and b are computed; 0 for none.
+        hidden: Widths of the hidden layers of the network that computes them; an empty tuple gives a linear map.
         activation: Activation function of that network.
 
     Raises:
-        SpecError: events are no vectors.
+        SpecError: Events are not vectors.
     """
 
     def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
@@ -64,21 +65,22 @@ class Planar(Transform):
         """Return u, w (B, D), b and m = w.u (B,)."""
         size = self.x_space.size
         u, w, b = self.parameters_of(context).split((size, size, 1), -1)
-        # So that a step of an optimiser turns and bends as much in a hundred dimensions as in two.
+        # The division makes the effect of an optimiser step independent of the dimension.
         u, w = u / math.sqrt(size), w / math.sqrt(size)
         product = torch.linalg.vecdot(u, w).unsqueeze(-1)
+        # `slope` is the new value of w.u, above -1. Adding (slope - w.u) w / |w|^2 to u achieves it.
         slope = positive(product, FLOOR) - 1
         square = torch.linalg.vecdot(w, w).unsqueeze(-1).clamp_min(torch.finfo(w.dtype).tiny)
         return u + (slope - product) / square * w, w, b.squeeze(-1), slope.squeeze(-1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,)."""
+        """Return z and dlogp: (B, D) -> (B, D), (B,) in nats."""
         u, w, b, slope = self._made(context)
         t = torch.tanh(torch.linalg.vecdot(w, x) + b)
         return x + u * t.unsqueeze(-1), torch.log1p(slope * (1 - t.square()))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,): a root of one number for each row."""
+        """Return x and dlogp, from one scalar root per row: (B, D) -> (B, D), (B,) in nats."""
         u, w, b, slope = self._made(context)
         right = torch.linalg.vecdot(w, z) + b
         t = torch.tanh(tanh_root(slope.expand_as(right), right))
@@ -86,16 +88,16 @@ class Planar(Transform):
 
 
 class Radial(Transform):
-    """z = x + beta (x - x_0) / (alpha + |x - x_0|) with alpha > 0 and beta > -alpha.
+    """Radial layer z = x + beta (x - x_0) / (alpha + |x - x_0|) with alpha > 0 and beta > -alpha.
 
     Args:
         space: Space of x and z, of shape (D,).
-        context: length of a context that x_0, alpha and beta are made from; 0 for none.
-        hidden: widths of the network that makes them; none for a matrix.
+        context: Length of the context from which x_0, alpha and beta are computed; 0 for none.
+        hidden: Widths of the hidden layers of the network that computes them; an empty tuple gives a linear map.
         activation: Activation function of that network.
 
     Raises:
-        SpecError: events are no vectors.
+        SpecError: Events are not vectors.
     """
 
     def __init__(self, space: Real, *, context: int = 0, hidden: Sequence[int] = (), activation: str = "relu") -> None:
@@ -106,7 +108,7 @@ class Radial(Transform):
         self.parameters_of = Parameters(torch.cat([torch.randn(size), torch.zeros(2)]), context, hidden, activation)
 
     def _made(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """x_0 (B, D), alpha and beta (B,)."""
+        """Return x_0 (B, D), alpha (B,) and beta (B,)."""
         centre, width, strength = self.parameters_of(context).split((self.x_space.size, 1, 1), -1)
         alpha = positive(width.squeeze(-1), FLOOR)
         return centre, alpha, alpha * (positive(strength.squeeze(-1), FLOOR) - 1)
@@ -116,20 +118,20 @@ class Radial(Transform):
         return (self.x_space.size - 1) * torch.log1p(beta * h) + torch.log1p(alpha * beta * h.square())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,)."""
+        """Return z and dlogp: (B, D) -> (B, D), (B,) in nats."""
         centre, alpha, beta = self._made(context)
         away = x - centre
         r = torch.linalg.vector_norm(away, dim=-1)
         return x + (beta / (alpha + r)).unsqueeze(-1) * away, self._log_slopes(r, alpha, beta)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, D) -> (B, D), (B,)."""
+        """Return x and dlogp: (B, D) -> (B, D), (B,) in nats."""
         centre, alpha, beta = self._made(context)
         away = z - centre
         rho = torch.linalg.vector_norm(away, dim=-1)
         half = (rho - alpha - beta) / 2
         root = torch.hypot(half, (alpha * rho).clamp_min(torch.finfo(z.dtype).tiny).sqrt())
-        # Of the two forms of the positive root, the one that subtracts nothing.
+        # r = half + root, where root > |half|. For half <= 0 the equal form alpha rho / (root - half) avoids cancellation.
         r = torch.where(half > 0, half + root, alpha * rho / (root + half.abs()))
         shrink = (alpha + r) / (alpha + r + beta)
         return centre + shrink.unsqueeze(-1) * away, -self._log_slopes(r, alpha, beta)

@@ -1,8 +1,8 @@
-"""Scalar maps: increasing functions of one number, with parameters that something else supplies.
+"""Scalar maps: increasing functions of one number, whose parameters a layer supplies.
 
-A scalar map is a value: it holds its hyper-parameters, says how many free parameters `n` one coordinate needs, and maps
-x with p of shape (*x.shape, n) to z and log dz/dx. Element-wise, coupling and autoregressive layers all use it; a new map
-is written once and fits all three. Free parameters are put in range here, smoothly; p = 0 is the identity or close to it.
+A scalar map is an immutable object. It holds hyper-parameters, reports how many free parameters `n` one coordinate needs, and
+maps x with p of shape (*x.shape, n) to z and log dz/dx. Element-wise, coupling and autoregressive layers can use every scalar
+map. The map itself brings free parameters into their range, by smooth functions; p = 0 gives the identity or a map close to it.
 """
 
 from __future__ import annotations
@@ -25,98 +25,98 @@ from ..functional.splines import rational_quadratic_box, rational_quadratic_tail
 
 
 class Scalar(Protocol):
-    """What a scalar map offers."""
+    """Protocol of scalar maps."""
 
     @property
     def n(self) -> int:
-        """Free parameters for one coordinate."""
+        """Number of free parameters for one coordinate."""
 
     @property
     def numeric_inverse(self) -> bool:
-        """Whether the inverse is found by iteration, at the cost of many evaluations."""
+        """Whether the inverse is computed by iteration, which costs many evaluations."""
 
     def check(self, space: Space) -> None:
-        """Refuse a space whose coordinates it does not map onto themselves.
+        """Check that the map sends the coordinates of a space onto themselves.
 
         Raises:
-            SpecError: naming the space.
+            SpecError: It does not; the message names the space.
         """
 
     def part(self, which: int | Sequence[int]) -> Scalar:
-        """The map for one coordinate, or for some of them."""
+        """Return the map of one coordinate, or of some of them."""
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """x (...), p (..., n) -> z (...), log dz/dx (...)."""
+        """Return z and log dz/dx: x (...), p (..., n) -> z (...), (...)."""
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """z (...), p (..., n) -> x (...), log dx/dz (...)."""
+        """Return x and log dx/dz: z (...), p (..., n) -> x (...), (...)."""
 
 
 class ScalarMap:
-    """What maps that are the same for every coordinate share."""
+    """Base class of scalar maps that are the same for every coordinate."""
 
     numeric_inverse = False
 
     def part(self, which: int | Sequence[int]) -> Self:
-        """Itself."""
+        """Return the map itself."""
         return self
 
 
 class LineMap(ScalarMap):
-    """Base class of scalar maps of the real line onto itself, the same for every coordinate."""
+    """Base class of scalar maps from the real line onto itself, the same for every coordinate."""
 
     def check(self, space: Space) -> None:
-        """Refuse anything but `Real`.
+        """Check that the space is `Real`.
 
         Raises:
-            SpecError: naming the space.
+            SpecError: It is another one; the message names it.
         """
         if type(space) is not Real:
-            raise SpecError(f"{type(self).__name__} maps the real line, expected Real{space.shape}, got {space}")
+            raise SpecError(f"{type(self).__name__} needs the real line: expected Real{space.shape}, got {space}")
 
 
 @dataclass(frozen=True)
 class Additive(LineMap):
-    """z = x + t (Dinh et al. 2015, arXiv:1410.8516, eq. 3). Volume-preserving."""
+    """Additive map z = x + t, which preserves volume (Dinh et al. 2015, arXiv:1410.8516, eq. 3)."""
 
     n: int = 1
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """x + t, 0."""
+        """Return x + t and 0."""
         return x + p[..., 0], torch.zeros_like(x)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """z - t, 0."""
+        """Return z - t and 0."""
         return z - p[..., 0], torch.zeros_like(z)
 
 
 @dataclass(frozen=True)
 class Affine(LineMap):
-    """z = x exp(s) + t, with s a smoothly bounded free parameter (Dinh et al. 2017, arXiv:1605.08803, eq. 4).
+    """Affine map z = x exp(s) + t, with s smoothly bounded (Dinh et al. 2017, arXiv:1605.08803, eq. 4).
 
     Args:
-        bound: |s| stays below it.
+        bound: Upper bound of |s|.
     """
 
     bound: float = 4.0
     n: int = 2
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """x exp(s) + t, s."""
+        """Return x exp(s) + t and s."""
         return affine(x, p, self.bound)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """(z - t) exp(-s), -s."""
+        """Return (z - t) exp(-s) and -s."""
         return affine(z, p, self.bound, inverse=True)
 
 
 @dataclass(frozen=True)
 class GatedAffine(LineMap):
-    """z = g x + (1 - g) m with a gate g = sigmoid(s + shift) (Kingma et al. 2016, arXiv:1606.04934, eq. 13-14).
+    """Gated affine map z = g x + (1 - g) m with g = sigmoid(s + shift) (Kingma et al. 2016, arXiv:1606.04934, eq. 13-14).
 
     Args:
-        shift: Shift of the free parameter; 2 starts at g = 0.88.
-        bound: Bound of |s|, so that g cannot vanish.
+        shift: Shift of the free parameter; with 2 the map starts at g = 0.88.
+        bound: Upper bound of |s|, which keeps g away from 0.
     """
 
     shift: float = 2.0
@@ -124,25 +124,25 @@ class GatedAffine(LineMap):
     n: int = 2
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """G x + (1 - g) m, log g."""
+        """Return g x + (1 - g) m and log g."""
         return gated(x, p, self.bound, self.shift)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """(z - (1 - g) m) / g, -log g."""
+        """Return (z - (1 - g) m) / g and -log g."""
         return gated(z, p, self.bound, self.shift, inverse=True)
 
 
 @dataclass(frozen=True)
 class Sigmoidal(LineMap):
-    """z = (x + t) g, g = gain sigmoid(s + shift), with s a smoothly bounded free parameter.
+    """Affine map with a bounded slope: z = (x + t) g with g = gain sigmoid(s + shift) and s smoothly bounded.
 
-    With gain 1 and shift 2 the affine coupling of Glow's code (Kingma and Dhariwal 2018, arXiv:1807.03039); with gain 2 and
-    shift 0 that of Jet (Kolesnikov et al. 2024, arXiv:2412.15129), which starts as the identity.
+    Gain 1 and shift 2 give the affine coupling of Glow's code (Kingma and Dhariwal 2018, arXiv:1807.03039). Gain 2 and shift 0
+    give that of Jet (Kolesnikov et al. 2024, arXiv:2412.15129), which starts as the identity.
 
     Args:
-        gain: largest slope.
+        gain: Upper bound of the slope g.
         shift: Shift of the free parameter.
-        bound: Bound of |s|, so that g cannot vanish.
+        bound: Upper bound of |s|, which keeps g away from 0.
     """
 
     gain: float = 1.0
@@ -155,23 +155,23 @@ class Sigmoidal(LineMap):
         return self.gain * s.sigmoid(), F.logsigmoid(s) + math.log(self.gain), p[..., 1]
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """(x + t) g, log g."""
+        """Return (x + t) g and log g."""
         g, log_g, t = self._gate(p)
         return (x + t) * g, log_g
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Z / g - t, -log g."""
+        """Return z / g - t and -log g."""
         g, log_g, t = self._gate(p)
         return z / g - t, -log_g
 
 
 @dataclass(frozen=True)
 class Composed(ScalarMap):
-    """One scalar map after another: z = second(first(x)), each with its own parameters.
+    """Composition of two scalar maps, z = second(first(x)), each with its own parameters.
 
     Args:
-        first: applied first, with the first parameters.
-        second: applied second, with the others.
+        first: Map that is applied first, with the first parameters.
+        second: Map that is applied second, with the other parameters.
     """
 
     first: Scalar
@@ -179,31 +179,31 @@ class Composed(ScalarMap):
 
     @property
     def n(self) -> int:
-        """The sum of both."""
+        """Number of free parameters of both maps together."""
         return self.first.n + self.second.n
 
     @property
     def numeric_inverse(self) -> bool:  # type: ignore[override]
-        """Whether one of them has one."""
+        """Whether at least one map has a numeric inverse."""
         return self.first.numeric_inverse or self.second.numeric_inverse
 
     def check(self, space: Space) -> None:
-        """Refuse what one of them refuses.
+        """Check the space with both maps.
 
         Raises:
-            SpecError: naming the space.
+            SpecError: One of the maps rejects the space.
         """
         self.first.check(space)
         self.second.check(space)
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """second(first(x)), the sum of the log-slopes."""
+        """Return second(first(x)) and the sum of the log-slopes."""
         y, inner = self.first.forward(x, p[..., : self.first.n])
         z, outer = self.second.forward(y, p[..., self.first.n :])
         return z, inner + outer
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """first^-1(second^-1(z)), the sum of the log-slopes."""
+        """Return first^-1(second^-1(z)) and the sum of the log-slopes."""
         y, outer = self.second.inverse(z, p[..., self.first.n :])
         x, inner = self.first.inverse(y, p[..., : self.first.n])
         return x, outer + inner
@@ -213,17 +213,17 @@ class Composed(ScalarMap):
 class RationalQuadratic(ScalarMap):
     """Rational-quadratic spline (Durkan et al. 2019, arXiv:1906.04032, eq. 4-8).
 
-    On the line it is the identity outside [-bound, bound]. With `low` and `high` it maps that interval onto itself, with
-    free slopes at both ends.
+    On the real line it is the identity outside [-bound, bound]. With `low` and `high` it maps that interval onto itself,
+    and the slopes at both ends are free.
 
     Args:
-        bins: K, at least 2.
-        bound: half-width of the spline's part on the line.
-        low: left end of a bounded domain; None for the line.
-        high: right end of it.
+        bins: Number of bins K, 2 to 500.
+        bound: Half-width of the interval on the real line where the spline acts.
+        low: Left end of a bounded domain; None for the real line.
+        high: Right end of a bounded domain; None for the real line.
 
     Raises:
-        SpecError: fewer than 2 or more than 500 bins, a bound that is not positive, half an interval.
+        SpecError: The number of bins or the bound is out of range, or only one of `low` and `high` is given.
     """
 
     bins: int = 8
@@ -232,7 +232,7 @@ class RationalQuadratic(ScalarMap):
     high: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a spline."""
+        """Check the number of bins, the bound and the interval."""
         if not 2 <= self.bins <= 500:
             raise SpecError(f"expected 2 to 500 bins, got {self.bins}")
         if not 0 < self.bound < math.inf:
@@ -244,19 +244,19 @@ class RationalQuadratic(ScalarMap):
 
     @property
     def n(self) -> int:
-        """3 K - 1 on the line, 3 K + 1 on an interval."""
+        """Number of free parameters: 3 K - 1 on the line, 3 K + 1 on an interval."""
         return 3 * self.bins - 1 if self.low is None else 3 * self.bins + 1
 
     def check(self, space: Space) -> None:
-        """Refuse anything but `Real`, or but the `Box` of the interval.
+        """Check that the space is `Real`, or a space with this interval.
 
         Raises:
-            SpecError: naming the space.
+            SpecError: It is another one; the message names it.
         """
         if self.low is None:
             LineMap.check(self, space)  # type: ignore[arg-type]
         elif space.discrete or space.interval != (self.low, self.high):
-            raise SpecError(f"this spline maps [{self.low}, {self.high}], got {space}")
+            raise SpecError(f"expected a space with the spline's interval [{self.low}, {self.high}], got {space}")
 
     def _map(self, v: Tensor, p: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
         if self.low is None or self.high is None:
@@ -264,24 +264,25 @@ class RationalQuadratic(ScalarMap):
         return rational_quadratic_box(v, p, self.low, self.high, inverse=inverse)
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """The spline at x."""
+        """Return the spline at x and its log-slope."""
         return self._map(x, p, inverse=False)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Its inverse at z, in closed form."""
+        """Return the inverse spline at z and its log-slope, in closed form."""
         return self._map(z, p, inverse=True)
 
 
 @dataclass(frozen=True)
 class LogisticMixture(LineMap):
-    """z = logit F(x), F the CDF of a mixture of K logistics (Ho et al. 2019, arXiv:1902.00275, eq. 12-14).
+    """Logit of a mixture CDF: z = logit F(x) for K logistic components (Ho et al. 2019, arXiv:1902.00275, eq. 12-14).
 
-    The inverse is numeric, inside an exact bracket.
+    The inverse is computed by iteration inside an interval that contains the root.
 
     Args:
-        components: K.
-        bound: |log scale| stays below it.
-        spread: the components start evenly spaced on [-spread, spread]; equal ones could never part.
+        components: Number of components K.
+        bound: Upper bound of |log scale|.
+        spread: Half-width of the interval on which the initial means are evenly spaced. Equal components would receive
+            equal gradients and stay equal.
     """
 
     numeric_inverse = True
@@ -291,42 +292,42 @@ class LogisticMixture(LineMap):
 
     @property
     def n(self) -> int:
-        """3 K: weights, means, log-scales."""
+        """Number of free parameters: 3 K for weights, means and log-scales."""
         return 3 * self.components
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """logit F(x)."""
+        """Return logit F(x) and its log-slope."""
         return logistic_mixture(x, p, self.bound, self.spread)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """x with logit F(x) = z."""
+        """Return x with logit F(x) = z, and its log-slope."""
         return logistic_mixture(z, p, self.bound, self.spread, inverse=True)
 
 
 @dataclass(frozen=True)
 class RoundedShift(ScalarMap):
-    """z = x + round(u t) on the integers, with a straight-through gradient (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 6).
+    """Integer shift z = x + round(u t) with a straight-through gradient (Hoogeboom et al. 2019, arXiv:1905.07376, eq. 6).
 
     Args:
-        unit: u, so that networks need not make large numbers.
+        unit: Unit u of the shift; with a large unit, the network's outputs stay near one for large integers.
     """
 
     unit: float = 1.0
     n: int = 1
 
     def check(self, space: Space) -> None:
-        """Refuse anything but unbounded `Integers`.
+        """Check that the space is `Integers` without bounds.
 
         Raises:
-            SpecError: naming the space.
+            SpecError: It is another one; the message names it.
         """
         if not space.whole or space.interval != (-math.inf, math.inf):
-            raise SpecError(f"RoundedShift maps all the integers, expected Integers{space.shape}, got {space}")
+            raise SpecError(f"RoundedShift needs all integers: expected Integers{space.shape}, got {space}")
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """x + round(u t), 0."""
+        """Return x + round(u t) and 0."""
         return x + round_through(self.unit * p[..., 0]), torch.zeros_like(x)
 
     def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """z - round(u t), 0."""
+        """Return z - round(u t) and 0."""
         return z - round_through(self.unit * p[..., 0]), torch.zeros_like(z)

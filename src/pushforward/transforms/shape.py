@@ -1,4 +1,4 @@
-"""Layers that move numbers without changing them: the log-determinant is 0."""
+"""Layers that rearrange the entries of an event without changing them: the log-determinant is 0."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..functional.squeezing import squeeze, unsqueeze
 
 
 class Reshape(Transform):
-    """The same numbers in another shape.
+    """Reshape of the event, with its entries in the same order.
 
     Args:
         space: Space of x.
         shape: Shape of z.
 
     Raises:
-        ShapeError: the two shapes hold different numbers of values.
+        ShapeError: The two shapes have different numbers of entries.
     """
 
     undo = Undo.BOTH
@@ -32,25 +32,26 @@ class Reshape(Transform):
             raise ShapeError(f"expected {self.x_space.size} values as in {space}, got {self.z_space.size} in {shape}")
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *x shape) -> (B, *z shape), 0."""
+        """Return z and 0: (B, *x_space.shape) -> (B, *z_space.shape), (B,)."""
         return x.reshape(x.shape[0], *self.z_space.shape), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *z shape) -> (B, *x shape), 0."""
+        """Return x and 0: (B, *z_space.shape) -> (B, *x_space.shape), (B,)."""
         return z.reshape(z.shape[0], *self.x_space.shape), self._nothing(z)
 
 
 class Squeeze(Transform):
-    """Blocks of positions to channels: (C, H, W) -> (C f^2, H / f, W / f) (Dinh et al. 2017, arXiv:1605.08803, section 3.6).
+    """Squeeze blocks of positions into channels: (C, H, W) -> (C f^2, H / f, W / f).
 
-    Channel c of a block's row i and column j becomes channel c f^2 + i f + j.
+    Channel c at row i and column j of a block becomes channel c f^2 + i f + j (Dinh et al. 2017, arXiv:1605.08803,
+    section 3.6).
 
     Args:
         space: Space of x, of shape (C, H, W).
-        factor: f.
+        factor: Side f of a block, at least 1.
 
     Raises:
-        ShapeError: no image, or f does not divide its height and width.
+        ShapeError: Events are not images, or f does not divide their height and width.
     """
 
     undo = Undo.BOTH
@@ -66,25 +67,25 @@ class Squeeze(Transform):
         self.z_space = dataclasses.replace(space, shape=(c * factor**2, h // factor, w // factor))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> (B, C f^2, H / f, W / f), 0."""
+        """Return z and 0: (B, C, H, W) -> (B, C f^2, H / f, W / f), (B,)."""
         return squeeze(x, self.factor), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Back, 0."""
+        """Return x and 0: (B, C f^2, H / f, W / f) -> (B, C, H, W), (B,)."""
         return unsqueeze(z, self.factor), self._nothing(z)
 
 
 class Checkerboard(Transform):
-    """The two colours of a checkerboard side by side in the channels: (C, H, W) -> (2 C, H, W / 2).
+    """Rearrangement that puts the two colours of a checkerboard into channels: (C, H, W) -> (2 C, H, W / 2).
 
-    The first C channels hold the positions whose row and column add up to an even number. A coupling of channel halves
-    after this layer is a coupling of the colours, at half the cost of a mask (Ho et al. 2019, arXiv:1902.00275, appendix).
+    The first C channels hold the positions with even row + column. A coupling of channel halves after this layer is a
+    coupling of the two colours, at half the cost of a mask (Ho et al. 2019, arXiv:1902.00275, appendix).
 
     Args:
         space: Space of x, of shape (C, H, W).
 
     Raises:
-        ShapeError: no image, or one of an odd width.
+        ShapeError: Events are not images, or their width is odd.
     """
 
     undo = Undo.BOTH
@@ -97,13 +98,13 @@ class Checkerboard(Transform):
         self.x_space, self.z_space = space, dataclasses.replace(space, shape=(2 * c, h, w // 2))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> (B, 2 C, H, W / 2), 0."""
+        """Return z and 0: (B, C, H, W) -> (B, 2 C, H, W / 2), (B,)."""
         left, right = x.unflatten(3, (-1, 2)).unbind(4)
         odd = self._odd_rows(x)
         return torch.cat([torch.where(odd, right, left), torch.where(odd, left, right)], 1), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Back, 0."""
+        """Return x and 0: (B, 2 C, H, W / 2) -> (B, C, H, W), (B,)."""
         even, uneven = z.chunk(2, 1)
         odd = self._odd_rows(z)
         pair = torch.stack([torch.where(odd, uneven, even), torch.where(odd, even, uneven)], 4)
@@ -115,13 +116,13 @@ class Checkerboard(Transform):
 
 
 class Tokens(Transform):
-    """Positions in reading order as tokens of all channels: (C, H, W) -> (H W, C).
+    """Rearrangement of an image into tokens: positions in reading order, each with all channels, (C, H, W) -> (H W, C).
 
     Args:
         space: Space of x, of shape (C, H, W).
 
     Raises:
-        ShapeError: no image.
+        ShapeError: Events are not images.
     """
 
     undo = Undo.BOTH
@@ -132,19 +133,19 @@ class Tokens(Transform):
         self.x_space, self.z_space = space, dataclasses.replace(space, shape=(h * w, c))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) -> (B, H W, C), 0."""
+        """Return z and 0: (B, C, H, W) -> (B, H W, C), (B,)."""
         return x.flatten(2).mT, self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Back, 0."""
+        """Return x and 0: (B, H W, C) -> (B, C, H, W), (B,)."""
         return z.mT.reshape(z.shape[0], *self.x_space.shape), self._nothing(z)
 
 
 def image_shape(space: Space) -> tuple[int, int, int]:
-    """Channels, height and width of an image's space.
+    """Return the channels, height and width of a space of images.
 
     Raises:
-        ShapeError: it has other than three dimensions.
+        ShapeError: The space does not have three dimensions.
     """
     if len(space.shape) != 3:
         raise ShapeError(f"expected a space of images (channels, height, width), got {space}")

@@ -1,10 +1,10 @@
-"""Stochastic layers: z is drawn given x, and their contribution is one term of a bound.
+"""Stochastic layers: z is drawn given x, and dlogp is one term of a lower bound on the log-likelihood.
 
-    forward:  z ~ q(z|x),   dlogp = log p(x|z) - log q(z|x),   so that log p(z) + dlogp is a lower bound in the mean
+    forward:  z ~ q(z|x),   dlogp = log p(x|z) - log q(z|x),   E_q[log p(z) + dlogp] <= log p(x)
 
-A VAE layer draws both ways (Kingma and Welling 2014, arXiv:1312.6114, eq. 3). Dequantisation adds noise u ~ q(u|x) in
-[0, 1) to integers; on the way back the floor is deterministic, p(x|z) = 1 (Theis et al. 2016, arXiv:1511.01844, eq. 3-5;
-Ho et al. 2019, arXiv:1902.00275, eq. 11).
+A VAE layer draws in both directions (Kingma and Welling 2014, arXiv:1312.6114, eq. 3). Dequantisation adds noise u ~ q(u|x) in
+[0, 1) to integers; its inverse is the floor, which is deterministic, so p(x|z) = 1 (Theis et al. 2016, arXiv:1511.01844,
+eq. 3-5; Ho et al. 2019, arXiv:1902.00275, eq. 11).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..errors import ShapeError, SpecError
 
 
 class Stochastic(Transform):
-    """The layer of a variational autoencoder: an encoder q(z|x) and a decoder p(x|z), any two conditional distributions.
+    """Layer of a variational autoencoder: an encoder q(z|x) and a decoder p(x|z), any two conditional distributions.
 
     Args:
-        encoder: on the latent space; its context is x, flattened.
-        decoder: on the data space; its context is z, flattened.
+        encoder: Distribution on the latent space; its context is the flattened x.
+        decoder: Distribution on the data space; its context is the flattened z.
 
     Raises:
-        ShapeError: one does not take the other's events as context.
+        ShapeError: One of them does not take the flattened events of the other as context.
     """
 
     own = Exactness.NOISY | Exactness.LOWER
@@ -42,35 +42,35 @@ class Stochastic(Transform):
         self.x_space, self.z_space = decoder.space, encoder.space
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z drawn from the encoder, log p(x|z) and log q(z|x), each (B,)."""
+        """Return z drawn from the encoder, and log p(x|z) and log q(z|x), each (B,) in nats."""
         z, log_q = self.encoder._sample(x.shape[0], x.flatten(1).to(self.dtype))
         return z, self.decoder._log_prob(x, z.flatten(1).to(self.dtype)), log_q
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z drawn from the encoder, log p(x|z) - log q(z|x)."""
+        """Return z drawn from the encoder, and log p(x|z) - log q(z|x)."""
         z, log_p, log_q = self.terms(x)
         return z, log_p - log_q
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x drawn from the decoder, log q(z|x) - log p(x|z)."""
+        """Return x drawn from the decoder, and log q(z|x) - log p(x|z)."""
         x, log_p = self.decoder._sample(z.shape[0], z.flatten(1).to(self.dtype))
         return x, self.encoder._log_prob(z, x.flatten(1).to(self.dtype)) - log_p
 
 
 class Augment(Transform):
-    """Further coordinates, drawn given x or not, follow those of x in the first dimension; on the way back they are dropped.
+    """Augmentation: random coordinates u ~ q(u|x) are appended to x in the first dimension; the inverse drops them.
 
         forward:  dlogp = -log q(u|x)
 
-    (Huang, Dinh, Courville 2020, arXiv:2002.07101, eq. 3). `Slice` is its mirror image: it draws on the way to x.
+    (Huang, Dinh, Courville 2020, arXiv:2002.07101, eq. 3). `Slice` is the opposite: it draws in the direction of x.
 
     Args:
         space: Space of x, of shape (D, ...).
-        noise: Distribution of u, on a space that differs from it in the first dimension only; its context is x, flattened, or
-            none.
+        noise: Distribution of u, on a space that differs from that of x in the first dimension only; its context is the
+            flattened x, or none.
 
     Raises:
-        ShapeError: the noise lives elsewhere, or wants another context.
+        ShapeError: The noise has another space or takes another context.
     """
 
     own = Exactness.NOISY | Exactness.LOWER
@@ -79,7 +79,7 @@ class Augment(Transform):
         super().__init__()
         extra = noise.space.shape
         if not space.shape or noise.space != dataclasses.replace(space, shape=(*extra[:1], *space.shape[1:])):
-            raise ShapeError(f"expected the noise to live in a space like {space}, got {noise.space}")
+            raise ShapeError(f"expected noise on a space like {space}, got {noise.space}")
         if noise.context is not None and noise.context.shape != (space.size,):
             raise ShapeError(f"expected the noise to take a context of length {space.size}, got {noise.context}")
         self.x_space, self.noise = space, noise
@@ -89,27 +89,27 @@ class Augment(Transform):
         return None if self.noise.context is None else x.flatten(1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x, u), -log q(u|x)."""
+        """Return (x, u) and -log q(u|x)."""
         u, log_q = self.noise._sample(x.shape[0], self._given(x))
         return torch.cat([x, u], 1), -log_q
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """X, log q(u|x)."""
+        """Return x and log q(u|x)."""
         x, u = z[:, : self.x_space.shape[0]], z[:, self.x_space.shape[0] :]
         return x, self.noise._log_prob(u, self._given(x))
 
 
 class Dequantise(Transform):
-    """Integers low ... high, or labels, to the unit box: z = (x - low + u) / K with noise u in [0, 1) and K levels.
+    """Dequantisation of integers low ... high, or labels: z = (x - low + u) / K with noise u in [0, 1) and K levels.
 
     Args:
-        space: `Integers` with both bounds, or `Categories`.
-        noise: Distribution of u, on the unit box of the same shape; its context is x, as it is or flattened, or none. Uniform
-            by default; a conditional flow is variational dequantisation.
+        space: An `Integers` space with both bounds, or `Categories`.
+        noise: Distribution of u on the unit box of the same shape; its context is x, as it is or flattened, or none.
+            Uniform by default; a conditional flow gives variational dequantisation.
 
     Raises:
-        SpecError: the integers have no bounds.
-        ShapeError: the noise lives elsewhere.
+        SpecError: The integers have no bounds, or coordinates have different numbers of labels.
+        ShapeError: The noise has another space or takes another context.
     """
 
     own = Exactness.NOISY | Exactness.LOWER
@@ -125,7 +125,7 @@ class Dequantise(Transform):
         box = Box(space.shape, 0.0, 1.0)
         noise = Uniform(box) if noise is None else noise
         if noise.space != box:
-            raise ShapeError(f"expected the noise to live in {box}, got {noise.space}")
+            raise ShapeError(f"expected noise on {box}, got {noise.space}")
         if noise.context is not None and noise.context.shape not in (space.shape, (space.size,)):
             raise ShapeError(f"expected the noise to take a context of shape {space.shape}, got {noise.context}")
         self.x_space, self.z_space, self.noise = space, box, noise
@@ -139,12 +139,12 @@ class Dequantise(Transform):
         return x.reshape(x.shape[0], *self.noise.context.shape).to(self.noise.dtype)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x - low + u) / K, -log q(u|x) - D log K."""
+        """Return (x - low + u) / K and -log q(u|x) - D log K."""
         u, log_q = self.noise._sample(x.shape[0], self._given(x))
         return (x - self.low + u) / self.levels, -log_q - self._volume()
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """floor(K z) + low, log q(u|x) + D log K."""
+        """Return floor(K z) + low and log q(u|x) + D log K."""
         y = z * self.levels
         level = y.floor().clamp(0, self.levels - 1)
         x = level + self.low

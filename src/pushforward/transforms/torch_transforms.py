@@ -1,4 +1,4 @@
-"""The boundary to `torch.distributions.transforms`: our layers as theirs, and theirs as layers."""
+"""Adapters between layers and `torch.distributions.transforms`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..functional.bounds import sum_events
 
 
 class FromTorchTransform(Transform):
-    """A bijection of torch's as a layer: z = t(x), dlogp = log |det dt/dx|.
+    """Bijection of torch as a layer: z = t(x), dlogp = log |det dt/dx|.
 
     Args:
-        transform: t, from the data side to the latent side; `transform.inv` is the other way round.
+        transform: Bijection t from the data to the latent side; `transform.inv` is the opposite direction.
         x_space: Space of x.
-        z_space: Space of z; that of x by default.
+        z_space: Space of z; by default that of x.
 
     Raises:
-        SpecError: it is no bijection.
+        SpecError: The transform is not a bijection.
     """
 
     def __init__(self, transform: TorchTransform, x_space: Space, z_space: Space | None = None) -> None:
@@ -32,25 +32,25 @@ class FromTorchTransform(Transform):
         self.x_space, self.z_space = x_space, x_space if z_space is None else z_space
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) -> (B, *shape), (B,)."""
+        """Return z and dlogp: (B, *shape) -> (B, *shape), (B,) in nats."""
         z = self.transform(x)
         return z, sum_events(self.transform.log_abs_det_jacobian(x, z))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, *shape) -> (B, *shape), (B,)."""
+        """Return x and dlogp: (B, *shape) -> (B, *shape), (B,) in nats."""
         x = self.transform._inv_call(z)
         return x, -sum_events(self.transform.log_abs_det_jacobian(x, z))
 
 
 class AsTorchTransform(TorchTransform):
-    """An exact layer as a bijection of torch's, from the latent to the data side, as `TransformedDistribution` takes them.
+    """Exact layer as a bijection of torch, from the latent to the data side, the direction of `TransformedDistribution`.
 
     Args:
-        layer: Layer of any shape of events.
-        context: given to the layer with every batch: (*layer.context.shape), or None.
+        layer: Layer with an exact log-determinant.
+        context: Context that the layer receives with every batch, (*layer.context.shape); or None.
 
     Raises:
-        SpecError: the layer is not exact.
+        SpecError: The layer is not exact.
     """
 
     bijective = True
@@ -63,11 +63,11 @@ class AsTorchTransform(TorchTransform):
         self.domain, self.codomain = layer.z_space.constraint, layer.x_space.constraint
 
     def forward_shape(self, shape: Any) -> Any:
-        """The shape of x for one of z."""
+        """Return the shape of x for a shape of z."""
         return (*shape[: len(shape) - len(self.layer.z_space.shape)], *self.layer.x_space.shape)
 
     def inverse_shape(self, shape: Any) -> Any:
-        """The shape of z for one of x."""
+        """Return the shape of z for a shape of x."""
         return (*shape[: len(shape) - len(self.layer.x_space.shape)], *self.layer.z_space.shape)
 
     def _rows(self, v: Tensor, space: Space) -> tuple[Tensor, tuple[int, ...], Tensor | None]:
@@ -85,6 +85,6 @@ class AsTorchTransform(TorchTransform):
         return self.layer(flat, context)[0].reshape(*batch, *self.layer.z_space.shape)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """log |det dy/dx|, (*batch,) nats; x is on the latent side here and y on the data side, as torch has it."""
+        """Return log |det dy/dx|, (*batch,) in nats; in torch's names x is on the latent side and y on the data side."""
         flat, batch, context = self._rows(y, self.layer.x_space)
         return -self.layer(flat, context)[1].reshape(batch)

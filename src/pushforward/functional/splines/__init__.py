@@ -1,4 +1,4 @@
-"""Monotone rational-quadratic splines: the formula, and the same in the forms that eager code, compilers and GPUs run fast."""
+"""Monotone rational-quadratic splines: the plain formula, and fast forms for eager code, compilers and GPUs."""
 
 from .dispatch import rational_quadratic_box, rational_quadratic_tails
 from .plain import rational_quadratic

@@ -1,4 +1,4 @@
-"""The splines that scalar maps call, each in the form that suits the moment and the device."""
+"""Splines that scalar maps call, each in the fastest form for the device and for eager or compiled code."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from .unrolled import MAX_BINS, UnrolledSpline
 
 
 def rational_quadratic_box(v: Tensor, p: Tensor, low: float, high: float, *, inverse: bool = False) -> Pair:
-    """The spline from [low, high] onto itself, with free slopes at both ends; p = 0 is the identity.
+    """Return the spline from [low, high] onto itself, with free slopes at both ends; p = 0 is the identity.
 
     Args:
-        v: (...), inside [low, high].
-        p: (..., 3 K + 1) free parameters: K widths, K heights, K + 1 slopes.
-        low: left and lower end.
-        high: right and upper end.
-        inverse: whether v is on the y side.
+        v: Numbers (...) in [low, high].
+        p: Free parameters (..., 3 K + 1): K widths, K heights, K + 1 slopes.
+        low: Left and lower end.
+        high: Right and upper end.
+        inverse: Whether to apply the inverse map to v.
 
     Returns:
-        the image (...) and log |d image / d v| (...).
+        The image (...) and log |d image / d v| (...).
     """
     return _spline(Shape((p.shape[-1] - 1) // 3, low, high, inverse, tails=False), v, p)
 
 
 def rational_quadratic_tails(v: Tensor, p: Tensor, bound: float, *, inverse: bool = False) -> Pair:
-    """The spline on [-bound, bound] with the identity outside; p = 0 is the identity everywhere.
+    """Return the spline on [-bound, bound], continued by the identity; p = 0 is the identity everywhere.
 
     Args:
-        v: (...) real.
-        p: (..., 3 K - 1) free parameters: K widths, K heights, K - 1 inner slopes; the outer slopes are 1.
-        bound: half the width of the spline's part.
-        inverse: whether v is on the y side.
+        v: Real numbers (...).
+        p: Free parameters (..., 3 K - 1): K widths, K heights, K - 1 inner slopes; the outer slopes are 1.
+        bound: Half-width of the interval of the spline.
+        inverse: Whether to apply the inverse map to v.
 
     Returns:
-        the image (...) and log |d image / d v| (...).
+        The image (...) and log |d image / d v| (...).
     """
     return _spline(Shape((p.shape[-1] + 1) // 3, -bound, bound, inverse, tails=True), v, p)
 

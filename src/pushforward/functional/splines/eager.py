@@ -1,11 +1,15 @@
-"""The spline and its gradient in few operations on contiguous memory, for eager code.
+"""Spline and its gradient in few operations on contiguous memory, for eager code.
 
-The bins come first here, (K, N), so that every operation runs over the N elements side by side, and softmax, cumulative sum
-and bin search share one pass over the exponentials. With parts e_j = exp(p_j - max p), their sums E_k before bin k and the
-total E, bin k starts at low + span (m k + (1 - m K) E_k / E) and has the size span (m + (1 - m K) e_k / E); m is the smallest
-size. With the cotangents c_j of these, c_j = g_start for j < k, g_size for j = k and 0 after, a softmax gives
+Tensors have the bins first here, (K, N), so every operation runs over N contiguous elements. Softmax, cumulative sum and bin
+search share one evaluation of the exponentials. With e_j = exp(p_j - max p), the sum E_k of the e_j before bin k and the
+total E, bin k starts at low + span (m k + (1 - m K) E_k / E) and has the size span (m + (1 - m K) e_k / E); m is the
+smallest size.
 
-    dL/dp_j = (1 - m K) span e_j / E (c_j - sum_i c_i e_i / E)
+Let g_start and g_size be the gradients of the loss with respect to start and size of the bin k of v. Then e_j / E has
+the gradient (1 - m K) span c_j with c_j = g_start for j < k, g_size for j = k and 0 for j > k, and the derivative of the
+softmax gives
+
+    dL/dp_j = (1 - m K) span e_j / E (c_j - sum_i c_i e_i / E).
 """
 
 from __future__ import annotations
@@ -21,10 +25,10 @@ from .terms import Terms, gradient_in_bin, image_in_bin, slopes_of, slopes_rate,
 
 
 class EagerSpline(SplineRule):
-    """The spline in few operations."""
+    """Spline in few operations on contiguous memory."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
-        """The image and the log-slope; for the gradient the softmax's parts, the bin, and the terms of the formula."""
+        """Return the image and log-slope, and for the gradient the softmax, the bin and the terms of the formula."""
         shape, bins, n = self.shape, self.shape.bins, v.numel()
         given = v.reshape(-1)
         x = given.clamp(shape.low, shape.high)
@@ -34,6 +38,7 @@ class EagerSpline(SplineRule):
         unit = shape.share / sums[:, bins]
         side = 1 if shape.inverse else 0
         inner = _inner_knots(bins, shape.low, shape.least, v.dtype, v.device)
+        # The number of inner knots at or below x is the index of its bin.
         k = (x >= torch.addcmul(inner, sums[side, 1:bins], unit[side])).sum(0, keepdim=True)
         number = k.to(v.dtype)
         both, two = k.expand(2, 1, n), torch.cat([k, k + 1])
@@ -54,7 +59,7 @@ class EagerSpline(SplineRule):
         return pair, (inside, parts, unit, before, own, ends, k, *terms)
 
     def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
-        """The cotangents of v and p."""
+        """Return the gradients with respect to v and p."""
         v, p = inputs
         inside, parts, unit, before, own, ends, k, *terms = saved
         g = given = image.reshape(-1)
@@ -67,6 +72,7 @@ class EagerSpline(SplineRule):
         if self.shape.tails:
             g_v = (g_v * inside).addcmul_(given, 1 - inside)
         g_start, g_size = torch.stack([local.x0, local.y0]), torch.stack([local.w, local.h])
+        # mean is sum_i c_i e_i / E times unit = (1 - m K) span / E: before and own already hold a factor unit.
         mean = (g_start * before).addcmul_(g_size, own).mul_(unit).div_(self.shape.share)
         g_parts = _after(self.shape.bins, k.to(parts.dtype)) * g_start.mul_(unit)[:, None]
         g_parts.sub_(mean[:, None]).scatter_add_(1, k.expand(2, 1, k.shape[1]), g_size.mul_(unit)[:, None]).mul_(parts)
@@ -74,19 +80,19 @@ class EagerSpline(SplineRule):
         return g_v.view(v.shape), self._to_parameters(p, g_parts, torch.cat([k, k + 1]), g_ends)
 
     def _rows(self, p: Tensor, n: int) -> Pair:
-        """Free parameters with the bins first: of widths and heights (2, K, N), of all K + 1 slopes (K + 1, N)."""
+        """Return free parameters with the bins first: of widths and heights (2, K, N), and of all slopes (K + 1, N)."""
         bins = self.shape.bins
         rows = p.movedim(-1, 0).reshape(p.shape[-1], n)
         logits = rows[: 2 * bins].contiguous().view(2, bins, n)
         if not self.shape.tails:
             return logits, rows[2 * bins :]
-        # A free parameter of zero is a slope of one.
+        # The outer slopes are one, which is a free parameter of zero.
         raw = rows.new_zeros(bins + 1, n)
         raw[1:-1] = rows[2 * bins :]
         return logits, raw
 
     def _to_parameters(self, p: Tensor, g_parts: Tensor, two: Tensor, g_ends: Tensor) -> Tensor:
-        """The cotangent of p, in its layout, from that of the softmax's logits and those of the slopes at both ends."""
+        """Return the gradient with respect to p, in its layout, from those of the logits and of the slopes at both ends."""
         bins = self.shape.bins
         g_raw = g_ends.new_zeros(bins + 1, g_ends.shape[1]).scatter_(0, two, g_ends)
         g_p = torch.empty_like(p)
@@ -98,14 +104,15 @@ class EagerSpline(SplineRule):
 
 
 def _after(bins: int, number: Tensor) -> Tensor:
-    """One where a bin comes before bin `number`, zero elsewhere: (1, N) -> (K, N)."""
+    """Return one for each bin before bin `number` and zero for the others: (1, N) -> (K, N)."""
     return (number - _numbers(bins, number.dtype, number.device)).clamp_(0, 1)
 
 
 def _running_sums(parts: Tensor) -> Tensor:
-    """Sums of the parts before each bin, and the total: (2, K, N) -> (2, K + 1, N)."""
+    """Return the sums of the parts before each bin, and the total: (2, K, N) -> (2, K + 1, N)."""
     bins = parts.shape[1]
-    # torch.cumsum goes through memory column by column. A product is several times faster, where it is not rounded off.
+    # torch.cumsum works column by column. A product with a triangular matrix is several times faster; it is used where
+    # it is not computed in reduced precision.
     if bins <= 32 and parts.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest":
         return torch.bmm(_earlier(bins, parts.dtype), parts)
     sums = parts.new_zeros(2, bins + 1, parts.shape[2])
@@ -115,7 +122,7 @@ def _running_sums(parts: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=64)
 def _inner_knots(bins: int, low: float, least: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """What the knots 1 ... K - 1 are before the softmax adds its shares: (K - 1, 1)."""
+    """Return low + m span k for the knots k = 1 ... K - 1, the part that does not depend on the softmax: (K - 1, 1)."""
     return torch.arange(1, bins, dtype=dtype, device=device).mul_(least).add_(low)[:, None]
 
 

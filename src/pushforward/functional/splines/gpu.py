@@ -1,7 +1,7 @@
-"""The spline and its gradient as one kernel each, for eager code on a GPU where Triton works; elsewhere as `eager` has it.
+"""Spline and its gradient as one Triton kernel each, for eager code on a GPU; `eager` is used where Triton does not work.
 
-A kernel reads v and the parameters once, where they lie, and writes the results. Nothing is kept for the gradient but the
-two: it computes the bin again.
+A kernel reads v and the parameters once, in their own layout, and writes the results. For the gradient nothing but v and the
+parameters is kept: the kernel finds the bin again.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from .eager import EagerSpline
 from .terms import Shape
 
 MAX_BINS = 32
-"""More do not fit into the registers of a thread."""
+"""Largest number of bins whose parameters fit into the registers of a thread."""
 
 MAX_ELEMENTS = 2**30
-"""More could not be numbered with 32 bits."""
+"""Largest number of elements whose index fits into 32 bits."""
 
 _BLOCK = 128
-"""Elements of a program: one for each of its threads."""
+"""Number of elements of a program, one for each of its threads."""
 
 _WARPS = _BLOCK // 32
 
 
 class GpuSpline(EagerSpline):
-    """The spline in two kernels; as `EagerSpline` has it where they cannot be used."""
+    """Spline in two kernels; `EagerSpline` is used where they cannot run."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
-        """The image and the log-slope; the gradient needs nothing else."""
+        """Return the image and log-slope; nothing is saved for the gradient."""
         kernels = self._kernels(v, p)
         return super().evaluate(v, p) if kernels is None else (_forward(kernels, self.shape, v, p), ())
 
     def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
-        """The cotangents of v and p."""
+        """Return the gradients with respect to v and p."""
         if not saved:
             kernels = self._kernels(*inputs)
             if kernels is not None:
@@ -49,14 +49,14 @@ class GpuSpline(EagerSpline):
         if self.shape.bins > MAX_BINS or v.numel() > MAX_ELEMENTS or p.device != v.device:
             return None
         if torch._C._len_torch_dispatch_stack():
-            # Someone watches the operations, and would not see a kernel.
+            # A dispatch mode (a profiler, a memory limit) is active; it would not see a kernel.
             return None
         return _working(v.device)
 
 
 @functools.cache
 def _working(device: torch.device) -> ModuleType | None:
-    """The kernels, if there is a Triton and it can run one on this device, which only trying tells."""
+    """Return the module of kernels, or None if a small test shows that Triton cannot run them on this device."""
     smallest = Shape(2, -1.0, 1.0, inverse=False, tails=True)
     try:
         from . import kernels
@@ -91,7 +91,7 @@ def _backward(kernels: ModuleType, shape: Shape, v: Tensor, p: Tensor, g: Tensor
 
 
 def _by_feature(v: Tensor, p: Tensor) -> Pair:
-    """As (B, D) and (B, D, n), in place where the layout has room for it."""
+    """Return v as (B, D) and p as (B, D, n), without a copy where the layout allows it."""
     features = v.shape[-1] if v.dim() else 1
     return v.reshape(-1, features), p.reshape(-1, features, p.shape[-1])
 
@@ -102,7 +102,7 @@ def _grid(v: Tensor) -> tuple[int]:
 
 @functools.lru_cache(maxsize=64)
 def _constants(shape: Shape) -> dict[str, float | bool]:
-    """What a kernel is compiled for."""
+    """Return the constants for which a kernel is compiled."""
     return {
         "BINS": shape.bins,
         "ROWS": 1 << (shape.bins - 1).bit_length(),

@@ -1,11 +1,12 @@
-"""The kernels of `gpu`, in Triton's language: one element a thread, its bins in registers. The formulas are those of `terms`
-and `eager`. This module imports Triton: only `gpu` imports it, where a kernel is wanted.
+"""Triton kernels of `gpu`: one thread per element, with its bins in registers. The formulas are those of `terms` and `eager`.
 
-Capitals are compile-time constants; `at` is an address, `step` the distance from one parameter of an element to the next.
-Bins come first, in tiles of (ROWS, BLOCK) whose last rows may be empty: Triton wants powers of two.
+This module imports Triton, so only `gpu` imports it, and only when a kernel is used.
+
+Names in capitals are compile-time constants. `at` is an address, and `step` the distance between two parameters of an element.
+Tiles (ROWS, BLOCK) have the bins first. Triton needs ROWS to be a power of two, so the last rows may be unused.
 """
 
-# Triton reads the annotations of its functions, so they stay what they are: no `from __future__ import annotations`.
+# Triton reads the annotations of its functions, so there must be no `from __future__ import annotations` here.
 
 import triton
 import triton.language as tl
@@ -15,29 +16,29 @@ from .terms import MIN_SLOPE, SHIFT
 _FLOOR = tl.constexpr(MIN_SLOPE)
 _SHIFT = tl.constexpr(SHIFT)
 
-# Arguments that change from call to call: without this, a kernel would be compiled again for special values of each.
+# Arguments that change between calls: without this, Triton would compile a kernel again for some of their values.
 _FORWARD = list(range(11))
 _BACKWARD = list(range(20))
 
 
 @triton.jit
 def _element(count: tl.tensor, features: tl.tensor, BLOCK: tl.constexpr) -> tuple[tl.tensor, ...]:
-    """Numbers of this program's elements, and their places in the batch and among the features."""
+    """Return the indices of this program's elements, and their indices in the batch and among the features."""
     element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    # The last one stands in for those beyond the end: they are computed and not stored.
+    # Indices beyond the end are replaced by the last one, whose results are computed again and not stored.
     real = tl.minimum(element, count - 1)
     return element, (real // features).to(tl.int64), (real % features).to(tl.int64)
 
 
 @triton.jit
 def _rows(ROWS: tl.constexpr) -> tl.tensor:
-    """Numbers of the rows of a tile."""
+    """Return the indices of the rows of a tile."""
     return tl.arange(0, ROWS)[:, None]
 
 
 @triton.jit
 def _clamp(x: tl.tensor, LOW: tl.constexpr, HIGH: tl.constexpr) -> tl.tensor:
-    """Not a number stays so, unlike with minimum and maximum."""
+    """Return x clamped to [LOW, HIGH]; unlike minimum and maximum, this keeps NaN."""
     return tl.where(x < LOW, LOW, tl.where(x > HIGH, HIGH, x))
 
 
@@ -45,7 +46,7 @@ def _clamp(x: tl.tensor, LOW: tl.constexpr, HIGH: tl.constexpr) -> tl.tensor:
 def _softmax(
     at: tl.tensor, step: tl.tensor, BINS: tl.constexpr, ROWS: tl.constexpr, SHARE: tl.constexpr
 ) -> tuple[tl.tensor, ...]:
-    """The parts of all bins, and what a part of one is worth."""
+    """Return the exponentials of all bins, and the factor from exponentials to sizes."""
     row = _rows(ROWS)
     logits = tl.load(at[None, :] + row.to(tl.int64) * step, mask=row < BINS, other=float("-inf"))
     parts = tl.exp(logits - tl.max(logits, 0)[None, :])
@@ -62,7 +63,7 @@ def _bin(
     LOW: tl.constexpr,
     LEAST: tl.constexpr,
 ) -> tl.tensor:
-    """The number of the bin that x lies in."""
+    """Return the index of the bin in which x lies."""
     row = _rows(ROWS)
     knots = LOW + LEAST * row.to(x.dtype) + (tl.cumsum(parts, 0) - parts) * unit[None, :]
     beyond = (x[None, :] >= knots) & (row > 0) & (row < BINS)
@@ -71,13 +72,13 @@ def _bin(
 
 @triton.jit
 def _before(parts: tl.tensor, unit: tl.tensor, k: tl.tensor, ROWS: tl.constexpr) -> tl.tensor:
-    """What the softmax gives the bins before bin k."""
+    """Return the part of the start of bin k that the softmax determines."""
     return tl.sum(tl.where(_rows(ROWS) < k[None, :], parts, 0.0), 0) * unit
 
 
 @triton.jit
 def _own(parts: tl.tensor, unit: tl.tensor, k: tl.tensor, ROWS: tl.constexpr) -> tl.tensor:
-    """What it gives bin k."""
+    """Return the part of the size of bin k that the softmax determines."""
     return tl.sum(tl.where(_rows(ROWS) == k[None, :], parts, 0.0), 0) * unit
 
 
@@ -85,9 +86,9 @@ def _own(parts: tl.tensor, unit: tl.tensor, k: tl.tensor, ROWS: tl.constexpr) ->
 def _ends(
     at: tl.tensor, step: tl.tensor, k: tl.tensor, BINS: tl.constexpr, TAILS: tl.constexpr
 ) -> tuple[tl.tensor, ...]:
-    """The free parameters of the slopes at both ends of bin k."""
+    """Return the free parameters of the slopes at both ends of bin k."""
     if TAILS:
-        # The outer knots have none; zero is a slope of one.
+        # The outer slopes are one, which is a free parameter of zero.
         raw0 = tl.load(at + (k - 1).to(tl.int64) * step, mask=k > 0, other=0.0)
         raw1 = tl.load(at + k.to(tl.int64) * step, mask=k < BINS - 1, other=0.0)
     else:
@@ -98,7 +99,7 @@ def _ends(
 
 @triton.jit
 def _slope(raw: tl.tensor) -> tl.tensor:
-    """softplus(raw + SHIFT) + MIN_SLOPE, with the series of log(1 + u) = 2 artanh(z), z = u / (2 + u) <= 1/3."""
+    """Return softplus(raw + SHIFT) + MIN_SLOPE, by the series of log(1 + u) = 2 artanh(z), z = u / (2 + u) <= 1/3."""
     TERMS: tl.constexpr = 18 if raw.dtype == tl.float64 else 8
     x = raw + _SHIFT
     u = tl.exp(-tl.abs(x))
@@ -106,13 +107,13 @@ def _slope(raw: tl.tensor) -> tl.tensor:
     total = z * 0 + 1 / (2 * TERMS - 1)
     for i in tl.static_range(1, TERMS):
         total = total * (z * z) + 1 / (2 * (TERMS - i) - 1)
-    # torch.nn.functional.softplus is the identity beyond 20.
+    # As torch.nn.functional.softplus, which is the identity beyond 20.
     return tl.where(x > 20, x, tl.where(x > 0, x, 0.0) + 2 * z * total) + _FLOOR
 
 
 @triton.jit
 def _slope_rate(raw: tl.tensor) -> tl.tensor:
-    """The derivative of `_slope`."""
+    """Return the derivative of `_slope`."""
     x = raw + _SHIFT
     u = tl.exp(-tl.abs(x))
     return tl.where(x < 0, u, 1.0) / (1 + u)
@@ -120,7 +121,7 @@ def _slope_rate(raw: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def _root(dy: tl.tensor, h: tl.tensor, s: tl.tensor, d0: tl.tensor, curve: tl.tensor) -> tl.tensor:
-    """Return t with the spline at y_k + dy."""
+    """Return the t at which the spline has the value y_k + dy."""
     bent = dy * curve
     a = (s - d0) * h + bent
     b = h * d0 - bent
@@ -143,7 +144,7 @@ def _read(
     INVERSE: tl.constexpr,
     TAILS: tl.constexpr,
 ) -> tuple[tl.tensor, ...]:
-    """The softmax of the widths and of the heights, v's bin, the free parameters of the slopes there, and t."""
+    """Return the softmax of the widths and heights, v's bin, the free parameters of its slopes, and t."""
     w_parts, w_unit = _softmax(at, step, BINS, ROWS, SHARE)
     h_parts, h_unit = _softmax(at + BINS * step, step, BINS, ROWS, SHARE)
     x = _clamp(v, LOW, HIGH)
@@ -186,7 +187,7 @@ def forward(
     TAILS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    """The image and the log-slope."""
+    """Compute the image and log-slope."""
     element, b, d = _element(count, features, BLOCK)
     v = tl.load(v_at + b * v_b + d * v_d)
     w_parts, w_unit, h_parts, h_unit, k, raw0, raw1, t = _read(
@@ -227,7 +228,7 @@ def _store_logits(
     ROWS: tl.constexpr,
     SHARE: tl.constexpr,
 ) -> None:
-    """The cotangents of a softmax's logits, from those of the start and the size of bin k."""
+    """Store the gradients with respect to a softmax's logits, from those with respect to start and size of bin k."""
     row = _rows(ROWS)
     mean = (g_start * _before(parts, unit, k, ROWS) + g_size * _own(parts, unit, k, ROWS)) / SHARE
     piece = tl.where(row < k[None, :], g_start[None, :], tl.where(row == k[None, :], g_size[None, :], 0.0))
@@ -248,15 +249,15 @@ def _store_slopes(
     ROWS: tl.constexpr,
     TAILS: tl.constexpr,
 ) -> None:
-    """The cotangents of the slopes' free parameters: those at the ends of bin k, and zeros."""
+    """Store the gradients with respect to the free slopes: two at the ends of bin k, and zeros."""
     row = _rows(ROWS)
-    # With tails the outer knots have no parameter.
+    # With tails the outer knots have no parameter, so row j holds knot j + 1.
     knot = row + 1 if TAILS else row
     g = tl.where(knot == k[None, :], g0[None, :], tl.where(knot == k[None, :] + 1, g1[None, :], 0.0))
     wanted = (row < (BINS - 1 if TAILS else BINS)) & live[None, :]
     tl.store(at[None, :] + row.to(tl.int64) * step, g, mask=wanted)
     if not TAILS:
-        # One knot more than bins: it may not fit into the tile.
+        # There is one more knot than bins, which may not fit into the tile.
         tl.store(at + BINS * step, tl.where(k == BINS - 1, g1, 0.0), mask=live)
 
 
@@ -292,7 +293,7 @@ def backward(
     TAILS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    """From the cotangents g of the image and l of the log-slope to those of v and p."""
+    """Compute the gradients with respect to v and p, from g of the image and l of the log-slope."""
     element, b, d = _element(count, features, BLOCK)
     live = element < count
     v = tl.load(v_at + b * v_b + d * v_d)
@@ -306,6 +307,7 @@ def backward(
         g, g_log = tl.where(inside, g, 0.0), tl.where(inside, g_log, 0.0)
     w, h = _own(w_parts, w_unit, k, ROWS) + LEAST, _own(h_parts, h_unit, k, ROWS) + LEAST
     d0, d1, s = _slope(raw0), _slope(raw1), h / w
+    # The formulas are derived in `terms.gradient_in_bin`.
     curve = d0 + d1 - 2 * s
     r = 1 - t
     mixed, t2, r2 = t * r, t * t, r * r

@@ -6,7 +6,7 @@ Between knots (x_k, y_k) and (x_k + w, y_k + h), with slope s = h / w, derivativ
     dy/dx = s^2 (d1 t^2 + 2 s t (1 - t) + d0 (1 - t)^2) / (s + (d0 + d1 - 2 s) t (1 - t))^2
 
 which is increasing for positive s, d0, d1 (Gregory and Delbourgo 1982; Durkan et al. 2019, arXiv:1906.04032, eq. 4-8).
-The inverse solves a quadratic in t; the root is taken in the form that does not cancel.
+The inverse solves a quadratic equation in t, by the form of the root that avoids cancellation.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from .terms import MIN_SIZE, MIN_SLOPE, Shape
 def rational_quadratic(
     v: Tensor, widths: Tensor, heights: Tensor, slopes: Tensor, low: float, high: float, *, inverse: bool = False
 ) -> Pair:
-    """The spline from [low, high] onto itself, or its inverse: the plain formula.
+    """Return the spline from [low, high] onto itself, or its inverse, by the plain formula.
 
     Args:
-        v: (...), inside [low, high].
-        widths: (..., K) free parameters of the bins' widths; equal ones give equal bins.
-        heights: (..., K) likewise for the heights.
-        slopes: (..., K + 1) derivatives at the knots, positive.
-        low: left and lower end.
-        high: right and upper end.
-        inverse: whether v is on the y side.
+        v: Numbers (...) in [low, high].
+        widths: Free parameters (..., K) of the bins' widths; equal values give equal widths.
+        heights: Free parameters (..., K) of the bins' heights.
+        slopes: Derivatives (..., K + 1) at the knots, positive.
+        low: Left and lower end.
+        high: Right and upper end.
+        inverse: Whether to apply the inverse map to v.
 
     Returns:
-        the image (...) and log |d image / d v| (...).
+        The image (...) and log |d image / d v| (...).
     """
     bins = widths.shape[-1]
     span = high - low
@@ -56,6 +56,7 @@ def rational_quadratic(
         a = h * (s - d0) + dy * curve
         b = h * d0 - dy * curve
         c = s * dy
+        # The usual form (-b + sqrt(b^2 + 4 a c)) / (2 a) of the root of a t^2 + b t = c cancels for small a.
         t = 2 * c / (b + (b.square() + 4 * a * c).clamp_min(0).sqrt())
     else:
         t = (v - x0) / w
@@ -71,7 +72,7 @@ def rational_quadratic(
 
 @dataclasses.dataclass(frozen=True)
 class SplineRule:
-    """What every form of the spline as a `Rule` of (v, p) has: v (...), p (..., 3 K - 1) with tails, (..., 3 K + 1) without.
+    """Base class of the forms of the spline as a `Rule` of v (...) and p, (..., 3 K - 1) with tails or (..., 3 K + 1) without.
 
     Args:
         shape: Shape of the spline.
@@ -80,7 +81,7 @@ class SplineRule:
     shape: Shape
 
     def plain(self, v: Tensor, p: Tensor) -> Pair:
-        """The formula, of free parameters; with tails the outer slopes are 1 and the identity goes on outside."""
+        """Return the plain formula of free parameters; with tails the outer slopes are 1 and the identity continues it."""
         shape, bins = self.shape, self.shape.bins
         widths, heights, slopes = p.split([bins, bins, p.shape[-1] - 2 * bins], -1)
         slopes = positive(slopes, MIN_SLOPE)

@@ -1,7 +1,8 @@
-"""What every form of the spline shares: its shape, the terms of the formula inside one bin, and their gradient.
+"""Parts that all forms of the spline share: its shape, the terms of the formula inside one bin, and their gradient.
 
-The gradient of the inverse is that of the map at the point found (the implicit function rule): for cotangents (g, l) of x
-and log dx/dz, the map's are (-u, -l) with u = (g - l d(log slope)/dx) / slope, and u is the cotangent of z.
+The gradient of the inverse follows from the implicit function rule, as the gradient of the map at the point found. With the
+gradients g and l of the loss with respect to x and log dx/dz, those of the map's results are -u and -l, where
+u = (g - l d(log slope)/dx) / slope is also the gradient with respect to z.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ SHIFT = math.log(math.expm1(1.0 - MIN_SLOPE))
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """The hyper-parameters of a spline, and which way it is read.
+    """Hyper-parameters of a spline, and the direction in which it is applied.
 
     Args:
-        bins: K.
-        low: left and lower end.
-        high: right and upper end.
-        inverse: whether v is on the y side.
-        tails: whether it is the identity outside [low, high], with slopes 1 there.
+        bins: Number of bins K.
+        low: Left and lower end.
+        high: Right and upper end.
+        inverse: Whether the inverse map is applied.
+        tails: Whether the identity continues the spline outside [low, high], with slopes 1 at the ends.
     """
 
     bins: int
@@ -39,17 +40,21 @@ class Shape:
 
     @property
     def least(self) -> float:
-        """What every bin has of the whole: MIN_SIZE (high - low)."""
+        """Smallest size of a bin, MIN_SIZE (high - low)."""
         return MIN_SIZE * (self.high - self.low)
 
     @property
     def share(self) -> float:
-        """What a softmax distributes among the bins: the rest."""
+        """Length that the softmax distributes among the bins: all but the smallest sizes."""
         return (1 - MIN_SIZE * self.bins) * (self.high - self.low)
 
 
 class Terms(NamedTuple):
-    """The formula inside one bin, each (N,): s = h / w, r = 1 - t, mixed = t r, ratio = (y - y_k) / h, rise = dy/dx."""
+    """Terms of the formula inside one bin, each (N,).
+
+    s = h / w, curve = d0 + d1 - 2 s, r = 1 - t, mixed = t r, t2 = t^2, r2 = r^2, over = 1 / (s + curve mixed),
+    ratio = (y - y_k) / h, blend = d1 t2 + 2 s mixed + d0 r2, rise = dy/dx.
+    """
 
     w: Tensor
     h: Tensor
@@ -67,7 +72,7 @@ class Terms(NamedTuple):
 
 
 class LocalGradient(NamedTuple):
-    """Cotangents of what one bin is made of, each (N,)."""
+    """Gradients with respect to the quantities of one bin, each (N,)."""
 
     v: Tensor
     x0: Tensor
@@ -79,17 +84,18 @@ class LocalGradient(NamedTuple):
 
 
 def slopes_of(raw: Tensor) -> Tensor:
-    """Slopes at the knots from free parameters: `bounds.positive` with the smallest slope as floor."""
+    """Return slopes at the knots from free parameters: `bounds.positive` with the smallest slope as floor."""
     return F.softplus(raw + SHIFT).add_(MIN_SLOPE)
 
 
 def slopes_rate(slopes: Tensor) -> Tensor:
-    """The derivative of `slopes_of`, from its result."""
+    """Return the derivative of `slopes_of` as a function of its result."""
+    # With slope = log(1 + e^x) + MIN_SLOPE, the derivative sigmoid(x) is 1 - exp(MIN_SLOPE - slope).
     return torch.expm1(MIN_SLOPE - slopes).neg_()
 
 
 def terms_in_bin(along: Tensor, w: Tensor, h: Tensor, d0: Tensor, d1: Tensor, *, inverse: bool) -> Terms:
-    """The terms at v - x_k, or for the inverse at v - y_k, which is overwritten."""
+    """Return the terms at v - x_k, or for the inverse at v - y_k; this argument is overwritten."""
     s = h / w
     curve = torch.sub(d0 + d1, s, alpha=2)
     t = _root(along, h, s, d0, curve) if inverse else along.div_(w)
@@ -104,29 +110,34 @@ def terms_in_bin(along: Tensor, w: Tensor, h: Tensor, d0: Tensor, d1: Tensor, *,
 
 
 def image_in_bin(terms: Terms, x0: Tensor, y0: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
-    """The image and its log-slope, in a bin that starts at (x0, y0)."""
+    """Return the image and its log-slope, in a bin that starts at (x0, y0)."""
     if inverse:
         return torch.addcmul(x0, terms.w, terms.t), terms.rise.log().neg_()
     return torch.addcmul(y0, terms.ratio, terms.h), terms.rise.log()
 
 
 def gradient_in_bin(terms: Terms, d0: Tensor, d1: Tensor, g: Tensor, g_log: Tensor, *, inverse: bool) -> LocalGradient:
-    """From the cotangents of the image and of its log-slope to those of v and of the bin."""
+    """Return the gradients with respect to v and the bin, from those with respect to the image and its log-slope."""
     w, h, s, curve, t, r, mixed, t2, r2, over, ratio, blend, rise = terms
+    # y = y_k + h ratio, and log slope = 2 log s + 2 log over + log blend.
     tilt = r - t
-    # half of d(log slope)/dt
+    # bend is half of d(log slope)/dt: mixed' = tilt and blend' = 2 (d1 t + s tilt - d0 r).
     bend = (d1 * t).addcmul_(s, tilt).addcmul_(d0, r, value=-1).div_(blend)
     bend.addcmul_(tilt.mul_(curve), over, value=-1)
+    # See the start of this module: g becomes -u.
     if inverse:
         g = (g_log * bend).mul_(2).div_(w).sub_(g).div_(rise)
         g_log = -g_log
     g_x = (g * rise).addcdiv_(bend.mul_(g_log), w, value=2)
     g_ratio = g * h
+    # 1 / over = s (t2 + r2) + (d0 + d1) mixed, since 1 - 2 mixed = t2 + r2: its derivative in s is t2 + r2, and
+    # flat is that of -log over. g_s is divided by w because s = h / w: ds/dh = 1 / w and ds/dw = -s / w.
     flat = (t2 + r2).mul_(over)
     g_s = (t2 * over).addcmul_(ratio, flat, value=-1).mul_(g_ratio)
     g_s.addcmul_(g_log, s.reciprocal().addcdiv_(mixed, blend).sub_(flat), value=2).div_(w)
     g_w = (g_x * t).addcmul_(g_s, s).neg_()
     g_h = torch.addcmul(g_s, g, ratio)
+    # d0 and d1 enter over through curve, with derivative mixed, and ratio and blend also directly.
     bent = mixed * over
     g_curve = (g_ratio * ratio).add_(g_log, alpha=2).mul_(bent)
     g_blend = g_log / blend
@@ -136,7 +147,7 @@ def gradient_in_bin(terms: Terms, d0: Tensor, d1: Tensor, g: Tensor, g_log: Tens
 
 
 def _root(dy: Tensor, h: Tensor, s: Tensor, d0: Tensor, curve: Tensor) -> Tensor:
-    """Return t with the spline at y_k + dy."""
+    """Return the t at which the spline has the value y_k + dy; dy is overwritten."""
     bent = dy * curve
     a = (s - d0).mul_(h).add_(bent)
     b = (h * d0).sub_(bent)

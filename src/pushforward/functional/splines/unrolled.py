@@ -1,8 +1,9 @@
-"""The spline and its gradient with the bins written out, for compilers: every operation is pointwise, so that each of the
-two becomes one kernel that reads the parameters once and keeps nothing but them.
+"""Spline and its gradient with the bins written out, for compilers.
 
-A walk over the bins moves to the next one wherever v lies beyond its knot. The gradient walks again and then writes, bin by
-bin, what `eager` does with sums and scatters.
+Every operation is pointwise, so the compiler makes one kernel of each, which reads the parameters once and keeps nothing else.
+
+A loop over the bins moves to the next bin wherever v lies beyond its knot. The gradient repeats the loop, and then
+computes bin by bin what `eager` computes by sums and scatters.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from .plain import SplineRule
 from .terms import Terms, gradient_in_bin, image_in_bin, slopes_of, slopes_rate, terms_in_bin
 
 MAX_BINS = 16
-"""More are not written out: the code to compile would grow with them."""
+"""Largest number of bins that are written out; the compiled code grows with it."""
 
 
 class _Found(NamedTuple):
-    """Where v lies.
+    """Bin in which v lies.
 
     Args:
-        reached: K + 1 tensors of bool: whether v lies beyond the start of each bin; the last is False.
-        shares: Shares of widths and of heights that the softmax gives each bin, K tensors each.
-        x0: start of the bin.
-        y0: start of the bin.
-        ends: its slopes d0, d1.
-        terms: Number of terms of the formula.
+        reached: Booleans, K + 1 tensors: whether v lies beyond the start of each bin; the last is False.
+        shares: Parts of widths and of heights that the softmax determines, K tensors each.
+        x0: Start of the bin in x.
+        y0: Start of the bin in y.
+        ends: Slopes d0 and d1 at the ends of the bin.
+        terms: Terms of the formula inside the bin.
     """
 
     reached: list[Tensor]
@@ -43,10 +44,10 @@ class _Found(NamedTuple):
 
 
 class UnrolledSpline(SplineRule):
-    """The spline, bin by bin."""
+    """Spline with its bins written out."""
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
-        """The image and the log-slope; the gradient needs nothing else."""
+        """Return the image and log-slope; nothing is saved for the gradient."""
         found, inside = self._walk(v, p), v.abs() < self.shape.high
         image, log_slope = image_in_bin(found.terms, found.x0, found.y0, inverse=self.shape.inverse)
         if self.shape.tails:
@@ -54,7 +55,7 @@ class UnrolledSpline(SplineRule):
         return (image, log_slope), ()
 
     def gradient(self, inputs: Pair, saved: tuple[Tensor, ...], image: Tensor, slope: Tensor) -> Pair:
-        """The cotangents of v and p."""
+        """Return the gradients with respect to v and p."""
         v, p = inputs
         found, inside = self._walk(v, p), v.abs() < self.shape.high
         g, g_log = image, slope
@@ -72,7 +73,7 @@ class UnrolledSpline(SplineRule):
         parameters = [*widths, *heights, *slopes]
         if not v.dim():
             return g_v, torch.stack(parameters)
-        # In memory one parameter of all elements after the other, as the networks give them.
+        # In memory the first parameter of all elements comes first, then the second, as networks output them.
         return g_v, torch.stack(parameters, -2).mT
 
     def _walk(self, v: Tensor, p: Tensor) -> _Found:
@@ -81,7 +82,7 @@ class UnrolledSpline(SplineRule):
         shares = self._shares(rows[:bins]), self._shares(rows[bins : 2 * bins])
         raw = list(rows[2 * bins :])
         if shape.tails:
-            # A free parameter of zero is a slope of one.
+            # The outer slopes are one, which is a free parameter of zero.
             raw = [torch.zeros_like(v), *raw, torch.zeros_like(v)]
         x = v.clamp(shape.low, shape.high)
         x_knot = y_knot = x0 = y0 = torch.full_like(v, shape.low)
@@ -112,7 +113,7 @@ class UnrolledSpline(SplineRule):
         return [part * unit for part in parts]
 
     def _softmax(self, reached: list[Tensor], shares: list[Tensor], g_start: Tensor, g_size: Tensor) -> list[Tensor]:
-        """The cotangents of a softmax's logits from those of a bin's start and size."""
+        """Return the gradients with respect to a softmax's logits, from those with respect to start and size of v's bin."""
         pieces = _spread(reached, g_start, g_size)
         mean = shares[0] * pieces[0]
         for share, piece in zip(shares[1:], pieces[1:], strict=True):
@@ -122,5 +123,5 @@ class UnrolledSpline(SplineRule):
 
 
 def _spread(reached: list[Tensor], before: Tensor, own: Tensor) -> list[Tensor]:
-    """For each bin: one value where v lies beyond it, another where v lies in it, and 0 where v does not reach it."""
+    """Return `before` for each bin that v lies beyond, `own` for the bin of v, and 0 for the bins after it."""
     return [torch.where(beyond, before, torch.where(here, own, 0.0)) for here, beyond in pairwise(reached)]

@@ -1,1 +1,1 @@
-"""Training by several processes: starting them, placing weights, and batch statistics over all of them."""
+"""Training with several processes: starting them, placing the weights, and batch statistics over all of them."""

@@ -1,4 +1,4 @@
-"""Batch normalisation among several processes: the mean and variance of the whole batch, in each of them."""
+"""Batch normalisation with several processes: all use the mean and variance of the whole batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .processes import ProcessRanks
 
 
 class SharedMoments:
-    """Mean and variance of a batch that several processes share, for the batch normalisations of a module.
+    """Mean and variance of a batch that is split among processes, for the batch normalisation layers of a module.
 
     Args:
         whole: Module with all layers.
@@ -27,12 +27,12 @@ class SharedMoments:
 
     @contextmanager
     def shared(self, whole: int, own: int, *, counts: bool) -> Iterator[None]:
-        """Within, the layers measure the whole batch.
+        """Let the layers measure the whole batch within the block.
 
         Args:
             whole: Number of rows in the batch.
             own: Number of rows in the part of this process.
-            counts: Whether these rows count; False if they only stand in for an empty part.
+            counts: Whether these rows count; False if they only take the place of an empty part.
         """
         if not self.layers:
             yield
@@ -47,11 +47,12 @@ class SharedMoments:
                 del layer.moments
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return the mean and variance over all processes, as `batch_moments` does; gradients flow back to all of them."""
-        # A flow inside of another may see several events for each row.
+        """Return the mean and variance over all processes, as `batch_moments` does; gradients flow back to all processes."""
+        # A flow inside another flow may see several events for each row.
         count = self._whole * (x.shape[0] // self._own)
         if count < 2:
             return None
+        # Two passes, the mean first, lose fewer digits than the difference of E x^2 and (E x)^2.
         mean = self._total(x) / count
         return mean, self._total((x - mean).square()) / count
 
@@ -60,7 +61,11 @@ class SharedMoments:
 
 
 class _Total(torch.autograd.Function):
-    """Sum over all processes. Each process adds to all results, so the cotangents are summed too."""
+    """Sum over all processes, with its gradient.
+
+    The sum y = sum_r x_r goes to every process, and each process q computes a part L_q of the loss from it. So the gradient of
+    the whole loss with respect to x_r is sum_q dL_q/dy: the gradients are summed over the processes, too.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

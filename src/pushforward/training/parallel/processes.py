@@ -1,9 +1,9 @@
-"""Distributed training: the processes of a run, what they agree on, and how a run ends when one of them is lost.
+"""Distributed training: the processes of a run, their common decisions, and the end of a run that loses a process.
 
-`torchrun` starts the processes and sets the rank of each in its environment. Without that there is one process, no process
-group, and every method here is the identity. All processes hold the same rows and go through the same steps; each
-computes its share of every batch. What only one of them can know (the clock, Ctrl-C) is agreed on before it is acted on, so
-that none waits for ever for another; only the first process writes files.
+`torchrun` starts the processes and sets the rank of each in its environment. Without it there is one process, no process
+group, and every method here returns its argument. All processes have the same rows and make the same steps; each computes its
+share of every batch. Facts that only one of them knows (the clock, Ctrl-C) are exchanged before any process acts on them;
+otherwise a process could stop while others wait for it. Only the first process writes files.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ T = TypeVar("T")
 ANSWER = timedelta(minutes=10)
 """Time within which every process must answer the others."""
 AGREE_SECONDS = 1.0
-"""Seconds between two agreements on when to stop and save, about."""
+"""Approximate time in seconds between two exchanges about stopping and saving."""
 AGREE_STEPS = 50
-"""Largest number of steps between two agreements."""
+"""Largest number of steps between two such exchanges."""
 
 _silent: bool | None = None
-"""Whether another process has reported an error; None when there was none."""
+"""Whether another process has reported an error; None if there was none."""
 _runs = 0
-"""Number of runs begun among several processes; every process counts the same ones."""
+"""Number of runs started with several processes; it is the same in every process."""
 
 
 class LostProcess(TrainingError):
@@ -45,7 +45,7 @@ class LostProcess(TrainingError):
 
 
 class ProcessRanks:
-    """This process among those of the run; by default the only one.
+    """One of the processes of a run; by default the only one.
 
     Args:
         rank: Number of this process, from 0.
@@ -62,7 +62,7 @@ class ProcessRanks:
 
     @property
     def main(self) -> bool:
-        """Whether this process is the one that writes files and messages."""
+        """Whether this process writes the files and messages."""
         return self.rank == 0
 
     @property
@@ -72,14 +72,14 @@ class ProcessRanks:
 
     @property
     def asked_to_end(self) -> bool:
-        """Whether SIGTERM has come."""
+        """Whether SIGTERM was received."""
         return self.final_message is not None and self.final_message.requested
 
     def share(self, rows: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], float]:
         """Return this process's part of a batch, and its share: rows of the part / rows of the batch.
 
-        The parts are consecutive and differ by one row at most. A process without a row of its own gets the batch's first,
-        with share 0: it has to take part in the exchange of gradients, and a row of share 0 adds nothing to them.
+        The parts are consecutive, and their sizes differ by at most one row. A process with an empty part gets the first
+        row of the batch with share 0: it must take part in the exchange of gradients, and share 0 makes its gradient zero.
         """
         if not self.several:
             return rows, 1.0
@@ -90,7 +90,7 @@ class ProcessRanks:
         return tuple(t[start:stop] for t in rows), (stop - start) / count
 
     def total(self, value: Tensor) -> Tensor:
-        """Return the sum over the processes of a tensor on the device of the model."""
+        """Return the sum over the processes of a tensor on the model's device."""
         if self.several:
             value = value.clone()
             distributed.all_reduce(value, group=self.control if value.device.type == "cpu" else None)
@@ -105,11 +105,13 @@ class ProcessRanks:
                 tensor.detach().copy_(sent)
 
     def agree(self, *wishes: bool, now: bool = False) -> tuple[bool, ...]:
-        """Return which wishes any process has; False for all of them while it is not yet time to ask, about once a second.
+        """Return for each flag whether any process has set it; about once a second, all False in between.
+
+        The processes exchange flags only after a number of steps, as an exchange in every step would cost time.
 
         Args:
-            wishes: Wishes of this process.
-            now: Whether to ask at once.
+            wishes: Flags of this process.
+            now: Whether to exchange the flags at once.
         """
         if not self.several:
             return wishes
@@ -120,16 +122,16 @@ class ProcessRanks:
         values = torch.tensor([*map(float, wishes), seconds / max(1, steps)])
         distributed.all_reduce(values, distributed.ReduceOp.MAX, group=self.control)
         *found, pace = values.tolist()
-        # The same on every process, as it is computed from what they have agreed on.
+        # Every process gets the same number, as it depends on exchanged values only; so all ask again at the same step.
         self._countdown = self._interval = max(1, min(AGREE_STEPS, int(AGREE_SECONDS / max(pace, 1e-6))))
         self._last = time.monotonic()
         return tuple(bool(value) for value in found)
 
     def once(self, act: Callable[[], T]) -> T:
-        """Return what `act` returns in the first process, the only one that runs it.
+        """Run `act` in the first process only, and return its result in every process.
 
         Raises:
-            FlowError: the error that it raised there, in every process.
+            FlowError: The error raised by `act` in the first process; it is raised in every process.
         """
         if not self.several:
             return act()
@@ -154,10 +156,10 @@ class ProcessRanks:
         return values
 
     def require_same(self, value: object) -> None:
-        """Refuse processes that have different rows, splits or options.
+        """Refuse to run if the processes have different rows, splits or options.
 
         Raises:
-            TrainingError: a process has another value than the first.
+            TrainingError: A process has another value than the first one.
         """
         values = self.gathered(repr(value))
         for rank, other in enumerate(values):
@@ -168,10 +170,10 @@ class ProcessRanks:
                 )
 
     def require_own_device(self, device: torch.device) -> None:
-        """Refuse processes that share a GPU.
+        """Refuse to run if processes share a GPU.
 
         Raises:
-            TrainingError: two of them are on the same one.
+            TrainingError: Two processes use the same GPU.
         """
         index = torch.cuda.current_device() if device.index is None and device.type == "cuda" else device.index
         places = self.gathered((socket.gethostname(), index))
@@ -182,39 +184,39 @@ class ProcessRanks:
             )
 
     def reported_elsewhere(self) -> bool:
-        """Claim to report how the run ended, and return whether another process was first."""
+        """Register this process as the one that reports the end of the run; return True if another process was first."""
         try:
             store = distributed.distributed_c10d._get_default_store()
-            return int(store.add(f"pushforward told {self.run}", 1)) > 1
-        # The store may be what is lost.
+            return int(store.add(f"pushforward report {self.run}", 1)) > 1
+        # The process that keeps the store may be the lost one.
         except RuntimeError:
             return False
 
     def lost_message(self) -> str:
-        """Return the sentence about a lost process."""
+        """Return the message about a lost process."""
         how = "another process of this run has ended, or does not answer"
         if self.checkpoint is None or not self.checkpoint.exists():
             return f"{how} (seen by process {self.rank} of {self.size}); nothing was saved"
         return (
             f"{how} (seen by process {self.rank} of {self.size}); "
-            f"the last checkpoint is in {self.checkpoint}, resume from there"
+            f"the last checkpoint is in {self.checkpoint}; resume from it"
         )
 
 
 @contextmanager
 def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[ProcessRanks]:
-    """Join the processes that `torchrun` started; without it there is this process only.
+    """Join the processes that `torchrun` started; without `torchrun`, this process is the only one.
 
-    Within, a process that is lost raises an error in the others, and SIGTERM, which `torchrun` then sends them, is a request.
-    The process group stays for the next run and is left by `leave`, or when Python ends.
+    Within the block, the loss of a process raises an error in the others, and SIGTERM, which `torchrun` then sends to
+    them, only sets a flag. The process group stays for the next run; `leave` ends it, at the latest when Python ends.
 
     Args:
-        device: Device of the model, which decides about the backend: nccl for GPUs, else gloo.
-        checkpoint: Path of the checkpoint of the run, which messages name.
+        device: Device of the model, which determines the backend: nccl for GPUs, else gloo.
+        checkpoint: Path of the run's checkpoint, for messages.
 
     Raises:
-        LostProcess: another process has ended, or does not answer.
-        TrainingError: the environment names several processes, but not how to reach them.
+        LostProcess: Another process has ended, or does not answer.
+        TrainingError: The environment has a number of processes, but no address to reach them.
     """
     if world_size() == 1:
         yield ProcessRanks()
@@ -225,13 +227,14 @@ def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[Pro
     ranks.run, ranks.checkpoint = _runs, checkpoint
     ranks.final_message = FinalMessage(lambda: "" if ranks.reported_elsewhere() else ranks.lost_message())
     with ranks.final_message, warnings.catch_warnings():
-        # Strides of dimensions of length 1 mean nothing, but are compared; the kernels of small convolutions have many.
+        # torch warns about different strides of dimensions of length 1, which have no effect; the kernels of small
+        # convolutions have many.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         try:
             ranks.require_own_device(device)
             yield ranks
         except BaseException as error:
-            # torchrun ends this process as soon as it sees another one fail; the report has to come before that.
+            # torchrun ends this process as soon as it sees that another one failed; the report must be made before that.
             ranks.final_message.ignore_more()
             _silent = ranks.reported_elsewhere()
             if isinstance(error, RuntimeError) and _of_the_connection(error):
@@ -241,12 +244,12 @@ def joined(device: torch.device, checkpoint: Path | None = None) -> Iterator[Pro
 
 
 def silent() -> bool:
-    """Whether another process reports how the run went: the first one, or the first one with an error."""
+    """Return whether another process reports the end of the run: the first process, or the first one with an error."""
     return process_rank() > 0 if _silent is None else _silent
 
 
 def world_size() -> int:
-    """Return the number of processes that the environment names."""
+    """Return the number of processes set in the environment."""
     return _number("WORLD_SIZE", 1)
 
 
@@ -256,12 +259,12 @@ def process_rank() -> int:
 
 
 def local_rank() -> int:
-    """Return the number of this process on this machine, which is that of its GPU."""
+    """Return the number of this process on this machine, which is also the number of its GPU."""
     return _number("LOCAL_RANK", 0) if world_size() > 1 else 0
 
 
 def leave() -> None:
-    """Leave the process group, if there is one; no process waits for another after this."""
+    """Leave the process group, if there is one; afterwards no process waits for another."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -276,13 +279,13 @@ def _connect(device: torch.device) -> ProcessRanks:
                 f"expected to be started by torchrun, as WORLD_SIZE is {world_size()}: {error}; use torchrun, or unset it"
             ) from None
         atexit.register(leave)
-    # A user's own group may have no backend for the CPU.
+    # A process group made by the user may have no backend for the CPU.
     control = None if "gloo" in distributed.get_backend_config() else distributed.new_group(backend="gloo")
     return ProcessRanks(distributed.get_rank(), distributed.get_world_size(), control)
 
 
 def _of_the_connection(error: RuntimeError) -> bool:
-    """Whether an error comes from the exchange between processes, and not from the model."""
+    """Return whether an error comes from the exchange between processes rather than from the model."""
     if isinstance(error, distributed.DistError):
         return True
     text = str(error)

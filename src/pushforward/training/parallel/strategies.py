@@ -1,9 +1,9 @@
-"""Strategies: where the weights of a run are, all of them in every process, or a shard in each.
+"""Strategies for placing the weights of a run: all of them in every process, or a shard in each.
 
-`Replicated` is one process, or several with DistributedDataParallel (Li et al. 2020, arXiv:2006.15704), which averages their
-gradients. `Sharded` is FSDP2 (Zhao et al. 2023, arXiv:2304.11277; `torch.distributed.fsdp.fully_shard`): every process
-keeps a part of each weight, of its gradient and of the optimizer's state, and gathers whole layers while it computes them.
-Both wrap the objective, because torch acts on the `forward` of a module only.
+`Replicated` is for one process, or for several with DistributedDataParallel (Li et al. 2020, arXiv:2006.15704), which averages
+their gradients. `Sharded` is FSDP2 (Zhao et al. 2023, arXiv:2304.11277; `torch.distributed.fsdp.fully_shard`): every process
+keeps a part of each weight, of its gradient and of the optimizer's state, and gathers a whole layer only while it computes it.
+Both wrap the objective, because torch acts only on the `forward` of a module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .processes import ProcessRanks
 
 
 class Replicated:
-    """All weights in every process, the same in each.
+    """All weights in every process, with the same values.
 
     Args:
         model: The model to train.
@@ -35,10 +35,10 @@ class Replicated:
 
     Attributes:
         whole: The bundle of the model and the objective that is trained.
-        parameters: Tensors that the optimizer changes.
+        parameters: Tensors that the optimizer updates.
 
     Raises:
-        SpecError: there are several processes, and the objective does not hold the model.
+        SpecError: There are several processes, and the model is not a submodule of the objective.
     """
 
     sharded = False
@@ -65,14 +65,14 @@ class Replicated:
 
         Args:
             loss: A module with all parameters.
-            inputs: Its arguments for some rows, to find out whether all parameters have a part in the loss.
+            inputs: Arguments of the loss for some rows, used to find out whether the loss depends on all parameters.
         """
         from torch.nn.parallel import DistributedDataParallel
 
         device = inputs[0][0].device
         (unused,) = self.ranks.agree(leaves_out_parameters(self.whole, self.objective, inputs, device), now=True)
         with warnings.catch_warnings():
-            # The newer name of `broadcast_buffers` is not known to older versions of torch.
+            # Older versions of torch do not know the new name of `broadcast_buffers`.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
             return DistributedDataParallel(
                 loss,
@@ -84,21 +84,21 @@ class Replicated:
             )
 
     def clear(self) -> None:
-        """Remove the gradients of tensors other than `parameters`."""
+        """Remove the gradients of tensors other than `parameters`; here there are none."""
 
     def collect(self) -> None:
-        """Put the gradients into `parameters` after a backward pass."""
+        """Copy the gradients into `parameters` after a backward pass; here they are there already."""
 
     def norm_of_all(self, norm: Tensor) -> Tensor:
-        """Return the norm of the whole gradient from that of this process's `parameters`."""
+        """Return the norm of the whole gradient, given that of this process's `parameters`."""
         return norm
 
     def full(self, weights: NamedTensors) -> NamedTensors:
-        """Return whole tensors from tensors of `whole`, in every process."""
+        """Return whole tensors, given tensors of `whole`, in every process."""
         return weights
 
     def part(self, weights: NamedTensors) -> NamedTensors:
-        """Return the tensors of this process from whole ones: the reverse of `full`."""
+        """Return this process's tensors, given whole ones: the inverse of `full`."""
         return weights
 
     def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -106,21 +106,21 @@ class Replicated:
         return state
 
     def part_of_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Return an optimizer's state with the tensors of this process: the reverse of `full_state`."""
+        """Return an optimizer's state with this process's tensors: the inverse of `full_state`."""
         return state
 
 
 class Sharded(Replicated):
-    """A shard of each weight in every process. A copy is trained; the model itself gets its weights at the end.
+    """A shard of each weight in every process; a copy is trained, and the model gets its weights at the end.
 
     Args:
-        model: The model to train, its weights the same in all processes; it is moved to the CPU meanwhile.
+        model: The model to train, with the same weights in all processes; it is on the CPU during training.
         objective: The loss.
         config: Options of the run, resolved.
         ranks: The processes, more than one.
 
     Raises:
-        SpecError: a parameter is a single number, which cannot be shared out; or an option does not fit.
+        SpecError: A parameter is a single number, which cannot be split, or an option cannot be combined with shards.
     """
 
     sharded = True
@@ -140,7 +140,7 @@ class Sharded(Replicated):
                 raise SpecError(f"expected no single number among the parameters, got {name}; use parallel='ddp'")
         copied: Any = copy.deepcopy(plain)
         for parameter in copied.parameters():
-            # Shards are cut from contiguous memory; kernels laid out channels-last are not.
+            # Shards are cut from contiguous memory; convolution kernels in channels-last layout are not contiguous.
             parameter.data = parameter.data.contiguous()
         super().__init__(copied["model"], copied["objective"], config, ranks)
         device = self.parameters[0].device
@@ -153,15 +153,15 @@ class Sharded(Replicated):
                 register_fsdp_forward_method(layer, method)
         fully_shard(self.objective, mesh=mesh)
         self.shards: list[Any] = [p for p in self.whole.parameters() if p.requires_grad]
-        # The optimizer works on plain tensors that share memory with the shards: that is quicker, and knows every trick.
+        # The optimizer updates plain tensors that share memory with the shards: faster than DTensors, and every option works.
         self.parameters = [nn.Parameter(p.detach().to_local()) for p in self.shards]
 
     def wrap(self, loss: nn.Module, inputs: tuple[Any, ...]) -> Callable[..., Tensor]:
-        """Return a loss without the warnings of FSDP; the objective is wrapped from the start."""
+        """Return the loss without FSDP's warnings; the objective is already wrapped."""
 
         def quiet(*inputs: Any) -> Tensor:
             with warnings.catch_warnings():
-                # Contributions of layers are often views; chains never change them in place.
+                # The outputs of layers are often views; chains never change them in place.
                 warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")
                 return loss(*inputs)
 
@@ -173,12 +173,13 @@ class Sharded(Replicated):
             shard.grad = None
 
     def collect(self) -> None:
-        """Hand the gradients of the shards to the parameters that the optimizer knows."""
+        """Give the gradients of the shards to the parameters that the optimizer updates."""
         for own, shard in zip(self.parameters, self.shards, strict=True):
             own.grad = None if shard.grad is None else shard.grad.to_local()
 
     def norm_of_all(self, norm: Tensor) -> Tensor:
-        """Return the norm of the gradient of all shards of all processes."""
+        """Return the norm of the gradient over the shards of all processes."""
+        # Every entry of the gradient is in exactly one shard, so the squared norms of the shards add up.
         return self.ranks.total(norm.square()).sqrt()
 
     def full(self, weights: NamedTensors) -> NamedTensors:
@@ -211,18 +212,22 @@ class Sharded(Replicated):
         if not hasattr(like, "to_local"):
             return full
         own = like.to_local()
+        # FSDP2 splits the first dimension into pieces of ceil(n / size) rows, as torch.chunk does; the last ones may be
+        # smaller or empty.
         first = self.ranks.rank * -(-full.shape[0] // self.ranks.size)
         return _shaped(full[first : first + own.shape[0]].to(own.device), like)
 
 
 def _units(whole: nn.Module) -> list[Transform]:
-    """The layers that are gathered one at a time; none when two of them share a parameter."""
+    """Return the layers that are gathered one at a time; none if two of them share a parameter."""
     layers = [layer for chain in whole.modules() if isinstance(chain, Chain) for layer in chain.layers]
     units = [
         layer
         for layer in dict.fromkeys(layers)
         if any(True for _ in layer.parameters()) and not any(isinstance(part, Chain) for part in layer.modules())
     ]
+    # Parameters outside the layers belong to one more owner. If a parameter had two owners, the union would be smaller
+    # than the sum.
     inside = {module for unit in units for module in unit.modules()}
     owners = [set(unit.parameters()) for unit in units]
     owners.append({p for m in whole.modules() if m not in inside for p in m.parameters(recurse=False)})
@@ -235,7 +240,7 @@ def _whole(tensor: Any) -> Tensor:
 
 
 def _shaped(part: Tensor, like: Any) -> Tensor:
-    """What this process has of a tensor, as a shard like another one."""
+    """Return this process's part of a tensor, as a shard with the layout of another one."""
     from torch.distributed.tensor import DTensor
 
     return DTensor.from_local(

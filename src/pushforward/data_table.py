@@ -1,0 +1,150 @@
+"""`pushforward.Table`: from a file or a data frame to a fitted model in two lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError
+from .evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
+from .evaluation.ranks import ScoreRanks
+from .fitted_table import FittedTable, TableRows
+from .tables import Schema, digest, infer_schema
+from .tables.auto import AutoChoice, choose, fresh, improve, label_widths
+from .tables.describe import column_rows, schema_notes, sentences
+from .tables.frames import Source, as_table, kind_of_frame
+from .tables.hints import Reading
+from .tables.schema import Encoded
+from .tables.schema_file import ColumnChoices
+from .training import TrainConfig, fit
+
+MOST_RANKED = 20_000
+"""Training rows, about, whose log-likelihoods give the percentiles of scores."""
+
+
+class DataTable:
+    """A table of a file or a data frame, and what its columns are: `pushforward.Table(source).fit()`.
+
+    Args:
+        source: A path, a data frame of pandas or polars, a mapping from names to columns, or an array.
+        kinds: Kinds of columns by name, where another one would be found: "continuous", "integer", "categorical", "constant",
+            "date", "date:FORMAT", "identifier" or "text" (left out).
+        bounds: (low, high) of columns by name, which values cannot pass; None for no bound.
+        drop: Names of columns to leave out.
+        missing: Texts and numbers that mark missing values, instead of the usual ones and of those that are found; None for
+            these.
+        max_labels: Largest number of labels of a column; columns with more are left out.
+        test: Fraction, or number, of the rows that training never sees.
+        validation: Fraction, or number, of the other rows, which decide when to stop and which model is kept.
+        seed: Seed of the split and of the training.
+
+    Attributes:
+        schema: Schema of the table.
+        table: The rows.
+
+    Raises:
+        FlowError: The source cannot be read, or no column can be used.
+
+    Examples:
+        >>> model = pf.Table("customers.csv").fit()  # doctest: +SKIP
+        >>> model.sample(1000), model.score(), model.report("report.html")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        kinds: Mapping[str, str] | None = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        drop: Collection[str] = (),
+        missing: Collection[str] | None = None,
+        max_labels: int = 256,
+        test: float = 0.1,
+        validation: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        choices = ColumnChoices(dict(kinds or {}), dict(bounds or {}), {}, tuple(drop))
+        reading = Reading(hints=choices.reading_hints(), missing=None if missing is None else tuple(map(str, missing)))
+        self.like = kind_of_frame(source)
+        self.name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the table"
+        self.table = as_table(source, reading).without(choices.drop)
+        self.drop, self.seed = tuple(drop), seed
+        holdout = Holdout(self.table.n_rows, test, validation, seed)
+        self.parts = holdout.parts()
+        self.schema: Schema = infer_schema(
+            self.table,
+            kinds=choices.kinds,
+            bounds=choices.bounds,
+            max_categories=max_labels,
+            rows=self.parts.train,
+            leave_out=True,
+        )
+        self.encoded = self.schema.encode(self.table)
+        self.holdout = replace(holdout, digest=digest(self.encoded))
+
+    def __repr__(self) -> str:
+        rows = column_rows(self.schema, self.table, self.encoded)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        notes = sentences(schema_notes(self.schema, self.table, self.encoded))
+        return "\n".join([f"Table of {self.table.n_rows:,} rows", *(f"  {line}" for line in (*lines, *notes))])
+
+    def fit(
+        self, system: str | None = None, *, baselines: bool = True, progress: bool = False, **options: Any
+    ) -> FittedTable:
+        """Fit a model, score it on the test rows, and return it.
+
+        Args:
+            system: Name of a system for the numeric columns; by default it is chosen by the size and the columns of the table,
+                compared with a mixture of Gaussians on the validation rows, and fitted again on all rows of a small table.
+            baselines: Whether simple densities are fitted to compare the score with.
+            progress: Whether to show progress on stderr.
+            options: Options of `TrainConfig`, such as `max_seconds=60`, and arguments of the system.
+
+        Returns:
+            The fitted model; its record has the scores.
+
+        Raises:
+            FlowError: An option is unknown or out of range, or the training failed.
+            KeyboardInterrupt: Ctrl-C before the model was trained.
+        """
+        known = set(TrainConfig.__dataclass_fields__)
+        config = TrainConfig(**{"seed": self.seed, "threads": 1, **{k: v for k, v in options.items() if k in known}})
+        arguments = {k: v for k, v in options.items() if k not in known}
+        choice = AutoChoice(system=system or "nsf", label_hidden=label_widths(self.schema))
+        if system is None:
+            choice = choose(self.schema, self.encoded[self.parts.train], self.seed)
+            config = config.replace(patience=choice.patience if config.patience is None else config.patience)
+        choice = replace(choice, arguments={**choice.arguments, **arguments})
+        model = fresh(self.schema, choice.system, choice.arguments, choice.label_hidden, self.seed)
+        rows, validation = self.encoded[self.parts.fitted], self.holdout.validation or None
+        result = fit(model, rows, validation=validation, config=config, progress=progress)
+        record: dict[str, Any] = {**result.to_dict(), "split": asdict(self.holdout)}
+        record["data"] = {"name": os.path.basename(self.name), "rows": self.table.n_rows, "dropped": list(self.drop)}
+        limited = {"epochs", "max_steps", "max_seconds"} & options.keys()
+        if system is None and not limited and result.stopped != "interrupted":
+            found = improve(model, result, choice, rows, validation, config, seed=self.seed)
+            model, record = found.model, {**record, "tried": found.tried, "refitted": found.refitted}
+        model.eval()
+        train = self.parts.train[:: max(1, len(self.parts.train) // MOST_RANKED)]
+        record["quantiles"] = ScoreRanks.from_scores(row_scores(model, self.encoded[train], self.seed)).to_list()
+        record["scores"] = self._scores(model, baselines=baselines)
+        asked = TableRows(self.name, self.table, Encoded(self.encoded, np.zeros(self.table.n_rows, dtype=bool), {}))
+        return FittedTable(model, record, asked, self.like)
+
+    def _scores(self, model: Any, *, baselines: bool) -> dict[str, Any] | None:
+        held, others = self.parts.held, self.parts.others
+        if len(held) == 0:
+            return None
+        log_prob = row_scores(model, self.encoded[held], self.seed)
+        scores, note = [], "not asked for"
+        if baselines:
+            try:
+                scores, note = fit_baselines(self.schema, self.encoded, others, held, self.seed), ""
+            except DataError as error:
+                note = str(error)
+        return score_record(self.parts.held_name, model.exactness.symbol, log_prob, scores, others, note)

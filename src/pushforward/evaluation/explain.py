@@ -1,0 +1,144 @@
+"""Why a row is unlikely: for each entry, how unusual it is given all other entries of the row."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..tables import Schema, TableModel
+from ..tables.describe import shown_number
+from ..tables.row_space import Column
+from .scores import log_likelihoods
+
+Array = np.ndarray[Any, np.dtype[Any]]
+POINTS = 101
+"""Points of the quadrature over the values of a column of numbers."""
+WIDTH = 6.0
+"""Deviations on either side of the mean that the quadrature covers."""
+MOST_LABELS = 60
+"""Labels of a column that are tried, beside the one of the row."""
+UNUSUAL = 0.05
+"""Probability up to which an entry is called unusual."""
+NAMED = 3
+"""Columns that are named for a row."""
+
+
+def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
+    """Return how probable it is to draw an entry as unlikely as that of the row, given all other entries of the row.
+
+    For entry i of row x this is P(p(v, x_rest) <= p(x)) where v follows the conditional density p(v | x_rest), which is known
+    up to a constant from the joint density. The sums over labels and the quadrature over numbers are of one dimension. A small
+    value says that the entry does not fit the others.
+
+    Args:
+        model: Model of the table.
+        rows: Encoded rows (N, C).
+        seed: Seed of the noise of models that have some.
+
+    Returns:
+        (N, C) probabilities; 1 for constant columns.
+    """
+    result = np.ones(rows.shape)
+    base = log_likelihoods(model, rows, seed=seed).numpy()
+    for i, column in enumerate(model.schema.columns):
+        if column.kind == "constant":
+            continue
+        for n, row in enumerate(rows):
+            values, log_weights = _values(column, row[i])
+            varied = np.repeat(row[None], len(values), axis=0)
+            varied[:, i] = values
+            log_prob = log_likelihoods(model, varied, seed=seed).numpy()
+            log_mass = np.where(np.isfinite(log_prob), log_prob + log_weights, -math.inf)
+            total = np.logaddexp.reduce(log_mass)
+            if math.isfinite(total):
+                # The row's own value is among the values; what equals it counts.
+                unlikely = log_prob <= base[n] + 1e-6 * (1 + abs(base[n]))
+                result[n, i] = (
+                    min(1.0, float(np.exp(np.logaddexp.reduce(log_mass[unlikely]) - total))) if unlikely.any() else 0.0
+                )
+    return result
+
+
+def _values(column: Column, own: float) -> tuple[Array, Array]:
+    """Values of a column to compare an entry with, and the logs of their weights in the sum or the quadrature."""
+    if column.kind == "categorical":
+        codes = np.arange(len(column.categories), dtype=np.float64)
+        if len(codes) > MOST_LABELS:
+            codes = np.unique(np.append(codes[:: len(codes) // MOST_LABELS + 1], np.nan_to_num(own)))
+        values = np.append(codes, math.nan) if column.missing else codes
+        return values, np.zeros(len(values))
+    values, widths = _grid(column)
+    extra = [*column.spikes, *([math.nan] if column.missing else [])]
+    values, log_weights = np.append(values, extra), np.append(np.log(widths), np.zeros(len(extra)))
+    if math.isfinite(own) and own not in column.spikes:
+        # The entry itself, with no width: it says which values are as unlikely, and adds nothing.
+        values, log_weights = np.append(values, own), np.append(log_weights, -math.inf)
+    return values, log_weights
+
+
+def _grid(column: Column) -> tuple[Array, Array]:
+    """Points of a quadrature over the ordinary values of a column, and their widths."""
+    low, high = column.support
+    seen = column.seen or (low, high)
+    if column.kind == "integer":
+        step = max(1.0, math.ceil((seen[1] - seen[0] + 1) / POINTS))
+        values = np.unique(np.clip(np.round(seen[0] + step * np.arange(POINTS)), low, high))
+        return values, np.full(len(values), step)
+    if column.low is None and column.high is None:
+        edges = column.loc + column.scale * np.linspace(-WIDTH, WIDTH, POINTS + 1)
+    else:
+        edges = np.linspace(seen[0], seen[1], POINTS + 1)
+    return (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+
+
+def explained(model: TableModel, rows: Array, seed: int = 0) -> list[str]:
+    """Return for each row the entries that do not fit the others, the most unusual first, as text.
+
+    Args:
+        model: Model of the table.
+        rows: Encoded rows (N, C).
+        seed: Seed of the noise of models that have some.
+    """
+    if len(rows) == 0:
+        return []
+    with torch.no_grad():
+        chances = entry_probabilities(model, rows, seed)
+    texts = []
+    for row, chance in zip(rows, chances, strict=True):
+        order = [i for i in np.argsort(chance, kind="stable") if chance[i] <= UNUSUAL][:NAMED]
+        parts = [f"{_entry(model.schema.columns[i], row[i])} (p {_probability(chance[i])})" for i in order]
+        texts.append(", ".join(parts) or "no single entry stands out: the combination is rare")
+    return texts
+
+
+def _probability(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
+
+
+def _entry(column: Column, value: float) -> str:
+    if math.isnan(value):
+        return f"{column.name} missing"
+    if column.categories:
+        return f"{column.name} = {column.categories[int(value)]}"
+    return f"{column.name} = {shown_number(column, value)}"
+
+
+def outside(schema: Schema, row: Array) -> str:
+    """Return which entries of a row of probability zero are outside of the range of their columns."""
+    found = []
+    for column, value in zip(schema.columns, row, strict=True):
+        low, high = column.support
+        if math.isnan(value) or low <= value <= high:
+            if column.kind == "integer" and value != round(value):
+                found.append(f"{_entry(column, value)} is between the whole numbers of the column")
+            continue
+        if column.kind == "constant":
+            found.append(f"{_entry(column, value)}, where it was always {shown_number(column, column.value)}")
+        else:
+            found.append(
+                f"{_entry(column, value)} is outside {shown_number(column, low)} to {shown_number(column, high)}"
+            )
+    return "; ".join(found) or "too far from all training rows for a density that is above zero in floating point"

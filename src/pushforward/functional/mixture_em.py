@@ -1,0 +1,152 @@
+"""Expectation-maximisation of Gaussian mixtures with full covariances and a ridge that keeps them regular."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MOST_ROUNDS = 200
+NEARLY_DONE = 1e-5
+"""Gain in the mean log-density, nats, below which the rounds end."""
+
+
+class MixtureFit(NamedTuple):
+    """Parameters of a Gaussian mixture.
+
+    Args:
+        weights: (K,) probabilities.
+        means: (K, D).
+        covariances: (K, D, D).
+    """
+
+    weights: Tensor
+    means: Tensor
+    covariances: Tensor
+
+
+RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+"""Ridges to choose from, in units of the variances of the columns."""
+COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
+"""Numbers of components to choose from."""
+MOST_FOR_FOLDS = 1000
+"""Rows up to which all folds are used for a choice; above, one is enough."""
+MOST_ROWS = 5000
+"""Rows on which choices are made and mixtures are fitted, at most."""
+FOLDS = 5
+STARTS = 5
+"""Fits from different starting means, of which the best is kept."""
+
+
+def fit_mixture(
+    x: Tensor, components: int, ridge: float = 0.1, *, generator: torch.Generator | None = None
+) -> MixtureFit:
+    """Fit a mixture of K Gaussians to rows by expectation-maximisation with a ridge on the covariances.
+
+    In the E step row n belongs to component k with probability r_nk = w_k N(x_n; m_k, S_k) / p(x_n). In the M step
+
+        w_k = N_k / N,    m_k = sum_n r_nk x_n / N_k,    N_k = sum_n r_nk,
+        S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k + ridge diag(var x),
+
+    where the ridge keeps a component of few rows from collapsing onto them.
+
+    Args:
+        x: Rows (N, D), at least one, finite.
+        components: Number K of Gaussians.
+        ridge: Ridge, in units of the variances of the columns.
+        generator: Source of the random starting means.
+
+    References:
+        Dempster, Laird, Rubin 1977.
+    """
+    x = x.double()
+    added = torch.diag(ridge * x.var(0, unbiased=False).clamp_min(1e-12))
+    responsibilities = _start(x, components, generator)
+    before = -math.inf
+    for _ in range(MOST_ROUNDS):
+        fit = _maximised(x, responsibilities, added)
+        joint = log_joint(x, fit)
+        total = joint.logsumexp(1)
+        responsibilities = (joint - total[:, None]).exp()
+        now = float(total.mean())
+        if now - before < NEARLY_DONE:
+            break
+        before = now
+    return fit
+
+
+def choose_mixture(x: Tensor, components: Sequence[int] = COMPONENTS, *, seed: int = 0) -> tuple[int, float]:
+    """Return the number of components and the ridge with the best held-out log-density, by cross-validation.
+
+    More components are tried until the score has fallen twice in a row.
+
+    Args:
+        x: Rows (N, D).
+        components: Numbers of components to choose from, ascending.
+        seed: Seed of the folds and of the starting means.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x = x.double().cpu()
+    order = torch.randperm(len(x), generator=generator)[:MOST_ROWS]
+    folds = [order[i::FOLDS] for i in range(FOLDS if len(order) <= MOST_FOR_FOLDS else 1)]
+    best, chosen = -math.inf, (components[0], RIDGES[-2])
+    for ridge in RIDGES:
+        worse, before = 0, -math.inf
+        for number in components:
+            if number * 2 > len(order) or worse == 2:
+                break
+            total = 0.0
+            for fold in folds:
+                rest = order[~torch.isin(order, fold)]
+                fit = fit_mixture(x[rest], number, ridge, generator=torch.Generator().manual_seed(seed))
+                total += float(log_joint(x[fold], fit).logsumexp(1).mean())
+            worse, before = (0, total) if total > before else (worse + 1, before)
+            if total > best:
+                best, chosen = total, (number, ridge)
+    return chosen
+
+
+def best_mixture(x: Tensor, components: int, ridge: float) -> MixtureFit:
+    """Return the best of several fits from different starting means, for which the rows are most likely."""
+    starts = 1 if components == 1 else STARTS
+    fits = [fit_mixture(x, components, ridge, generator=torch.Generator().manual_seed(i)) for i in range(starts)]
+    return max(fits, key=lambda fit: float(log_joint(x.double(), fit).logsumexp(1).mean()))
+
+
+def log_joint(x: Tensor, fit: MixtureFit) -> Tensor:
+    """Return log w_k + log N(x_n; m_k, S_k): (N, K)."""
+    factors = torch.linalg.cholesky(fit.covariances)
+    centred = (x[None] - fit.means[:, None]).mT
+    whitened = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(1)
+    log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
+    return (fit.weights.log() - log_dets - constant)[None] - 0.5 * whitened.mT
+
+
+def _maximised(x: Tensor, responsibilities: Tensor, added: Tensor) -> MixtureFit:
+    counts = responsibilities.sum(0).clamp_min(1e-9)
+    means = (responsibilities.mT @ x) / counts[:, None]
+    centred = x[None] - means[:, None]
+    scatter = (centred * responsibilities.mT[..., None]).mT @ centred / counts[:, None, None]
+    return MixtureFit(counts / counts.sum(), means, scatter + added)
+
+
+def _start(x: Tensor, components: int, generator: torch.Generator | None) -> Tensor:
+    """Responsibilities (N, K) of the nearest of K centres, which are drawn far from each other (k-means++) and then moved."""
+    scaled = x / x.std(0, unbiased=False).clamp_min(1e-9)
+    centres = scaled[torch.randint(len(x), (1,), generator=generator)]
+    for _ in range(components - 1):
+        distance = torch.cdist(scaled, centres).square().amin(1)
+        if float(distance.sum()) <= 0:
+            break
+        centres = torch.cat([centres, scaled[torch.multinomial(distance, 1, generator=generator)]])
+    for _ in range(5):
+        nearest = torch.cdist(scaled, centres).argmin(1)
+        one_hot = torch.nn.functional.one_hot(nearest, len(centres)).double()
+        counts = one_hot.sum(0)
+        centres = torch.where(counts[:, None] > 0, one_hot.mT @ scaled / counts[:, None].clamp_min(1), centres)
+    one_hot = torch.nn.functional.one_hot(torch.cdist(scaled, centres).argmin(1), components).double()
+    return 0.9 * one_hot + 0.1 / components

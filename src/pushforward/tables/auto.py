@@ -1,0 +1,196 @@
+"""The model that suits a table when no system is named: chosen by its size, its columns, and its validation rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import Chain
+from ..functional.mixture_em import choose_mixture
+from ..training import FitResult, TrainConfig, fit
+from ..training.random_state import isolated
+from .schema import Schema
+from .table_model import TableModel, table_model
+
+SMALL = 5000
+"""Training rows below which hidden units are dropped."""
+TINY = 1000
+"""Training rows below which the flow has half as many layers."""
+REFITTED = 2000
+"""Rows below which the model is trained again on the validation rows, too, when its training is over."""
+MOST_FOR_ALTERNATIVES = 200_000
+"""Rows up to which other models are tried."""
+DROPOUT = 0.2
+PATIENCE = 30
+"""Most epochs without a better validation score, below `SMALL` rows."""
+FAR = 6.0
+"""Deviations beyond which a value is far out in a tail."""
+FAR_SHARE = 5e-4
+"""Share of far values in a column from which its tails are heavy: a normal distribution has 2e-9."""
+LABEL_WIDTHS = (64, 512)
+"""Smallest and largest width of the network of labels."""
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoChoice:
+    """Systems and their arguments, chosen for a table: the first one, and others to compare it with on validation rows.
+
+    Args:
+        system: Name of the system.
+        arguments: Its arguments.
+        label_hidden: Widths of the network of labels.
+        alternatives: Names and arguments of other systems.
+        patience: Patience of the training; None for the default.
+        why: Reasons, as a part of a sentence.
+    """
+
+    system: str
+    arguments: Arguments = field(default_factory=dict)
+    label_hidden: tuple[int, ...] = (64, 64)
+    alternatives: tuple[tuple[str, Arguments], ...] = ()
+    patience: int | None = None
+    why: str = ""
+
+
+def label_widths(schema: Schema) -> tuple[int, ...]:
+    """Return the widths of the network of labels: it grows with the number of labels of all columns."""
+    labels = sum(column.classes for column in schema.columns if column.classes > 1)
+    smallest, largest = LABEL_WIDTHS
+    width = min(largest, max(smallest, 2 * labels))
+    return (width,) if all(not column.numeric for column in schema.columns) else (width, width)
+
+
+def choose(schema: Schema, rows: np.ndarray, seed: int = 0) -> AutoChoice:
+    """Return the systems that suit a table.
+
+    Numbers get a neural spline flow. Its base is a mixture of Gaussians, which starts at a fit to the training rows, so that
+    the flow only has to learn what a mixture lacks; or Student's t where columns have heavy tails. The mixture alone is the
+    alternative: on small tables it can be the better model.
+
+    Args:
+        schema: Schema of the table.
+        rows: Encoded training rows (N, C).
+        seed: Seed of the choice.
+    """
+    hidden = label_widths(schema)
+    small = len(rows) < SMALL
+    patience = PATIENCE if small else None
+    features = sum(column.numeric for column in schema.columns)
+    if features == 0:
+        return AutoChoice(system="nsf", label_hidden=hidden, patience=patience, why="all columns are labels")
+    z = standardised(schema, rows, seed)
+    common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if len(rows) < TINY else {})
+    components, _ = choose_mixture(z, seed=seed)
+    gaussians = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
+    mixed = {**common, "base": "full-mixture", "components": components}
+    alone: tuple[str, Arguments] = ("mixture", {"components": components})
+    far = float(((z - z.mean(0)).abs() > FAR * z.std(0)).double().mean(0).max())
+    if far >= max(FAR_SHARE, 2.5 / len(rows)):
+        alternatives = (("nsf", mixed), alone) if small else (alone,)
+        why = "columns have heavy tails, so the base is Student's t"
+        arguments = {**common, "base": "student"}
+    else:
+        alternatives, arguments, why = (alone,), mixed, f"the base starts as {gaussians}"
+    return AutoChoice(
+        system="nsf", arguments=arguments, label_hidden=hidden, alternatives=alternatives, patience=patience, why=why
+    )
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """The model that is kept after others were compared with it.
+
+    Args:
+        model: The model.
+        system: Name of its system.
+        tried: System, base and validation score of each, nats per row.
+        refitted: Whether it was trained again on all rows.
+        interrupted: Whether the comparison was interrupted.
+    """
+
+    model: TableModel
+    system: str
+    tried: list[dict[str, Any]]
+    refitted: bool = False
+    interrupted: bool = False
+
+
+def improve(
+    model: TableModel,
+    result: FitResult,
+    choice: AutoChoice,
+    rows: np.ndarray,
+    validation: float | None,
+    config: TrainConfig,
+    *,
+    seed: int,
+) -> Improvement:
+    """Return the best of a trained model and of its alternatives on the validation rows; small tables are fitted once more.
+
+    The model with the best validation score is trained again on all rows for as many epochs as were best, where there are few:
+    a tenth more rows improve a small table's model.
+
+    Args:
+        model: Trained model of the chosen system.
+        result: Record of its training.
+        choice: The systems.
+        rows: Encoded rows (N, C) for training and validation.
+        validation: Share or number of the validation rows, as in `fit`.
+        config: Options of the training.
+        seed: Seed of fresh weights.
+    """
+    schema = model.schema
+    best, epochs, score = (choice.system, choice.arguments), result.best_epoch or 0, result.best_validation
+    tried = [{"system": choice.system, **choice.arguments, "validation": score}]
+    if score is None or not validation or len(rows) > MOST_FOR_ALTERNATIVES:
+        return Improvement(model, choice.system, tried)
+    for system, arguments in choice.alternatives:
+        other = fresh(schema, system, arguments, choice.label_hidden, seed).to(model.device)
+        found = fit(other, rows, validation=validation, config=config, progress=False)
+        if found.stopped == "interrupted":
+            return Improvement(model, best[0], tried, interrupted=True)
+        tried.append({"system": system, **arguments, "validation": found.best_validation})
+        if found.best_validation is not None and found.best_validation > score:
+            model, best, epochs, score = other, (system, arguments), found.best_epoch or 0, found.best_validation
+    if len(rows) >= REFITTED or epochs < 1:
+        return Improvement(model, best[0], tried)
+    again = fresh(schema, *best, choice.label_hidden, seed).to(model.device)
+    config = config.replace(epochs=epochs, schedule="constant")
+    found = fit(again, rows, validation=None, config=config, progress=False)
+    if found.stopped == "interrupted":
+        return Improvement(model, best[0], tried, interrupted=True)
+    return Improvement(again.eval(), best[0], tried, refitted=True)
+
+
+def fresh(schema: Schema, system: str, arguments: Arguments, label_hidden: tuple[int, ...], seed: int) -> TableModel:
+    """Return a model of a table with fresh weights that depend on the seed only."""
+    with isolated(torch.device("cpu"), seed):
+        return table_model(schema, system, label_hidden=label_hidden, **arguments)
+
+
+@torch.no_grad()
+def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
+    """Return the numbers of rows on the scale on which they are modelled, without a linear effect of the labels: (N, F)."""
+    model = table_model(schema, "gaussian")
+    x = torch.from_numpy(rows)
+    with isolated(torch.device("cpu"), seed):
+        z, code = _before_the_flow(model, x)
+    if code is None:
+        return z
+    given = code.double() - code.double().mean(0)
+    gram = given.mT @ given + torch.eye(given.shape[1], dtype=torch.double)
+    return z - given @ torch.linalg.solve(gram, given.mT @ (z - z.mean(0)))
+
+
+def _before_the_flow(model: TableModel, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    assert model.numbers is not None  # noqa: S101
+    _, code = model._split(x)
+    chain = model.numbers.chain
+    layers = Chain(*list(chain)[:-1]) if isinstance(chain, Chain) else chain
+    return layers(model._numbers_of(x), code)[0].double(), code

@@ -1,0 +1,158 @@
+"""Exact equations between columns of numbers: sums such as total = a + b, and products such as price = amount * unit price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .beside import Equation
+from .row_space import Column
+
+MOST_COLUMNS = 200
+"""Columns up to which equations are looked for."""
+MOST_FOR_PRODUCTS = 25
+CHECKED = 2000
+"""Rows on which an equation is found; it must hold on all."""
+EXACT = 1e-9
+"""Largest difference, relative to the size of the column, that rounding in float64 explains."""
+FEWEST = 20
+"""Rows for each column that an equation takes at least, so that it is no accident."""
+NICE = np.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 24, 60, 100, 1000])
+"""Denominators of factors."""
+
+
+def find_identities(columns: Mapping[str, Column], numbers: Mapping[str, np.ndarray]) -> dict[str, Equation]:
+    """Return the columns that others give exactly, with their equations.
+
+    A column is given by columns that stand before it, or between which it stands; those that an equation takes are never given
+    by another one.
+
+    Args:
+        columns: Columns of numbers, by name.
+        numbers: (N,) float64, NaN for missing, by name.
+    """
+    names = [name for name in columns if np.isfinite(numbers[name]).any()]
+    if len(names) < 2 or len(names) > MOST_COLUMNS:
+        return {}
+    data = np.stack([numbers[name] for name in names], axis=1)
+    complete = np.isfinite(data).all(1)
+    if complete.sum() < FEWEST + len(names):
+        return {}
+    rows = data[complete]
+    found = _sums(names, rows, columns)
+    if len(names) <= MOST_FOR_PRODUCTS:
+        found = _products(names, rows, columns, found)
+    return {name: identity for name, identity in found.items() if _holds(name, identity, names, data, columns[name])}
+
+
+def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> dict[str, Equation]:
+    """Linear equations, by regression of each column on the independent ones before it."""
+    part = rows[:: max(1, len(rows) // CHECKED)]
+    scale = part.std(0)
+    independent: list[int] = []
+    found: dict[str, Equation] = {}
+    for j in np.flatnonzero(scale > 0).tolist():
+        if independent and len(part) >= FEWEST + len(independent):
+            rounding = _rounding(columns[names[j]], scale[j])
+            found_here = _sum(j, independent, part, scale, max(2 * rounding, 1e-7 * scale[j]))
+            if found_here:
+                used = [(names[i], factor) for i, factor in found_here.items()]
+                rest = rows[:, j] - sum(factor * rows[:, i] for i, factor in found_here.items())
+                constant = _nice_constant(float(np.median(rest)), max(rounding, 1e-9 * scale[j]))
+                off = float(np.abs(rest - constant).max())
+                if off <= _allowed(rows[:, j], columns[names[j]]):
+                    found[names[j]] = Equation(factors=tuple(used), constant=constant, tolerance=off)
+                    continue
+        independent.append(int(j))
+    return found
+
+
+def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, allowed: float) -> dict[int, float]:
+    """Factors of the columns whose sum is column j, by their numbers; empty where there is no such sum.
+
+    The regression gives every column a factor; those that add less than rounding does are left out, and the others are fitted
+    again.
+    """
+    centred = rows - rows.mean(0)
+    used = independent
+    for _ in range(2):
+        factors = np.linalg.lstsq(centred[:, used] / scale[used], centred[:, j], rcond=1e-10)[0]
+        if np.abs(centred[:, used] / scale[used] @ factors - centred[:, j]).max() > allowed:
+            return {}
+        kept = np.abs(factors) > allowed
+        if kept.all():
+            break
+        used, factors = [i for i, keep in zip(used, kept, strict=True) if keep], factors[kept]
+    nice = _nice(factors / scale[used])
+    return {i: float(factor) for i, factor in zip(used, nice, strict=True) if factor}
+
+
+def _products(
+    names: list[str], rows: np.ndarray, columns: Mapping[str, Column], found: dict[str, Equation]
+) -> dict[str, Equation]:
+    """Products of two columns, such as amount * price."""
+    head = rows[:50]
+    taken = {name for identity in found.values() for name, _ in identity.factors}
+    free = [i for i, name in enumerate(names) if name not in found]
+    for j in free:
+        if names[j] in taken or np.ptp(head[:, j]) == 0:
+            continue
+        for a_at, a in enumerate(free):
+            for b in free[a_at + 1 :]:
+                if j in (a, b) or names[a] in found or names[b] in found or names[j] in found:
+                    continue
+                product = head[:, a] * head[:, b]
+                size = product @ product
+                if size == 0 or np.ptp(head[:, a]) == 0 or np.ptp(head[:, b]) == 0:
+                    continue
+                factor = float(_nice(np.array([product @ head[:, j] / size]))[0])
+                if factor == 0 or np.abs(factor * product - head[:, j]).max() > _allowed(head[:, j], columns[names[j]]):
+                    continue
+                identity = Equation(factors=((names[a], factor), (names[b], factor)), product=True)
+                off = float(np.abs(factor * rows[:, a] * rows[:, b] - rows[:, j]).max())
+                if off <= _allowed(rows[:, j], columns[names[j]]):
+                    found[names[j]] = Equation(factors=identity.factors, product=True, tolerance=off)
+                    taken |= {names[a], names[b]}
+    return found
+
+
+def _rounding(column: Column, scale: float) -> float:
+    """Largest difference that the decimals of a column explain; 0 where a unit is not small beside its spread."""
+    if column.decimals is None and column.kind != "integer":
+        return 0.0
+    unit = 10.0 ** -(column.decimals or 0)
+    return 0.5001 * unit if scale > 20 * unit else 0.0
+
+
+def _allowed(values: np.ndarray, column: Column) -> float:
+    return max(_rounding(column, float(values.std())), EXACT * float(np.abs(values).max()))
+
+
+def _nice(factors: np.ndarray) -> np.ndarray:
+    """Factors with short decimals or small denominators where they are nearly such; tiny ones are 0."""
+    factors = np.where(np.abs(factors) < 1e-7 * max(1.0, float(np.abs(factors).max())), 0.0, factors)
+    for i, factor in enumerate(factors):
+        for denominator in NICE:
+            near = np.rint(factor * denominator) / denominator
+            if near and abs(factor - near) <= 2e-4 * abs(near):
+                factors[i] = near
+                break
+        else:
+            factors[i] = float(f"{factor:.12g}")
+    return factors
+
+
+def _nice_constant(constant: float, rounding: float) -> float:
+    """The constant with the fewest digits within the rounding."""
+    return next((near for d in range(12) if abs((near := round(constant, d)) - constant) <= rounding), constant)
+
+
+def _holds(name: str, identity: Equation, names: list[str], data: np.ndarray, column: Column) -> bool:
+    """Whether an equation holds in all rows: the column is missing only where one of the others is."""
+    values = dict(zip(names, data.T, strict=True))
+    given, wanted = values[name], identity.values(values)
+    both = np.isfinite(given) & np.isfinite(wanted)
+    if (np.isfinite(wanted) & ~np.isfinite(given)).any():
+        return False
+    return bool((np.abs(given - wanted)[both] <= 1.01 * identity.tolerance + EXACT * np.abs(wanted[both])).all())
