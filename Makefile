@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all test-sample fast fuzz lint laws mutants docs conformance bench clean
+.PHONY: help demo test test-all test-sample fast fuzz lint laws mutants docs gallery conformance bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ mutants: $(VENV)/.ok ## plant every fault; all must be caught
 
 docs: $(VENV)/.ok ## the documentation, without a network; warnings are errors
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+gallery: $(VENV)/.ok ## the pictures of the gallery, made again; GALLERY="checkerboard sphere" for some of them
+	$(BIN)/python docs/make_gallery.py $(GALLERY)
 
 $(BENCH)/.ok: pyproject.toml constraints.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)

@@ -36,7 +36,7 @@ maximum_signature_line_length = 88
 write_pages(Path(__file__).parent / "reference")
 
 
-def plain_docstring(_app: object, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+def plain_docstring(_app: object, what: str, name: str, _obj: object, _options: object, lines: list[str]) -> None:
     """Docstrings are plain text: indented formulas become literal blocks, stars and bars are not markup."""
     sections = ("Args:", "Returns:", "Raises:", "Yields:", "Attributes:")
     out: list[str] = []
@@ -50,8 +50,20 @@ def plain_docstring(_app: object, _what: str, _name: str, _obj: object, _options
             literal = True
         out.append(line if literal else line.replace("*", "\\*").replace("|", "\\|"))
     lines[:] = out
+    if what in ("attribute", "property", "data") and not set(map(str.strip, out)) & set(sections):
+        _attributes[name] = out
+
+
+_attributes: dict[str, list[str]] = {}
+"""Docstrings of attributes: napoleon takes what is before a colon in their first line for the type."""
+
+
+def attribute_docstring(_app: object, _what: str, name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Docstrings of attributes are kept as they were before napoleon."""
+    lines[:] = _attributes.pop(name, lines)
 
 
 def setup(app: object) -> None:
-    """Run before napoleon reads the sections."""
+    """Run before and after napoleon reads the sections."""
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", attribute_docstring, priority=600)  # type: ignore[attr-defined]

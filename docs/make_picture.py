@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 import pushforward as pf
-from pushforward.distributions.toy import Checkerboard, eight_gaussians
+from pushforward.distributions.toy import CheckerboardDensity, eight_gaussians
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     torch.set_num_threads(1)
     figure = Figure(figsize=(9.6, 6.5), dpi=110, layout="constrained")
     axes = figure.subplots(2, 3)
-    for row, density in zip(axes, (Checkerboard(), eight_gaussians()), strict=True):
+    for row, density in zip(axes, (CheckerboardDensity(), eight_gaussians()), strict=True):
         torch.manual_seed(0)
         flow = pf.systems.NSF(features=2, layers=3, hidden=64, bins=16, bound=6.0).build()
         x = density.sample(50_000)

@@ -44,6 +44,10 @@ def systems_page() -> str:
         "",
         '`pf.build("NAME", ...)` builds a model in Python. `--flow NAME` and `--set ARGUMENT=VALUE` do it on the command line.',
         "Arguments without a default are required in Python; on the command line they follow from the data.",
+        "",
+        "| system | what it is |",
+        "| --- | --- |",
+        *(f"| [{name}](#{_anchor(name)}) | {_cell(system.about)} |" for name, system in systems.items()),
     ]
     for family in families:
         members = [system for system in systems.values() if system.family == family]
@@ -54,7 +58,9 @@ def systems_page() -> str:
 
 
 def _section(system: System, cls: type[Spec]) -> list[str]:
-    lines = [f"({_anchor(system.name)})=", f"### {system.name}", "", *_prose(cls), ""]
+    lines = [f"({_anchor(system.name)})=", f"### {system.name}", ""]
+    lines += ["```{eval-rst}", f".. py:class:: pushforward.systems.{cls.__name__}", "   :no-typesetting:", "```", ""]
+    lines += [*_prose(cls), ""]
     lines += [
         f"{system.paper}. Class: `pushforward.systems.{cls.__name__}`. `log_prob` is {MEANING[system.symbol]}.",
         "",

@@ -45,6 +45,8 @@ class Public(SphinxDirective):
             return [f".. py:data:: {path}", "", *(f"   {line}" for line in _constant_docstring(module, name)), ""]
         if not inspect.isclass(value):
             return [f".. autofunction:: {path}", ""]
+        # Under another name autodoc would show a class as an alias only.
+        value.__name__ = name
         lines = [f".. autoclass:: {path}", "   :members:"]
         if self.options.get("without"):
             lines.append(f"   :exclude-members: {self.options['without']}")

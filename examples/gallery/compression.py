@@ -33,7 +33,7 @@ def main(out: Path, *, quick: bool = False) -> None:
         model,
         x[:1350],
         validation=x[1350:],
-        epochs=60,
+        epochs=35,
         max_steps=1 if quick else None,
         batch_size=64,
         lr=3e-3,

@@ -31,7 +31,7 @@ def main(out: Path, *, quick: bool = False) -> None:
     for k, name in enumerate(("Blues", "Oranges")):
         left.contourf(u, v, logs[k].exp(), levels=torch.linspace(0.06, 1.1, 9), cmap=name, alpha=0.85, extend="max")
     left.set_title("density given the class")
-    probability = torch.where(torch.logaddexp(*logs) > -9, (logs[1] - logs[0]).sigmoid(), torch.nan)
+    probability = torch.where(torch.logaddexp(*logs) > -6, (logs[1] - logs[0]).sigmoid(), torch.nan)
     right.contourf(u, v, probability, levels=torch.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.7)
     right.contour(u, v, probability, levels=[0.5], colors="black", linewidths=1)
     for k in (0, 1):
