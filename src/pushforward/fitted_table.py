@@ -133,7 +133,7 @@ class FittedTable:
 
         Args:
             source: A path, a data frame of pandas or polars, a mapping, an array or a table.
-            reading: How their entries are understood; by default as those of the table of the fit.
+            reading: Hints on the entries of a file; by default those of the table of the fit.
             name: Name of the source.
 
         Raises:
