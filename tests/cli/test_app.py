@@ -16,7 +16,8 @@ import torch
 from command_line import mixed, process, refused, run
 
 import pushforward as pf
-from pushforward.cli import table_task, trained_table
+from pushforward import fitted_table
+from pushforward.cli import table_task
 from pushforward.cli.app import app
 from pushforward.cli.options import TrainOptions
 from pushforward.dataclass_source import argument_texts, first_sentence
@@ -563,7 +564,7 @@ def test_outputs_are_checked_before_any_work(home, bad_paths, monkeypatch):
         raise AssertionError("work was done")
 
     monkeypatch.setattr(table_task, "read_table", never)
-    monkeypatch.setattr(trained_table, "load", never)
+    monkeypatch.setattr(fitted_table, "load", never)
     for path in bad_paths:
         for option in ("--out", "--metrics", "--checkpoint"):
             other = [] if option == "--out" else ["--out", home / "never.flow"]
@@ -698,7 +699,7 @@ def test_faults_of_our_own_are_one_sentence_too(home, monkeypatch):
     def fault(*_, **__):
         raise RuntimeError("something\n  odd")
 
-    monkeypatch.setattr(trained_table, "load", fault)
+    monkeypatch.setattr(fitted_table, "load", fault)
     code, out, err = run("sample", home / "numbers.flow")
     assert (code, out) == (1, "")
     assert err == "pushforward: error: unexpected RuntimeError: something odd; --debug shows where\n"
