@@ -1,8 +1,8 @@
 """The default model of a table beside simple densities, on bundled and on made tables.
 
-`python benchmarks/default_tables.py --out benchmarks/TABLES.md` fits each table without options and compares the held-out score,
-row by row, with a Gaussian, a mixture of Gaussians and a kernel estimate. It also compares far quantiles of samples, and how well
-a classifier tells samples from held-out rows.
+`python benchmarks/default_tables.py --out benchmarks/TABLES.md` fits each table without options and compares the held-out
+score, row by row, with a Gaussian, a mixture of Gaussians and a kernel estimate. It also compares far quantiles of samples, and
+how well a classifier tells samples from rows.
 """
 
 from __future__ import annotations
@@ -115,10 +115,10 @@ def main() -> None:
     lines = [
         "# The default model of a table beside simple densities",
         "",
-        "Made by `python benchmarks/default_tables.py --out benchmarks/TABLES.md`. Scores are nats per held-out row (a tenth of the",
-        "rows), higher is better; the gain over the best baseline is paired over the rows, with its standard error. AUC: a",
-        "classifier that tells 10,000 samples from all rows, .5 is guessing. Quantile: the 99.9 % quantile of absolute values of",
-        "samples over that of the table, median over the columns. Seconds are CPU seconds of one thread.",
+        "Made by `python benchmarks/default_tables.py --out benchmarks/TABLES.md`. Scores are nats per held-out row (a tenth",
+        "of the rows), higher is better; the gain over the best baseline is paired over the rows, with its standard error.",
+        "AUC: a classifier that tells samples from all rows, .5 is guessing. Quantile: the 99.9 % quantile of absolute values",
+        "of samples over that of the table, median over the columns. Seconds are CPU seconds of one thread.",
         "",
         "| table | rows | columns | kept | score | best baseline | gain | AUC | quantile | CPU s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
