@@ -15,8 +15,8 @@ from .evaluation.ranks import ScoreRanks
 from .fitted_table import FittedTable, TableRows
 from .tables import Schema, digest, infer_schema
 from .tables.auto import AutoChoice, choose, fresh, improve, label_widths
+from .tables.data_frames import Source, as_table, kind_of_frame
 from .tables.describe import column_rows, schema_notes, sentences
-from .tables.frames import Source, as_table, kind_of_frame
 from .tables.hints import Reading
 from .tables.schema import Encoded
 from .tables.schema_file import ColumnChoices

@@ -19,8 +19,8 @@ from .evaluation.ranks import ScoreRanks
 from .output import atomic_output
 from .serialize import load, save
 from .tables import Schema, Table, TableModel, digest
+from .tables.data_frames import Source, as_frame, as_table
 from .tables.drawing import CHUNK, draw_rows
-from .tables.frames import Source, as_frame, as_table
 from .tables.hints import Reading
 from .tables.schema import Encoded
 from .training.random_state import isolated

@@ -14,8 +14,8 @@ CONTINUOUS_SHARE, INTEGER_SHARE = 0.05, 0.1
 GAP = 4.0
 """A spike comes more often than every ordinary value by this factor."""
 MOST_DECIMALS = 8
-MOST_LEVELS = 100
-LEVEL_ROWS = 10
+MOST_LEVELS = 200
+LEVEL_ROWS = 4
 """Rows for each level, on average, of a column of few values."""
 
 
