@@ -51,7 +51,7 @@ class TableRows:
 
 
 @dataclass(frozen=True)
-class Conditioned:
+class ConditionalDraws:
     """Draws that keep conditions.
 
     Args:
@@ -244,7 +244,7 @@ class FittedTable:
             raise DataError("expected rows, as the table of the fit is not in memory; pass it")
         return self.rows
 
-    def conditional(self, given: Mapping[str, Any], n: int = 1000, *, seed: int = 0) -> Conditioned:
+    def conditional(self, given: Mapping[str, Any], n: int = 1000, *, seed: int = 0) -> ConditionalDraws:
         """Return draws that keep conditions, found by rejection among draws of the model.
 
         Args:
@@ -271,7 +271,7 @@ class FittedTable:
                 f"expected conditions that some of {drawn:,} draws keep, got {brief(dict(given))}; widen them"
             )
         table = self.schema.decode(np.concatenate(kept)[:n])
-        return Conditioned(as_frame(table, self.like), found / drawn)
+        return ConditionalDraws(as_frame(table, self.like), found / drawn)
 
     def _keeping(self, table: Table, given: Mapping[str, Any]) -> Array:
         keep = np.ones(table.n_rows, dtype=bool)

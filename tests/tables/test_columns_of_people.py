@@ -44,7 +44,7 @@ def test_spikes():
 def test_grains():
     assert find_grain(np.round(RNG.normal(size=N), 2), whole=False).decimals == 2
     assert find_grain(RNG.normal(size=N), whole=False).decimals is None
-    assert find_grain(RNG.integers(-50, 50, N) / 4 + 0.1, whole=False).grid == pytest.approx(0.25)
+    assert find_grain(RNG.integers(-400, 400, N) / 4 + 0.1, whole=False).grid == pytest.approx(0.25)
     assert find_grain(1000.0 * RNG.integers(20, 90, N) + 500, whole=True).grid == 1000
     assert len(find_grain(RNG.choice([0.123456789, 1 / 3, math.pi], N), whole=False).levels) == 3
 

@@ -52,19 +52,20 @@ def find_spikes(present: np.ndarray, *, whole: bool) -> tuple[float, ...]:
     return ()
 
 
-def find_grain(present: np.ndarray, *, whole: bool) -> Grain:
+def find_grain(present: np.ndarray, *, whole: bool, spikes: tuple[float, ...] = ()) -> Grain:
     """Return how the numbers of a column are rounded.
 
     Args:
         present: (N,) finite numbers, spikes included.
         whole: Whether they are whole numbers.
+        spikes: The spikes of the column; a column with spikes has no levels.
     """
     values = np.unique(present)
     if whole:
         return Grain(grid=_distance(values, 0))
     decimals = next((d for d in range(MOST_DECIMALS + 1) if (np.round(values, d) == values).all()), None)
     levels: tuple[float, ...] = ()
-    if len(values) <= MOST_LEVELS and len(present) >= LEVEL_ROWS * len(values):
+    if not spikes and len(values) <= MOST_LEVELS and len(present) >= LEVEL_ROWS * len(values):
         levels = tuple(values.tolist())
     grid = 0.0 if decimals is None or levels else _distance(values, decimals)
     return Grain(decimals, grid, levels)

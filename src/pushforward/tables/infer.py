@@ -323,7 +323,8 @@ def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarr
             )
         distances = [np.abs(present - bound) for bound in (low, high) if bound is not None]
         edge = min((float(d[d > 0].min()) / 2 for d in distances), default=0.0)
-    grain = find_grain(present, whole=kind == "integer")
+    spikes = find_spikes(present, whole=kind == "integer")
+    grain = find_grain(present, whole=kind == "integer", spikes=spikes)
     column = Column(
         name=name,
         kind=kind,
@@ -332,7 +333,7 @@ def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarr
         low=low,
         high=high,
         edge=edge,
-        spikes=find_spikes(present, whole=kind == "integer"),
+        spikes=spikes,
         decimals=grain.decimals,
         grid=grain.grid,
         levels=grain.levels,

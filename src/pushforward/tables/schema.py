@@ -213,7 +213,8 @@ class Schema:
         inside = np.ones(len(rows), dtype=bool)
         for i, column in enumerate(self.columns):
             if column.seen is not None and column.numeric:
-                values = to_values(column, rows[:, i]) if column.kind == "continuous" else rows[:, i]
+                rounded = column.kind == "continuous" and not column.levels
+                values = to_values(column, rows[:, i]) if rounded else rows[:, i]
                 with np.errstate(invalid="ignore"):
                     inside &= ~((values < column.seen[0]) | (values > column.seen[1]))
         return inside
