@@ -120,7 +120,7 @@ class DataTable:
             choice = choose(self.schema, self.encoded[self.parts.train], self.seed)
             config = config.replace(patience=choice.patience if config.patience is None else config.patience)
         choice = replace(choice, arguments={**choice.arguments, **arguments})
-        model = fresh(self.schema, choice.system, choice.arguments, choice.label_hidden, self.seed)
+        model = fresh(self.schema, choice, self.seed)
         rows, validation = self.encoded[self.parts.fitted], self.holdout.validation or None
         result = fit(model, rows, validation=validation, config=config, progress=progress)
         record: dict[str, Any] = {**result.to_dict(), "split": asdict(self.holdout)}

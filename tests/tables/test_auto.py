@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pushforward.tables import Table, infer_schema
-from pushforward.tables.auto import choose, fresh, improve, label_widths
+from pushforward.tables.auto import AutoChoice, choose, fresh, improve, label_widths
 from pushforward.training import TrainConfig, fit
 
 
@@ -44,6 +44,7 @@ def test_networks_of_labels_grow_with_the_labels():
     schema, rows = encoded(binary)
     assert label_widths(schema) == (504,)
     assert choose(schema, rows).label_hidden == (504,)
+    assert fresh(schema, choose(schema, rows), 0).labels.net.dropout.p > 0
     assert label_widths(encoded(table())[0]) == (64, 64)
 
 
@@ -51,7 +52,7 @@ def test_the_best_on_validation_rows_is_kept_and_fitted_again():
     schema, rows = encoded(table())
     choice = choose(schema, rows)
     config = TrainConfig(epochs=2, threads=1)
-    model = fresh(schema, choice.system, choice.arguments, choice.label_hidden, 0)
+    model = fresh(schema, choice, 0)
     result = fit(model, rows, validation=0.2, config=config, progress=False)
     found = improve(model, result, choice, rows, 0.2, config, seed=0)
     scores = [entry["validation"] for entry in found.tried]
@@ -64,5 +65,6 @@ def test_the_best_on_validation_rows_is_kept_and_fitted_again():
 
 def test_fresh_models_depend_on_the_seed_only():
     schema, _ = encoded(table())
-    first, second = (fresh(schema, "nsf", {"layers": 1, "hidden": 8}, (8,), 3).state_dict() for _ in range(2))
+    choice = AutoChoice(system="nsf", arguments={"layers": 1, "hidden": 8}, label_hidden=(8,), label_dropout=0.1)
+    first, second = (fresh(schema, choice, 3).state_dict() for _ in range(2))
     assert all(bool((first[name] == second[name]).all()) for name in first)

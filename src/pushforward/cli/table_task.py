@@ -15,8 +15,8 @@ from ..evaluation.ranks import ScoreRanks
 from ..signals import Interrupted
 from ..systems.picture_spec import PictureSpec
 from ..systems.spec import Spec
-from ..tables import Schema, Table, digest, infer_schema, models_labels, read_table, table_model
-from ..tables.auto import AutoChoice, choose, improve, label_widths
+from ..tables import Schema, Table, digest, infer_schema, models_labels, read_table
+from ..tables.auto import AutoChoice, choose, fresh, improve, label_widths
 from ..tables.describe import column_rows, schema_notes, sentences
 from ..tables.formats import READ, suffix_of
 from ..tables.numpy_files import array_dimensions
@@ -115,8 +115,7 @@ class TableTask(Task):
 
     def model(self, spec: Mapping[str, Any]) -> Distribution:
         """Return a model of the rows with fresh weights."""
-        labels, hidden = self.options.system.labels, self.choice.label_hidden
-        return table_model(self.schema, labels=labels, label_hidden=hidden, **spec)
+        return fresh(self.schema, self.choice, self.seed, self.options.system.labels)
 
     def rows(self, model: Distribution) -> TrainingRows:
         """Return the encoded rows that are not for testing; `fit` draws those for validation from them again."""

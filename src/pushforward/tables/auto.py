@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core import Chain
 from ..functional.mixture_em import COMPONENTS, choose_mixture
+from ..networks import MaskedMLP
 from ..training import FitResult, TrainConfig, fit
 from ..training.random_state import isolated
 from .schema import Schema
@@ -47,6 +48,7 @@ class AutoChoice:
         system: Name of the system.
         arguments: Its arguments.
         label_hidden: Widths of the network of labels.
+        label_dropout: Share of its hidden units that are dropped in training.
         alternatives: Names and arguments of other systems.
         patience: Patience of the training; None for the default.
         why: Reasons, as a part of a sentence.
@@ -55,9 +57,14 @@ class AutoChoice:
     system: str
     arguments: Arguments = field(default_factory=dict)
     label_hidden: tuple[int, ...] = (64, 64)
+    label_dropout: float = 0.0
     alternatives: tuple[tuple[str, Arguments], ...] = ()
     patience: int | None = None
     why: str = ""
+
+    def of(self, system: str, arguments: Arguments) -> AutoChoice:
+        """Return the choice with another system."""
+        return replace(self, system=system, arguments=arguments)
 
 
 def label_widths(schema: Schema) -> tuple[int, ...]:
@@ -83,10 +90,12 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
     """
     hidden = label_widths(schema)
     small = len(rows) < SMALL
-    patience = PATIENCE if small else None
+    patience, dropout = (PATIENCE, DROPOUT) if small else (None, 0.0)
     features = sum(column.numeric for column in schema.columns)
     if features == 0:
-        return AutoChoice(system="nsf", label_hidden=hidden, patience=patience, why="all columns are labels")
+        return AutoChoice(
+            system="nsf", label_hidden=hidden, label_dropout=dropout, patience=patience, why="all columns are labels"
+        )
     z = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
     common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if len(rows) < TINY else {})
     components, _ = choose_mixture(z, QUICK_COMPONENTS if quick else COMPONENTS, seed=seed)
@@ -103,7 +112,13 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
     else:
         alternatives, arguments, why = others, mixed, f"the base starts as {gaussians}"
     return AutoChoice(
-        system="nsf", arguments=arguments, label_hidden=hidden, alternatives=alternatives, patience=patience, why=why
+        system="nsf",
+        arguments=arguments,
+        label_hidden=hidden,
+        label_dropout=dropout,
+        alternatives=alternatives,
+        patience=patience,
+        why=why,
     )
 
 
@@ -156,7 +171,7 @@ def improve(
     if score is None or not validation or len(rows) > MOST_FOR_ALTERNATIVES:
         return Improvement(model, choice.system, tried)
     for system, arguments in choice.alternatives:
-        other = fresh(schema, system, arguments, choice.label_hidden, seed).to(model.device)
+        other = fresh(schema, choice.of(system, arguments), seed).to(model.device)
         found = fit(other, rows, validation=validation, config=config, progress=False)
         if found.stopped == "interrupted":
             return Improvement(model, best[0], tried, interrupted=True)
@@ -165,7 +180,7 @@ def improve(
             model, best, epochs, score = other, (system, arguments), found.best_epoch or 0, found.best_validation
     if len(rows) >= REFITTED or epochs < 1:
         return Improvement(model, best[0], tried)
-    again = fresh(schema, *best, choice.label_hidden, seed).to(model.device)
+    again = fresh(schema, choice.of(*best), seed).to(model.device)
     config = config.replace(epochs=epochs, schedule="constant")
     found = fit(again, rows, validation=None, config=config, progress=False)
     if found.stopped == "interrupted":
@@ -173,10 +188,22 @@ def improve(
     return Improvement(again.eval(), best[0], tried, refitted=True)
 
 
-def fresh(schema: Schema, system: str, arguments: Arguments, label_hidden: tuple[int, ...], seed: int) -> TableModel:
-    """Return a model of a table with fresh weights that depend on the seed only."""
+def fresh(schema: Schema, choice: AutoChoice, seed: int, labels: str | None = None) -> TableModel:
+    """Return a model of a table with fresh weights that depend on the seed only.
+
+    Args:
+        schema: Schema of the table.
+        choice: The system.
+        seed: Seed of the weights.
+        labels: Name of a system for the labels; by default a network of softmaxes.
+    """
     with isolated(torch.device("cpu"), seed):
-        return table_model(schema, system, label_hidden=label_hidden, **arguments)
+        hidden = choice.label_hidden
+        model = table_model(schema, choice.system, labels=labels, label_hidden=hidden, **choice.arguments)
+    network = getattr(model.labels, "net", None)
+    if isinstance(network, MaskedMLP) and choice.label_dropout > 0:
+        network.dropout = nn.Dropout(choice.label_dropout)
+    return model
 
 
 @torch.no_grad()
