@@ -20,6 +20,7 @@ from .options import (
     MachineOptions,
     OutPath,
     OutputOptions,
+    Port,
     Positive,
     ReadOptions,
     Repeated,
@@ -321,6 +322,30 @@ def report(
     from .scoring import report as run
 
     return run(_trained_by(model, table), model, table, options, reading, machine)
+
+
+@app.command(sort_key=7.5, usage="Usage: pushforward explore [OPTIONS] MODEL [TABLE]")
+def explore(
+    model: FilePath,
+    table: FilePath | None = None,
+    /,
+    *,
+    port: Port | None = None,
+    browser: bool = False,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Serve a web page on this machine: plots, samples under conditions, scores of rows that you type; Ctrl-C ends it.
+
+    Args:
+        model: Model of a table that `fit` wrote.
+        table: Table to show beside samples, and whose least likely rows are listed.
+        port: Port of the page; by default a free one.
+        browser: Open the page in a browser; otherwise its address is only printed.
+    """
+    from .exploring import explore_model
+
+    return explore_model(_trained_by(model, table), model, table, port, reading, machine, browser=browser)
 
 
 @app.command(sort_key=8)
