@@ -147,12 +147,12 @@ class Explorer:
         """Return the rows for the plots, and a sentence on which they are."""
         if self.rows is None:
             return None, "Without a table there are only samples; give one as the second argument."
-        _, held, _, choice = self.fitted.choose_rows(self.rows)
-        usable = held[~self.rows.encoded.bad[held]]
+        name, count = os.path.basename(self.rows.name) or "the table", self.rows.table.n_rows
+        usable = np.flatnonzero(~self.rows.encoded.bad)
         if len(usable) > MOST_POINTS:
             usable = np.sort(np.random.default_rng(0).choice(usable, MOST_POINTS, replace=False))
-            choice += f"; {MOST_POINTS:,} of them are shown"
-        return self.fitted.schema.decode(self.rows.encoded.rows[usable]), f"{choice}."
+        which = "all rows" if len(usable) == count else f"{len(usable):,} of the {count:,} rows"
+        return self.fitted.schema.decode(self.rows.encoded.rows[usable]), f"The data are {which} of {name}."
 
     def summary(self, body: Body) -> dict[str, Any]:
         """Return the model's facts, the columns, the score beside the baselines, and what the page can ask."""
@@ -317,8 +317,9 @@ class Explorer:
         notes = self.fitted.notes(asked, log_prob)
         usable = np.isfinite(log_prob[rows])
         chances = np.ones((len(rows), encoded.rows.shape[1]))
-        with torch.no_grad():
-            chances[usable] = entry_probabilities(self.fitted.model, encoded.rows[rows[usable]])
+        if usable.any():
+            with torch.no_grad():
+                chances[usable] = entry_probabilities(self.fitted.model, encoded.rows[rows[usable]])
         texts = reasons(self.fitted.schema, encoded.rows[rows], chances)
         where = {column.name: i for i, column in enumerate(self.fitted.schema.columns)}
         found = []

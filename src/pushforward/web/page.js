@@ -180,7 +180,7 @@ function rangeCondition(field, group) {
         const high = Number(sliders[1].value) === positions ? null : value(sliders[1]);
         state.given.set(field.name, { low, high });
       }
-      draw();
+      drawSoon();
     });
   });
   group.addEventListener("clear", () => {
@@ -211,7 +211,15 @@ function rangeCondition(field, group) {
 
 const conditions = () => Object.fromEntries(state.given);
 
+let waiting = 0;
+function drawSoon() {
+  // A key that is held down moves a slider many times in a second.
+  clearTimeout(waiting);
+  waiting = setTimeout(draw, 150);
+}
+
 async function draw() {
+  clearTimeout(waiting);
   const asked = ++state.asked;
   const body = { x: $("x").value, y: $("y").value || null, given: conditions(), n: 1000, seed: state.seed };
   $("plot").setAttribute("aria-busy", "true");
@@ -282,7 +290,7 @@ function ticks(field, low, high, most) {
   if (field.whole) step = Math.max(1, Math.round(step));
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
   const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) found.push([i * step, numberText(i * step, digits)]);
+  for (let i = Math.ceil(low / step); i * step <= high; i++) found.push([i * step, numberText(i * step || 0, digits)]);
   return found;
 }
 
@@ -513,7 +521,7 @@ async function scoreRow(event) {
     }));
     target.replaceChildren(
       el("dl", { className: "figures" }, ...figures.map(([name, value]) => el("div", {}, el("dt", { textContent: name }), el("dd", { textContent: value })))),
-      el("p", { textContent: sentence(found.why) }),
+      el("p", { textContent: found.why }),
       el("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: "Entries of the row" }, table(["entry", "value", "p"], rows, { right: [2] })),
       el("p", { className: "soft", textContent: "p: the probability to draw an entry as unlikely as this one, given the other entries of the row; marked from 0.05 down." }),
     );
@@ -531,7 +539,7 @@ async function showLeast() {
   try {
     const found = await ask("least");
     const rows = found.rows.map((row) => ({
-      cells: [String(row.row), row.log_prob === null ? "−∞" : numberText(row.log_prob, 2), sentence(row.why), ...row.entries.map((line) => line.value)],
+      cells: [String(row.row), row.log_prob === null ? "−∞" : numberText(row.log_prob, 2), row.why, ...row.entries.map((line) => line.value)],
       odd: row.entries.flatMap((line, i) => (line.unusual ? [i + 3] : [])),
       titles: row.entries.flatMap((line, i) => (line.p === null ? [] : [[i + 3, `p ${probability(line.p)}`]])),
       long: [2],
