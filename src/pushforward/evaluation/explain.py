@@ -142,7 +142,9 @@ def outside(schema: Schema, row: Array) -> str:
     found = []
     for column, value in zip(schema.columns, row, strict=True):
         low, high = column.support
-        if math.isnan(value) or low <= value <= high:
+        if math.isnan(value):
+            continue
+        if low <= value <= high:
             if column.kind == "integer" and value != round(value):
                 found.append(f"{_entry(column, value)} is between the whole numbers of the column")
             continue
