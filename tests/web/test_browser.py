@@ -25,7 +25,7 @@ def url():
         yield found
 
 
-@pytest.fixture()
+@pytest.fixture
 def page(browser, url):
     context = browser.new_context(viewport={"width": 1300, "height": 900}, accept_downloads=True)
     found = context.new_page()

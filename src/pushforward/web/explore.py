@@ -51,7 +51,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Field:
+class ShownColumn:
     """A column that can be plotted and put under conditions.
 
     Args:
@@ -125,7 +125,7 @@ class Explorer:
         self.data, self.choice = self._shown_rows()
         self._last: tuple[str, tuple[Table, float]] | None = None
 
-    def _fields(self) -> dict[str, Field]:
+    def _fields(self) -> dict[str, ShownColumn]:
         schema = self.fitted.schema
         drawn = self.fitted.draw(1000)
         columns = [(column, True) for column in schema.columns if column.kind != "constant"]
@@ -139,7 +139,7 @@ class Explorer:
                 low, high = 0.0, float(len(column.categories) - 1)
             elif column.seen is not None and np.isfinite(column.seen).all():
                 low, high = column.seen
-            found[column.name] = Field(column, typed, low, high)
+            found[column.name] = ShownColumn(column, typed, low, high)
         order = [name for name in schema.order or schema.names if name in found]
         return {name: found[name] for name in order}
 
@@ -365,7 +365,7 @@ class Explorer:
         zones = {name: zone for name, zone in table.zones.items() if name in columns}
         return Samples(as_csv(columns, zones), table.n_rows, acceptance)
 
-    def _field(self, name: Any) -> Field:
+    def _field(self, name: Any) -> ShownColumn:
         if not isinstance(name, str) or name not in self.fields:
             raise DataError(f"expected one of the columns {listed(self.fields)}, got {brief(name)}")
         return self.fields[name]
@@ -390,7 +390,7 @@ class Explorer:
         return found
 
     @staticmethod
-    def _label(field: Field, label: Any) -> Any:
+    def _label(field: ShownColumn, label: Any) -> Any:
         column = field.column
         if label is None and column.missing:
             return None

@@ -101,9 +101,14 @@ function showSummary(summary) {
       className: line.own ? "own" : "",
       long: line.note ? [3] : [],
     }));
+    const header = ["density", "nats per row", "model is better by", ""];
+    if (rows.length === 1) {
+      header.length = 2;
+      rows[0].cells.length = 2;
+    }
     const what = { test: "test rows", validation: "validation rows", all: "rows" }[scores.rows];
     $("score-text").textContent = `Mean log-likelihood of ${scores.count.toLocaleString("en")} ${what}, in nats per row ± standard error; higher is better. ${summary.meaning}`;
-    $("score-table").replaceChildren(table(["density", "nats per row", "model is better by", ""], rows, { right: [1, 2] }));
+    $("score-table").replaceChildren(table(header, rows, { right: [1, 2] }));
   } else {
     $("score-text").textContent = `The model file has no score of held-out rows. ${summary.meaning}`;
     $("score-table").remove();
@@ -221,7 +226,7 @@ function drawSoon() {
 async function draw() {
   clearTimeout(waiting);
   const asked = ++state.asked;
-  const body = { x: $("x").value, y: $("y").value || null, given: conditions(), n: 1000, seed: state.seed };
+  const body = { x: $("x").value, y: $("y").value === $("x").value ? null : $("y").value || null, given: conditions(), n: 1000, seed: state.seed };
   $("plot").setAttribute("aria-busy", "true");
   try {
     const drawn = await ask("draw", body);
@@ -280,10 +285,7 @@ function extent(axis, visible) {
 }
 
 function ticks(field, low, high, most) {
-  if (isTime(field)) {
-    const count = Math.max(2, Math.min(most, field.kind === "datetime" ? 3 : 4));
-    return Array.from({ length: count }, (_, i) => low + ((high - low) * (i + 0.5)) / count).map((at) => [at, timeText(field, Math.round(at))]);
-  }
+  if (isTime(field)) return timeTicks(field, low, high, field.kind === "datetime" ? Math.min(3, most) : Math.min(4, most));
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
   let step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) || 10);
@@ -292,6 +294,31 @@ function ticks(field, low, high, most) {
   const found = [];
   for (let i = Math.ceil(low / step); i * step <= high; i++) found.push([i * step, numberText(i * step || 0, digits)]);
   return found;
+}
+
+const SECONDS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600];
+const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000];
+const MONTH = 2629800; // seconds
+
+function timeTicks(field, low, high, most) {
+  // Seconds since 1970, or since midnight, of the values at the ends.
+  const [first, last] = [low, high].map((value) => (value * field.step) / 1e6);
+  const rough = (last - first) / most;
+  const found = [];
+  const step = SECONDS.find((seconds) => seconds >= rough && (field.kind !== "date" || seconds >= 86400));
+  if (step) {
+    for (let i = Math.ceil(first / step); i * step <= last; i++) found.push(i * step);
+  } else {
+    const months = MONTHS.find((count) => count * MONTH >= rough) || Math.ceil(rough / MONTH);
+    const start = new Date(first * 1000);
+    for (let i = Math.ceil((start.getUTCFullYear() * 12 + start.getUTCMonth()) / months); found.length < 20; i++) {
+      const at = new Date(0);
+      at.setUTCFullYear(Math.floor((i * months) / 12), (i * months) % 12, 1);
+      if (at > last * 1000) break;
+      if (at >= start) found.push(at.getTime() / 1000);
+    }
+  }
+  return found.map((seconds) => [(seconds * 1e6) / field.step, timeText(field, (seconds * 1e6) / field.step)]);
 }
 
 function cut(text, width) {
