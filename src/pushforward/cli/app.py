@@ -338,8 +338,8 @@ def explore(
     """Serve a web page on this machine: plots, samples under conditions, scores of rows that you type; Ctrl-C ends it.
 
     Args:
-        model: Model of a table that `fit` wrote.
-        table: Table to show beside samples, and whose least likely rows are listed.
+        model: Model file that `fit` wrote.
+        table: For a model of a table, the table to show beside samples, and whose least likely rows are listed.
         port: Port of the page; by default a free one.
         browser: Open the page in a browser; otherwise its address is only printed.
     """

@@ -1,18 +1,22 @@
-"""`pushforward explore`: a local web page about a model of a table."""
+"""`pushforward explore`: a local web page about a model of a table or of pictures."""
 
 from __future__ import annotations
 
 import os
 import sys
 import webbrowser
+from typing import TYPE_CHECKING
 
 from ..errors import DataError, FileError
-from ..fitted_table import FittedTable
 from ..signals import Terminated
 from .console import Terminal
 from .options import MachineOptions, ReadOptions
 from .task import TrainedModel, start
+from .trained_pictures import TrainedPictures
 from .trained_table import TrainedTable
+
+if TYPE_CHECKING:
+    from ..web.server import Answers
 
 
 def explore_model(
@@ -40,7 +44,7 @@ def explore_model(
         FlowError: The web extra is not installed, a file or the port cannot be used, or the model is not one of a table.
     """
     try:
-        from ..web.explore import Explorer
+        from ..web.explore_pictures import PictureExplorer
         from ..web.server import address, listen, new_token, server
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("starlette", "uvicorn"):
@@ -48,16 +52,14 @@ def explore_model(
         raise FileError(
             "the page needs starlette and uvicorn; install them with pip install 'pushforward[web]'"
         ) from None
-    if not issubclass(kind, TrainedTable):
-        raise DataError(
-            f"expected a model of a table in {path}, got one of pictures; sample, interpolate and report show what it learned"
-        )
     terminal = Terminal(quiet=machine.quiet)
-    trained = kind.open(path, start(machine))
-    if source is not None:
-        trained.prepare(source, (), reading)
-    fitted = FittedTable(trained.fitted.model, trained.fitted.training, path=path)
-    explorer = Explorer(fitted, trained.asked if source is not None else None)
+    if issubclass(kind, TrainedPictures):
+        if source is not None:
+            raise DataError(f"expected only {path}, a model of pictures, got also {source}; leave it out")
+        pictures = kind.open(path, start(machine))
+        explorer: Answers = PictureExplorer(pictures.model, pictures.spec, pictures.training, path)
+    else:
+        explorer = _table_explorer(kind, path, source, reading, machine)
     token = new_token()
     with listen(port) as listening:
         url = address(listening, token)
@@ -71,6 +73,19 @@ def explore_model(
             if isinstance(error, Terminated):
                 raise
     return 0
+
+
+def _table_explorer(
+    kind: type[TrainedModel], path: str, source: str | None, reading: ReadOptions, machine: MachineOptions
+) -> Answers:
+    from ..web.explore import Explorer
+
+    trained = kind.open(path, start(machine))
+    if not isinstance(trained, TrainedTable):
+        raise DataError(f"expected a model of a table or of pictures in {path}, got another one")
+    if source is not None:
+        trained.prepare(source, (), reading)
+    return Explorer(trained.fitted, trained.asked if source is not None else None)
 
 
 def _open(url: str, terminal: Terminal) -> None:

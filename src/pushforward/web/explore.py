@@ -9,9 +9,9 @@ import datetime
 import functools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ from ..tables.formats import as_csv
 from ..tables.formulas import escape_formulas
 from ..tables.row_space import TIMES, Column
 from ..tables.schema import Encoded
+from .questions import Body, estimate_text, require_known, whole_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Body = Mapping[str, Any]
 MOST_POINTS = 5000
 """Rows of data, or samples, that are drawn in a plot."""
 MOST_DOWNLOADED = 100_000
@@ -117,6 +117,9 @@ class Explorer:
         rows: Rows of a table; None for no table.
     """
 
+    page: ClassVar[str] = "page"
+    """Name of the files of the page."""
+
     def __init__(self, fitted: FittedTable, rows: TableRows | None = None) -> None:
         self.fitted, self.rows = fitted, rows
         self.ranks = ScoreRanks.of(fitted.training)
@@ -124,6 +127,18 @@ class Explorer:
         self.fields = self._fields()
         self.data, self.choice = self._shown_rows()
         self._last: tuple[str, tuple[Table, float]] | None = None
+
+    @property
+    def questions(self) -> dict[str, Callable[[Body], Any]]:
+        """The questions of the page by name."""
+        return {
+            "summary": self.summary,
+            "draw": self.draw,
+            "row": self.row,
+            "score": self.score,
+            "least": self.least,
+            "samples": self.samples,
+        }
 
     def _fields(self) -> dict[str, ShownColumn]:
         schema = self.fitted.schema
@@ -156,7 +171,7 @@ class Explorer:
 
     def summary(self, body: Body) -> dict[str, Any]:
         """Return the model's facts, the columns, the score beside the baselines, and what the page can ask."""
-        _known(body)
+        require_known(body)
         schema, training = self.fitted.schema, self.fitted.training
         if self.rows is None:
             columns = {
@@ -187,11 +202,11 @@ class Explorer:
         scores = self.fitted.training.get("scores")
         if not isinstance(scores, Mapping) or "mean" not in scores:
             return None
-        own = {"name": self.fitted.system, "score": _estimate(scores["mean"], scores["standard_error"]), "gain": ""}
+        own = {"name": self.fitted.system, "score": estimate_text(scores["mean"], scores["standard_error"]), "gain": ""}
         lines = [{**own, "note": "", "own": True}]
         for entry in scores["baselines"]:
-            gain = _estimate(entry["gain"], entry["gain_standard_error"], sign=True) if "gain" in entry else ""
-            score = _estimate(entry["mean"], entry["standard_error"]) if "gain" in entry else "-"
+            gain = estimate_text(entry["gain"], entry["gain_standard_error"], sign=True) if "gain" in entry else ""
+            score = estimate_text(entry["mean"], entry["standard_error"]) if "gain" in entry else "-"
             lines.append({"name": entry["name"], "score": score, "gain": gain, "note": entry["note"], "own": False})
         return {"rows": scores["rows"], "count": scores["count"], "symbol": scores["symbol"], "lines": lines}
 
@@ -204,11 +219,11 @@ class Explorer:
         Raises:
             DataError: A column, a condition or a number cannot be used, or no draw keeps the conditions.
         """
-        _known(body, "x", "y", "given", "n", "seed")
+        require_known(body, "x", "y", "given", "n", "seed")
         fields = [self._field(body.get("x"))]
         fields += [] if body.get("y") is None else [self._field(body["y"])]
-        count = _whole(body, "n", 1000, 1, MOST_POINTS)
-        seed = _whole(body, "seed", 0, 0, 2**31 - 1)
+        count = whole_number(body, "n", 1000, 1, MOST_POINTS)
+        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
         given = self._given(body)
         samples, acceptance = self._conditional(given, count, seed, ROUNDS)
         data = None if self.data is None else self.data.take(keeping(self.data, given))
@@ -251,8 +266,8 @@ class Explorer:
         Raises:
             DataError: A condition cannot be used, or no draw keeps the conditions.
         """
-        _known(body, "given", "seed")
-        seed = _whole(body, "seed", 0, 0, 2**31 - 1)
+        require_known(body, "given", "seed")
+        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
         samples, _ = self._conditional(self._given(body), 1, seed, ROUNDS)
         entries = {}
         for name, field in self.fields.items():
@@ -269,7 +284,7 @@ class Explorer:
         Raises:
             DataError: A column is missing or unknown, or an entry is no value of its column.
         """
-        _known(body, "entries")
+        require_known(body, "entries")
         entries = body.get("entries")
         if not isinstance(entries, Mapping):
             raise DataError(f"expected entries by column, got {brief(entries)}")
@@ -287,7 +302,7 @@ class Explorer:
         Raises:
             DataError: There is no table.
         """
-        _known(body)
+        require_known(body)
         return self._least
 
     @functools.cached_property
@@ -355,9 +370,9 @@ class Explorer:
         Raises:
             DataError: The number or a condition cannot be used, or no draw keeps the conditions.
         """
-        _known(body, "n", "given", "seed", "quoted")
-        count = _whole(body, "n", 1000, 1, MOST_DOWNLOADED)
-        seed = _whole(body, "seed", 0, 0, 2**31 - 1)
+        require_known(body, "n", "given", "seed", "quoted")
+        count = whole_number(body, "n", 1000, 1, MOST_DOWNLOADED)
+        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
         table, acceptance = self._conditional(self._given(body), count, seed, 4 * ROUNDS)
         columns = dict(zip(table.names, table.columns, strict=True))
         if body.get("quoted", True):
@@ -405,21 +420,6 @@ def _rows_of(encoded: Array) -> TableRows:
     """Return typed rows, which are complete and of the right types."""
     bad = np.zeros(len(encoded), dtype=bool)
     return TableRows("", Table(("row",), (np.arange(len(encoded)),)), Encoded(encoded, bad, {}))
-
-
-def _known(body: Body, *names: str) -> None:
-    """Refuse entries of a question that mean nothing."""
-    unknown = [name for name in body if name not in names]
-    if unknown:
-        wanted = f"only {listed(names)}" if names else "an empty object"
-        raise DataError(f"expected {wanted} in the question, got also {listed(unknown)}")
-
-
-def _whole(body: Body, name: str, default: int, low: int, high: int) -> int:
-    value = body.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise DataError(f"expected {name} to be a whole number from {low:,} to {high:,}, got {brief(value)}")
-    return value
 
 
 def _bound(column: Column, value: Any) -> Any:
@@ -509,13 +509,3 @@ def _shown(column: Column, number: float) -> str:
 
 def _plain(numbers: Array) -> list[float | None]:
     return [number if math.isfinite(number) else None for number in numbers.tolist()]
-
-
-def _estimate(mean: float | None, error: float | None, *, sign: bool = False) -> str:
-    """Return a mean with its standard error, with as many decimals as the error supports."""
-    if mean is None or not math.isfinite(mean):
-        return "-" if mean is None or math.isnan(mean) else str(mean)
-    if error is None or not math.isfinite(error):
-        return f"{mean:{'+' if sign else ''}.2f}"
-    digits = 2 if error <= 0 else min(4, max(0, 1 - math.floor(math.log10(error))))
-    return f"{mean:{'+' if sign else ''}.{digits}f} ± {error:.{digits}f}"

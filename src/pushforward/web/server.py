@@ -10,9 +10,9 @@ import json
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qs
 
 import uvicorn
@@ -25,7 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import DataError, FileError, FlowError, brief, shortened
-from .explore import Explorer, Samples
+from .explore import Samples
 
 HOST = "127.0.0.1"
 """Address of the server, which no other machine can reach."""
@@ -41,12 +41,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-FILES = {
-    "": ("page.html", "text/html"),
-    "page.js": ("page.js", "text/javascript"),
-    "page.css": ("page.css", "text/css"),
-}
-"""Files of the page by their address, and their types."""
+
+
+class Answers(Protocol):
+    """What a page is about: the name of its files, and the functions that answer its questions."""
+
+    page: ClassVar[str]
+
+    @property
+    def questions(self) -> Mapping[str, Callable[[Mapping[str, Any]], Any]]:
+        """Functions from a question to an answer by name."""
+        ...
 
 
 def new_token() -> str:
@@ -80,7 +85,7 @@ def address(listening: socket.socket, token: str) -> str:
     return f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
 
 
-def server(explorer: Explorer, listening: socket.socket, token: str) -> uvicorn.Server:
+def server(explorer: Answers, listening: socket.socket, token: str) -> uvicorn.Server:
     """Return a server of a page, whose `run(sockets=[...])` serves until it is interrupted.
 
     Args:
@@ -103,11 +108,11 @@ def server(explorer: Explorer, listening: socket.socket, token: str) -> uvicorn.
     return uvicorn.Server(config)
 
 
-def application(explorer: Explorer, token: str) -> Starlette:
+def application(explorer: Answers, token: str) -> Starlette:
     """Return the application: the files of the page, and a route for each question."""
     lock = threading.Lock()
 
-    def asked(answer: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
+    def asked(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
         def locked(body: dict[str, Any]) -> Any:
             # The draws of torch share one random state.
             with lock:
@@ -135,16 +140,14 @@ def application(explorer: Explorer, token: str) -> Starlette:
 
         return route
 
-    questions = {
-        "summary": explorer.summary,
-        "draw": explorer.draw,
-        "row": explorer.row,
-        "score": explorer.score,
-        "least": explorer.least,
-        "samples": explorer.samples,
+    files = {
+        "": (f"{explorer.page}.html", "text/html"),
+        f"{explorer.page}.js": (f"{explorer.page}.js", "text/javascript"),
+        "common.js": ("common.js", "text/javascript"),
+        "page.css": ("page.css", "text/css"),
     }
-    routes = [Route(f"/{path}", file(*found), methods=["GET"]) for path, found in FILES.items()]
-    routes += [Route(f"/api/{name}", asked(answer), methods=["POST"]) for name, answer in questions.items()]
+    routes = [Route(f"/{path}", file(*found), methods=["GET"]) for path, found in files.items()]
+    routes += [Route(f"/api/{name}", asked(answer), methods=["POST"]) for name, answer in explorer.questions.items()]
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
 
