@@ -15,7 +15,7 @@ from pushforward.web.explore_pictures import PictureExplorer
 
 def pictures(*, classes=2, system="Glow"):
     """The page's answers for a small model of colour pictures that was not trained."""
-    arguments = {"steps": 1, "scales": 1, "hidden": 4} if system == "Glow" else {"preset": "tiny"}
+    arguments = {"steps": 1, "scales": 1, "hidden": 4}
     spec = getattr(pf.systems, system)(shape=(3, 4, 4), levels=4, classes=classes, **arguments)
     torch.manual_seed(0)
     scores = {"value": 2.5, "error": 0.01, "events": 30, "rows": "test", "symbol": "<="}

@@ -38,6 +38,8 @@ MOST_SCORED = 20_000
 """Rows of a table that are scored to find the least likely ones."""
 SHOWN = 12
 """Least likely rows that are shown."""
+MOST_EXPLAINED = 300
+"""Entries that are explained among the least likely rows, because each one takes about a hundred log-likelihoods."""
 ROUNDS = 12
 """Rounds of draws for a plot, so that an answer does not take long."""
 LONGEST_ENTRY = 1000
@@ -331,10 +333,11 @@ class Explorer:
         log_prob = self.fitted.log_prob(asked) if log_prob is None else log_prob
         notes = self.fitted.notes(asked, log_prob)
         usable = np.isfinite(log_prob[rows])
+        explained = usable & (np.arange(len(rows)) < max(1, MOST_EXPLAINED // encoded.rows.shape[1]))
         chances = np.ones((len(rows), encoded.rows.shape[1]))
-        if usable.any():
+        if explained.any():
             with torch.no_grad():
-                chances[usable] = entry_probabilities(self.fitted.model, encoded.rows[rows[usable]])
+                chances[explained] = entry_probabilities(self.fitted.model, encoded.rows[rows[explained]])
         texts = reasons(self.fitted.schema, encoded.rows[rows], chances)
         where = {column.name: i for i, column in enumerate(self.fitted.schema.columns)}
         found = []
@@ -346,8 +349,8 @@ class Explorer:
                 shown = _shown(self.columns[name], encoded.rows[row, i])
                 if encoded.bad[row] and name in asked.table.names:
                     shown = str(asked.table[name][row])
-                entry = {"name": name, "value": shown, "unusual": bool(usable[n] and chance <= UNUSUAL)}
-                entries.append({**entry, "p": chance if usable[n] else None})
+                entry = {"name": name, "value": shown, "unusual": bool(explained[n] and chance <= UNUSUAL)}
+                entries.append({**entry, "p": chance if explained[n] else None})
             score = float(log_prob[row])
             ranked = None if self.ranks is None else float(self.ranks.percentiles(np.array([score]))[0])
             found.append(
@@ -355,7 +358,7 @@ class Explorer:
                     "row": row + 1,
                     "log_prob": score if math.isfinite(score) else None,
                     "percentile": ranked,
-                    "why": texts[n] if usable[n] else notes[row],
+                    "why": texts[n] if explained[n] else notes[row],
                     "entries": entries,
                 }
             )
