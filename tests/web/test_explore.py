@@ -188,6 +188,13 @@ def test_samples_as_a_table(client):
     assert {row["label"] for row in csv.DictReader(io.StringIO(plain))} == {"=1+1"}
 
 
+def test_the_seed_of_the_command_changes_the_draws():
+    made, other = explorer(with_table=False), explorer(with_table=False)
+    other.seed = 5
+    question = {"x": "width", "n": 5}
+    assert made.draw({**question, "seed": 5}) == other.draw(question) != made.draw(question)
+
+
 def test_without_a_table():
     made = explorer(with_table=False)
     assert made.summary({})["table"] == ""

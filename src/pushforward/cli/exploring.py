@@ -57,7 +57,7 @@ def explore_model(
         if source is not None:
             raise DataError(f"expected only {path}, a model of pictures, got also {source}; leave it out")
         pictures = kind.open(path, start(machine))
-        explorer: Answers = PictureExplorer(pictures.model, pictures.spec, pictures.training, path)
+        explorer: Answers = PictureExplorer(pictures.model, pictures.spec, pictures.training, path, machine.seed)
     else:
         explorer = _table_explorer(kind, path, source, reading, machine)
     token = new_token()
@@ -85,7 +85,7 @@ def _table_explorer(
         raise DataError(f"expected a model of a table or of pictures in {path}, got another one")
     if source is not None:
         trained.prepare(source, (), reading)
-    return Explorer(trained.fitted, trained.asked if source is not None else None)
+    return Explorer(trained.fitted, trained.asked if source is not None else None, machine.seed)
 
 
 def _open(url: str, terminal: Terminal) -> None:

@@ -117,13 +117,14 @@ class Explorer:
     Args:
         fitted: The model.
         rows: Rows of a table; None for no table.
+        seed: Seed of the draws, to which the seed of each question is added.
     """
 
     page: ClassVar[str] = "page"
     """Name of the files of the page."""
 
-    def __init__(self, fitted: FittedTable, rows: TableRows | None = None) -> None:
-        self.fitted, self.rows = fitted, rows
+    def __init__(self, fitted: FittedTable, rows: TableRows | None = None, seed: int = 0) -> None:
+        self.fitted, self.rows, self.seed = fitted, rows, seed
         self.ranks = ScoreRanks.of(fitted.training)
         self.columns = {column.name: column for column in fitted.schema.columns}
         self.fields = self._fields()
@@ -144,7 +145,7 @@ class Explorer:
 
     def _fields(self) -> dict[str, ShownColumn]:
         schema = self.fitted.schema
-        drawn = self.fitted.draw(1000)
+        drawn = self.fitted.draw(1000, self.seed)
         columns = [(column, True) for column in schema.columns if column.kind != "constant"]
         columns += [(beside.column, False) for beside in schema.beside if beside.role == "computed"]
         found = {}
@@ -225,7 +226,7 @@ class Explorer:
         fields = [self._field(body.get("x"))]
         fields += [] if body.get("y") is None else [self._field(body["y"])]
         count = whole_number(body, "n", 1000, 1, MOST_POINTS)
-        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
+        seed = self._seed(body)
         given = self._given(body)
         samples, acceptance = self._conditional(given, count, seed, ROUNDS)
         data = None if self.data is None else self.data.take(keeping(self.data, given))
@@ -246,7 +247,7 @@ class Explorer:
         if self._last is None or self._last[0] != key:
             if given:
                 try:
-                    found = FittedTable.conditional(self._tables, given, count, seed=seed, rounds=rounds)
+                    found = self._tables.conditional(given, count, seed=seed, rounds=rounds)
                 except DataError:
                     raise DataError(
                         "expected conditions that some draws of the model keep, got none in "
@@ -269,7 +270,7 @@ class Explorer:
             DataError: A condition cannot be used, or no draw keeps the conditions.
         """
         require_known(body, "given", "seed")
-        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
+        seed = self._seed(body)
         samples, _ = self._conditional(self._given(body), 1, seed, ROUNDS)
         entries = {}
         for name, field in self.fields.items():
@@ -317,7 +318,7 @@ class Explorer:
         asked = TableRows(
             self.rows.name, self.rows.table.take(part), Encoded(encoded.rows[:count], encoded.bad[:count], notes)
         )
-        log_prob = self.fitted.log_prob(asked)
+        log_prob = self.fitted.log_prob(asked, seed=self.seed)
         order = np.argsort(log_prob, kind="stable")[:SHOWN]
         names = [name for name in self.fields if name in self.columns]
         found = self._judged(asked, order, names, log_prob)
@@ -330,14 +331,14 @@ class Explorer:
     ) -> list[dict[str, Any]]:
         """Return scores of rows, and how unusual each entry is; for a row that cannot be scored, why not."""
         encoded = asked.encoded
-        log_prob = self.fitted.log_prob(asked) if log_prob is None else log_prob
+        log_prob = self.fitted.log_prob(asked, seed=self.seed) if log_prob is None else log_prob
         notes = self.fitted.notes(asked, log_prob)
         usable = np.isfinite(log_prob[rows])
         explained = usable & (np.arange(len(rows)) < max(1, MOST_EXPLAINED // encoded.rows.shape[1]))
         chances = np.ones((len(rows), encoded.rows.shape[1]))
         if explained.any():
             with torch.no_grad():
-                chances[explained] = entry_probabilities(self.fitted.model, encoded.rows[rows[explained]])
+                chances[explained] = entry_probabilities(self.fitted.model, encoded.rows[rows[explained]], self.seed)
         texts = reasons(self.fitted.schema, encoded.rows[rows], chances)
         where = {column.name: i for i, column in enumerate(self.fitted.schema.columns)}
         found = []
@@ -375,13 +376,16 @@ class Explorer:
         """
         require_known(body, "n", "given", "seed", "quoted")
         count = whole_number(body, "n", 1000, 1, MOST_DOWNLOADED)
-        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
+        seed = self._seed(body)
         table, acceptance = self._conditional(self._given(body), count, seed, 4 * ROUNDS)
         columns = dict(zip(table.names, table.columns, strict=True))
         if body.get("quoted", True):
             columns = escape_formulas(columns)
         zones = {name: zone for name, zone in table.zones.items() if name in columns}
         return Samples(as_csv(columns, zones), table.n_rows, acceptance)
+
+    def _seed(self, body: Body) -> int:
+        return (self.seed + whole_number(body, "seed", 0, 0, 2**31 - 1)) % 2**63
 
     def _field(self, name: Any) -> ShownColumn:
         if not isinstance(name, str) or name not in self.fields:

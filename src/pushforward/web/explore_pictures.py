@@ -35,13 +35,14 @@ class PictureExplorer:
         spec: Spec of its system.
         training: Record of the training.
         path: File of the model.
+        seed: Seed of the draws, to which the seed of each question is added.
     """
 
     page: ClassVar[str] = "pictures"
     """Name of the files of the page."""
 
-    def __init__(self, model: Flow, spec: PictureSpec, training: Mapping[str, Any], path: str) -> None:
-        self.model, self.spec, self.training, self.path = model, spec, training, path
+    def __init__(self, model: Flow, spec: PictureSpec, training: Mapping[str, Any], path: str, seed: int = 0) -> None:
+        self.model, self.spec, self.training, self.path, self.seed = model, spec, training, path, seed
         self.drawn: Tensor | None = None
         self.classes: list[int] = []
 
@@ -73,7 +74,7 @@ class PictureExplorer:
 
     def _takes_temperature(self) -> bool:
         try:
-            with isolated(self.model.device, 0):
+            with isolated(self.model.device, self.seed):
                 draw(self.model, 1, self._context([0]), temperature=0.5)
         except SpecError:
             return False
@@ -90,7 +91,7 @@ class PictureExplorer:
         """
         require_known(body, "n", "seed", "temperature", "class")
         count = whole_number(body, "n", 32, 1, MOST_PICTURES)
-        seed = whole_number(body, "seed", 0, 0, 2**31 - 1)
+        seed = (self.seed + whole_number(body, "seed", 0, 0, 2**31 - 1)) % 2**63
         temperature = real_number(body, "temperature", 1.0, 0.0, HOTTEST)
         classes = [i % max(1, self.spec.classes) for i in range(count)]
         if body.get("class") is not None:
@@ -120,7 +121,7 @@ class PictureExplorer:
         if len(set(classes)) > 1:
             raise DataError("expected two pictures of one class, got different ones; choose a class and draw again")
         context = self._context(classes[:1])
-        with isolated(self.model.device, 0):
+        with isolated(self.model.device, self.seed):
             codes = [encode(self.model, self.drawn[end : end + 1], context) for end in ends]
             x = decode(self.model, interpolate(codes[0], codes[1], steps), None if context is None else context[0])
         return {"pictures": self._encoded(x)}

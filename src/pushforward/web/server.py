@@ -44,7 +44,7 @@ HEADERS = {
 
 
 class Answers(Protocol):
-    """What a page is about: the name of its files, and the functions that answer its questions."""
+    """Content of a page: the name of its files, and the functions that answer its questions."""
 
     page: ClassVar[str]
 
