@@ -136,6 +136,8 @@ def test_a_typed_row_is_scored_and_explained(client):
     assert np.isfinite(found["log_prob"])
     assert 0 <= found["percentile"] <= 100
     assert [entry["name"] for entry in found["entries"]] == list(entries)
+    assert found["percentile"] > 5
+    assert found["why"] == "no entry is unusual, given the others"
     far = client.ask("score", {"entries": {**entries, "width": "12"}})
     assert far["log_prob"] < found["log_prob"]
     unusual = {entry["name"] for entry in far["entries"] if entry["unusual"]}

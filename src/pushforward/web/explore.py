@@ -40,6 +40,8 @@ SHOWN = 12
 """Least likely rows that are shown."""
 MOST_EXPLAINED = 300
 """Entries that are explained among the least likely rows, because each one takes about a hundred log-likelihoods."""
+ORDINARY = 5.0
+"""Percentile from which a row without unusual entries is not called rare."""
 ROUNDS = 12
 """Rounds of draws for a plot, so that an answer does not take long."""
 LONGEST_ENTRY = 1000
@@ -354,12 +356,15 @@ class Explorer:
                 entries.append({**entry, "p": chance if explained[n] else None})
             score = float(log_prob[row])
             ranked = None if self.ranks is None else float(self.ranks.percentiles(np.array([score]))[0])
+            why = texts[n] if explained[n] else notes[row]
+            if explained[n] and chances[n].min() > UNUSUAL and ranked is not None and ranked >= ORDINARY:
+                why = "no entry is unusual, given the others"
             found.append(
                 {
                     "row": row + 1,
                     "log_prob": score if math.isfinite(score) else None,
                     "percentile": ranked,
-                    "why": texts[n] if explained[n] else notes[row],
+                    "why": why,
                     "entries": entries,
                 }
             )

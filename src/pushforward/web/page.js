@@ -295,7 +295,8 @@ function cut(text, width) {
 
 function horizontal(svg, axis, low, high, box) {
   const at = (value) => box.left + ((value - low) / (high - low)) * (box.right - box.left);
-  for (const [value, text] of ticks(axis.field, low, high, box.right - box.left > 420 ? 6 : 3)) {
+  const short = !isTime(axis.field) && Math.max(...[low, high].map((value) => shown(axis.field, value).length)) <= 5;
+  for (const [value, text] of ticks(axis.field, low, high, box.right - box.left > 420 ? 6 : short ? 5 : 3)) {
     svg.append(shape("line", { class: "gridline", x1: at(value), x2: at(value), y1: box.top, y2: box.bottom }));
     svg.append(shape("text", { x: at(value), y: box.bottom + 16, "text-anchor": "middle" }, text));
   }
