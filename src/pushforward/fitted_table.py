@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -61,6 +61,47 @@ class ConditionalDraws:
 
     rows: Any
     acceptance: float
+
+
+def keeping(table: Table, given: Mapping[str, Any]) -> Array:
+    """Return which rows of a table keep conditions: (N,) truth values. A missing value is in no range.
+
+    Args:
+        table: The rows.
+        given: Conditions by column, as for `FittedTable.conditional`.
+
+    Raises:
+        DataError: A column is unknown, or its values have no order and the condition is a range.
+    """
+    keep = np.ones(table.n_rows, dtype=bool)
+    for name, wanted in given.items():
+        if name not in table.names:
+            raise DataError(f"expected conditions on the columns {listed(table.names)}, got {brief(name)}")
+        values = table[name]
+        present = ~np.array([value is None or value != value for value in values.tolist()], dtype=bool)
+        if values.dtype.kind in "mM":
+            present = ~np.isnat(values)
+        if wanted is None:
+            keep &= ~present
+        elif isinstance(wanted, (tuple, list)) and len(wanted) == 2:
+            for bound, compare in zip(wanted, (np.greater_equal, np.less_equal), strict=True):
+                if bound is not None:
+                    keep &= present
+                    keep[present] &= _compared(name, values[present], bound, compare)
+        else:
+            same = [value == wanted or str(value) == str(wanted) for value in values.tolist()]
+            keep &= present & np.array(same, dtype=bool)
+    return keep
+
+
+def _compared(name: str, values: Array, bound: Any, compare: Callable[[Array, Any], Array]) -> Array:
+    """Compare values that are not missing with a bound."""
+    try:
+        return compare(values.astype(np.float64), bound) if values.dtype.kind == "O" else compare(values, bound)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"expected a range of column {brief(name)} with bounds like its values, got {brief(bound)}"
+        ) from None
 
 
 class FittedTable:
@@ -244,13 +285,16 @@ class FittedTable:
             raise DataError("expected rows, as the table of the fit is not in memory; pass it")
         return self.rows
 
-    def conditional(self, given: Mapping[str, Any], n: int = 1000, *, seed: int = 0) -> ConditionalDraws:
+    def conditional(
+        self, given: Mapping[str, Any], n: int = 1000, *, seed: int = 0, rounds: int = MOST_ROUNDS
+    ) -> ConditionalDraws:
         """Return draws that keep conditions, found by rejection among draws of the model.
 
         Args:
-            given: Conditions by column: a label, a number, or (low, high) with None for no bound.
+            given: Conditions by column: a label, a number, (low, high) with None for no bound, or None for a missing value.
             n: Number of draws, at most; fewer where the conditions are rare.
             seed: Seed of the draws.
+            rounds: Largest number of rounds of 8192 draws each.
 
         Raises:
             DataError: A column is unknown, or no draw keeps the conditions.
@@ -258,10 +302,10 @@ class FittedTable:
         kept: list[Array] = []
         found = drawn = 0
         with isolated(self.model.device, seed):
-            for _ in range(MOST_ROUNDS):
+            for _ in range(rounds):
                 rows = draw_rows(self.model, CHUNK)
                 table = self.schema.decode(rows)
-                keep = self._keeping(table, given)
+                keep = keeping(table, given)
                 kept.append(rows[keep])
                 found, drawn = found + int(keep.sum()), drawn + len(rows)
                 if found >= n:
@@ -272,21 +316,6 @@ class FittedTable:
             )
         table = self.schema.decode(np.concatenate(kept)[:n])
         return ConditionalDraws(as_frame(table, self.like), found / drawn)
-
-    def _keeping(self, table: Table, given: Mapping[str, Any]) -> Array:
-        keep = np.ones(table.n_rows, dtype=bool)
-        for name, wanted in given.items():
-            if name not in table.names:
-                raise DataError(f"expected conditions on the columns {listed(table.names)}, got {brief(name)}")
-            values = table[name]
-            if isinstance(wanted, (tuple, list)) and len(wanted) == 2:
-                low, high = wanted
-                with np.errstate(invalid="ignore"):
-                    keep &= np.ones(len(keep), dtype=bool) if low is None else values >= low
-                    keep &= np.ones(len(keep), dtype=bool) if high is None else values <= high
-            else:
-                keep &= np.array([value == wanted or str(value) == str(wanted) for value in values.tolist()])
-        return keep
 
     def report(self, path: str | os.PathLike[str] = "report.html", rows: Source | None = None, title: str = "") -> str:
         """Write one page of HTML about the model: scores, samples beside data, impossible values, the least likely rows.

@@ -20,6 +20,7 @@ from .options import (
     MachineOptions,
     OutPath,
     OutputOptions,
+    Port,
     Positive,
     ReadOptions,
     Repeated,
@@ -344,6 +345,30 @@ def compare(
     from .comparing import compare as run
 
     return run(first, second, reading, seed, json=json)
+
+
+@app.command(sort_key=7.5, usage="Usage: pushforward explore [OPTIONS] MODEL [TABLE]")
+def explore(
+    model: FilePath,
+    table: FilePath | None = None,
+    /,
+    *,
+    port: Port | None = None,
+    browser: bool = False,
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Serve a web page on this machine: plots, samples under conditions, scores of rows that you type; Ctrl-C ends it.
+
+    Args:
+        model: Model file that `fit` wrote.
+        table: For a model of a table, the table to show beside samples, and whose least likely rows are listed.
+        port: Port of the page; by default a free one.
+        browser: Open the page in a browser; otherwise its address is only printed.
+    """
+    from .exploring import explore_model
+
+    return explore_model(_trained_by(model, table), model, table, port, reading, machine, browser=browser)
 
 
 @app.command(sort_key=8)

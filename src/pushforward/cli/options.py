@@ -52,6 +52,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 Repeated = Annotated[tuple[str, ...], Parameter(negative=())]
 Part = Annotated[float, Parameter(validator=Number(gte=0))]
 Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65535))]
 FilePath = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]
 OutPath = Annotated[FilePath, Parameter(alias="-o")]
 

@@ -106,10 +106,21 @@ def explained(model: TableModel, rows: Array, seed: int = 0) -> list[str]:
         return []
     with torch.no_grad():
         chances = entry_probabilities(model, rows, seed)
+    return reasons(model.schema, rows, chances)
+
+
+def reasons(schema: Schema, rows: Array, chances: Array) -> list[str]:
+    """Return for each row its unusual entries, the most unusual first, as text.
+
+    Args:
+        schema: Schema of the table.
+        rows: Encoded rows (N, C).
+        chances: Probabilities of the entries (N, C), from `entry_probabilities`.
+    """
     texts = []
     for row, chance in zip(rows, chances, strict=True):
         order = [i for i in np.argsort(chance, kind="stable") if chance[i] <= UNUSUAL][:NAMED]
-        parts = [f"{_entry(model.schema.columns[i], row[i])} (p {_probability(chance[i])})" for i in order]
+        parts = [f"{_entry(schema.columns[i], row[i])} (p {_probability(chance[i])})" for i in order]
         texts.append(", ".join(parts) or "no single entry stands out: the combination is rare")
     return texts
 
@@ -131,7 +142,9 @@ def outside(schema: Schema, row: Array) -> str:
     found = []
     for column, value in zip(schema.columns, row, strict=True):
         low, high = column.support
-        if math.isnan(value) or low <= value <= high:
+        if math.isnan(value):
+            continue
+        if low <= value <= high:
             if column.kind == "integer" and value != round(value):
                 found.append(f"{_entry(column, value)} is between the whole numbers of the column")
             continue

@@ -1,0 +1,1 @@
+"""Local web page on which a person explores a model of a table; `pushforward explore` serves it."""
