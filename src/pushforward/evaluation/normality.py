@@ -64,7 +64,7 @@ class LatentNormality:
 
     @property
     def joint_p_value(self) -> float:
-        """P-value of the tests of radius and correlation together, min(1, 2 min(p)) by Bonferroni; of the radius if D = 1."""
+        """Joint p-value of the tests of radius and correlation, min(1, 2 min(p)) by Bonferroni; of the radius only if D = 1."""
         if self.correlation is None:
             return self.radius.p_value
         return min(1.0, 2 * min(self.radius.p_value, self.correlation.p_value))

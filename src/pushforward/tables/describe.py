@@ -1,4 +1,4 @@
-"""A table of the columns of a schema for people: kinds, why, ranges or labels, missing values, and notes."""
+"""Description of a schema as text: the kind of each column, its range or labels, missing values, and notes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .schema import Schema
 from .table import Table
 
 REPEATED = 0.01
-"""Share of the rows from which repeats of a value of a continuous column are noted."""
+"""Share of the rows from which a repeated value of a continuous column is noted."""
 LONGEST = 44
-"""Characters in which labels are shown."""
+"""Largest number of characters in which labels are shown."""
 
 
 def column_rows(schema: Schema, table: Table, encoded: np.ndarray) -> list[tuple[str, str, str, str]]:
-    """Return name, kind, values and share missing of each column, in the order of the table."""
+    """Return the name, the kind, the values and the share of missing values of each column, in the order of the table."""
     found: dict[str, tuple[str, str, str, str]] = {}
     for column, values in zip(schema.columns, encoded.T, strict=True):
         share = float(np.isnan(values).mean())
@@ -32,7 +32,7 @@ def column_rows(schema: Schema, table: Table, encoded: np.ndarray) -> list[tuple
 
 
 def shown_values(column: Column) -> str:
-    """Return the range, or the labels, of a column."""
+    """Return the range or the labels of a column as text."""
     if column.kind == "constant":
         return f"always {column.categories[0]}" if column.categories else f"always {shown_number(column, column.value)}"
     if column.kind == "categorical":
@@ -62,7 +62,7 @@ def shown_number(column: Column, value: float) -> str:
 
 
 def schema_notes(schema: Schema, table: Table, encoded: np.ndarray) -> dict[str, str]:
-    """Return remarks on columns, by name; those on the whole table have the name ""."""
+    """Return notes on columns, by name; notes on the whole table have the name ""."""
     notes: dict[str, list[str]] = {}
     for note in (note for note in table.notes if not note.left_out):
         notes.setdefault(note.column, []).append(note.text)
@@ -94,5 +94,5 @@ def _looks_like_dates(values: np.ndarray) -> bool:
 
 
 def sentences(notes: Mapping[str, str]) -> list[str]:
-    """Return remarks as lines."""
+    """Return notes as lines of text."""
     return [f"note: {f'{name}: ' if name else ''}{text}" for name, text in notes.items()]
