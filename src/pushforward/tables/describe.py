@@ -69,14 +69,15 @@ def schema_notes(schema: Schema, table: Table, encoded: np.ndarray) -> dict[str,
     for column, values in zip(schema.columns, encoded.T, strict=True):
         if column.kind == "integer" and column.storage not in TIMES and _looks_like_dates(values):
             notes.setdefault(column.name, []).append(
-                f"its values look like dates such as 20200131; --kind {column.name}=date reads them so"
+                f"its values look like dates such as 20200131; --kind {column.name}=date reads them as dates"
             )
         if column.kind != "continuous" or column.levels:
             continue
         distinct, counts = np.unique(values[np.isfinite(values) & ~np.isin(values, column.spikes)], return_counts=True)
         if len(counts) and (most := int(counts.argmax())) >= 0 and counts[most] >= max(10, REPEATED * len(values)):
             notes.setdefault(column.name, []).append(
-                f"{distinct[most]:g} comes {counts[most]:,} times; a density piles up on repeats, so read the score with care"
+                f"{distinct[most]:g} occurs {counts[most]:,} times; a density can be very high at repeated values, so be "
+                "careful with the score"
             )
     copies = len(encoded) - len(np.unique(encoded, axis=0)) if encoded.size < 50_000_000 else 0
     if copies:
