@@ -70,7 +70,7 @@ def test_conditions(fitted):
     assert 0.05 < found.acceptance < 0.6
     with pytest.raises(DataError, match="'town'"):
         fitted.conditional({"town": "Oslo"})
-    with pytest.raises(DataError, match="widen them"):
+    with pytest.raises(DataError, match="give wider ranges"):
         fitted.conditional({"city": "Lima"})
 
 

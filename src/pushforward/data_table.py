@@ -1,4 +1,4 @@
-"""`pushforward.Table`: from a file or a data frame to a fitted model in two lines."""
+"""Class `pushforward.Table`: from a file or a data frame to a fitted model in two lines."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ from .tables.schema_file import ColumnChoices
 from .training import TrainConfig, fit
 
 MOST_RANKED = 20_000
-"""Training rows, about, whose log-likelihoods give the percentiles of scores."""
+"""Approximate largest number of training rows whose log-likelihoods give the percentiles of scores."""
 
 
 class DataTable:
-    """A table of a file or a data frame, and what its columns are: `pushforward.Table(source).fit()`.
+    """Table from a file or a data frame, with its schema; `pushforward.Table(source).fit()` fits a model to it.
 
     Args:
         source: A path, a data frame of pandas or polars, a mapping from names to columns, or an array.
-        kinds: Kinds of columns by name, where another one would be found: "continuous", "integer", "categorical", "constant",
-            "date", "date:FORMAT", "identifier" or "text" (left out).
-        bounds: (low, high) of columns by name, which values cannot pass; None for no bound.
+        kinds: Kinds of columns, by name, if the inferred kind is wrong: "continuous", "integer", "categorical", "constant",
+            "date", "date:FORMAT", "identifier" or "text"; a column of text is left out.
+        bounds: Bounds (low, high) of columns, by name; no value lies outside. None for no bound.
         drop: Names of columns to leave out.
-        missing: Texts and numbers that mark missing values, instead of the usual ones and of those that are found; None for
-            these.
-        max_labels: Largest number of labels of a column; columns with more are left out.
-        test: Fraction, or number, of the rows that training never sees.
-        validation: Fraction, or number, of the other rows, which decide when to stop and which model is kept.
+        missing: Texts and numbers that mark missing values; None for the usual markers and those that are found automatically.
+        max_labels: Largest number of labels of a column; a column with more labels is left out.
+        test: Fraction or number of the rows that are not used in training but for the final score.
+        validation: Fraction or number of the other rows that decide when training stops and which model is kept.
         seed: Seed of the split and of the training.
 
     Attributes:
         schema: Schema of the table.
-        table: The rows.
+        table: Rows of the table.
 
     Raises:
         FlowError: The source cannot be read, or no column can be used.
@@ -99,18 +98,19 @@ class DataTable:
         """Fit a model, score it on the test rows, and return it.
 
         Args:
-            system: Name of a system for the numeric columns; by default it is chosen by the size and the columns of the table,
-                compared with a mixture of Gaussians on the validation rows, and fitted again on all rows of a small table.
+            system: Name of a system for the numeric columns. By default the system is chosen by the size and the columns of the
+                table and compared with a mixture of Gaussians on the validation rows; on a small table, the better model is
+                then fitted again to training and validation rows.
             baselines: Whether simple densities are fitted to compare the score with.
-            progress: Whether to show progress on stderr.
+            progress: Whether to show progress on standard error.
             options: Options of `TrainConfig`, such as `max_seconds=60`, and arguments of the system.
 
         Returns:
-            The fitted model; its record has the scores.
+            The fitted model; its record contains the scores.
 
         Raises:
             FlowError: An option is unknown or out of range, or the training failed.
-            KeyboardInterrupt: Ctrl-C before the model was trained.
+            KeyboardInterrupt: The user pressed Ctrl-C before the model was trained.
         """
         known = set(TrainConfig.__dataclass_fields__)
         config = TrainConfig(**{"seed": self.seed, "threads": 1, **{k: v for k, v in options.items() if k in known}})
@@ -141,7 +141,7 @@ class DataTable:
         if len(held) == 0:
             return None
         log_prob = row_scores(model, self.encoded[held], self.seed)
-        scores, note = [], "not asked for"
+        scores, note = [], "they were not requested"
         if baselines:
             try:
                 scores, note = fit_baselines(self.schema, self.encoded, others, held, self.seed), ""

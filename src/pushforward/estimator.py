@@ -1,4 +1,4 @@
-"""`FlowDensity`: a scikit-learn density estimator, transformer and anomaly detector. Needs scikit-learn."""
+"""Estimator `FlowDensity` for scikit-learn: density estimator, transformer and anomaly detector. It needs scikit-learn."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ _CHUNK = 8192
 
 
 class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A normalizing flow as a scikit-learn estimator of the density of continuous columns.
+    """Normalizing flow as a scikit-learn estimator of the density of continuous columns.
 
-    The columns are standardised inside; log-densities are those of the raw columns, in nats per row. A column that is
-    constant in training is not modelled: it adds nothing to the density of its own value, and a row with another value
-    has log-density -inf. Training runs in single precision, everything after it in double precision.
+    The columns are standardised internally; log-densities are those of the raw columns, in nats per row. A column that is
+    constant in training is not modelled: its value adds nothing to the log-density, and a row with another value has
+    log-density -inf. Training runs in single precision, and everything after it in double precision.
 
     Args:
         system: Name of a system, such as "nsf", "maf" or "realnvp".
         layers: Number of layers of the system; None for its default.
-        hidden: Width or tuple of widths of the hidden layers, as the system takes them; None for its default.
+        hidden: Width of the hidden layers, or a tuple of widths, depending on the system; None for its default.
         options: Further arguments of the system, by name.
         max_iter: Largest number of epochs; None to choose it from the number of rows.
-        batch_size: Number of rows in a step; None to choose it from the number of rows.
+        batch_size: Number of rows in a training step; None to choose it from the number of rows.
         lr: Learning rate.
         validation_fraction: Share of the rows that is held out for early stopping; 0 for none.
         patience: Number of epochs without improvement after which training stops; None to choose it from the number of rows.
         contamination: Share of the training rows, or of their weight, that `predict` calls outliers, in [0, 1).
-        random_state: Seed or generator of the weights, the split and the order of rows.
-        verbose: Whether to show progress on stderr: 0 or 1.
+        random_state: Seed or generator for the weights, the split and the order of rows.
+        verbose: Whether to show progress on standard error: 0 or 1.
 
     Attributes:
-        flow_: The trained distribution of the standardised columns, in double precision.
+        flow_: Trained distribution of the standardised columns, in double precision.
         scaler_: The `StandardScaler` between raw and standardised columns.
-        varying_: Mask of the columns that are modelled: those with different values in training.
+        varying_: Mask of the modelled columns, which have different values in training.
         constants_: Values of the other columns.
-        threshold_: Log-density below which a row is an outlier.
-        n_iter_: Number of epochs trained.
-        history_: One dict for each epoch, see `pushforward.training.FitResult`.
+        threshold_: Log-density below which a row is an outlier, in nats.
+        n_iter_: Number of training epochs.
+        history_: List with one dict for each epoch, see `pushforward.training.FitResult`.
         n_features_in_: Number of columns.
-        feature_names_in_: Names of the columns, when X had names that are all strings.
+        feature_names_in_: Names of the columns, if all names of X are strings.
 
     Examples:
         >>> model = FlowDensity(system="maf", random_state=0).fit(X)  # doctest: +SKIP
@@ -96,21 +96,21 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> FlowDensity:
-        """Learn the density of the rows of X.
+        """Fit the density of the rows of X.
 
         Args:
-            X: (rows, columns) of finite numbers; at least three rows, or two without validation.
+            X: Array (rows, columns) of finite numbers, with at least three rows, or two without validation.
             y: Ignored.
-            sample_weight: (rows,) finite weights >= 0, or None for equal weights. They weight the loss, the validation score,
-                the standardisation and the quantile of `threshold_`; rows of weight 0 are left out.
+            sample_weight: Finite weights (rows,) >= 0, or None for equal weights. They are used in the loss, the validation
+                score, the standardisation and the quantile of `threshold_`; rows of weight 0 are left out.
 
         Returns:
             The estimator itself.
 
         Raises:
-            ValueError: X is no such array or has no column that varies, or an argument is unknown or out of range;
-                `SpecError` and `DataError` are ValueErrors.
-            KeyboardInterrupt: on Ctrl-C; the best weights so far are kept, and the estimator is fitted.
+            ValueError: X is no such array, all its columns are constant, or an argument is unknown or out of range; `SpecError`
+                and `DataError` are ValueErrors.
+            KeyboardInterrupt: The user pressed Ctrl-C; the best weights so far are kept, and the estimator is fitted.
         """
         self._check_arguments()
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=3 if self.validation_fraction else 2)
@@ -151,16 +151,16 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-density of each row in the units of X, in nats: (rows,)."""
+        """Return the log-density (rows,) of each row, in nats and in the units of X."""
         return self._log_density(self._checked(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the mean log-density of the rows in nats (as `GaussianMixture.score`; not the sum, as `KernelDensity`).
+        """Return the mean log-density of the rows in nats, like `GaussianMixture.score`; `KernelDensity.score` is a sum.
 
         Args:
-            X: (rows, columns).
+            X: Array (rows, columns).
             y: Ignored.
-            sample_weight: (rows,) weights of the mean, or None for equal weights.
+            sample_weight: Weights (rows,) of the mean, or None for equal weights.
         """
         scores = self.score_samples(X)
         if sample_weight is None:
@@ -169,25 +169,25 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return float(np.average(scores[weights > 0], weights=weights[weights > 0]))
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the log-density minus `threshold_`, which is negative for outliers: (rows,)."""
+        """Return the log-density minus `threshold_`, (rows,), which is negative for outliers."""
         return self.score_samples(X) - self.threshold_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return 1 for inliers, -1 for rows less likely than the quantile `contamination` of the training rows: (rows,)."""
+        """Return 1 for inliers and -1 for outliers, (rows,); outliers have a log-density below `threshold_`."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Draw from the learned density, in the units of X.
+        """Draw samples from the fitted density, in the units of X.
 
         Args:
-            n_samples: Number of draws, at least 1.
-            random_state: Seed or generator.
+            n_samples: Number of samples, at least 1.
+            random_state: Seed or generator of the samples.
 
         Returns:
-            (n_samples, columns).
+            Samples (n_samples, columns).
 
         Raises:
-            SpecError: `n_samples` is no whole number from 1.
+            SpecError: `n_samples` is not a whole number of at least 1.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
@@ -199,22 +199,23 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return self._raw(torch.cat(draws).numpy())
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the latent code of each row: (rows, codes).
+        """Return the latent codes (rows, codes) of the rows.
 
-        Codes of rows that follow the learned density are distributed as the system's base. Constant columns have no part in it.
+        The codes of rows that follow the fitted density follow the base distribution of the system. Constant columns have no
+        influence on the codes.
 
         Raises:
-            SpecError: the system has no latent code.
+            SpecError: The system has no latent code.
         """
         X = self._checked(X)
         return _in_chunks(self._invertible().encode, self._standard(X))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return the row of each latent code in raw units, the inverse of `transform`: (rows, columns).
+        """Return the rows (rows, columns) of latent codes in raw units; this is the inverse of `transform`.
 
         Raises:
-            ValueError: X is no array of codes.
-            SpecError: the system has no latent code.
+            ValueError: X is not an array of codes.
+            SpecError: The system has no latent code.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float64)
@@ -246,7 +247,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return self._exact()  # type: ignore[return-value]
 
     def _exact(self) -> Distribution:
-        """Return the flow in float64: rows far out in heavy tails lose up to three digits in float32."""
+        """Return a copy of the flow in float64, because rows far out in heavy tails lose up to three digits in float32."""
         return copy.deepcopy(self.flow_).double()
 
     def _build(self, features: int, seed: int) -> Distribution:
@@ -266,7 +267,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return model
 
     def _check_arguments(self) -> None:
-        """Refuse what training and the systems do not check themselves."""
+        """Check the arguments that training and the systems do not check themselves."""
         for name in ("validation_fraction", "contamination"):
             value = _plain(getattr(self, name))
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
@@ -274,12 +275,12 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
 
 def _plain(value: Any) -> Any:
-    """Return a NumPy number, as a parameter grid may hold, as one of Python."""
+    """Return a NumPy number, which can come from a parameter grid, as a Python number; other values are unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _quantile(values: np.ndarray, share: float, weights: np.ndarray | None) -> float:
-    """Return a quantile; with weights the first value at and below which lies more than a share of the weight."""
+    """Return a quantile; with weights the smallest value at which the cumulative weight exceeds this share."""
     if weights is None:
         return float(np.quantile(values, share))
     order = np.argsort(values)

@@ -1,4 +1,4 @@
-"""A model of a table for notebooks and the command line: samples, scores with their reasons, conditions, reports."""
+"""Fitted model of a table for notebooks and the command line: samples, scores, explanations, conditions, reports."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from .training_record import usable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_EXPLAINED = 200
-"""Outliers that are explained, the least likely first."""
+"""Largest number of outliers that are explained, the least likely first."""
 FEWEST_SAMPLES, MOST_SAMPLES = 1000, 10_000
-"""Samples that a report shows, at least and at most."""
+"""Smallest and largest number of samples in a report."""
 MOST_ROUNDS = 100
-"""Rounds of draws to find rows that keep conditions."""
+"""Largest number of rounds of draws in the search for rows that meet conditions."""
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """Rows that a model is asked about.
+    """Rows to score with a model.
 
     Args:
-        name: Name of their source.
+        name: Name of the source of the rows.
         table: The rows as a table.
-        encoded: The rows as numbers, and those that cannot be used.
+        encoded: The rows as numbers, with a mask of the rows that cannot be used.
     """
 
     name: str
@@ -52,11 +52,11 @@ class TableRows:
 
 @dataclass(frozen=True)
 class ConditionalDraws:
-    """Draws that keep conditions.
+    """Draws that meet conditions.
 
     Args:
-        rows: The draws, as a frame or a table.
-        acceptance: Share of all draws that keep the conditions.
+        rows: The draws, as a data frame or a table.
+        acceptance: Share of all draws that meet the conditions.
     """
 
     rows: Any
@@ -105,13 +105,13 @@ def _compared(name: str, values: Array, bound: Any, compare: Callable[[Array, An
 
 
 class FittedTable:
-    """A model of a table, as `Table.fit` returns and `load` reads it.
+    """Fitted model of a table, which `Table.fit` returns and `load` reads from a file.
 
     Args:
-        model: The model, in evaluation mode.
+        model: Model, in evaluation mode.
         training: Record of the training.
-        rows: The rows that it was fitted to and scored on, for `score` and `report` without others; None for none.
-        like: Kind of the frames that are returned: "pandas", "polars" or "table".
+        rows: Rows that the model was fitted to and scored on, the default rows of `score` and `report`; None for none.
+        like: Kind of data frame for results: "pandas", "polars" or "table".
         path: File of the model; empty for none.
     """
 
@@ -132,11 +132,11 @@ class FittedTable:
         Args:
             path: Path of the file.
             device: Device to compute on.
-            like: Kind of the frames that are returned.
+            like: Kind of data frame for results.
 
         Raises:
-            FileError: The file cannot be read, or is no model.
-            DataError: It is a model of other data.
+            FileError: The file cannot be read, or is not a model file.
+            DataError: The file holds a model of other data.
         """
         saved = load(path)
         if not isinstance(saved.model, TableModel) or saved.schema is None:
@@ -157,12 +157,12 @@ class FittedTable:
 
     @property
     def system(self) -> str:
-        """Name of the system; for a table without numeric columns that of its labels."""
+        """Name of the system; for a table without numeric columns, the name of the system of its labels."""
         spec = self.model.spec or self.model.label_spec
         return "labels" if spec is None else spec.name
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a file, which the command line reads as well.
+        """Write the model to a file, which the command line can read as well.
 
         Raises:
             FileError: The path cannot be written.
@@ -170,11 +170,11 @@ class FittedTable:
         save(path, self.model, training=self.training)
 
     def read(self, source: Source, reading: Reading | None = None, name: str = "") -> TableRows:
-        """Return rows to ask about.
+        """Return rows to score.
 
         Args:
             source: A path, a data frame of pandas or polars, a mapping, an array or a table.
-            reading: Hints on the entries of a file; by default those of the table of the fit.
+            reading: Rules for the interpretation of the entries; by default they follow from the table of the fit.
             name: Name of the source.
 
         Raises:
@@ -187,11 +187,11 @@ class FittedTable:
         return TableRows(name, table, self.schema.encode_rows(table))
 
     def log_prob(self, rows: TableRows, samples: int = 1, seed: int = 0) -> Array:
-        """Return the log-likelihood of each row in nats and the units of the table; -inf for a row that cannot be scored.
+        """Return the log-likelihood of each row in nats and in the units of the table; -inf for a row that cannot be scored.
 
         Args:
-            rows: The rows.
-            samples: Number of draws that are averaged where the log-likelihood is a lower bound.
+            rows: Rows to score.
+            samples: Number of draws that are averaged for each row if the log-likelihood is a lower bound.
             seed: Seed of these draws.
         """
         scores = row_scores(self.model, rows.encoded.rows, seed, samples)
@@ -203,11 +203,11 @@ class FittedTable:
         """Return a table of the scores: numbers of the rows, identifiers, log-likelihoods, percentiles, outliers, notes.
 
         Args:
-            rows: The rows.
-            log_prob: Their log-likelihoods.
-            contamination: Share of the training rows that are less likely than every row that is no outlier.
-            explain: Whether the entries that make an outlier unlikely are named.
-            seed: Seed of the noise of models that have some.
+            rows: Rows that were scored.
+            log_prob: Log-likelihoods (N,) of the rows, in nats.
+            contamination: Share of the training rows whose log-likelihood is below a threshold; a row below it is an outlier.
+            explain: Whether a column "why" names the entries that make an outlier unlikely.
+            seed: Seed of the noise, for models whose log-likelihood is random.
         """
         ranks = ScoreRanks.of(self.training)
         identifiers = [b.name for b in self.schema.beside if b.role == "identifier" and b.name in rows.table.names]
@@ -231,7 +231,7 @@ class FittedTable:
         return Table(tuple(columns), tuple(columns.values()), rows.table.zones)
 
     def notes(self, rows: TableRows, log_prob: Array) -> list[str]:
-        """Return for each row why it cannot be scored, or has probability zero; empty for the others."""
+        """Return for each row the reason why it cannot be scored or has probability zero; an empty text for other rows."""
         notes = [rows.encoded.notes.get(row, "") for row in range(len(log_prob))]
         for row in np.flatnonzero(np.isneginf(log_prob)):
             notes[row] = notes[row] or outside(self.schema, rows.encoded.rows[row])
@@ -247,8 +247,8 @@ class FittedTable:
 
         Args:
             n: Number of rows.
-            seed: Seed; the same one gives the same rows.
-            extrapolate: Whether values outside of the ranges of the training table are allowed.
+            seed: Seed; the same seed gives the same rows.
+            extrapolate: Whether values outside the ranges of the training table are allowed.
         """
         return as_frame(self.draw(n, seed, extrapolate=extrapolate), self.like)
 
@@ -261,13 +261,13 @@ class FittedTable:
         samples: int = 1,
         seed: int = 0,
     ) -> Any:
-        """Return the scores of rows as a frame: log-likelihoods, percentiles among the training rows, outliers and notes.
+        """Return scores as a data frame: log-likelihoods, percentiles among the training rows, outliers and notes.
 
         Args:
-            rows: The rows; by default those of the table that the model was fitted to.
-            contamination: Share of the training rows that are less likely than every row that is no outlier.
-            explain: Whether the entries that make an outlier unlikely are named, in a column "why".
-            samples: Number of draws that are averaged where the log-likelihood is a lower bound.
+            rows: Rows to score; by default the rows of the table that the model was fitted to.
+            contamination: Share of the training rows whose log-likelihood is below a threshold; a row below it is an outlier.
+            explain: Whether a column "why" names the entries that make an outlier unlikely.
+            samples: Number of draws that are averaged for each row if the log-likelihood is a lower bound.
             seed: Seed of these draws.
 
         Raises:
@@ -282,22 +282,23 @@ class FittedTable:
         if rows is not None:
             return self.read(rows, name=rows if isinstance(rows, str) else "")
         if self.rows is None:
-            raise DataError("expected rows, as the table of the fit is not in memory; pass it")
+            raise DataError("expected rows, because the table of the fit is not in memory; pass the rows")
         return self.rows
 
     def conditional(
         self, given: Mapping[str, Any], n: int = 1000, *, seed: int = 0, rounds: int = MOST_ROUNDS
     ) -> ConditionalDraws:
-        """Return draws that keep conditions, found by rejection among draws of the model.
+        """Return draws that meet conditions, by rejection: rows are drawn from the model, and those that meet them are kept.
 
         Args:
-            given: Conditions by column: a label, a number, (low, high) with None for no bound, or None for a missing value.
-            n: Number of draws, at most; fewer where the conditions are rare.
+            given: Condition of each column, by name: a label, a number, a range (low, high) with None for no bound, or None for
+                a missing value.
+            n: Largest number of draws to return; there are fewer if the conditions are rare.
             seed: Seed of the draws.
             rounds: Largest number of rounds of 8192 draws each.
 
         Raises:
-            DataError: A column is unknown, or no draw keeps the conditions.
+            DataError: A column is unknown, or no draw meets the conditions.
         """
         kept: list[Array] = []
         found = drawn = 0
@@ -312,13 +313,13 @@ class FittedTable:
                     break
         if found == 0:
             raise DataError(
-                f"expected conditions that some of {drawn:,} draws keep, got {brief(dict(given))}; widen them"
+                f"expected conditions that some of {drawn:,} draws meet, got {brief(dict(given))}; give wider ranges"
             )
         table = self.schema.decode(np.concatenate(kept)[:n])
         return ConditionalDraws(as_frame(table, self.like), found / drawn)
 
     def report(self, path: str | os.PathLike[str] = "report.html", rows: Source | None = None, title: str = "") -> str:
-        """Write one page of HTML about the model: scores, samples beside data, impossible values, the least likely rows.
+        """Write an HTML page about the model: scores, samples beside data, impossible values, the least likely rows.
 
         Args:
             path: File to write.
@@ -326,7 +327,7 @@ class FittedTable:
             title: Title of the page.
 
         Returns:
-            The path.
+            The path of the file.
 
         Raises:
             FlowError: The rows or the path cannot be used.
@@ -339,7 +340,14 @@ class FittedTable:
     def page(
         self, rows: TableRows, *, title: str, seed: int = 0, baselines: bool = True
     ) -> tuple[str, dict[str, Any], str]:
-        """Return a page about the rows that were held out, or all of other rows; the score; and which rows these are."""
+        """Return an HTML page about the held-out rows (or all rows of another table), the score, and a sentence about the rows.
+
+        Args:
+            rows: Rows of the table of the fit, or of another table.
+            title: Title of the page.
+            seed: Seed of samples, noise and classifier.
+            baselines: Whether simple densities are fitted to compare the score with.
+        """
         from .report import build_report
         from .report.table_inputs import table_inputs
 
@@ -347,7 +355,9 @@ class FittedTable:
         held_rows = rows.encoded.rows[held]
         log_prob = np.where(rows.encoded.bad[held], -np.inf, row_scores(self.model, held_rows, seed))
         scores = []
-        note = "not asked for" if len(others) else "the rows that the model was fitted to are not in this table"
+        note = (
+            "they were not requested" if len(others) else "the rows that the model was fitted to are not in this table"
+        )
         if baselines and len(others):
             scores, note = fit_baselines(self.schema, rows.encoded.rows, others, held, seed), ""
         size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
@@ -373,7 +383,7 @@ class FittedTable:
         return build_report(inputs), record, choice
 
     def choose_rows(self, rows: TableRows) -> tuple[str, Array, Array, str]:
-        """Return name and numbers of the rows to score, the rows that the model was fitted to, and a sentence on the choice."""
+        """Return the name and the numbers of the rows to score, the numbers of the rows of the fit, and a sentence."""
         path, every, none = rows.name or "the table", np.arange(rows.table.n_rows), np.arange(0)
         holdout = Holdout.of(self.training)
         if holdout is None or holdout.digest != digest(rows.encoded.rows):

@@ -414,7 +414,7 @@ BAD_TABLES = {
     "columns that cannot be used": (
         "t.csv",
         "k,name,x\n" + "".join(f"{i},user {i} x,{i % 7}.5\n" for i in range(300)),
-        "got 2 others (k: consecutive numbers, as identifiers are; --kind NAME=integer keeps them; name: 300 different texts",
+        "got 2 that cannot (k: consecutive numbers, as identifiers are; --kind NAME=integer keeps them; name: 300 different",
     ),
     "damaged parquet": ("t.parquet", "PAR1 no", "damaged"),
     "no file": (None, None, "expected a file, got none"),

@@ -62,7 +62,7 @@ def test_other_pictures_are_all_used(home, tmp_path):
     assert "bits per dimension of 7 pictures" in out
     page = (tmp_path / "r.html").read_text()
     assert "No baselines were computed" in page
-    assert "no nearest ones are shown" in page
+    assert "no nearest pictures are shown" in page
 
 
 def test_the_nearest_pictures_and_the_least_likely_are_the_right_ones():
@@ -88,4 +88,4 @@ def test_the_nearest_pictures_and_the_least_likely_are_the_right_ones():
     page = build_picture_report(inputs)
     files = re.findall(r'<td class="name">(\d+)\.png', page)
     assert [int(name) for name in files] == list(range(19, -1, -1))
-    assert "It needs 1.000 bits per dimension fewer than the best baseline, independent pixels" in page
+    assert "The model needs 1.000 bits per dimension fewer than the best baseline, independent pixels" in page

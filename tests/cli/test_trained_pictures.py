@@ -573,7 +573,7 @@ def test_values_that_are_not_of_the_model(home, tmp_path):
     assert "--levels" not in result[2]
     folder(tmp_path / "p", [(8, 8)] * 2 + [(8, 9)])
     result = run("score", home / "x.flow", tmp_path / "p")
-    refused(result, 1, "2 sizes", "size of the model")
+    refused(result, 1, "2 sizes", "size of the pictures of the model")
     assert "--image-size" not in result[2]
 
 

@@ -287,7 +287,7 @@ def test_a_temperature_needs_the_real_line():
     box = Box(PICTURE, 0.0, 1.0)
     model = Flow(Dequantise(Integers(PICTURE, 0, 4)), Uniform(box))
     assert draw(model, 3).shape == (3, *PICTURE)
-    with pytest.raises(SpecError, match="expected temperature 1 for a model whose base lives in Box"):
+    with pytest.raises(SpecError, match="expected temperature 1 for a model with a base on Box"):
         draw(model, 3, temperature=0.7)
     for bad in (-1.0, math.nan, math.inf):
         with pytest.raises(SpecError, match="temperature >= 0"):

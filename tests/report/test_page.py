@@ -152,7 +152,7 @@ def test_every_part_is_there(page, full):
         "Gaussian mixture",
         "kernel density",
         "skipped: for a test",
-        "1,200 rows trained the model, 60 more chose when to stop",
+        "The model was trained on 1,200 rows, and 60 more decided when to stop",
         "Training took 30 epochs in 1.2 minutes and ended because the validation score stopped improving",
         "Below the diagonal",
         "Frequencies of labels",
@@ -191,12 +191,12 @@ def verdict_of(log_prob, other):
 def test_the_verdict_follows_the_paired_difference():
     rng = np.random.default_rng(2)
     common, noise = 10 * rng.normal(size=100), 0.1 * rng.normal(size=100)
-    assert "It beats the best baseline, Gaussian, by 1.0" in verdict_of(common + 1, common + noise)
-    assert "prefer the baseline" in verdict_of(common - 1, common + noise)
-    assert "it is level with the best baseline" in verdict_of(common + noise - noise.mean(), common)
+    assert "The model beats the best baseline, Gaussian, by 1.0" in verdict_of(common + 1, common + noise)
+    assert "use the baseline instead" in verdict_of(common - 1, common + noise)
+    assert "the model and the best baseline" in verdict_of(common + noise - noise.mean(), common)
     lost = common.copy()
     lost[3] = -math.inf
-    assert "It calls some held-out rows impossible" in verdict_of(lost, common)
+    assert "The model gives some held-out rows probability zero" in verdict_of(lost, common)
 
 
 def test_names_and_labels_are_escaped():
@@ -262,7 +262,7 @@ def test_unusual_tables(case):
         assert "missing" in page.words
         assert "34% / 33%" in page.words
     if case == "wide":
-        assert "The 6 of 40 numeric columns" in page.words
+        assert "The plot shows the 6 of 40 numeric columns" in page.words
     assert "No baselines were computed" in page.words
     assert "There is no record of the epochs" in page.words
     assert "No classifier was trained" in page.words
@@ -283,8 +283,8 @@ def test_few_rows_impossible_rows_and_broken_histories():
     )
     page = checked(inputs)
     assert "−∞" in page.words
-    assert "no rows were kept to choose when to stop" in page.words
-    assert "departs from the standard normal" in page.words
+    assert "no rows were kept to decide when to stop" in page.words
+    assert "differ from the standard normal" in page.words
 
 
 def test_one_row():

@@ -395,7 +395,7 @@ def test_errors_before_the_processes_meet_are_told_by_the_first(tmp_path, capsys
     assert bool(said(capsys.readouterr().err)) == told
     assert main(["score", str(tmp_path / "m.flow"), str(csv)]) == 2
     err = capsys.readouterr().err
-    assert ("only fit is shared among the processes of torchrun" in err) == told
+    assert ("only fit can run in several processes of torchrun" in err) == told
     if told:
         assert main(["fit", "-", "-o", str(tmp_path / "m.flow")]) == 2
         assert "several processes cannot all read standard input" in capsys.readouterr().err

@@ -1,7 +1,7 @@
-"""The command line: `pushforward fit | score | sample | interpolate | edit | resample | report | inspect | systems | demo`.
+"""Command line `pushforward`: `fit`, `score`, `sample`, `report` and more commands, see `pushforward --help`.
 
-Exit codes: 0; 1 when data, a model or a file cannot be used; 2 when the command was not understood; 130 after Ctrl-C,
-143 after SIGTERM.
+The exit code is 0 after success, 1 if data, a model or a file cannot be used, 2 if the command was not understood, 130 after
+Ctrl-C, and 143 after SIGTERM.
 """
 
 from .main import main

@@ -1,4 +1,4 @@
-"""The commands and their options. Their bodies live in modules that import torch, and are imported when they run."""
+"""Commands and their options. The code that runs a command is in other modules, which are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from .options import (
 if TYPE_CHECKING:
     from .task import Task, TrainedModel
 
-_HELP = """Learn the distribution of a table, or of pictures, with a normalizing flow; score, sample, edit and report on it.
+_HELP = """Fit a normalizing flow to a table or to pictures; then score data, draw samples, edit pictures and write a report.
 
-Options also come from the environment, such as PUSHFORWARD_FIT_LR=1e-3, and from a file that --config names.
-PUSHFORWARD_DEBUG=1, or --debug, shows where an error came from. "-" is standard input or output.
+Options can also be set by environment variables, such as PUSHFORWARD_FIT_LR=1e-3, and in a file given by --config.
+With --debug, or PUSHFORWARD_DEBUG=1, an error shows its traceback. The file name - stands for standard input or output.
 """
 
 
 def _shown(default: object) -> str | None:
-    """Text of a default in the help; None for those that only mean "not given"."""
+    """Return the text of a default value in the help; None for a default that only means "not given"."""
     return None if default in (False, (), None) else str(default)
 
 
 def _from_file(app_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Add the options of the file that `--config` names, a step in how cyclopts collects arguments."""
+    """Add the options of the file given by `--config`; cyclopts calls this while it collects the arguments."""
     path = next((a.tokens[0].value for a in arguments if a.name == "--config" and a.tokens), None)
     if path is not None:
         from .options_file import options_from_file
@@ -57,12 +57,15 @@ def _from_file(app_: App, commands: tuple[str, ...], arguments: ArgumentCollecti
 
 
 class _Commands(App):
-    """The commands, whose help has the texts in docstrings: cyclopts would parse the whole source file for each class."""
+    """Application whose help texts come from docstrings.
+
+    Cyclopts could find these texts itself, but it would parse a whole source file for each class, which is slow.
+    """
 
     def assemble_argument_collection(
         self, *, default_parameter: Parameter | None = None, parse_docstring: bool = False
     ) -> ArgumentCollection:
-        """Return the arguments of the command, with their texts if these are wanted."""
+        """Return the arguments of the command, with their help texts if `parse_docstring` is set."""
         found = super().assemble_argument_collection(default_parameter=default_parameter)
         if parse_docstring and self.default_command is not None:
             options = [hint for hint in get_type_hints(self.default_command).values() if is_dataclass(hint)]
@@ -87,7 +90,7 @@ app = _Commands(
 
 
 def _task_of_source(source: str) -> type[Task]:
-    """Return the task for the data of a source: the first that reads it; a table's reader names the types of files."""
+    """Return the task for a source: the first task that can read it, or the task of tables, which lists the types of files."""
     from .table_task import TableTask
 
     if TableTask.reads(source):
@@ -98,15 +101,15 @@ def _task_of_source(source: str) -> type[Task]:
 
 
 def _trained_by(model: str, source: str | None = None) -> type[TrainedModel]:
-    """Return the class of a model file: that of the first task that owns it; a table's says what else it is.
+    """Return the class that handles a model file: a model of pictures or of a table.
 
     Args:
-        model: The file.
-        source: Data that the model is asked about.
+        model: Path of the model file.
+        source: Data for the model, such as rows to score.
 
     Raises:
-        FileError: It is no model file.
-        DataError: The model is one of a table, and the source holds pictures.
+        FileError: The file is no model file.
+        DataError: The model is a model of a table, and the source holds pictures.
     """
     from ..model_header import inspect_file
     from .picture_task import PictureTask
@@ -117,7 +120,7 @@ def _trained_by(model: str, source: str | None = None) -> type[TrainedModel]:
     description = inspect_file(model)
     owner = next((task for task in (TableTask, PictureTask) if task.owns(description)), TableTask)
     if owner is TableTask and source is not None and PictureTask.holds(source):
-        raise DataError(f"expected a table for {model}, a model of one, got pictures in {source}")
+        raise DataError(f"expected a table, because {model} is a model of a table, got pictures in {source}")
     return owner.trained()
 
 
@@ -134,11 +137,11 @@ def fit(
     training: TrainOptions = TrainOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Learn a table or pictures: train a flow, score what it has not seen, and write one model file.
+    """Train a flow on a table or on pictures, score it on held-out data, and write a model file.
 
     Args:
-        source: Table: .csv .tsv .txt .xlsx .json .jsonl .parquet .arrow .feather .npy .npz, or - for CSV on standard input.
-            Pictures: a folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
+        source: A table or pictures. Table: .csv .tsv .txt .xlsx .json .jsonl .parquet .arrow .feather .npy .npz, or - for CSV
+            on standard input. Pictures: a folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
     """
     output = output.named_after(source)
     from .fitting import fit as run
@@ -166,11 +169,11 @@ def schema(
     reading: ReadOptions = ReadOptions(),  # noqa: B008
     json: Flag = False,
 ) -> int:
-    """Print what the columns of a table are, without training; the TOML file can be edited and given to `fit --schema`.
+    """Print the kinds and the values of the columns of a table; with --out, write them to a TOML file for `fit --schema`.
 
     Args:
-        table: Table, as for `fit`.
-        out: TOML file to write; by default nothing is written.
+        table: Table of any type that `fit` reads.
+        out: TOML file to write, which can be edited; by default no file is written.
         json: Print the columns as one JSON object.
     """
     from .table_schema import show_schema
@@ -188,11 +191,12 @@ def score(
     reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Write the log-likelihood of every row of a table, in nats and in the table's own units; of pictures, bits per dimension.
+    """Write the log-likelihood of every row or picture in nats, and print the mean (for pictures in bits per dimension).
 
     Args:
         model: Model file that `fit` wrote.
-        table: Table with the model's columns, in any order; or pictures, of which the test part is scored where there is one.
+        table: Table with the same columns as the table of the model, in any order; or pictures, whose test part is scored if
+            they have one.
     """
     from .scoring import score as run
 
@@ -207,7 +211,7 @@ def sample(
     options: SampleOptions = SampleOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Draw new rows, or pictures: a table of the same columns and types, or a grid. The same seed gives the same bytes.
+    """Draw new rows or pictures from a model; the same seed gives the same result.
 
     Args:
         model: Model file that `fit` wrote.
@@ -230,16 +234,16 @@ def interpolate(
     label: str | None = None,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Draw a strip of pictures on the way from one to another in the latent space.
+    """Write a strip of pictures that change step by step from one picture to another, along a path in the latent space.
 
     Args:
         model: Model of pictures that `fit` wrote.
-        a: First picture.
-        b: Last picture.
-        steps: Number of pictures in the strip, both included.
+        a: File of the first picture.
+        b: File of the last picture.
+        steps: Number of pictures in the strip, with the first and the last.
         out: File to write: .png for the strip, .npy or .npz for the array.
-        linear: Go along a straight line instead of the sphere.
-        label: Class of the pictures, for a model by class.
+        linear: Interpolate along a straight line instead of along a sphere.
+        label: Class of the pictures, for a model that was fitted with --label.
     """
     from .picture_editing import interpolate_pictures
 
@@ -259,15 +263,16 @@ def edit(
     out: OutPath,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Move pictures along an attribute: the mean code of pictures that have it minus that of those that do not.
+    """Change an attribute of pictures: move their latent codes along the difference of the mean codes with and without it.
 
     Args:
         model: Model of pictures that `fit` wrote.
-        source: Pictures with attributes; the training part gives the direction, pictures of the test part are moved.
-        attribute: NAME of an attribute with two values, whose higher value is meant, or NAME=VALUE.
-        strength: Range LOW..HIGH of the multiples of the direction.
-        steps: Number of strengths in that range, both ends included: the columns of the grid.
-        rows: Number of pictures to move: the rows of the grid.
+        source: Pictures with attributes. The direction is computed from the training part, and pictures of the test part are
+            changed.
+        attribute: Attribute: NAME for the higher one of its two values, or NAME=VALUE.
+        strength: Range LOW..HIGH of the factors of the direction.
+        steps: Number of factors in that range, with both ends; this is the number of columns of the grid.
+        rows: Number of pictures to change; this is the number of rows of the grid.
         out: File to write: .png for the grid, .npy or .npz for the array.
     """
     from .picture_editing import edit_pictures
@@ -287,14 +292,14 @@ def resample(
     out: OutPath,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Keep the coarsest latent codes of pictures and draw the finer ones anew, to show what each scale determines.
+    """Keep the coarsest latent codes of pictures and draw the finer ones again, to show which details each scale determines.
 
     Args:
         model: Model of pictures that `fit` wrote.
-        source: Pictures; those of the test part are taken where there is one.
-        keep: Number of codes to keep.
-        rows: Number of pictures.
-        columns: Number of columns of the grid: the picture itself, then new ones.
+        source: Pictures; if they have a test part, only this part is used.
+        keep: Number of codes to keep, counted from the coarsest.
+        rows: Number of pictures; this is the number of rows of the grid.
+        columns: Number of columns of the grid; the first has the picture itself, and the others have new pictures.
         out: File to write: .png for the grid, .npy or .npz for the array.
     """
     from .picture_editing import resample_pictures
@@ -312,11 +317,11 @@ def report(
     reading: ReadOptions = ReadOptions(),  # noqa: B008
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Write one self-contained HTML page about a model: scores, samples beside data, tests, the least likely rows or pictures.
+    """Write an HTML page about a model: scores, samples beside data, tests, and the least likely rows or pictures.
 
     Args:
         model: Model file that `fit` wrote.
-        table: Table, or pictures, that the model was fitted to, of which the held-out part is used; or others, which are all
+        table: Table or pictures. If the model was fitted to them, only the held-out part is used; otherwise all of them are
             used.
     """
     from .scoring import report as run
@@ -334,12 +339,12 @@ def compare(
     seed: int = 0,
     json: Flag = False,
 ) -> int:
-    """Compare two tables of the same columns: drift of data, or fidelity and privacy of samples.
+    """Compare two tables with the same columns, to find drift of data, or to check fidelity and privacy of samples.
 
     Args:
-        first: Table, such as the data.
-        second: Table, such as newer data, or samples.
-        seed: Seed of the classifier.
+        first: First table, such as the original data.
+        second: Second table, such as newer data or samples.
+        seed: Seed of the classifier and of the choice of rows.
         json: Print everything as one JSON object.
     """
     from .comparing import compare as run
@@ -373,7 +378,7 @@ def explore(
 
 @app.command(sort_key=8)
 def inspect(model: FilePath, /, *, json: Flag = False) -> int:
-    """Print what a model file is, how it was trained and how it scored, without reading its weights.
+    """Print the system, the training and the scores of a model file, without reading its weights.
 
     Args:
         model: Model file that `fit` wrote.
@@ -386,11 +391,11 @@ def inspect(model: FilePath, /, *, json: Flag = False) -> int:
 
 @app.command(sort_key=9)
 def systems(name: str | None = None, /, *, json: Flag = False) -> int:
-    """List the named systems; with a name, that system's arguments.
+    """List all flows that can be fitted, or the arguments of one of them.
 
     Args:
-        name: Name of a system.
-        json: Print a JSON list, or object.
+        name: Name of a flow whose arguments are listed; by default all flows are listed.
+        json: Print a JSON list of all flows, or a JSON object for one.
     """
     from .system_list import list_systems
 
@@ -409,17 +414,17 @@ def compress(
     json: Flag = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Keep pictures and arrays in an archive, without loss: integer and discrete flows behind an entropy coder.
+    """Compress pictures and arrays into an archive without loss, with an integer or discrete flow and an entropy coder.
 
-    What the model cannot code is kept byte for byte: other channels, more bits, formats that are compressed already.
+    Files that the model cannot code, because of other channels, more bits or a compressed format, are stored byte for byte.
 
     Args:
-        model: Exact and discrete model, such as idf, that `fit` wrote; it is needed again to decompress.
+        model: Model of an integer or discrete flow, such as idf, that `fit` wrote; it is also needed to decompress.
         sources: Pictures of any size, .npy arrays, or folders of them.
-        out: Archive to write, usually .pfz.
-        rows: Number of events in a block, which is read as a whole; by default about 131,000 numbers.
-        verify: Decode the written archive and compare it with the files before it gets its name.
-        baselines: Whether to show what PNG and lossless WebP need.
+        out: Archive file to write, usually with the suffix .pfz.
+        rows: Number of events in a block, the smallest part that can be read alone; by default about 131,000 numbers.
+        verify: Decode the whole archive and compare it with the files before the archive is complete.
+        baselines: Whether to show the sizes with PNG and lossless WebP.
         json: Print the summary as one JSON object.
     """
     from .compressing import compress_files
@@ -438,13 +443,14 @@ def decompress(
     json: Flag = False,
     machine: MachineOptions = MachineOptions(),  # noqa: B008
 ) -> int:
-    """Restore what an archive holds, every pixel as it was, and checked; damaged items are named, and the others restored.
+    """Restore and check all pictures and arrays of an archive; if some items are damaged, the others are restored.
 
     Args:
         archive: Archive that `compress` wrote.
-        out: Folder to restore to.
-        model: Model file that the archive was written with; by default the file of its name, beside the archive or here.
-        only: Name of an item to restore; repeated. Only its blocks are read.
+        out: Folder for the restored files.
+        model: Model file that the archive was written with; by default the file of the same name beside the archive or in the
+            current folder.
+        only: Name of an item to restore, whose blocks alone are read; can be repeated.
         json: Print the summary as one JSON object.
     """
     from .compressing import decompress_file
@@ -454,10 +460,10 @@ def decompress(
 
 @app.command(sort_key=12)
 def demo(*, out: OutPath = "demo-out", machine: MachineOptions = MachineOptions()) -> int:  # noqa: B008
-    """Run the main job on real data: fit, score, sample and report; ends with the path of the report.
+    """Show the main commands on real data: fit, score, sample and report.
 
     Args:
-        out: Folder to write to.
+        out: Folder for the files of the demonstration.
     """
     from .demo import run_demo
 

@@ -1,4 +1,4 @@
-"""`pushforward compare`: how two tables of the same columns differ."""
+"""Command `pushforward compare`: the differences of two tables with the same columns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .console import Terminal, aligned, joined
 from .options import ReadOptions
 
 MOST_COLUMNS = 40
-"""Columns that are shown, the most distant first."""
+"""Largest number of columns that are shown, those with the largest distances first."""
 MOST_COPIES = 0.2
-"""Share of copies up to which a classifier's score means something: it knows copies of rows that it was fitted to."""
+"""Largest share of copies with which a classifier is useful: it recognises copies of the rows that it was fitted to."""
 
 
 def compare(first: str, second: str, reading: ReadOptions, seed: int, *, json: bool) -> int:
@@ -24,7 +24,7 @@ def compare(first: str, second: str, reading: ReadOptions, seed: int, *, json: b
     found = compare_tables(schema, schema.encode(table), schema.encode_rows(other, extra="ignore"), seed)
     unknown = [name for name in other.names if name not in table.names]
     if unknown:
-        terminal.tell(f"note: columns of {second} that {first} does not have are left out: {', '.join(unknown)}")
+        terminal.tell(f"note: these columns of {second} are not in {first} and are left out: {', '.join(unknown)}")
     terminal.conclude(_text(first, second, found), {"first": first, "second": second, **asdict(found)})
     return 0
 
@@ -44,19 +44,19 @@ def _text(first: str, second: str, found: TableComparison) -> str:
         size, one, two = found.correlation
         lines.append(f"  largest difference of rank correlations: {size:.3f}, between {one} and {two}")
     if found.classifier is not None and found.copies > MOST_COPIES:
-        lines.append("  a classifier is not asked to tell the rows apart, as many are copies")
+        lines.append("  there is no score of a classifier, because many rows are copies")
     elif found.classifier is not None:
         score = found.classifier
         lines.append(
-            f"  a classifier tells the rows apart with AUC {joined(score.auc, score.auc_error)} (.5 is guessing); equal "
-            f"distributions give as high an accuracy with probability {score.p_value:.2g}"
+            f"  a classifier tells the rows apart with AUC {joined(score.auc, score.auc_error)} (0.5 is guessing); for equal "
+            f"distributions its accuracy would be as high with probability {score.p_value:.2g}"
         )
     near, own = found.nearest
-    lines.append(f"  copies: {found.copies:.1%} of the rows of {second} are in {first}, too")
+    lines.append(f"  copies: {found.copies:.1%} of the rows of {second} are also in {first}")
     lines.append(
-        f"  nearest rows: a row of {second} is {near:.4f} from the nearest row of {first}, at the median; a row of {first} is "
-        f"{own:.4f} from the nearest other one"
+        f"  nearest rows: the median distance from a row of {second} to the nearest row of {first} is {near:.4f}; from a row "
+        f"of {first} to the nearest other row of {first} it is {own:.4f}"
     )
     if found.unusable:
-        lines.append(f"  {found.unusable:,} rows of {second} have entries that {first} does not have, and are left out")
+        lines.append(f"  {found.unusable:,} rows of {second} have entries that {first} cannot hold, and are left out")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`pushforward compress` and `pushforward decompress`: pictures and arrays to an archive, and back."""
+"""Commands `pushforward compress` and `pushforward decompress`: from pictures and arrays to an archive, and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .task import require_alone
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EVERY = 5.0
-"""Seconds between two lines of progress."""
+"""Time between two lines of progress, in seconds."""
 
 
 def compress_files(
@@ -38,7 +38,7 @@ def compress_files(
     baselines: bool,
     json: bool,
 ) -> int:
-    """Write an archive and say how small it became."""
+    """Write an archive and print its size beside the sizes of the files."""
     terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if not given:
@@ -95,7 +95,7 @@ def compress_files(
 def decompress_file(
     path: str, out: str, model: str | None, only: Sequence[str], machine: MachineOptions, *, json: bool
 ) -> int:
-    """Restore the items of an archive; damaged items are named, and the others restored."""
+    """Restore the items of an archive; damaged items are listed, and the others are restored."""
     terminal = Terminal(quiet=machine.quiet, json=json)
     _start(machine)
     if os.path.exists(out) and not os.path.isdir(out):
@@ -108,8 +108,8 @@ def decompress_file(
         if not archive.same_machine:
             made = repr(str(archive.header.get("by", "nothing known"))[:200])
             terminal.warn(
-                f"note: this machine computes otherwise than the one that wrote {path} (with {made}); every block is checked, "
-                "and what cannot be restored here is said"
+                f"note: this machine computes differently from the one that wrote {path} (with {made}); every block is "
+                "checked, and blocks that cannot be restored here are listed"
             )
         problems = archive.check()
         wanted = [_named(archive, one) for one in only] if only else range(len(archive))
@@ -125,7 +125,7 @@ def decompress_file(
         {"archive": path, "restored": restored.paths, "lost": lost, "damage": problems, "seconds": seconds},
     )
     if unwritten:
-        # A full disk is no damage of the archive, and is named beside it.
+        # A full disk is not a damage of the archive, so it has a message of its own.
         left = f"{unwritten[0]}; {len(unwritten):,} of {len(wanted):,} items were not restored"
         if not (lost or problems):
             raise FileError(f"{left}, and the archive is whole; make room, or give another folder")
@@ -136,7 +136,7 @@ def decompress_file(
 
 
 def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
-    """Return a sentence about an archive that is damaged somewhere."""
+    """Return a sentence about a damaged archive and its lost items."""
     if not wanted:
         return f"{path} is damaged: no item was found in it, and nothing was restored"
     if not lost:
@@ -148,12 +148,14 @@ def _damage(path: str, wanted: int, lost: int, restored: int) -> str:
 def _start(machine: MachineOptions) -> None:
     require_alone()
     if machine.device == "cuda":
-        raise UsageError("compression computes on the processor, so that it can be repeated; leave --device out")
+        raise UsageError(
+            "compression computes on the processor, because its results must be repeatable; leave out --device"
+        )
     torch.set_num_threads(1)
 
 
 def _workers(machine: MachineOptions) -> int:
-    """Return the number of threads: each has a coder of its own, so that more than there are processors only take memory."""
+    """Return the number of threads, at most that of processors: each has its own coder, so more would only need memory."""
     return min(machine.threads, os.cpu_count() or 1)
 
 
@@ -169,7 +171,7 @@ def _spec(saved: Saved) -> dict[str, Any] | None:
 
 
 def _model_path(archive: str, given: str | None, name: str) -> str:
-    """Return the model file: the one given, or the one of the name in the archive, here or beside it."""
+    """Return the model file: the given one, or a file with the name in the archive, beside the archive or in this folder."""
     if given is not None:
         return given
     safe = os.path.basename(name)
@@ -192,7 +194,7 @@ def _named(archive: Archive, name: str) -> int:
 
 
 def _warning(summary: ArchiveSummary, files: int) -> str:
-    """Return a sentence about a model that does not make these files smaller."""
+    """Return a warning about a model that does not make these files smaller."""
     if summary.size > files:
         return (
             f"warning: the archive has {summary.size:,} bytes and the files {files:,}; "

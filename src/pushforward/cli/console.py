@@ -1,4 +1,4 @@
-"""Terminal: what a person reads on standard output and standard error; numbers, aligned columns, records and scores as text."""
+"""Output on the terminal: lines on standard output and standard error, and numbers, tables and scores as text."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ ROW_PARTS = {"test": "test rows", "validation": "validation rows, which also cho
 
 @dataclass(frozen=True, kw_only=True)
 class Terminal:
-    """The streams of a command, as its options ask for them.
+    """Output streams of a command.
 
     Args:
-        quiet: Whether only errors, and data that were asked for, are printed.
+        quiet: Whether only errors and requested data are printed.
         json: Whether the result is printed as JSON.
     """
 
@@ -55,11 +55,11 @@ class Terminal:
         write_error(text)
 
     def show(self, text: str, *, aside: bool = False) -> None:
-        """Print what was asked for on standard output, or `aside` on standard error, where data have the other one."""
+        """Print requested text on standard output; with `aside` on standard error, if standard output is needed for data."""
         (write_error if aside else write_output)(text)
 
     def conclude(self, text: str, record: Any) -> None:
-        """Print the result: its record if JSON was asked for, else its text, unless quiet."""
+        """Print the result: its record as JSON if the option is set, otherwise its text, unless quiet."""
         if self.json:
             self.dump(record)
         elif not self.quiet:
@@ -75,16 +75,16 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Characters in a line of standard output; no limit where it is not a terminal."""
+        """Number of characters in a line of standard output; practically unlimited if it is not a terminal."""
         return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else sys.maxsize
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: int = 2) -> str:
-    """Return rows of cells as lines with columns two blanks apart; control characters are shown as escapes.
+    """Return rows of cells as lines with two blanks between columns; control characters are shown as escapes.
 
     Args:
-        rows: Cells of each row, of equal number.
-        right: Numbers of the columns that end, rather than begin, in line.
+        rows: Rows with the same number of cells.
+        right: Indices of the columns that are aligned on the right.
         indent: Number of blanks before each line.
     """
     from rich.cells import cell_len
@@ -102,7 +102,7 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent:
 
 
 def estimate(mean: float | None, error: float | None, *, sign: bool = False) -> tuple[str, str]:
-    """Return a mean and '± error', with as many decimals as the error supports; None and NaN as a dash."""
+    """Return a mean and '± error' with two digits of the error; a mean that is None or NaN becomes a dash."""
     if mean is None or math.isnan(mean):
         return "-", ""
     if not math.isfinite(mean):
@@ -114,7 +114,7 @@ def estimate(mean: float | None, error: float | None, *, sign: bool = False) -> 
 
 
 def joined(mean: float | None, error: float | None, *, sign: bool = False) -> str:
-    """Return the same in one text."""
+    """Return a mean and its error in one text, see `estimate`."""
     return " ".join(estimate(mean, error, sign=sign)).strip()
 
 
@@ -133,7 +133,7 @@ def duration(seconds: float) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Return plain values in which numbers that are not finite, which JSON does not know, are null."""
+    """Return plain values for JSON, with None in place of NaN and infinities, which JSON does not allow."""
     if isinstance(value, Mapping):
         return {str(key): finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -144,12 +144,12 @@ def finite(value: Any) -> Any:
 
 
 def printable(name: str) -> str:
-    """Return the name of a file as it can be printed anywhere: quoted and escaped where it has to be."""
+    """Return the name of a file as printable text, quoted and escaped if necessary."""
     return name if name.isprintable() else repr(name)
 
 
 def score_text(system: str, scores: Mapping[str, Any]) -> str:
-    """Return the held-out score of rows beside the baselines, as a table with a line on what it means."""
+    """Return the held-out score of rows beside the scores of the baselines, as a table with an explanation."""
     rows = [[system, scores["symbol"], *estimate(scores["mean"], scores["standard_error"]), ""]]
     skipped = []
     for entry in scores["baselines"]:
@@ -177,7 +177,7 @@ def score_text(system: str, scores: Mapping[str, Any]) -> str:
 
 
 def bits_text(system: str, scores: Mapping[str, Any]) -> str:
-    """Return bits per dimension of held-out pictures beside the baselines', as a table with a line on what they mean."""
+    """Return bits per dimension of held-out pictures beside those of the baselines, as a table with an explanation."""
     value, error = estimate(scores["value"], scores["error"])
     rows = [["", "", "bits/dim", ""], [system, scores["symbol"], value, error]]
     rows += [[entry["name"], "=", f"{entry['value']:.4f}", ""] for entry in scores["baselines"]]
@@ -196,13 +196,13 @@ def bits_text(system: str, scores: Mapping[str, Any]) -> str:
 
 
 def impossible_text(impossible: int, count: int) -> str:
-    """Return a sentence about rows outside of the model's support."""
+    """Return a sentence about rows outside the support of the model."""
     rows = "row has" if impossible == 1 else "rows have"
     return f"{impossible:,} of {count:,} {rows} probability zero: a value outside its column's range in training"
 
 
 def training_text(training: Mapping[str, Any]) -> str:
-    """Return how training went, in one line; empty without a record."""
+    """Return a summary of the training in one line; empty without a record."""
     if training.get("epochs") is None:
         return ""
     parts = [f"{training['epochs']:,} epochs in {duration(training['seconds'])}"]

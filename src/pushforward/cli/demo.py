@@ -1,4 +1,4 @@
-"""`pushforward demo`: the main job on real data, as the commands that a person would type."""
+"""Command `pushforward demo`: the main commands on real data, as a person would type them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .options import MachineOptions
 from .task import start
 
 STORY = """\
-569 breast tumours of the Wisconsin study (Street, Wolberg, Mangasarian 1993): eight measurements of their cells'
-nuclei, taken from images, and the diagnosis. How likely is each tumour among all of them, and which ones are unlike any other?
+The data are 569 breast tumours of the Wisconsin study (Street, Wolberg, Mangasarian 1993): eight measurements of cell
+nuclei in images, and the diagnosis. How likely is each tumour, and which tumours are unlike all others?
 """
 
 
 def run_demo(out: str, machine: MachineOptions, run: Callable[[Sequence[str]], int | None]) -> int:
-    """Write the table, then fit, score, sample and report, printing each command first.
+    """Write the table, then run fit, score, sample and report, and print each command before it runs.
 
     Args:
         out: Folder to write to.
@@ -61,9 +61,10 @@ def run_demo(out: str, machine: MachineOptions, run: Callable[[Sequence[str]], i
 
 
 def tumours() -> Table:
-    """Return the mean columns of the breast cancer table that scikit-learn bundles, and the diagnosis.
+    """Return the columns of means, and the diagnosis, of the breast cancer table that comes with scikit-learn.
 
-    The two columns about concavity are left out: they hold exact zeros, on which a density can pile up as much as it likes.
+    The two columns about concavity are left out, because they contain many exact zeros, at which a density can grow without
+    limit.
 
     Raises:
         DataError: scikit-learn is not installed.
@@ -83,7 +84,7 @@ def tumours() -> Table:
 
 
 def _flags(machine: MachineOptions) -> list[str]:
-    """Return the options of the machine as flags, where they are not the default."""
+    """Return the options of the machine that are not the default, as flags."""
     flags = [] if machine.seed == 0 else ["--seed", str(machine.seed)]
     flags += [] if machine.device == "auto" else ["--device", machine.device]
     flags += [] if machine.threads == 1 else ["--threads", str(machine.threads)]

@@ -1,4 +1,4 @@
-"""`pushforward fit` for every kind of data: from a source to a model file, with a checkpoint on the way."""
+"""Command `pushforward fit` for every kind of data: from a source to a model file, with checkpoints."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ CTRL_C_HINT = "go on with the same command and --resume"
 
 
 def fit(kind: type[Task], source: str, options: FitOptions) -> int:
-    """Read, split, train, save, score, save with the scores, and say how it went.
+    """Read and split the data, train and save a model, score it, save it with its scores, and print a summary.
 
-    The model is written as soon as it is trained, so that nothing after that can lose it. Of several processes, started by
-    torchrun, all train together, and the first one does the rest.
+    The model is saved as soon as it is trained, so that it cannot be lost later. Several processes that torchrun has started
+    train together, and the first process does the rest.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM, after something was saved.
+        Interrupted: The user pressed Ctrl-C or the process received SIGTERM; the state was saved before.
     """
     first = process_rank() == 0
     terminal = Terminal(quiet=options.machine.quiet or not first, json=options.output.json)
@@ -58,7 +58,7 @@ def fit(kind: type[Task], source: str, options: FitOptions) -> int:
         out = options.output.model
         terminal.tell(f"{system_name(model)}: {numbers:,} parameters, on {device.type}; the model goes to {out}")
         if task.config.compile:
-            terminal.tell("compiling first, which takes a while")
+            terminal.tell("compiling the model first, which takes some time")
         result = train_model(model, task.rows(model), task.config, options)
         leave()
         record = {**result.to_dict(), "data": task.record(), "split": asdict(task.holdout), **origin()}
@@ -75,13 +75,13 @@ def fit(kind: type[Task], source: str, options: FitOptions) -> int:
 
 @contextlib.contextmanager
 def reserved(source: str, output: OutputOptions) -> Iterator[None]:
-    """Look at all files that the run will write; within, no other run can write them.
+    """Check all files that the run will write, and lock them against other runs inside the context.
 
-    Of several processes of one run, the first one has the files.
+    If a run has several processes, the first process locks the files.
 
     Raises:
-        UsageError: Two are the same, or one is an input, or a checkpoint is left from an interrupted run.
-        FileError: One cannot be written, or another run is writing it.
+        UsageError: Two files are the same, a file is also an input, or a checkpoint is left from an interrupted run.
+        FileError: A file cannot be written, or another run is writing it.
     """
     if process_rank() > 0:
         yield
@@ -91,7 +91,7 @@ def reserved(source: str, output: OutputOptions) -> Iterator[None]:
         for path in filter(None, (output.model, output.metrics)):
             stack.enter_context(only_writer(path))
         with only_writer(output.state):
-            # Training takes it for itself; a run that has it now is refused before any work.
+            # Training locks this file itself later. This test refuses it before any work if another run has locked it.
             pass
         if output.checkpoint is None and output.resume is None and output.state.exists():
             raise UsageError(
@@ -115,10 +115,10 @@ def _require_paths(source: str, output: OutputOptions) -> None:
 
 
 def train_model(model: Distribution, data: TrainingRows, config: TrainConfig, options: FitOptions) -> FitResult:
-    """Train with the files that the options name; a checkpoint that nothing can go on from is removed.
+    """Train with the files of the options; after a failure, a temporary checkpoint is removed.
 
     Raises:
-        FlowError: As `pushforward.fit`.
+        FlowError: The same errors as in `pushforward.fit`.
     """
     output = options.output
     try:
@@ -138,7 +138,7 @@ def train_model(model: Distribution, data: TrainingRows, config: TrainConfig, op
     except LostProcess:
         raise
     except FlowError:
-        # There is nothing in it to go on from, unless it was given.
+        # A run that failed cannot be continued from its temporary checkpoint. A checkpoint that the user gave is kept.
         if output.state_is_temporary and output.resume is None:
             output.state.unlink(missing_ok=True)
         raise
@@ -147,10 +147,10 @@ def train_model(model: Distribution, data: TrainingRows, config: TrainConfig, op
 def save_interrupted(
     model: Distribution, record: dict[str, Any], result: FitResult, output: OutputOptions
 ) -> typing.NoReturn:
-    """Keep what there is, and say where.
+    """Save the best model so far, and raise an error with the paths of the model and of the checkpoint.
 
     Raises:
-        Interrupted: Always.
+        Interrupted: In every case.
     """
     kept = "no epoch was finished"
     if result.best_epoch and process_rank() == 0:
@@ -166,10 +166,16 @@ def keep(
     output: OutputOptions,
     results: Callable[[], dict[str, Any]],
 ) -> None:
-    """Write a trained model at once, so that nothing after that can lose it, and again with its scores, added to the record.
+    """Save a trained model at once, so that it cannot be lost, and save it again with its scores.
+
+    Args:
+        model: Trained model.
+        record: Record of the run, to which the scores are added.
+        output: Options for the files.
+        results: Function that computes the scores.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM while scoring.
+        Interrupted: Ctrl-C or SIGTERM while the scores were computed.
         FlowError: The file cannot be written, or the scores cannot be computed.
     """
     save(output.model, model, training=finite(record))
@@ -185,7 +191,7 @@ def keep(
 
 
 def origin() -> dict[str, Any]:
-    """Return the versions and the time with which a model was made, for its file."""
+    """Return the versions of the libraries and the time, for the model file."""
     return {
         "versions": {
             "pushforward": __version__,
@@ -198,7 +204,7 @@ def origin() -> dict[str, Any]:
 
 
 def conclude(task: Task, model: Distribution, record: dict[str, Any]) -> None:
-    """Print the scores and how training went."""
+    """Print the scores and a summary of the training."""
     out = task.options.output.model
     scores = record["scores"]
     text = task.score_text(model, scores) if scores else f"no {task.noun} were held out"

@@ -1,4 +1,4 @@
-"""`main`: run one command, and turn whatever happens into an exit code and at most one sentence."""
+"""Entry point `main`: it runs one command, and turns every error into an exit code and one sentence."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .app import app
 from .options import UsageError
 
 DATA, USAGE, PIPE = 1, 2, 141
-"""Exit codes; a shell reports 141 for a program ended by SIGPIPE."""
+"""Exit codes; 141 is the code that a shell reports for a program that SIGPIPE has ended."""
 SIGNALLED = 128
-"""Number that a shell adds to that of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
+"""Number that a shell adds to the number of the signal that ended a program: 130 for SIGINT (Ctrl-C), 143 for SIGTERM."""
 DEBUG = "--debug"
 HELP = {"--help", "-h"}
 
@@ -33,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Arguments of the command line; by default those of the process.
 
     Returns:
-        The exit code: see the package.
+        The exit code, see the package `pushforward.cli`.
     """
     if arguments is None:
-        # Threads that wait for each other on a busy machine make small models and scikit-learn's trees many times
-        # slower; `--threads` sets torch's own number later.
+        # On a busy machine, threads that wait for each other make small models and the trees of scikit-learn many times
+        # slower. The option `--threads` later sets the number of threads of torch.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in tokens or os.environ.get("PUSHFORWARD_DEBUG", "") not in ("", "0")
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(tokens: list[str]) -> int | None:
     if HELP.isdisjoint(tokens) or tokens[0] not in list(app):
         return app(tokens, exit_on_error=False, print_error=False)
-    # cyclopts would first look at all options of the command, which takes longer than to print them.
+    # Cyclopts would first process all options of the command, which takes longer than printing the help.
     app.help_print([token for token in tokens if token not in HELP])
     return 0
 
@@ -85,7 +85,7 @@ def _termination_as_interruption() -> Iterator[None]:
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
-    """Return the exit code and the sentence for an exception; no sentence where the reader of the output is gone."""
+    """Return the exit code and the sentence for an exception; the sentence is empty if the output can no longer be read."""
     if isinstance(error, CycloptsError):
         command = " ".join(["pushforward", *(error.command_chain or ())])
         return USAGE, f"error: {_one_line(error)}; see {command} --help"
@@ -109,7 +109,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
 
 
 def _silent() -> bool:
-    """Return whether another process that `torchrun` started prints for all."""
+    """Return whether this process prints nothing, because another process of the same `torchrun` prints for all."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return False
     from ..training.parallel.processes import silent
@@ -122,7 +122,10 @@ def _one_line(error: BaseException) -> str:
 
 
 class _Warnings(logging.Handler):
-    """Handler that prints warnings of the library on standard error; the command itself prints how an interrupted run ended."""
+    """Handler that prints warnings of the library on standard error, except the one about an interrupted training.
+
+    The command itself prints how an interrupted run ended.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""`pushforward inspect`: what the header of a model file says, read without torch."""
+"""Command `pushforward inspect`: the content of the header of a model file, read without torch."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ COLUMN: dict[str, Any] = {
     "high?": _NUMBER,
     "*": object,
 }
-"""Entries of a column that are read; see `training_record`."""
+"""Expected form of the entries of a column, in the notation of `training_record`."""
 
 
 def inspect_model(path: str, *, json: bool) -> int:
-    """Print what the header of a model file says.
+    """Print the content of the header of a model file.
 
     Raises:
-        FileError: It is no model file, or has columns of another form.
+        FileError: The file is no model file, or its columns have an unknown form.
     """
     document = inspect_file(path)
     if json:
@@ -59,7 +59,7 @@ def _facts(
     document: dict[str, Any], spec: dict[str, Any], known: System | None, training: dict[str, Any]
 ) -> list[tuple[str, str]]:
     name = str(spec.get("system", ""))
-    # An empty list is an argument that was not given.
+    # An empty list stands for an argument that was not given.
     arguments = ", ".join(f"{k}={argument_text(v)}" for k, v in spec.items() if k != "system" and v not in ([], ()))
     without = "none: put together by hand" if document["model"] == "structure" else "labels only"
     facts = [("system", f"{name}: {known.paper}" if known else name or without)]
@@ -91,7 +91,7 @@ def _facts(
         )
     written = f"pushforward {document['version']}"
     facts.append(("written by", f"{written}, {training['created']}" if training.get("created") else written))
-    # A name is shown once where its value takes several lines.
+    # If a value takes several lines, its name is shown only in the first line.
     return [(key if i == 0 or facts[i - 1][0] != key else "", value) for i, (key, value) in enumerate(facts)]
 
 

@@ -1,6 +1,6 @@
-"""The options of the commands, as dataclasses that become flags, and the values that their texts stand for.
+"""Options of the commands, as dataclasses whose fields become flags, and the conversion of their texts to values.
 
-Nothing here imports torch when it is imported, so that help is quick.
+Importing this module does not import torch, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 class UsageError(FlowError):
-    """Options that do not make sense, alone or together."""
+    """Error for options that are wrong, alone or together."""
 
 
 def _no_flag(hint: object, path: str) -> None:
-    """Refuse a flag, or nothing, where a path was to come; a single hyphen is a path."""
+    """Refuse a flag or an empty text in place of a path; a single hyphen is a path."""
     if path == "":
         raise ValueError("expected a path, got an empty one; give a file name, or . for this folder")
     if isinstance(path, str) and path.startswith("-") and path != "-":
@@ -43,7 +43,8 @@ _IMAGES = Group("Pictures", sort_key=3)
 _OUTPUT = Group("Output", sort_key=4)
 _TRAINING = Group(
     "Training",
-    help="Pictures have other defaults: 64 in a batch, a limit of --clip for each pixel, --ema 0.999 from 10000 steps on.",
+    help="For pictures some defaults differ: a batch has 64 pictures, the limit --clip is multiplied by the number of "
+    "pixels, and --ema is 0.999 from 10000 steps on.",
     sort_key=5,
 )
 _MACHINE = Group("Machine", sort_key=6)
@@ -60,18 +61,21 @@ OutPath = Annotated[FilePath, Parameter(alias="-o")]
 @Parameter(name="*", group=_SYSTEM)
 @dataclass(frozen=True, kw_only=True)
 class SystemOptions:
-    """Which flow.
+    """Options for the choice of the flow.
 
     Args:
-        flow: System for the numeric columns of a table, or for pictures, glow by default; `pushforward systems` lists them. For
-            a table the default is chosen by its size and columns, and compared with a mixture of Gaussians.
-        quick: Give a usable model within half a minute: a coarse choice of the system, and 15 seconds of training.
-        labels: System for the categorical columns of a table, such as discrete; by default a network of softmaxes.
-        label_hidden: Widths of the hidden layers of that network, with commas; by default they grow with the number of labels.
-        preset: Named set of the system's arguments, such as tiny, small or paper; small by default for pictures.
-        layers: Number of layers.
-        hidden: Width of the networks, or several widths with commas where the system takes them.
-        set: Any argument of the system, as NAME=VALUE, repeated; `pushforward systems NAME` lists them.
+        flow: Name of the flow; `pushforward systems` lists all. In a table it models the numeric columns. By default it is
+            chosen for the table and compared with a mixture of Gaussians; for pictures the default is glow.
+        quick: Give a usable model within half a minute, by a coarse choice of the flow and 15 seconds of training.
+        labels: Name of the system for the categorical columns of a table, such as discrete; by default a network with
+            softmaxes.
+        label_hidden: Widths of the hidden layers of the network for categorical columns, separated by commas, such as 128,128;
+            by default they grow with the number of labels.
+        preset: Name of a set of arguments of the flow, such as tiny, small or paper; small by default for pictures.
+        layers: Number of layers of the flow.
+        hidden: Width of the hidden layers of the flow's networks, or several widths separated by commas if the flow allows
+            them.
+        set: Any other argument of the flow, as NAME=VALUE; can be repeated. `pushforward systems NAME` lists the arguments.
     """
 
     flow: Annotated[str | None, Parameter(alias="-f")] = None
@@ -84,10 +88,10 @@ class SystemOptions:
     set: Repeated = ()
 
     def label_widths(self) -> tuple[int, ...] | None:
-        """Return the widths of the network of labels; None if none are given.
+        """Return the widths of the hidden layers of the network for labels; None if none are given.
 
         Raises:
-            UsageError: They are no whole numbers above zero.
+            UsageError: The widths are not whole numbers above zero.
         """
         if self.label_hidden is None:
             return None
@@ -97,15 +101,15 @@ class SystemOptions:
         return tuple(map(int, texts))
 
     def arguments(self, name: str, preset: str | None = None) -> dict[str, Any]:
-        """Return the arguments of a system: those of its preset, then those of --layers, --hidden and --set.
+        """Return the arguments of a system: those of its preset, and those of --layers, --hidden and --set, which come first.
 
         Args:
             name: Name of the system.
-            preset: Preset when the command line names none and the system has it.
+            preset: Preset that is used if the command line names none and the system has it.
 
         Raises:
-            UsageError: An argument is given twice, or is no NAME=VALUE.
-            SpecError: There is no such preset.
+            UsageError: An argument is given twice, or does not have the form NAME=VALUE.
+            SpecError: The system has no such preset.
         """
         from ..systems.spec import Spec
 
@@ -114,7 +118,7 @@ class SystemOptions:
             if value is None:
                 continue
             if field in texts:
-                raise UsageError(f"--{field} and --set {field}=... say the same; give one of them")
+                raise UsageError(f"--{field} and --set {field}=... set the same argument; give only one of them")
             texts[field] = str(value)
         known = Spec.registry.get(name)
         if known is None:
@@ -128,17 +132,19 @@ class SystemOptions:
 @Parameter(name="*", group=_TABLE)
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    """How a table is read and split.
+    """Options for the columns of a table and the split of its rows.
 
     Args:
-        kind: COLUMN=KIND where the guess is wrong: continuous, integer, categorical, constant, date, identifier or text (left
-            out); date:FORMAT for dates such as date:%d/%m/%Y; repeated.
-        bounds: COLUMN=LOW:HIGH for numbers that cannot lie outside; either side may be empty; repeated.
-        drop: Column to leave out; repeated.
-        max_labels: Largest number of labels of a column; columns with more are left out.
-        schema: TOML file with kinds, bounds and markers of columns, such as `pushforward schema` writes; flags go before it.
-        test: Fraction (below 1) or number of rows that training never sees, for the final score; 0 for none.
-        validation: Fraction or number of the other rows that decide when to stop; 0 for none.
+        kind: Kind of a column, as COLUMN=KIND, if it is guessed wrong: continuous, integer, categorical, constant, date,
+            date:FORMAT (such as date:%d/%m/%Y), identifier or text; text is left out. Can be repeated.
+        bounds: Bounds of a column of numbers, as COLUMN=LOW:HIGH; no value lies outside. Either side can be empty. Can be
+            repeated.
+        drop: Name of a column to leave out; can be repeated.
+        max_labels: Largest number of labels of a column; a column with more labels is left out.
+        schema: TOML file with kinds, bounds and missing-value markers of columns, as `pushforward schema` writes it; flags take
+            precedence over it.
+        test: Fraction (below 1) or number of the rows that are not used in training but for the final score; 0 for none.
+        validation: Fraction (below 1) or number of the other rows that decide when training stops; 0 for none.
     """
 
     kind: Repeated = ()
@@ -150,18 +156,18 @@ class TableOptions:
     validation: Part = 0.1
 
     def shares(self) -> tuple[int | float, int | float]:
-        """Return the parts for testing and for validation: fractions below 1, or whole numbers of rows.
+        """Return the sizes of the test and validation parts: fractions below 1, or whole numbers of rows.
 
         Raises:
-            UsageError: One is neither.
+            UsageError: A size is neither a fraction below 1 nor a whole number.
         """
         return _part(self.test, "--test"), _part(self.validation, "--validation")
 
     def limits(self) -> dict[str, tuple[float | None, float | None]]:
-        """Return the bounds of columns; None for an empty side.
+        """Return the bounds of columns, by name; None for an empty side.
 
         Raises:
-            UsageError: One is not COLUMN=LOW:HIGH.
+            UsageError: A text does not have the form COLUMN=LOW:HIGH.
         """
         found: dict[str, tuple[float | None, float | None]] = {}
         for name, text in name_values(self.bounds, "--bounds", "share=0:1").items():
@@ -180,17 +186,17 @@ class TableOptions:
 @Parameter(name="*", group=_TABLE)
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How a table is read.
+    """Options for reading a table.
 
     Args:
-        missing: Texts and numbers that mark missing values, with commas, such as '?,-999', instead of the usual ones and of
-            those that are found; '' for empty fields only.
-        header: Whether the first line of a text file holds the names of the columns; auto finds out.
-        strict: Stop at the first column or row that cannot be used. By default fit leaves such columns out, and score gives
-            such rows a log-likelihood of -inf.
-        max_columns: Limit on the number of columns.
-        max_gigabytes: Limit on what a packed table unpacks to, in GB of memory; by default half a gigabyte, or a hundred
-            times the size of the file where that is more.
+        missing: Texts and numbers that mark missing values, separated by commas, such as '?,-999'; '' for empty fields only. By
+            default the usual markers are known, and others are found automatically.
+        header: Whether the first line of a text file holds the names of the columns; with auto this is found automatically.
+        strict: Stop with an error at the first column or row that cannot be used. By default fit leaves such columns out, and
+            score gives such rows a log-likelihood of -inf.
+        max_columns: Largest number of columns of a table.
+        max_gigabytes: Largest size of a table in memory, in GB; by default half a gigabyte, or a hundred times the size of the
+            file if that is more.
     """
 
     missing: str | None = None
@@ -200,11 +206,11 @@ class ReadOptions:
     max_gigabytes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None
 
     def limits(self) -> dict[str, Any]:
-        """Return the limits on the size of a table, as `read_table` takes them."""
+        """Return the limits on the size of a table as arguments of `read_table`."""
         return {"max_columns": self.max_columns, "max_gigabytes": self.max_gigabytes}
 
     def reading(self, hints: Mapping[str, Hint]) -> Reading:
-        """Return how the entries of a file are understood, given hints on its columns."""
+        """Return the rules for the interpretation of the entries of a file, with hints on its columns."""
         from ..tables.hints import Reading
 
         missing = None
@@ -217,16 +223,17 @@ class ReadOptions:
 @Parameter(name="*", group=_IMAGES)
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """How pictures are read, and what is done with them while training; --test and --validation split those without parts.
+    """Options for pictures. Pictures that are not split into parts are split by --test and --validation.
 
     Args:
-        image_size: Height and width that they are cropped and resized to; by default all must have one size already.
-        tiles: Height and width of random crops of the pictures, which the model learns instead of whole pictures; the
-            pictures may have any size. For models that `compress` codes pictures with.
-        levels: Number of values that a pixel can take, 0 ... levels - 1; by default that of the data set, or 256.
-        label: Attribute of the pictures whose classes the model is given; without a NAME their label.
-        flips: Whether to mirror half of the pictures, left to right, while training.
-        grids: Folder for a grid of samples after each epoch.
+        image_size: Height and width to which pictures are cropped and resized; by default all must have the same size.
+        tiles: Height and width of random crops of the pictures, which are learned instead of whole pictures, for a model that
+            `compress` will use; then the pictures can have any size.
+        levels: Number of values that a pixel can have, 0 ... levels - 1; by default the number of the data set, or 256.
+        label: Attribute of the pictures whose class is given to the model, so that classes can be sampled; without a name it is
+            their label.
+        flips: Mirror a random half of the pictures, left to right, in every step of training.
+        grids: Folder for a grid of sampled pictures after each epoch.
     """
 
     image_size: Positive | None = None
@@ -240,15 +247,15 @@ class ImageOptions:
 @Parameter(name="*", group=_OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """What `fit` writes.
+    """Options for the files and the text that `fit` writes.
 
     Args:
-        out: Model file; by default the name of the table or data set with the suffix .flow, in the current folder.
-        metrics: JSONL file with one line for each epoch.
-        checkpoint: File for the state of the run; by default OUT.checkpoint, which is removed at the end.
-        resume: Checkpoint of an interrupted run to go on from, with the same options.
-        baselines: Whether to fit simple densities to compare the score with.
-        json: Print the record of the run as one JSON object instead of the table.
+        out: Model file to write; by default the name of the table or data set with the suffix .flow, in the current folder.
+        metrics: JSON lines file to write, with one line for each epoch.
+        checkpoint: File for the state of an unfinished run; by default OUT.checkpoint, which is removed at the end.
+        resume: Checkpoint of an interrupted run, which is continued with the same options.
+        baselines: Whether to fit simple densities, whose scores are shown beside the score of the model.
+        json: Print the record of the run as one JSON object instead of a table.
     """
 
     out: OutPath | None = None
@@ -260,32 +267,32 @@ class OutputOptions:
 
     @property
     def model(self) -> str:
-        """The model file; `named_after` chooses one where the command line does not."""
+        """Model file; `named_after` chooses its name if the command line gives none."""
         return self.out or ""
 
     @property
     def state(self) -> Path:
-        """The file for the state of the run."""
+        """File for the state of the run."""
         return Path(self.checkpoint or self.resume or f"{self.model}.checkpoint")
 
     @property
     def state_is_temporary(self) -> bool:
-        """Whether the file for the state is removed when the run is over."""
+        """Whether the file for the state of the run is removed at the end."""
         return self.checkpoint is None and str(self.state) == f"{self.model}.checkpoint"
 
     def named_after(self, source: str) -> OutputOptions:
-        """Return the options with a model file: without --out, the source's name with the suffix .flow, in the current folder.
+        """Return the options with a model file: without --out, the name of the source with the suffix .flow.
 
-        A file of that name is never replaced, unless the run goes on from its own checkpoint.
+        An existing file of that name in the current folder is never replaced, unless the run continues from its own checkpoint.
 
         Raises:
-            UsageError: The source has no name, or there is such a file.
+            UsageError: The source has no name, or the file exists.
         """
         if self.out is not None:
             return self
         name = Path(os.path.realpath(source) if Path(source).name in ("", "..") else source)
         if source == "-" or not name.name:
-            raise UsageError(f"expected --out FILE for the model, as {source} has no name to make one from")
+            raise UsageError(f"expected --out FILE for the model, because {source} has no name; give a file name")
         found = f"{name.name if os.path.isdir(source) else name.stem}{MODEL}"
         if os.path.lexists(found) and self.resume != f"{found}.checkpoint":
             raise UsageError(
@@ -298,19 +305,19 @@ class OutputOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """What `score` writes.
+    """Options of `score`.
 
     Args:
-        out: Table of the scores, in the order of the rows: number of the row, identifiers, log_prob, percentile among the
-            training rows, whether it is an outlier, and a note on rows that cannot be scored; - for standard output, the
-            default without --top. For pictures there is one column, log_prob.
-        top: Number of the least likely rows to list, with their numbers (from 1) and values.
-        contamination: Share of the training rows that are less likely than every row that is no outlier.
-        explain: Add, for each outlier, the columns whose values make it unlikely given the others.
-        samples: Number of draws that are averaged for each row where log_prob is a lower bound; more make it tighter.
-        drop: Column of the table to leave out; repeated.
-        exactly: Score continuous and residual flows of tables with solvers, traces and series that are right to rounding, at
-            several times the cost.
+        out: Table to write, with one row of scores for each row: row number, identifiers, log_prob, percentile among the
+            training rows, whether the row is an outlier, and a note on a row that cannot be scored. The name - stands for
+            standard output, which is the default without --top. For pictures the only column is log_prob.
+        top: Number of the least likely rows to list, with their row numbers (from 1) and values.
+        contamination: Share of the training rows whose log_prob is below a threshold; every row below it is an outlier.
+        explain: Add for each outlier the columns whose values do not fit the other values of the row.
+        samples: Number of draws that are averaged for each row if log_prob is a lower bound; more draws give a tighter bound.
+        drop: Name of a column of the table to leave out; can be repeated.
+        exactly: Score continuous and residual flows of tables with exact solvers, traces and series; this takes several times
+            as long.
         json: Print the summary as one JSON object.
     """
 
@@ -327,17 +334,18 @@ class ScoreOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
-    """What `sample` draws.
+    """Options of `sample`.
 
     Args:
-        rows: Number of rows or pictures; 1000 rows by default, 64 pictures.
-        out: Table to write, its type by its suffix, - for CSV on standard output; for pictures .png for a grid, .npy or .npz
-            for the array.
-        temperature: Factor for the latent codes of pictures.
-        label: Class of the pictures, by number or name; all in turn by default.
-        nearest: Pictures; the nearest one of their training part is shown under each sample.
-        extrapolate: Allow values of tables outside of the range of the table that the model was fitted to.
-        escape_formulas: Write, in CSV, a single quote before names and texts that a spreadsheet would run as formulas.
+        rows: Number of rows or pictures to draw; by default 1000 rows or 64 pictures.
+        out: File to write. For a table the suffix determines its type, and - stands for CSV on standard output. For pictures
+            .png gives a grid, and .npy or .npz an array.
+        temperature: Factor by which the latent codes of pictures are multiplied; below 1 the pictures are more typical.
+        label: Class of the pictures, by number or name; by default all classes in turn.
+        nearest: Folder, array or data set of pictures; the nearest of its training pictures is shown below each sample.
+        extrapolate: Allow values outside the ranges of the table that the model was fitted to; by default such rows are drawn
+            again.
+        escape_formulas: Write a single quote before each name or text of a CSV file that a spreadsheet would run as a formula.
     """
 
     rows: Annotated[Positive | None, Parameter(name=("--rows", "-n"))] = None
@@ -352,13 +360,13 @@ class SampleOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What `report` writes.
+    """Options of `report`.
 
     Args:
         out: HTML file to write.
-        drop: Column of the table to leave out; repeated.
+        drop: Name of a column of the table to leave out; can be repeated.
         title: Title of the page; by default the name of the table or of the pictures.
-        baselines: Whether to fit simple densities to compare the score with.
+        baselines: Whether to fit simple densities, whose scores are shown beside the score of the model.
         json: Print the summary as one JSON object.
     """
 
@@ -373,7 +381,7 @@ if TYPE_CHECKING:
     from ..tables.hints import Hint, Reading
     from ..training.config import TrainConfig as TrainOptions
 else:
-    # The fields of TrainConfig, without those of MachineOptions, and the first sentences that its docstring has about them.
+    # The fields of TrainConfig without those of MachineOptions; the help text is the first sentence of each in its docstring.
     TrainOptions = Parameter(name="*", group=_TRAINING)(
         dataclasses.make_dataclass(
             "TrainOptions",
@@ -384,7 +392,7 @@ else:
             ],
             frozen=True,
             kw_only=True,
-            namespace={"__doc__": "How the model is trained.", "__module__": __name__},
+            namespace={"__doc__": "Options for training.", "__module__": __name__},
         )
     )
 
@@ -392,14 +400,15 @@ else:
 @Parameter(name="*", group=_MACHINE)
 @dataclass(frozen=True, kw_only=True)
 class MachineOptions:
-    """What every command that computes takes.
+    """Options of every command that computes.
 
     Args:
-        seed: Number below 2^63 from which everything random starts; the same one gives the same result on the same machine.
-        device: Device to compute on; auto takes a GPU where there is one.
-        threads: Number of threads of the processor; more than one seldom helps models of tables.
-        quiet: Print errors only.
-        config: TOML file with a table for each command, such as [fit] with lr = 1e-3; flags and environment go before it.
+        seed: Seed of all random numbers, below 2^63; the same seed gives the same result on the same machine.
+        device: Device to compute on; auto uses a GPU if there is one.
+        threads: Number of processor threads; more than one rarely makes models of tables faster.
+        quiet: Print only errors.
+        config: TOML file with options in a table for each command, such as [fit] with lr = 1e-3; flags and environment
+            variables take precedence over it.
     """
 
     seed: Annotated[int, Parameter(validator=Number(gte=0, lt=2**63))] = 0
@@ -410,10 +419,15 @@ class MachineOptions:
 
 
 def name_values(texts: Sequence[str], option: str, example: str) -> dict[str, str]:
-    """Return NAME=VALUE texts as a dictionary; `option` is their flag and `example` one of them, for the message.
+    """Return NAME=VALUE texts as a dictionary.
+
+    Args:
+        texts: Texts of the form NAME=VALUE.
+        option: Flag of the texts, for the error message.
+        example: Example of a text, for the error message.
 
     Raises:
-        UsageError: One is no such pair.
+        UsageError: A text does not have this form.
     """
     found = {}
     for text in texts:
@@ -433,7 +447,7 @@ def _part(value: float, option: str) -> int | float:
 
 
 def _typed(text: str, hint: Any) -> Any:
-    """A text as a value of a declared type; what does not fit stays text, and the system refuses it by name."""
+    """Return a text as a value of a declared type; a text that does not fit is unchanged, and the system refuses it later."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return tuple(_typed(entry.strip(), arguments[0]) for entry in text.split(",") if entry.strip())

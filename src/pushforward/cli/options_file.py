@@ -1,4 +1,4 @@
-"""Options from a TOML file: those that neither a flag nor the environment has given.
+"""Options from a TOML file, for options that are given neither by a flag nor by an environment variable.
 
 [fit]
 lr = 1e-3
@@ -21,22 +21,22 @@ from ..errors import FileError, brief, suggestion
 from .options import UsageError
 
 DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){64}""")
-"""A key of so many parts, which no option has; the time to parse it grows with the square of their number, or faster."""
+"""Pattern of a key with 64 or more parts. No option has such a key, and the time to parse it grows at least quadratically."""
 
 
 def options_from_file(path: str, root: App, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Add the options of a file to those of a command.
 
     Args:
-        path: The file.
-        root: The whole application, whose commands are the tables that the file can have.
+        path: Path of the file.
+        root: Whole application; the file can have a table for each of its commands.
         app: Application that collects the arguments.
         commands: Name of the command.
         arguments: Arguments of the command.
 
     Raises:
         FileError: The file cannot be read.
-        UsageError: It is no TOML, or has a table or a key that is unknown.
+        UsageError: The file is not TOML, or has an unknown table or key.
     """
     tables = _read(path)
     _refuse_unknown(path, tables, [name for name in root if not name.startswith("-")], "table")
@@ -59,7 +59,7 @@ def _read(path: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    # Whole numbers of thousands of digits are a ValueError, and so are errors of TOML and of its text.
+    # A ValueError is an error in the TOML text, in its encoding, or a whole number with thousands of digits.
     except ValueError as error:
         raise UsageError(f"{path}: expected a TOML file, got other text: {error}") from None
     except RecursionError:
@@ -75,7 +75,7 @@ def _refuse_unknown(path: str, given: Collection[str], known: Collection[str], w
 
 
 def _plain(value: Any) -> Any:
-    """A TOML table as the list of NAME=VALUE that repeated options take."""
+    """Return a TOML table as a list of NAME=VALUE texts, the form of repeated options; other values are unchanged."""
     if isinstance(value, list) and any(isinstance(entry, (list, Mapping)) for entry in value):
         raise UsageError(f"expected a list of values, got {brief(value)}")
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""`interpolate`, `edit` and `resample`: pictures that are changed in the latent space of a model."""
+"""Commands `interpolate`, `edit` and `resample`, which change pictures in the latent space of a model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def interpolate_pictures(
     path: str, a: str, b: str, steps: int, out: str, label: str | None, machine: MachineOptions, *, linear: bool
 ) -> int:
-    """Write a strip of pictures on the way from one to another in the latent space."""
+    """Write a strip of pictures along a path from one picture to another in the latent space."""
     _require_steps(steps)
     require_picture_output(out, [path, a, b])
     loaded = TrainedPictures.open(path, start(machine))
     if loaded.spec.classes and label is None:
-        raise UsageError(f"{path} is a model by class; say which one with --label")
+        raise UsageError(f"{path} is a model of pictures by class; give the class with --label")
     context = loaded.one_hot(loaded.classes_for(label, 1))
     ends = []
     with isolated(loaded.model.device, machine.seed):
@@ -46,7 +46,7 @@ def interpolate_pictures(
 def edit_pictures(
     path: str, source: str, name: str, strength: str, steps: int, rows: int, out: str, machine: MachineOptions
 ) -> int:
-    """Write pictures moved along an attribute: a row for each picture, a column for each strength."""
+    """Write a grid of pictures that are moved along an attribute: a row for each picture, a column for each strength."""
     strengths = _strengths(strength, steps)
     require_picture_output(out, [path, source])
     loaded = TrainedPictures.open(path, start(machine))
@@ -72,7 +72,7 @@ def edit_pictures(
 def resample_pictures(
     path: str, source: str, keep: int, rows: int, columns: int, out: str, machine: MachineOptions
 ) -> int:
-    """Write pictures, each in a row with others that share its coarsest codes."""
+    """Write a grid with a row for each picture: first the picture, then new pictures with the same coarsest codes."""
     require_picture_output(out, [path, source])
     loaded = TrainedPictures.open(path, start(machine))
     shown = loaded.read_held(source).take(slice(rows))
@@ -100,7 +100,15 @@ def _codes(loaded: TrainedPictures, part: ImageSet) -> Codes:
 
 
 def _having(pictures: ImageSet, name: str) -> Array:
-    """Return the pictures that have an attribute: NAME for the higher of two values, NAME=VALUE for any, or a class name."""
+    """Return a mask of the pictures that have an attribute.
+
+    Args:
+        pictures: The pictures.
+        name: Attribute: NAME for the higher one of two values, or NAME=VALUE, where the value of a label can be a class name.
+
+    Raises:
+        UsageError: All pictures have the same value, no picture has the value, or NAME alone has more than two values.
+    """
     key, equals, text = name.partition("=")
     if key not in pictures.attributes:
         pictures.labels(key)

@@ -1,4 +1,4 @@
-"""`report` for pictures: which of them are used, their scores, samples, and the nearest pictures of the fit."""
+"""Command `report` for pictures: the choice of pictures, their scores, samples, and nearest training pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def picture_report(
     trained: TrainedPictures, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
 ) -> tuple[str, str, dict[str, Any]]:
-    """Return a page about the pictures that were held out, or all of others, and the score as text and as plain values."""
+    """Return a page about the held-out pictures, or about all pictures if the model was fitted to others, and their score.
+
+    Returns:
+        The page as HTML, the score as text, and the score as plain values.
+    """
     fitted, held, what, choice = _choose_pictures(trained)
     terminal.tell(choice)
     trained.part = held
@@ -67,7 +71,7 @@ def picture_report(
 
 
 def _choose_pictures(trained: TrainedPictures) -> tuple[ImageSet | None, ImageSet, str, str]:
-    """The pictures that the model was fitted to, where they are known, those to score, and a sentence about them."""
+    """Return the training pictures if they are known, the pictures to score, the name of their part, and a sentence."""
     parts, source, data = trained.parts, trained.source, trained.data
     holdout = Holdout.of(trained.training)
     name = os.path.basename(os.path.normpath(source))

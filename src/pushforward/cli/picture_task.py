@@ -1,4 +1,4 @@
-"""Pictures: how `fit` reads and splits them, which system and settings it chooses, and how it scores the held-out ones."""
+"""Task of pictures: reading, splitting, choice of the system and of the settings, and scoring of held-out pictures."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ from .task import FitOptions, Task, TrainingRows, system_name
 from .trained_pictures import TrainedPictures, advised, describe, grid_columns, require_pillow, write_samples
 
 IMAGE_FLOW = "glow"
-"""System of pictures when none is named."""
+"""Default system for pictures."""
 BATCH = 64
-"""Pictures in a batch by default."""
+"""Default number of pictures in a batch."""
 LONG, LONG_EMA = 10_000, 0.999
-"""Steps from which the weights are averaged over longer by default, and the decay that does it."""
+"""Number of steps from which the moving average of the weights is longer by default, and its decay then."""
 WATCHED = 1000
-"""Validation pictures that are looked at after each epoch, at most."""
+"""Largest number of validation pictures that are scored after each epoch."""
 SHOWN = 64
-"""Samples in a grid."""
+"""Number of samples in a grid."""
 HELD = 5000
-"""Crops of validation pictures, and of test pictures, at most."""
+"""Largest number of crops for validation, and for the test."""
 MOST_CLASSES = 1000
-"""Classes that a label may have: it is given as a vector of so many numbers with every picture."""
+"""Largest number of classes; the class of each picture is a one-hot vector of this length."""
 
 
 class PictureTask(Task):
-    """Learn pictures."""
+    """Task of fitting a model to pictures."""
 
     noun = "pictures"
 
@@ -76,29 +76,29 @@ class PictureTask(Task):
 
     @classmethod
     def reads(cls, source: str) -> bool:
-        """Whether a source holds pictures, or is a name of no file and unlike a table's: a misspelt data set."""
+        """Return whether a source holds pictures, or is no file and has no suffix of a table, as a misspelt data set."""
         unknown = source != "-" and Path(source).suffix.lower() not in TABLES and not os.path.exists(source)
         return unknown or cls.holds(source)
 
     @classmethod
     def holds(cls, source: str) -> bool:
-        """Whether a source is a named data set, a folder, a picture, or an array of at least three dimensions."""
+        """Return whether a source is a named data set, a folder, a picture, or an array with at least three dimensions."""
         known = source in DATASETS or os.path.isdir(source) or Path(source).suffix.lower() in PICTURES
         return known or array_dimensions(source) >= 3
 
     @classmethod
     def owns(cls, model: Mapping[str, Any]) -> bool:
-        """Whether the description in a model file is that of a system of pictures."""
+        """Return whether the description in a model file is that of a model of pictures."""
         system = Spec.registry.get(str((model["spec"] or {}).get("system")))
         return system is not None and issubclass(system, PictureSpec)
 
     @classmethod
     def trained(cls) -> type[TrainedPictures]:
-        """Return the class of models of pictures from files."""
+        """Return the class that handles models of pictures from files."""
         return TrainedPictures
 
     def read(self) -> None:
-        """Read the pictures; those to crop are read one by one when they are split."""
+        """Read the pictures; pictures to crop are only listed, and are read one by one in `split`."""
         images = self.options.images
         with advised(self.source):
             if self.tiles is not None:
@@ -120,7 +120,7 @@ class PictureTask(Task):
             )
 
     def split(self) -> None:
-        """Split pictures that have no parts: first the test pictures are drawn, then those for validation."""
+        """Split pictures that have no parts: draw the test pictures first, then the validation pictures."""
         test_share, valid_share = self.shares
         if self.tiles is not None:
             self._split_tiles(self.tiles)
@@ -147,7 +147,7 @@ class PictureTask(Task):
             )
 
     def spec(self) -> dict[str, Any]:
-        """Return the system, its arguments, and those that follow from the pictures."""
+        """Return the name of the system and its arguments, with those that follow from the pictures."""
         for field in Spec.registry[self.system].sizes:
             if field in self.arguments:
                 raise SpecError(f"expected no argument {field!r}: it follows from the pictures")
@@ -159,12 +159,12 @@ class PictureTask(Task):
         return spec
 
     def model(self, spec: Mapping[str, Any]) -> Distribution:
-        """Return a model of the pictures with fresh weights."""
+        """Return a model of the pictures with new random weights."""
         with advised(self.source):
             return spec_from_dict(spec).build()
 
     def rows(self, model: Distribution) -> TrainingRows:
-        """Return the training pictures, and some of those for validation."""
+        """Return the training pictures, and at most `WATCHED` validation pictures."""
         valid = self.valid
         if valid is not None and len(valid) > WATCHED:
             valid = valid.take(np.sort(np.random.default_rng(self.seed).permutation(len(valid))[:WATCHED]))
@@ -184,7 +184,7 @@ class PictureTask(Task):
         return torch.nn.functional.one_hot(torch.as_tensor(part.labels(self.label)[0]), self.classes).float()
 
     def _require_folder(self, grids: str) -> None:
-        """Refuse a folder for grids that cannot be made or used; it is made when training begins."""
+        """Refuse a folder for grids that cannot be created or used; it is created after the first epoch."""
         if world_size() > 1 and self.options.training.parallel == "fsdp":
             raise UsageError(
                 "--grids needs all weights in one process, which --parallel fsdp does not have; leave one out"
@@ -198,7 +198,7 @@ class PictureTask(Task):
         require_writable(os.path.join(grids, "grid.png") if os.path.isdir(grids) else grids, "--grids")
 
     def _grids(self, model: Distribution, folder: str) -> Callable[[dict[str, Any]], None]:
-        """After each epoch a grid of samples in a folder, from the same random numbers."""
+        """Return a callback that writes a grid of samples after each epoch, always from the same random numbers."""
         classes = torch.arange(SHOWN) % max(self.classes, 1)
         context = None if self.label is None else torch.eye(self.classes)[classes].to(model.device)
         columns = grid_columns(self.classes)
@@ -211,13 +211,13 @@ class PictureTask(Task):
                 path = os.path.join(folder, f"epoch-{record['epoch']:04d}.png")
                 write_samples(path, x, self.train.levels, columns=columns)
             except (FlowError, OSError) as error:
-                # A picture to look at is no reason to lose a run.
+                # The grids are only for a look at the samples, so an error must not stop the training.
                 self.terminal.warn(f"no grid of epoch {record['epoch']}: {error}")
 
         return write_grid
 
     def score(self, model: Distribution) -> dict[str, Any] | None:
-        """Return the bits per dimension of the held-out pictures, beside those of independent pixels."""
+        """Return the bits per dimension of the held-out pictures, and those of simple models."""
         held = self.test if self.test is not None else self.valid
         if held is None:
             return None
@@ -237,7 +237,7 @@ class PictureTask(Task):
         return bits_text(system_name(model), scores)
 
     def describe(self) -> list[str]:
-        """Return the size of the pictures, and how many each part has."""
+        """Return a line with the size of the pictures and their number in each part."""
         counts = f"{len(self.train):,} to train"
         counts += f", {len(self.valid):,} to validate" if self.valid is not None else ""
         counts += f", {len(self.test):,} to test" if self.test is not None else ""
@@ -245,7 +245,7 @@ class PictureTask(Task):
         return [f"{self.source}: {describe(self.train.shape)}, {self.train.levels} levels ({counts}){given}"]
 
     def record(self) -> dict[str, Any]:
-        """Return what other commands need to read pictures for this model, and how many each part has."""
+        """Return the facts that other commands need to read pictures for this model, and the size of each part."""
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
         return {
             "name": os.path.basename(os.path.normpath(self.source)),
@@ -264,20 +264,20 @@ def picture_config(
 
     Args:
         config: Settings with the defaults for tables.
-        options: Options that were given.
-        resume: Checkpoint that the run goes on from.
+        options: Options of the command line.
+        resume: Checkpoint from which the run continues; None for a new run.
         rows: Number of training pictures.
-        pixels: Numbers in a picture.
+        pixels: Number of numbers in a picture, C H W.
     """
     if options.clip == TrainOptions().clip:
-        # The loss adds up the nats of all pixels, and so do gradients: a limit for tables would hold every step back.
+        # The loss is a sum over all pixels, so gradients grow with their number. The limit for tables would clip every step.
         config = config.replace(clip=config.clip * pixels)
     if config.batch_size is None:
         config = config.replace(batch_size=min(BATCH, rows))
     if options.ema != TrainOptions().ema:
         return config
     if resume is not None:
-        # The length may change on resume, and the average goes on as it was.
+        # A resumed run can have another length, but the moving average must keep its decay.
         return config.replace(ema=load_checkpoint(resume)["config"]["ema"])
     resolved = config.resolve(rows)
     steps = (resolved.epochs or 1) * batches_in(rows, resolved.batch_size or 1)
@@ -285,10 +285,10 @@ def picture_config(
 
 
 def picture_system(flow: str | None) -> str:
-    """Return the name of the system for pictures; the twin of one for tables, where it has one.
+    """Return the name of the system for pictures; for a system of tables, NAME-image if it exists.
 
     Raises:
-        UsageError: It models tables only.
+        UsageError: The system models tables only.
         SpecError: There is no such system.
     """
     name = flow or IMAGE_FLOW
@@ -306,7 +306,7 @@ def _tensor(part: ImageSet) -> Tensor:
 
 
 def _label_name(pictures: ImageSet, given: str | Literal[True]) -> str:
-    """Return the attribute that is asked for; of a bare --label the one called label, or the only one."""
+    """Return the given attribute; for --label without a name, the attribute called label, or the first one."""
     if given is not True:
         return given
     pictures.labels()

@@ -1,4 +1,4 @@
-"""`score`, `sample` and `report`, for models of every kind of data."""
+"""Commands `score`, `sample` and `report`, for models of every kind of data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def score(
     reading: ReadOptions,
     machine: MachineOptions,
 ) -> int:
-    """Score rows, write the scores, list the least likely ones, summarise."""
+    """Score rows, write the scores, list the least likely rows, and print a summary."""
     terminal = Terminal(quiet=machine.quiet, json=options.json)
     kind.check_score(path, options)
     out, top = options.out, options.top
@@ -52,14 +52,14 @@ def _require_score_output(out: str | None, top: int, inputs: Sequence[str], *, j
     if top < 0:
         raise UsageError(f"expected --top to be a number from 0, got {top}")
     if json and out == "-":
-        raise UsageError("--json and --out - both want the standard output; give --out a file")
+        raise UsageError("--json and --out - both write to standard output; give a file with --out")
     if out is not None:
         require_suffix(out, "--out", SUFFIXES)
         require_writable(out, "--out", inputs)
 
 
 def sample(kind: type[TrainedModel], path: str, options: SampleOptions, machine: MachineOptions) -> int:
-    """Draw samples and write them."""
+    """Draw samples and write them to a file or to standard output."""
     kind.check_sample(path, options)
     trained = kind.open(path, start(machine))
     count = trained.default_samples if options.rows is None else options.rows
@@ -75,7 +75,7 @@ def report(
     reading: ReadOptions,
     machine: MachineOptions,
 ) -> int:
-    """Score, sample, compare, and write one page of HTML."""
+    """Score held-out data, draw samples, compare both, and write an HTML page."""
     require_writable(options.out, "--out", [path, source])
     terminal = Terminal(quiet=machine.quiet, json=options.json)
     kind.check_report(path, options)

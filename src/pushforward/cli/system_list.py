@@ -1,4 +1,4 @@
-"""`pushforward systems`: the named systems, or the arguments of one."""
+"""Command `pushforward systems`: a list of all systems, or the arguments of one."""
 
 from __future__ import annotations
 

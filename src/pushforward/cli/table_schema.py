@@ -1,4 +1,4 @@
-"""`pushforward schema`: print what the columns of a table are, and write them as an editable file."""
+"""Command `pushforward schema`: print the columns of a table, and write them to an editable file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .table_task import column_choices, read_chosen, schema_lines, schema_of
 
 
 def show_schema(source: str, out: str | None, columns: TableOptions, reading: ReadOptions, *, json: bool) -> int:
-    """Read a table, find out what its columns are, print them, and write the schema file if one is named."""
+    """Read a table, infer and print its columns, and write them to a schema file if one is given."""
     terminal = Terminal(json=json)
     if out == "-":
         raise UsageError("expected --out to be a file, got -; without --out the columns are printed")

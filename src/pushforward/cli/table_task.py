@@ -1,4 +1,4 @@
-"""Tables: how `fit` reads and splits them, finds out what their columns are, and scores the held-out rows."""
+"""Task of tables: reading, splitting, inference of the columns, and scoring of held-out rows."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from .trained_table import TrainedTable
 
 MOST_COLUMNS = 60
-"""Columns of a schema that are shown."""
+"""Largest number of columns of a schema that are shown."""
 MOST_RANKED = 20_000
-"""Training rows, about, whose log-likelihoods give the percentiles of scores."""
+"""Approximate largest number of training rows whose log-likelihoods give the percentiles of scores."""
 TABLE_FLOW = "nsf"
-"""System of a table when none is named."""
+"""Default system for tables."""
 
 
 class TableTask(Task):
-    """Learn the rows of a table."""
+    """Task of fitting a model to the rows of a table."""
 
     noun = "rows"
 
@@ -65,18 +65,18 @@ class TableTask(Task):
 
     @classmethod
     def reads(cls, source: str) -> bool:
-        """Whether a source is standard input, or a file with the suffix of a table that is no array of pictures."""
+        """Return whether a source is standard input, or a file with the suffix of a table that holds no array of pictures."""
         known = source == "-" or suffix_of(source) in READ
         return known and not os.path.isdir(source) and array_dimensions(source) < 3
 
     @classmethod
     def owns(cls, model: Mapping[str, Any]) -> bool:
-        """Whether the description in a model file has the columns of a table."""
+        """Return whether the description in a model file is that of a model of a table."""
         return model["model"] == "table"
 
     @classmethod
     def trained(cls) -> type[TrainedTable]:
-        """Return the class of models of tables from files."""
+        """Return the class that handles models of tables from files."""
         from .trained_table import TrainedTable
 
         return TrainedTable
@@ -88,7 +88,7 @@ class TableTask(Task):
             raise DataError(f"{self.source}: expected at least 2 rows to learn from, got {self.table.n_rows}")
 
     def split(self) -> None:
-        """Split the rows, and find out what the columns are; whole numbers are labels where a system wants those."""
+        """Split the rows and infer the columns; for a system that models only labels, whole numbers are labels."""
         holdout = Holdout(self.table.n_rows, *self.shares, self.seed)
         self.parts = holdout.parts()
         most, strict = self.options.columns.max_labels, self.options.reading.strict
@@ -110,24 +110,24 @@ class TableTask(Task):
         self.holdout = replace(holdout, digest=digest(self.encoded))
 
     def spec(self) -> dict[str, Any]:
-        """Return the system and its arguments; those that follow from the columns are added when the model is built."""
+        """Return the name of the system and its arguments; `model` adds those that follow from the columns."""
         return {"system": self.system, **self.choice.arguments}
 
     def model(self, spec: Mapping[str, Any]) -> Distribution:
-        """Return a model of the rows with fresh weights."""
+        """Return a model of the rows with new random weights."""
         return fresh(self.schema, self.choice, self.seed, self.options.system.labels)
 
     def rows(self, model: Distribution) -> TrainingRows:
-        """Return the encoded rows that are not for testing; `fit` draws those for validation from them again."""
+        """Return the encoded rows without the test rows; `fit` draws the same validation rows from them."""
         return TrainingRows(rows=self.encoded[self.parts.fitted], validation=self.holdout.validation or None)
 
     def score(self, model: Distribution) -> dict[str, Any] | None:
-        """Return the held-out score and the baselines'; None when no rows were held out."""
+        """Return the held-out score and the scores of the baselines; None if no rows were held out."""
         held, others = self.parts.held, self.parts.others
         if len(held) == 0:
             return None
         log_prob = row_scores(model, self.encoded[held], self.seed)  # type: ignore[arg-type]
-        baselines, note = [], "not asked for"
+        baselines, note = [], "they were not requested"
         if self.options.output.baselines:
             try:
                 baselines, note = fit_baselines(self.schema, self.encoded, others, held, self.seed), ""
@@ -138,16 +138,17 @@ class TableTask(Task):
         return score_record(name, symbol, log_prob, baselines, others, note, solver)
 
     def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
-        """Return the best of the trained model and its alternatives, fitted again on all rows of a small table.
+        """Return the best of the trained model and its alternatives; on a small table it is fitted again to all rows.
 
-        A run of a named system, of given length, or in several processes is left as it is.
+        The trained model is kept without a comparison if the system or the length of training was given, or in several
+        processes.
         """
         given = self.options.training
         limited = self.quick or any(value is not None for value in (given.epochs, given.max_steps, given.max_seconds))
         if not self.automatic or limited or self.options.system.labels is not None or world_size() > 1:
             return model, {}
         rows = self.encoded[self.parts.fitted]
-        self.terminal.tell("comparing it with simpler models on the validation rows")
+        self.terminal.tell("comparing the model with simpler models on the validation rows")
         found = improve(
             model,  # type: ignore[arg-type]
             result,
@@ -179,7 +180,7 @@ class TableTask(Task):
         return score_text(system_name(model), scores)
 
     def describe(self) -> list[str]:
-        """Return the numbers of rows, the schema, and notes on the columns."""
+        """Return lines with the numbers of rows, the schema, and notes on the columns."""
         train, validation, test = (len(rows) for rows in self.parts)
         return [
             f"{self.source}: {self.table.n_rows:,} rows ({train:,} to train, {validation:,} to validate, {test:,} to test)",
@@ -187,7 +188,7 @@ class TableTask(Task):
         ]
 
     def record(self) -> dict[str, Any]:
-        """Return the name and size of the table and the columns that were dropped."""
+        """Return the name and the size of the table, and the columns that were dropped."""
         return {
             "name": "standard input" if self.source == "-" else os.path.basename(self.source),
             "rows": self.table.n_rows,
@@ -196,13 +197,13 @@ class TableTask(Task):
 
 
 def column_choices(options: TableOptions) -> ColumnChoices:
-    """Return the choices about columns: those of the schema file, and before them those of the flags."""
+    """Return the choices about columns: those of the flags, and those of the schema file where no flag is given."""
     choices = ColumnChoices() if options.schema is None else read_choices(options.schema)
     return choices.updated(name_values(options.kind, "--kind", "age=integer"), options.limits(), options.drop)
 
 
 def read_chosen(source: str, choices: ColumnChoices, reading: ReadOptions) -> Table:
-    """Read a table with choices about its columns, without those to drop."""
+    """Read a table with choices about its columns, and leave out the columns to drop."""
     table = read_table(source, reading=reading.reading(choices.reading_hints()), **reading.limits())
     return table.without(choices.drop)
 
@@ -210,10 +211,10 @@ def read_chosen(source: str, choices: ColumnChoices, reading: ReadOptions) -> Ta
 def schema_of(
     table: Table, choices: ColumnChoices, max_labels: int, *, rows: Any = None, strict: bool = False
 ) -> Schema:
-    """Find out what the columns are.
+    """Infer the schema of a table.
 
     Raises:
-        DataError: The choices do not fit, or, if strict, a column cannot be used; the message has all of these.
+        DataError: The choices do not fit the table; or `strict` is set and columns cannot be used, which the message lists.
     """
     schema = infer_schema(
         table, kinds=choices.kinds, bounds=choices.bounds, max_categories=max_labels, rows=rows, leave_out=True
@@ -222,7 +223,7 @@ def schema_of(
     if strict and left:
         reasons = "; ".join(f"{beside.name}: {beside.why}" for beside in left)
         raise DataError(
-            f"expected columns that can all be used, got {len(left)} others ({reasons}); drop them or declare them"
+            f"expected columns that can all be used, got {len(left)} that cannot ({reasons}); drop them or declare their kind"
         )
     return schema
 

@@ -1,4 +1,4 @@
-"""Task: the steps of the commands for one kind of data, which each kind of data fills in; and how rows are split."""
+"""Base classes of the commands for one kind of data: `Task` for fitting, and `TrainedModel` for models from files."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from .options import (
 
 Array = np.ndarray[Any, np.dtype[Any]]
 QUICK_SECONDS = 15.0
-"""Seconds of training with --quick."""
+"""Length of training with --quick, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """The options of `fit`."""
+    """All options of `fit`, by group."""
 
     output: OutputOptions
     system: SystemOptions
@@ -53,13 +53,13 @@ class FitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRows:
-    """What a model is trained on.
+    """Data for the training of a model.
 
     Args:
-        rows: Rows as the model takes them.
+        rows: Rows in the form that the model needs.
         context: Context of each row, or None.
-        validation: Rows to validate with, or their fraction or number; None for none.
-        objective: Loss, where it is not the negative log-likelihood.
+        validation: Validation rows, or their fraction or number; None for none.
+        objective: Loss; None for the negative log-likelihood.
         callbacks: Functions that are called after each epoch.
     """
 
@@ -71,18 +71,19 @@ class TrainingRows:
 
 
 class Task(abc.ABC):
-    """One kind of data, and a source of it that a model is fitted to: read, split, spec, model, rows, score, describe.
+    """Task of fitting a model to a source of one kind of data, such as a table; base class.
 
-    Making a task refuses options that it does not have; nothing is read yet.
+    The constructor checks the options, and refuses those that do not belong to this kind of data. It reads no data. `fit` then
+    calls the methods `read`, `split`, `spec`, `model`, `describe`, `rows`, `finish` and `results`, in this order.
 
     Args:
         source: File, folder or name of the data.
-        options: The options of `fit`.
-        terminal: Streams of the command.
+        options: Options of `fit`.
+        terminal: Output streams of the command.
     """
 
     noun: ClassVar[str]
-    """Plural of what a row is."""
+    """Plural of the name of one event, such as "rows"."""
     holdout: Holdout
 
     def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
@@ -97,24 +98,24 @@ class Task(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def reads(cls, source: str) -> bool:
-        """Whether a source holds data of this kind."""
+        """Return whether a source holds data of this kind."""
 
     @classmethod
     @abc.abstractmethod
     def owns(cls, model: Mapping[str, Any]) -> bool:
-        """Whether the description in a model file is that of a model of this kind of data."""
+        """Return whether the description in a model file is that of a model of this kind of data."""
 
     @classmethod
     @abc.abstractmethod
     def trained(cls) -> type[TrainedModel]:
-        """Return the class of models of this kind of data from files."""
+        """Return the class that handles models of this kind of data from files."""
 
     @abc.abstractmethod
     def read(self) -> None:
         """Read the data.
 
         Raises:
-            FlowError: They cannot be read, or are too few.
+            FlowError: The data cannot be read, or are too few.
         """
 
     @abc.abstractmethod
@@ -127,26 +128,26 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def model(self, spec: Mapping[str, Any]) -> Distribution:
-        """Return a model of the data with fresh weights."""
+        """Return a model of the data with new random weights."""
 
     @abc.abstractmethod
     def rows(self, model: Distribution) -> TrainingRows:
-        """Return what the model is trained on."""
+        """Return the data for the training of the model."""
 
     @abc.abstractmethod
     def score(self, model: Distribution) -> dict[str, Any] | None:
-        """Return the score of the held-out rows beside the baselines', as plain values; None when no rows were held out."""
+        """Return the score of the held-out rows and of the baselines, as plain values; None if no rows were held out."""
 
     def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
-        """Return the model to keep once training is over, and entries for the record; by default the trained one.
+        """Return the final model after training, by default the trained model, and entries for the record.
 
         Raises:
-            Interrupted: Ctrl-C or SIGTERM.
+            Interrupted: The user pressed Ctrl-C, or the process received SIGTERM.
         """
         return model, {}
 
     def results(self, model: Distribution) -> dict[str, Any]:
-        """Return what the record of the run says about the trained model."""
+        """Return the entries of the record about the trained model, such as its scores."""
         return {"scores": self.score(model)}
 
     @abc.abstractmethod
@@ -159,22 +160,22 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def record(self) -> dict[str, Any]:
-        """Return what the model file says about the data."""
+        """Return the entries of the model file about the data."""
 
 
 class TrainedModel(abc.ABC):
-    """A model from a file, on its device and in evaluation mode, and the data that it is asked about.
+    """Model from a file, on its device and in evaluation mode, and the data to score with it; base class.
 
     Args:
-        path: The file.
+        path: Path of the file.
         model: The model.
         training: Record that `fit` saved.
     """
 
     default_samples: ClassVar[int]
-    """Number of samples when none is given."""
+    """Default number of samples."""
     prints_scores: ClassVar[bool] = False
-    """Whether scores go to standard output when no file is named for them."""
+    """Whether scores go to standard output by default."""
 
     def __init__(self, path: str, model: Any, training: dict[str, Any]) -> None:
         self.path, self.model, self.training = path, model, training
@@ -191,34 +192,34 @@ class TrainedModel(abc.ABC):
 
         Raises:
             FileError: The file cannot be read, or holds no model.
-            DataError: The model is one of other data.
+            DataError: The file holds a model of another kind of data.
         """
 
     @classmethod
     @abc.abstractmethod
     def check_score(cls, path: str, options: ScoreOptions) -> None:
-        """Refuse options of `score` that this kind of data does not have."""
+        """Refuse options of `score` that do not belong to this kind of data."""
 
     @classmethod
     @abc.abstractmethod
     def check_report(cls, path: str, options: ReportOptions) -> None:
-        """Refuse options of `report` that this kind of data does not have."""
+        """Refuse options of `report` that do not belong to this kind of data."""
 
     @classmethod
     @abc.abstractmethod
     def check_sample(cls, path: str, options: SampleOptions) -> None:
-        """Refuse options of `sample` that this kind of data does not have, and an output that cannot be written."""
+        """Refuse options of `sample` that do not belong to this kind of data, and an output that cannot be written."""
 
     @abc.abstractmethod
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
-        """Read the data to ask the model about.
+        """Read the data to score.
 
         Raises:
-            FlowError: They cannot be read, or are not those of this model.
+            FlowError: The data cannot be read, or do not fit the model.
         """
 
     def solve_exactly(self) -> None:
-        """Score with solvers, traces and series that are right to rounding."""
+        """Replace the model by its exact version, whose solvers, traces and series are exact up to rounding."""
         self.model = exactly(self.model)
 
     @abc.abstractmethod
@@ -226,16 +227,16 @@ class TrainedModel(abc.ABC):
         """Return the log-likelihood of each row of the data, in nats."""
 
     def score_table(self, log_prob: Array, options: ScoreOptions, seed: int) -> Table:
-        """Return the table of the scores of all rows, which `score` writes."""
+        """Return the scores of all rows as a table, which `score` writes."""
         return Table(("log_prob",), (log_prob,))
 
     @abc.abstractmethod
     def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:
-        """Return some rows with their scores as text of at most a width, where that is possible."""
+        """Return some rows with their scores as text, of at most the given width if possible."""
 
     @abc.abstractmethod
     def summary(self, log_prob: Array, samples: int) -> Iterable[str]:
-        """Return lines about the scores of all rows."""
+        """Return lines of text about the scores of all rows."""
 
     @abc.abstractmethod
     def score_record(self, log_prob: Array, rows: Array, samples: int) -> dict[str, Any]:
@@ -249,25 +250,25 @@ class TrainedModel(abc.ABC):
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
     ) -> tuple[str, str, dict[str, Any]]:
-        """Return a page of HTML about the model and the data, and the score on it as text and as plain values."""
+        """Return an HTML page about the model and the data, the score as text, and the score as plain values."""
 
 
 def system_name(model: Any) -> str:
-    """Return the name of the system of a model; for a table without numeric columns that of its labels."""
+    """Return the name of the system of a model; for a table without numeric columns, the system of its labels."""
     spec = model.spec or getattr(model, "label_spec", None)
     return "labels" if spec is None else spec.name
 
 
 def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:
-    """Set the number of threads; return the device to compute on, of several processes on a machine one for each.
+    """Set the number of threads, and return the device to compute on; each process on a machine gets its own GPU.
 
     Args:
         machine: Options of the command.
-        shared: Whether the command can be shared among several processes.
+        shared: Whether several processes can share the command.
 
     Raises:
-        SpecError: A GPU is asked for, and there is none.
-        UsageError: `torchrun` started several processes of a command that one process does.
+        SpecError: The option asks for a GPU and there is none, or there are fewer GPUs than processes.
+        UsageError: `torchrun` started several processes of a command that needs a single process.
     """
     if not shared:
         require_alone()
@@ -290,20 +291,20 @@ def start(machine: MachineOptions, *, shared: bool = False) -> torch.device:
 
 
 def require_alone() -> None:
-    """Refuse several processes of a command that one process does.
+    """Refuse to run a command in several processes.
 
     Raises:
-        UsageError: `torchrun` started several.
+        UsageError: `torchrun` started several processes.
     """
     if world_size() > 1:
-        raise UsageError("only fit is shared among the processes of torchrun; start this command without it")
+        raise UsageError("only fit can run in several processes of torchrun; start this command without torchrun")
 
 
 def require_suffix(path: str, option: str, known: Mapping[str, Any] | Sequence[str]) -> None:
-    """Refuse the path of a table whose suffix is unknown; - is CSV.
+    """Refuse the path of a table with an unknown suffix; - stands for CSV on standard output.
 
     Raises:
-        UsageError: With the suffixes that are known.
+        UsageError: The suffix is unknown; the message lists the known suffixes.
     """
     if path != "-" and Path(path).suffix.lower() not in known:
         raise UsageError(f"expected {option} to be - or a file of type {', '.join(known)}, got {path}")

@@ -1,4 +1,4 @@
-"""Models of pictures from files: the log-likelihood of pictures, new pictures, and the report."""
+"""Models of pictures from files: log-likelihoods of pictures, new pictures, and the report."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from .task import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WRITTEN = (".png", ".npy", ".npz")
-"""Suffixes of the files that pictures are written to."""
+"""Suffixes of the files to which pictures can be written."""
 CHUNK = 256
-"""Pictures that are encoded or decoded together."""
+"""Number of pictures that are encoded or decoded in one call."""
 DRAWN = 64
-"""Samples that are drawn together; a constant, because the draws depend on it."""
+"""Number of samples that are drawn in one call; it is fixed, because the draws depend on it."""
 WIDEST = 16
-"""Classes up to which a grid has a column for each."""
+"""Largest number of classes for which a grid has a column for each class."""
 SIDE = 8
-"""Samples in a row above their nearest pictures, for a model without classes."""
+"""Number of samples in a row above their nearest pictures, for a model without classes."""
 GREY = 0.5
-"""Brightness, as a part of its range, where a row of pictures is not full."""
+"""Brightness, as a part of its range, of the empty places in a row that is not full."""
 FLAGS = {
     "; give a size": "; give --image-size",
     "resize or pad the images": "give --image-size, or pad the pictures",
     "give the right number of levels": "give --levels",
 }
-"""Advice in errors of the library, with the options of `fit` that follow it."""
+"""Advice in error messages of the library, and its replacement by options of `fit`."""
 WITHOUT_FLAGS = {
-    "; give a size to crop and resize them to": "; make them of the size of the model's",
-    "give the right number of levels": "give pictures of the levels of the model's",
+    "; give a size to crop and resize them to": "; resize them to the size of the pictures of the model",
+    "give the right number of levels": "give pictures with the number of levels of the model",
 }
-"""The same advice where the model decides the size and the levels."""
+"""Replacement of the same advice if the model determines the size and the levels."""
 
 
 @contextmanager
 def advised(source: str, flags: Mapping[str, str] = FLAGS) -> Iterator[None]:
-    """Raise errors within again with the source, and with flags in place of arguments."""
+    """Add the source to errors that are raised inside the context, and replace arguments in them by flags."""
     try:
         yield
     except FlowError as error:
@@ -68,17 +68,17 @@ def advised(source: str, flags: Mapping[str, str] = FLAGS) -> Iterator[None]:
 
 
 def describe(shape: Sequence[int]) -> str:
-    """Return pictures of a shape (C, H, W) in words, such as "grey pictures of 8 x 8"."""
+    """Return the shape (C, H, W) of pictures in words, such as "grey pictures of 8 x 8"."""
     channels, height, width = shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
     return f"{kind} pictures of {height} x {width}"
 
 
 class TrainedPictures(TrainedModel):
-    """A model of pictures from a file, and the pictures that it is asked about.
+    """Model of pictures from a file, and the pictures to score with it.
 
     Args:
-        path: The file.
+        path: Path of the file.
         model: The model.
         training: Record that `fit` saved.
         spec: Spec of the system.
@@ -114,7 +114,7 @@ class TrainedPictures(TrainedModel):
 
     @classmethod
     def check_report(cls, path: str, options: ReportOptions) -> None:
-        """Refuse options for tables, and pictures that cannot be drawn."""
+        """Refuse options for tables."""
         if options.drop:
             raise UsageError("--drop is for the columns of tables; leave it out for pictures")
 
@@ -132,7 +132,7 @@ class TrainedPictures(TrainedModel):
 
     @property
     def label(self) -> str:
-        """The attribute that the model is conditional on."""
+        """Attribute of the pictures that is the condition of the model."""
         return self.data.get("label") or "label"
 
     @property
@@ -141,10 +141,10 @@ class TrainedPictures(TrainedModel):
         return grid_columns(self.spec.classes)
 
     def read(self, source: str) -> ImageSplit:
-        """Return pictures for this model, cropped and resized if those of the fit were; random crops if it learned tiles.
+        """Return pictures for this model; they are cropped and resized, or random crops of them are taken, as in the fit.
 
         Raises:
-            DataError: They differ from the model's in size, channels or levels.
+            DataError: The size, the channels or the levels differ from those of the model.
         """
         tiles = self.data.get("tiles")
         with advised(source, WITHOUT_FLAGS):
@@ -156,31 +156,31 @@ class TrainedPictures(TrainedModel):
                 split = read_images(source, size=size, levels=self.spec.levels)
         if split.train.shape != self.spec.shape:
             raise DataError(
-                f"{source}: expected {describe(self.spec.shape)} as {self.path} models, got {describe(split.train.shape)}"
+                f"{source}: expected {describe(self.spec.shape)}, which {self.path} models, got {describe(split.train.shape)}"
             )
         return split
 
     def read_held(self, source: str) -> ImageSet:
-        """Return the test part of a source, all of it where there is none."""
+        """Return the test part of a source, or all pictures if there is no test part."""
         split = self.read(source)
         return split.train if split.test is None else split.test
 
     def rows(self, part: ImageSet) -> Tensor:
-        """Return pictures as the model takes them."""
+        """Return pictures as a tensor with the dtype and the device of the model."""
         return torch.as_tensor(part.images, dtype=self.model.dtype, device=self.model.device)
 
     def context_of(self, part: ImageSet) -> Tensor | None:
-        """Return the labels of pictures as the model takes them; None where it takes none.
+        """Return the labels of pictures as one-hot vectors; None for a model without classes.
 
         Raises:
-            DataError: The pictures have no labels, or other ones.
+            DataError: The pictures have no labels, or labels that the model does not know.
         """
         if not self.spec.classes:
             return None
         labels, _ = part.labels(self.label)
         names = list(self.data.get("classes", ()))
         if names and part.classes and self.label == "label":
-            # Folders number their classes by name, and these may not have all of the fit's.
+            # Classes of folders are numbered by name. If a class is missing here, the numbers differ from those of the fit.
             if unknown := [name for name in part.classes if name not in names]:
                 raise DataError(
                     f"expected pictures of the classes {listed(names)} as {self.path} models, got {listed(unknown)}"
@@ -193,14 +193,14 @@ class TrainedPictures(TrainedModel):
         return self.one_hot(torch.as_tensor(labels))
 
     def classes_for(self, label: str | None, count: int) -> Tensor | None:
-        """Return the class numbers of new pictures: of the class asked for by number or name, or all classes in turn.
+        """Return the class numbers of new pictures: one class, given by its number or name, or all classes in turn.
 
         Raises:
-            UsageError: The model takes no label, or there is no such class.
+            UsageError: The model has no classes, or there is no such class.
         """
         if not self.spec.classes:
             if label is not None:
-                raise UsageError(f"{self.path} takes no label; fit with --label to make a model by class")
+                raise UsageError(f"{self.path} takes no label; fit a model by class with --label first")
             return None
         if label is None:
             return torch.arange(count) % self.spec.classes
@@ -215,7 +215,7 @@ class TrainedPictures(TrainedModel):
         return torch.full((count,), number)
 
     def one_hot(self, labels: Tensor | None) -> Tensor | None:
-        """Return class numbers as the context that the model takes."""
+        """Return class numbers as one-hot vectors, the context of the model."""
         if labels is None:
             return None
         return torch.nn.functional.one_hot(labels, self.spec.classes).to(self.model.device, self.model.dtype)
@@ -227,11 +227,11 @@ class TrainedPictures(TrainedModel):
         columns: int | None = None,
         attributes: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
     ) -> None:
-        """Write pictures as a grid or arrays."""
+        """Write pictures to a file, as a grid or as an array."""
         write_samples(out, x, self.spec.levels, columns=columns, attributes=attributes)
 
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
-        """Read the test part of the pictures, all of them where there is none."""
+        """Read the pictures and choose the test part, or all of them if there is no test part."""
         self.source, self.parts = source, self.read(source)
         self.what, self.part = ("all", self.parts.train) if self.parts.test is None else ("test", self.parts.test)
 
@@ -247,7 +247,7 @@ class TrainedPictures(TrainedModel):
         return bits_from(self.model, torch.as_tensor(log_prob), samples)
 
     def summary(self, log_prob: Array, samples: int) -> Iterator[str]:
-        """Give the bits per dimension and what they mean."""
+        """Yield a line with the bits per dimension and their meaning."""
         bits = self.bits(log_prob, samples)
         text = f"{bits.symbol} {joined(bits.value, bits.error)} bits per dimension, {BITS_MEANING[bits.symbol]}"
         if can_average(self.model.exactness):
@@ -258,13 +258,13 @@ class TrainedPictures(TrainedModel):
         yield f"{self.source}: {bits.events:,} {'test ' if self.what == 'test' else ''}pictures: {text}"
 
     def _entry(self, log_prob: Array, i: int) -> dict[str, Any]:
-        """The number of a picture, from 1, its score and its file."""
+        """Return the number of a picture (from 1), its score and its file."""
         score = float(log_prob[i])
         entry = {"picture": int(i) + 1, "log_prob": score, "bits": self.model.space.bits(score)}
         return {**entry, "file": self.part.files[i]} if self.part.files else entry
 
     def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:
-        """Return pictures with their numbers, from 1, their scores and their files."""
+        """Return pictures with their numbers (from 1), their scores and their files as text."""
         lines = [("picture", "log_prob", "bits/dim", "file" if self.part.files else "")]
         for entry in (self._entry(log_prob, i) for i in rows):
             numbers = str(entry["picture"]), f"{entry['log_prob']:.5g}", f"{entry['bits']:.3f}"
@@ -283,7 +283,7 @@ class TrainedPictures(TrainedModel):
         }
 
     def draw(self, count: int, classes: Tensor | None, seed: int, temperature: float = 1.0) -> Tensor:
-        """Return new pictures, (N, C, H, W) levels, of given classes."""
+        """Return new pictures of given classes, as levels (N, C, H, W)."""
         context = self.one_hot(classes)
         with isolated(self.model.device, seed):
             drawn = [
@@ -298,7 +298,7 @@ class TrainedPictures(TrainedModel):
         return torch.cat(drawn)
 
     def sample(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> None:
-        """Draw pictures; with --nearest, say how near the nearest pictures are, and show them in a grid."""
+        """Draw and write pictures; with --nearest, print the distances to the nearest pictures and show these in the grid."""
         classes = self.classes_for(options.label, count)
         like = options.nearest
         known = None if like is None else self.read(like).train
@@ -309,7 +309,7 @@ class TrainedPictures(TrainedModel):
             numbers, distances = nearest(x, self.rows(known))
             share = distances / (self.spec.levels - 1)
             terminal.tell(
-                f"nearest pictures of {like}: {float(share.mean()):.3f} of the range of brightness away in the mean, "
+                f"distance to the nearest pictures of {like}: {float(share.mean()):.3f} of the range of brightness on average, "
                 f"{float(share.min()):.3f} at least"
             )
             attributes["nearest"] = numbers[:, 0].cpu().numpy()
@@ -322,25 +322,25 @@ class TrainedPictures(TrainedModel):
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
     ) -> tuple[str, str, dict[str, Any]]:
-        """Return a page about the pictures that were held out, or all of others."""
+        """Return a page about the held-out pictures, or about all pictures if the model was fitted to others."""
         return picture_report(self, title, seed, terminal, baselines=baselines)
 
 
 def grid_columns(classes: int) -> int | None:
-    """Return the number of columns in a grid of samples of all classes in turn: one for each, unless there are too many."""
+    """Return the number of classes as the number of columns of a grid; None for no classes or too many of them."""
     return classes if 1 < classes <= WIDEST else None
 
 
 def write_samples(path: str | os.PathLike[str], x: Tensor, levels: int, **options: Any) -> None:
-    """Write pictures of a model, (N, C, H, W) levels, as a grid or arrays."""
+    """Write pictures of a model, levels (N, C, H, W), as a grid or as an array."""
     write_images(path, x.clamp(0, levels - 1).to(torch.uint8).cpu().numpy(), levels, **options)
 
 
 def require_pillow(path: str, option: str) -> None:
-    """Refuse a .png file where Pillow is missing.
+    """Refuse a .png file if Pillow is not installed.
 
     Raises:
-        FileError: Pillow is missing.
+        FileError: Pillow is not installed.
     """
     if Path(path).suffix.lower() == ".png":
         load_pillow(f"{option} for pictures")
@@ -350,8 +350,8 @@ def require_picture_output(out: str, inputs: Sequence[str]) -> None:
     """Refuse an output for pictures that cannot be written, before any work is done.
 
     Raises:
-        UsageError: It is of another type, or one of the inputs.
-        FileError: It cannot be written, or Pillow is missing.
+        UsageError: The file has an unknown type, or is one of the inputs.
+        FileError: The file cannot be written, or Pillow is not installed.
     """
     if Path(out).suffix.lower() not in WRITTEN:
         raise UsageError(f"expected --out to be a file of type {', '.join(WRITTEN)} for pictures, got {out}")
@@ -360,7 +360,7 @@ def require_picture_output(out: str, inputs: Sequence[str]) -> None:
 
 
 def _in_pairs(upper: Tensor, lower: Tensor, columns: int, fill: float) -> Tensor:
-    """Rows of pictures, each with the row of others under it; what is missing in the last ones is filled."""
+    """Return pictures in rows, with a row of `lower` below each row of `upper`; empty places in the last rows are filled."""
     blank = upper.new_full((-len(upper) % columns, *upper.shape[1:]), round(fill))
     rows = zip(torch.cat([upper, blank]).split(columns), torch.cat([lower, blank]).split(columns), strict=True)
     return torch.cat([part for pair in rows for part in pair])

@@ -1,4 +1,4 @@
-"""Models of tables from files: the log-likelihood of rows, new rows, and the report."""
+"""Models of tables from files: log-likelihoods of rows, new rows, and the report."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class TrainedTable(TrainedModel):
-    """A model of a table from a file, and the table that it is asked about.
+    """Model of a table from a file, and the table to score with it.
 
     Args:
-        path: The file.
+        path: Path of the file.
         fitted: The model.
     """
 
@@ -55,7 +55,8 @@ class TrainedTable(TrainedModel):
         """Refuse options for pictures, and an output that cannot be written."""
         if options.temperature != 1 or options.label is not None or options.nearest is not None:
             raise UsageError(
-                f"--temperature, --label and --nearest are for models of pictures, and {path} is one of a table"
+                f"--temperature, --label and --nearest are for models of pictures, and {path} is a model of a table; "
+                "leave them out"
             )
         require_suffix(options.out, "--out", SUFFIXES)
         if options.escape_formulas and options.out != "-" and Path(options.out).suffix.lower() not in TEXT:
@@ -74,7 +75,7 @@ class TrainedTable(TrainedModel):
         self.source, self.table = source, table
 
     def solve_exactly(self) -> None:
-        """Score with solvers, traces and series that are right to rounding."""
+        """Replace the model by its exact version, whose solvers, traces and series are exact up to rounding."""
         super().solve_exactly()
         self.fitted.model = self.model
 
@@ -83,13 +84,13 @@ class TrainedTable(TrainedModel):
         return self.fitted.log_prob(self.asked, samples, seed)
 
     def score_table(self, log_prob: Array, options: ScoreOptions, seed: int) -> Table:
-        """Return the table of scores: rows, identifiers, log-likelihoods, percentiles, outliers and notes."""
+        """Return a table of scores: row numbers, identifiers, log-likelihoods, percentiles, outliers and notes."""
         return self.fitted.score_table(
             self.asked, log_prob, contamination=options.contamination, explain=options.explain, seed=seed
         )
 
     def least_likely(self, log_prob: Array, rows: Array, width: int) -> str:
-        """Return rows with their numbers, from 1, their scores and as many of their values as fit into a width."""
+        """Return rows with their numbers (from 1), their scores, and as many of their values as fit into the width."""
         table = self.table
         lines = [("row", "log_prob", *table.names)]
         for row in rows:
@@ -102,11 +103,11 @@ class TrainedTable(TrainedModel):
             shown += 1
         left = len(table.names) + 2 - shown
         columns = f"{left} more column{'s' if left > 1 else ''}"
-        more = f"\n  and {columns}; a wider terminal, or a pipe, shows them" if left else ""
+        more = f"\n  and {columns}; they are shown in a wider terminal, or if the output goes to a pipe" if left else ""
         return aligned([line[:shown] for line in lines], right=range(shown)) + more
 
     def summary(self, log_prob: Array, samples: int) -> Iterator[str]:
-        """Give the mean, the number of impossible rows, and the error that a solver adds."""
+        """Yield lines with the mean, the number of rows of probability zero, and the error that a solver adds."""
         for note in self.table.notes:
             yield f"note: {note.sentence}"
         exactness = self.model.exactness
@@ -122,7 +123,7 @@ class TrainedTable(TrainedModel):
             yield f"{impossible_text(len(log_prob) - len(possible), len(log_prob))}; the mean is over the others"
         solver = check_solver(self.model, self.asked.encoded.rows)
         if solver is not None:
-            yield f"{solver.sentence}; --exactly solves it so"
+            yield f"{solver.sentence}; use --exactly for exact scores"
 
     def score_record(self, log_prob: Array, rows: Array, samples: int) -> dict[str, Any]:
         """Return the summary, and some rows with their numbers, scores and values."""
@@ -155,7 +156,7 @@ class TrainedTable(TrainedModel):
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
     ) -> tuple[str, str, dict[str, Any]]:
-        """Return a page about the rows of the table that were held out, or all of another table."""
+        """Return a page about the held-out rows of the table, or about all rows of another table."""
         name = os.path.basename(self.source) if self.source != "-" else "standard input"
         page, record, choice = self.fitted.page(self.asked, title=title or name, seed=seed, baselines=baselines)
         terminal.tell(choice)

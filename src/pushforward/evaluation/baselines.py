@@ -1,4 +1,4 @@
-"""Simple densities to stand beside a flow: a Gaussian, a Gaussian mixture, a kernel density. Held-out nats per row."""
+"""Simple densities to compare a flow with, in held-out nats per row: a Gaussian, a Gaussian mixture, a kernel density."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KERNEL_QUERIES = 500
 
 
 class Estimate(NamedTuple):
-    """A mean and its standard error."""
+    """Mean and its standard error."""
 
     mean: float
     standard_error: float
@@ -34,12 +34,12 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class NumericView:
-    """A table as numbers, with what its discrete columns cost kept apart.
+    """Numeric columns of a table, and the log-probability of its discrete columns.
 
     Args:
-        values: (N, D) float64 in raw units, NaN where missing; integer columns already dequantised.
-        log_prob_discrete: (N,) nats of the labels and of the pattern of missing values, added to every baseline;
-            None when there are none.
+        values: Array (N, D), float64, in raw units; NaN marks a missing value, and integer columns are already dequantised.
+        log_prob_discrete: Log-probability (N,) of the labels and of the pattern of missing values, in nats; it is added to the
+            log-density of every baseline. None if no column is discrete or has missing values.
     """
 
     values: Array
@@ -52,10 +52,10 @@ class BaselineScore:
 
     Args:
         name: Name of the baseline.
-        mean: over the held-out rows; NaN when it was skipped.
+        mean: Mean over the held-out rows; NaN if the baseline was skipped.
         standard_error: Standard error of that mean.
-        per_row: (N,), empty when it was skipped.
-        note: Choices that were made for it, or the reason why it was skipped.
+        per_row: Log-likelihood of each held-out row, (N,); empty if the baseline was skipped.
+        note: Settings that were chosen for the baseline, or the reason why it was skipped.
     """
 
     name: str
@@ -66,14 +66,14 @@ class BaselineScore:
 
     @property
     def skipped(self) -> bool:
-        """Whether it could not be computed; `note` says why."""
+        """Whether the baseline could not be computed; `note` has the reason."""
         return len(self.per_row) == 0
 
 
 def mean_and_error(values: Array) -> Estimate:
-    """Mean and standard error sd / sqrt(N), with N - 1 in the sd.
+    """Return the mean and its standard error sd / sqrt(N), where sd divides by N - 1.
 
-    The error is NaN for fewer than two values, and where a value is not finite.
+    The error is NaN for fewer than two values, and if a value is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.size == 0:
@@ -85,13 +85,13 @@ def mean_and_error(values: Array) -> Estimate:
 
 
 def paired_difference(first: Array, second: Array) -> Estimate:
-    """Mean of first - second over the same rows, and its standard error.
+    """Return the mean of first - second over the same rows, and its standard error.
 
-    Much of the spread of log-likelihoods is common to all models of the same rows and cancels here, so this
-    decides which is better where the separate standard errors overlap.
+    A row that is unlikely under one model is usually unlikely under the others too. This common part of the spread cancels in
+    the difference. The difference can therefore tell which model is better even where the separate standard errors overlap.
 
     Raises:
-        DataError: the two do not have one value for each of the same rows.
+        DataError: The two arrays do not have one value for each row.
     """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1:
@@ -103,27 +103,28 @@ def paired_difference(first: Array, second: Array) -> Estimate:
 def table_views(
     train: Mapping[str, Array], test: Mapping[str, Array], kinds: Mapping[str, str], *, seed: int = 0
 ) -> tuple[NumericView, NumericView]:
-    """A training and a held-out table as numbers that the baselines can score.
+    """Return a training and a held-out table as numbers that the baselines can score.
 
-    - continuous columns stay as they are;
-    - integer columns get uniform noise on [0, 1): the density of the noisy value is, on average over the noise, a
-      lower bound on the log-probability of the integer (Theis, van den Oord, Bethge 2016, arXiv:1511.01844);
-    - every other column is a label with the smoothed frequencies (count + 1) / (N + K) of the training rows, K the
-      number of different labels in both tables, independent of all other columns; a missing label is a label;
-    - a numeric column with missing values adds the smoothed probability of being missing or not, independent too;
-    - numeric columns with one value in the training rows are known: they cost nothing.
+    - Continuous columns stay unchanged.
+    - Integer columns get uniform noise on [0, 1) (dequantisation). The log-density of the noisy value is, on average over the
+      noise, a lower bound on the log-probability of the integer (Theis, van den Oord, Bethge 2016, arXiv:1511.01844).
+    - Every other column holds labels. A label has the smoothed frequency (count + 1) / (N + K) of the training rows, where K
+      is the number of different labels in both tables, and is independent of all other columns. A missing label counts as a
+      label.
+    - A numeric column with missing values also adds the smoothed probability of being missing or not, as an independent label.
+    - A numeric column with a single value in the training rows has probability one, so it adds nothing.
 
     Args:
-        train: name -> (N,) column.
-        test: the same names.
-        kinds: name -> "continuous", "integer", or anything else for labels.
+        train: Columns (N,) of the training table, by name.
+        test: Columns of the held-out table, with the same names.
+        kinds: Kind of each column, by name: "continuous", "integer", or any other text for labels.
         seed: Seed of the noise.
 
     Returns:
         The views of `train` and `test`.
 
     Raises:
-        DataError: a column is missing in one of the tables.
+        DataError: A column is missing in one of the tables.
     """
     for name in kinds:
         if name not in train or name not in test:
@@ -158,23 +159,23 @@ def table_views(
 
 
 def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: int = 0) -> list[BaselineScore]:
-    """Held-out log-likelihood of a Gaussian, a Gaussian mixture and a kernel density, in nats per row.
+    """Return the held-out log-likelihoods of a Gaussian, a Gaussian mixture and a kernel density, in nats per row.
 
-    All choices (the Gaussian's shrinkage, the mixture's components, the kernel's width and shape) are made on the
-    training rows alone, by held-out likelihood. Columns that are constant in the training rows are dropped: a row
-    that differs there has log-likelihood -inf. With missing values the Gaussian is fitted by expectation
-    maximisation and scores the observed columns of each row by its marginal; the others are skipped.
+    All settings (the shrinkage of the Gaussian, the number of components of the mixture, the width and the shape of the kernel)
+    are chosen on the training rows alone, by cross-validation. Columns that are constant in the training rows are dropped; a
+    held-out row with another value there has log-likelihood -inf. If values are missing, the Gaussian is fitted by expectation
+    maximisation and scores the observed columns of each row with its marginal density; the other baselines are skipped.
 
     Args:
-        train: (N, D) array, or a `NumericView`.
-        test: held-out rows, (M, D) or a `NumericView`.
-        seed: Seed of the folds, subsamples and starts.
+        train: Training rows, (N, D) or a `NumericView`.
+        test: Held-out rows, (M, D) or a `NumericView`.
+        seed: Seed of the folds, of the subsamples and of the starting values.
 
     Returns:
-        One score for each baseline; a skipped one says why in its `note`.
+        One score for each baseline; the `note` of a skipped one has the reason.
 
     Raises:
-        DataError: the shapes do not fit, there are fewer than two rows to fit, or a value is infinite.
+        DataError: The shapes do not fit, there are fewer than two rows to fit, or a value is infinite.
     """
     train, test = _as_view(train, "train"), _as_view(test, "test")
     if train.values.shape[1] != test.values.shape[1]:
@@ -199,7 +200,7 @@ def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: in
         others = (("Gaussian mixture", _mixture), ("kernel density", _kernel_density))
         for name, method in others:
             if np.isnan(x).any() or np.isnan(y).any():
-                reason = "skipped: some rows have missing values, which it has no closed form for"
+                reason = "skipped: some rows have missing values, and this density has no closed form for them"
                 scores.append(BaselineScore(f"{prefix}{name}", math.nan, math.nan, np.zeros(0), reason))
                 continue
             log_prob, note = method(x, y, gaussian, rng)
@@ -208,7 +209,10 @@ def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: in
 
 
 def _mixture(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Generator) -> tuple[Array, str]:
-    """Gaussian mixture with full covariances by scikit-learn; components and ridge by held-out likelihood."""
+    """Fit a Gaussian mixture with full covariances by scikit-learn; return the log-density of y (M,), and a note.
+
+    The number of components and the ridge on the covariances are chosen by held-out likelihood on the training rows.
+    """
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
@@ -217,7 +221,7 @@ def _mixture(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Gene
 
     def fitted(rows: Array, components: int, ridge: float, seed: int) -> GaussianMixture:
         with warnings.catch_warnings():
-            # A mixture that has not converged is still a density, and is scored as what it is.
+            # A mixture whose fit has not converged is still a normalised density, so its score is valid.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return GaussianMixture(components, reg_covar=ridge, max_iter=100, random_state=seed).fit(rows)
 
@@ -241,9 +245,11 @@ def _mixture(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Gene
 
 
 def _kernel_density(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Generator) -> tuple[Array, str]:
-    """Gaussian kernels with the columns' variances or the data's covariance as shape, width by leave-one-out.
+    """Fit a kernel density with Gaussian kernels; return the log-density of y (M,), and a note.
 
-    Exact copies of a point are left out with it: else ties would ask for kernels of no width.
+    The shape of the kernels is either the variances of the columns or the covariance of the data. Shape and width are chosen by
+    the leave-one-out likelihood: each point is scored by the kernels of the other points. Exact copies of the point are left
+    out as well, because a copy at distance zero would favour kernels of width zero.
     """
     dimensions = x.shape[1]
     centres = subsample(x, _KERNELS, rng)
@@ -282,7 +288,11 @@ def _squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _standardise(train: Array, test: Array, base: Array) -> tuple[Array, Array, Array]:
-    """Both in units of the training rows' sd; the log-determinant, and -inf where a constant differs, join `base`."""
+    """Return both tables without constant columns, in standard deviations of the training rows, and the corrected `base`.
+
+    With y = (x - centre) / scale, log p(x) = log p(y) - sum_i log scale_i over the observed columns i. This correction is added
+    to `base`, as is -inf for a held-out row that differs from the value of a constant column.
+    """
     kept, base = [], base.copy()
     for i in range(train.shape[1]):
         if not _one_value(train[:, i]):
@@ -322,7 +332,7 @@ def _as_view(values: NumericView | Array, name: str) -> NumericView:
 
 
 def labels_as_text(column: Array) -> Array:
-    """Labels as strings that agree between integer and float storage; missing ones are empty."""
+    """Return labels as strings; integers and floats of one value give the same string, and missing labels the empty one."""
     column = np.asarray(column)
     if column.dtype.kind in "iuf":
         column = column.astype(np.float64)
@@ -331,7 +341,7 @@ def labels_as_text(column: Array) -> Array:
 
 
 def _cell_costs(train: Array, test: Array) -> tuple[Array, Array]:
-    """Log of the smoothed frequencies of the training labels, for each row of both."""
+    """Return the logarithm of the smoothed frequency in the training table, for the label of each row of both tables."""
     cells, codes = np.unique(np.concatenate([train, test]), return_inverse=True)
     counts = np.bincount(codes[: len(train)], minlength=len(cells))
     log_prob = np.log((counts + 1) / (len(train) + len(cells)))

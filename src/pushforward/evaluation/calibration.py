@@ -1,12 +1,13 @@
-"""Are posteriors as wide as they say, and in the right place? Ranks of the truth among draws, over many simulations.
+"""Calibration of posteriors: tests of their place and width by the ranks of true parameters among draws, over simulations.
 
-With (theta, x) from prior and simulator and theta_1 ... theta_L from the posterior given x, theta is one more draw from the
-same posterior, so that for any function f
+Draw (theta, x) from prior and simulator, and theta_1 ... theta_L from the posterior given x. If the posterior is right, theta
+is one more draw from it. Hence for any function f
 
     r = #{l: f(theta_l, x) < f(theta, x)}    is uniform on 0 ... L.
 
-Simulation-based calibration takes the coordinates for f (Talts et al. 2018, arXiv:1804.06788, theorem 1), TARP the distance
-to a reference point (Lemos et al. 2023, arXiv:2302.03026, theorem 3). Both test a callable that draws, whatever is behind it.
+Simulation-based calibration uses the coordinates of theta as f (Talts et al. 2018, arXiv:1804.06788, theorem 1). TARP uses the
+distance to a reference point (Lemos et al. 2023, arXiv:2302.03026, theorem 3). Both tests need only a function that draws from
+the posterior, and no density.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from ..training.random_state import isolated
 from .normality import Array, anderson, anderson_p, holm, kolmogorov_smirnov
 
 Draw = Callable[[int, Tensor], Tensor]
-"""(n, x (B, *data)) -> n draws of the posterior given each row, (n, B, D): `Amortised.sample` is one."""
+"""Function that maps n and x (B, *data) to n draws from the posterior of each row, (n, B, D), such as `Amortised.sample`."""
 LEVEL = 0.01
-"""Adjusted p-value below which a verdict is that something is wrong."""
+"""Adjusted p-value below which the posterior is called not calibrated."""
 CHUNK = 64
-"""Rows whose posteriors are drawn from together."""
+"""Number of rows whose posteriors are sampled in one call."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Ranks:
     """Ranks of true parameters among posterior draws, and whether they are uniform.
 
     Args:
-        ranks: (N, K) whole numbers in 0 ... L, ties broken at random.
-        draws: L.
-        ks: (K,) Kolmogorov-Smirnov distances to uniform: the size of the misfit.
-        p_values: (K,) of Anderson-Darling tests, which weigh the ends, where wrong widths show.
-        adjusted: (K,) the same, corrected for K tests by Holm.
+        ranks: Whole numbers (N, K) in 0 ... L; ties are broken at random.
+        draws: Number L of draws from each posterior.
+        ks: Kolmogorov-Smirnov distances (K,) to the uniform distribution: the size of the misfit.
+        p_values: P-values (K,) of Anderson-Darling tests. These tests give weight to the lowest and the highest ranks, where
+            posteriors of a wrong width differ most.
+        adjusted: The p-values (K,), corrected for K tests by Holm's method.
     """
 
     ranks: Array
@@ -52,16 +54,16 @@ class Ranks:
 
     @property
     def calibrated(self) -> bool:
-        """Whether no test rejects."""
+        """Whether no test rejects that the ranks are uniform."""
         return float(self.adjusted.min()) >= LEVEL
 
     def histogram(self, bins: int = 20) -> Array:
-        """Counts (bins, K) of the ranks; exactly N / bins each in the mean where `bins` divides L + 1."""
+        """Return the counts (bins, K) of the ranks; uniform ranks give N / bins each on average if `bins` divides L + 1."""
         cells = self.ranks * bins // (self.draws + 1)
         return np.stack([np.bincount(column, minlength=bins) for column in cells.T], axis=1)
 
     def __str__(self) -> str:
-        """One sentence."""
+        """Return the verdict as one sentence."""
         worst = int(self.adjusted.argmin())
         p = f"p {self.adjusted[worst]:.2g}"
         size = f"{len(self.ranks)} ranks among {self.draws} draws"
@@ -75,15 +77,17 @@ class Ranks:
 
 @dataclass(frozen=True)
 class ExpectedCoverage:
-    """How often credible regions of each level hold the true parameters.
+    """Shares of simulations whose credible regions of each level contain the true parameters.
+
+    The credible region of a level is a ball around the reference point that contains this share of the draws.
 
     Args:
-        levels: (101,) from 0 to 1.
-        coverage: (101,) shares of the simulations whose region of that level holds the truth; equal to the levels when all
-            is right. The regions are what is nearer to the reference point than a share of the draws.
-        simulations: N.
-        draws: L.
-        p_value: that all is right, by an Anderson-Darling test.
+        levels: Levels (101,) from 0 to 1.
+        coverage: Shares (101,) of the simulations whose region of that level contains the true parameters; equal to the levels
+            for the right posterior.
+        simulations: Number N of simulations.
+        draws: Number L of draws from each posterior.
+        p_value: P-value of an Anderson-Darling test of the hypothesis that coverage equals the level.
     """
 
     levels: Array
@@ -94,17 +98,17 @@ class ExpectedCoverage:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the test does not reject."""
+        """Whether the test does not reject that coverage equals the level."""
         return self.p_value >= LEVEL
 
     @property
     def largest_gap(self) -> float:
-        """Between coverage and level, with its sign."""
+        """Difference of coverage and level that is largest in size, with its sign."""
         gap = self.coverage - self.levels
         return float(gap[np.abs(gap).argmax()])
 
     def __str__(self) -> str:
-        """One sentence."""
+        """Return the verdict as one sentence."""
         at = self.levels[np.abs(self.coverage - self.levels).argmax()]
         found = "No fault found" if self.calibrated else "Not calibrated"
         return (
@@ -122,26 +126,27 @@ def sbc_ranks(
     of: Callable[[Tensor, Tensor], Tensor] | None = None,
     seed: int = 0,
 ) -> Ranks:
-    """Simulation-based calibration: ranks of the true parameters, which are uniform for the right posterior.
+    """Run simulation-based calibration: rank the true parameters among posterior draws, and test that ranks are uniform.
 
-    The converse does not hold: posteriors that ignore x and repeat the prior pass. A quantity that depends on x too, such
-    as the log-likelihood, finds them (Modrak et al. 2023, arXiv:2211.02383); so does `tarp`.
+    Ranks are uniform for the right posterior. The converse does not hold: a posterior that ignores x and equals the prior also
+    has uniform ranks. The ranks of a quantity that depends on x as well, such as the log-likelihood, show this error (Modrak et
+    al. 2023, arXiv:2211.02383). So does `tarp`.
 
     Args:
         draw: Function that draws from posteriors: (n, x (B, *data)) -> (n, B, D), such as `Amortised.sample`.
-        theta: (N, D) true parameters, drawn from the prior and not trained on.
-        x: (N, *data) what was simulated with each.
-        draws: L, of each posterior; L + 1 with many divisors suits histograms.
-        of: Function whose values are ranked: (*batch, D) parameters and (*batch, *data) -> (*batch, K); the parameters
-            themselves by default.
-        seed: Seed of torch's draws; torch's random state is the same after as before.
+        theta: True parameters (N, D), drawn from the prior and not used in training.
+        x: Data (N, *data), simulated with each row of theta.
+        draws: Number L of draws from each posterior. Histograms can have any number of bins that divides L + 1.
+        of: Function whose values are ranked: it maps parameters (*batch, D) and data (*batch, *data) to (*batch, K). By default
+            the parameters themselves are ranked.
+        seed: Seed of the draws in torch; the random state of torch is restored afterwards.
 
     Returns:
-        The ranks, of D parameters or K quantities, and tests.
+        The ranks of D parameters or K quantities, with their tests.
 
     Raises:
-        DataError: fewer than 10 rows, or a number that is not finite, also among the draws.
-        ShapeError: theta is no array of vectors, or there is not one row of it for each of x, or draws have another shape.
+        DataError: There are fewer than 10 rows, or a number in the data or among the draws is not finite.
+        ShapeError: The shape of theta is not (N, D), x has another number of rows, or the draws have another shape.
     """
     theta, x = _checked(theta, x, draws)
     with isolated(x.device, seed):
@@ -157,25 +162,26 @@ def tarp(
     references: Literal["nearest", "uniform"] | Tensor = "nearest",
     seed: int = 0,
 ) -> ExpectedCoverage:
-    """Tests of accuracy with random points: expected coverage of balls around references, in all parameters together.
+    """Run TARP, tests of accuracy with random points: expected coverage of balls around reference points.
 
-    Coverage equal to the level is necessary, and with references that may depend on x sufficient (Lemos et al. 2023,
-    arXiv:2302.03026, theorem 3).
-    Distances are Euclidean, in deviations of the true parameters. Wrong widths show soon, small shifts only with many rows:
-    around references on all sides of a posterior they cancel, and `sbc_ranks` sees them better.
+    The test looks at all parameters together. A right posterior has coverage equal to the level. If the references may depend
+    on x, the converse holds as well (Lemos et al. 2023, arXiv:2302.03026, theorem 3). Distances are Euclidean, in standard
+    deviations of the true parameters. Few rows are enough to find a wrong width. A small shift needs many rows, because its
+    effects cancel over references on all sides of a posterior; `sbc_ranks` finds shifts sooner.
 
     Args:
         draw: Function that draws from posteriors, see `sbc_ranks`.
-        theta: (N, D) true parameters, drawn from the prior and not trained on.
-        x: (N, *data) what was simulated with each.
-        draws: L, of each posterior.
-        references: "nearest": the true parameters of that earlier row whose data are nearest, which depend on x as they
-            should; "uniform": random points in the range of the parameters, as in the paper's code; or (N, D).
-        seed: Seed of the draws and references; torch's random state is the same after as before.
+        theta: True parameters (N, D), drawn from the prior and not used in training.
+        x: Data (N, *data), simulated with each row of theta.
+        draws: Number L of draws from each posterior.
+        references: Reference points. "nearest" takes the true parameters of the earlier row whose data are nearest, so they
+            depend on x, as the theorem requires. "uniform" takes random points in the range of the parameters, as the code of
+            the paper does. A tensor (N, D) gives the points themselves.
+        seed: Seed of the draws and the references; the random state of torch is restored afterwards.
 
     Raises:
-        DataError: The arguments do not fit together, see `sbc_ranks`.
-        ShapeError: likewise, or there is not one reference for each row.
+        DataError: There are fewer than 10 rows, or a number in the data or among the draws is not finite.
+        ShapeError: The shapes do not fit, see `sbc_ranks`, or there is not one reference for each row.
     """
     theta, x = _checked(theta, x, draws)
     scale = theta.std(0)
@@ -195,7 +201,8 @@ def tarp(
 
         found = _tested(_ranks(draw, theta, x, draws, distance, points), draws)
     levels = np.linspace(0, 1, 101)
-    # A region of level a holds the truth when fewer than a share a of the draws are nearer; ranks are spread over their cells.
+    # The region of level a contains the true parameters if a share of the draws below a is nearer to the reference. A rank r
+    # of L + 1 possible ones stands for the cell (r, r + 1) / (L + 1); its midpoint is taken.
     share = np.sort((found.ranks[:, 0] + 0.5) / (draws + 1))
     coverage = np.searchsorted(share, levels, side="right") / len(theta)
     return ExpectedCoverage(levels, coverage, len(theta), draws, float(found.p_values[0]))
@@ -225,7 +232,16 @@ def _ranks(
     of: Callable[[Tensor, Tensor], Tensor],
     given: Tensor | None = None,
 ) -> Tensor:
-    """(N, K) ranks of `of` at the truth among `draws` of it, given x or something else for each row."""
+    """Return the ranks (N, K) of the values of `of` at the true parameters among its values at the draws.
+
+    Args:
+        draw: Function that draws from posteriors.
+        theta: True parameters (N, D).
+        x: Data (N, *data).
+        draws: Number of draws from each posterior.
+        of: Function whose values are ranked.
+        given: Second argument of `of` for each row (N, ...); x by default.
+    """
     given, parts = x if given is None else given, []
     for start in range(0, len(theta), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -236,13 +252,18 @@ def _ranks(
             raise DataError(f"expected finite draws, got NaN or infinity given a row from {start} on of x")
         drawn = of(made, given[rows].expand(draws, *given[rows].shape))
         truth = of(theta[rows], given[rows])
+        # Among e draws that equal the truth, each of the e + 1 places is equally likely. A random place keeps ranks uniform.
         below, equal = (drawn < truth).sum(0), (drawn == truth).sum(0)
         parts.append(below + (torch.rand(equal.shape, device=equal.device) * (equal + 1)).long().clamp_max(equal))
     return torch.cat(parts)
 
 
 def _tested(ranks: Tensor, draws: int) -> Ranks:
-    """Tests that are exact for any number of draws: ranks with uniform noise in their cells are uniform on (0, 1)."""
+    """Return the ranks with tests that hold for any number of draws.
+
+    A rank r that is uniform on 0 ... L, plus uniform noise u on (0, 1), gives (r + u) / (L + 1), which is uniform on (0, 1).
+    Tests of continuous distributions can therefore be used, however few draws there are.
+    """
     noise = torch.rand(ranks.shape, dtype=torch.float64, device=ranks.device)
     u = ((ranks + noise) / (draws + 1)).cpu().sort(0).values.clamp(1e-12, 1 - 1e-12)
     p_values = anderson_p(anderson(u.log(), torch.log1p(-u))).numpy()
@@ -250,10 +271,11 @@ def _tested(ranks: Tensor, draws: int) -> Ranks:
 
 
 def _nearest(x: Tensor, theta: Tensor) -> Tensor:
-    """For each row the parameters of the earlier one whose data are nearest, in deviations of the data; zeros for the first.
+    """Return for each row the parameters of the earlier row whose data are nearest; zeros for the first row.
 
-    Were later rows taken too, two that are nearest to each other would give the same distance twice, and tests that expect
-    independent ranks would reject too often.
+    Distances are in standard deviations of the data. Only earlier rows are used: otherwise two rows that are nearest to each
+    other would give the same distance twice. The ranks would then be dependent, and tests that assume independent ranks would
+    reject too often.
     """
     flat = x.flatten(1).double()
     spread = flat.std(0)
@@ -268,10 +290,15 @@ def _nearest(x: Tensor, theta: Tensor) -> Tensor:
 
 
 def _fault(u: Array) -> str:
-    """What uniform numbers that are none say of posteriors: their mean is 1/2 and their variance 1/12 when all is right."""
+    """Return the fault of posteriors whose ranks, scaled to (0, 1), are not uniform: their place or their width.
+
+    Uniform numbers have mean 1/2 and variance 1/12. Both deviations are measured in their standard errors, and the larger one
+    names the fault. A high mean of the ranks means that the posteriors are too low; a high variance that they are too narrow.
+    """
     n = len(u)
     mean = (u.mean() - 0.5) * math.sqrt(12 * n)
-    # The fourth central moment of a uniform is 1/80, so the variance's own variance is (1/80 - 1/144) / n.
+    # A uniform number on (0, 1) has the fourth central moment 1/80 and the variance 1/12. The mean of n squares therefore has
+    # the variance (1/80 - 1/12^2) / n = 1 / (180 n).
     spread = (np.square(u - 0.5).mean() - 1 / 12) * math.sqrt(n * 180)
     if abs(mean) > abs(spread):
         return "too low" if mean > 0 else "too high"

@@ -1,4 +1,4 @@
-"""Why a row is unlikely: for each entry, how unusual it is given all other entries of the row."""
+"""Explanation of unlikely rows: for each entry, the probability of an entry as unlikely, given the rest of the row."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ from .scores import log_likelihoods
 
 Array = np.ndarray[Any, np.dtype[Any]]
 POINTS = 101
-"""Points of the quadrature over the values of a column of numbers."""
+"""Number of points of the quadrature over the values of a column of numbers."""
 WIDTH = 6.0
-"""Deviations on either side of the mean that the quadrature covers."""
+"""Number of standard deviations on either side of the mean that the quadrature covers."""
 MOST_LABELS = 60
-"""Labels of a column that are tried, beside the one of the row."""
+"""Largest number of labels of a column that are tried, besides the label of the row."""
 UNUSUAL = 0.05
 """Probability up to which an entry is called unusual."""
 NAMED = 3
-"""Columns that are named for a row."""
+"""Largest number of columns that are named for a row."""
 
 
 def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
-    """Return how probable it is to draw an entry as unlikely as that of the row, given all other entries of the row.
+    """Return for each entry the probability to draw an entry that is at most as likely, given all other entries of the row.
 
-    For entry i of row x this is P(p(v, x_rest) <= p(x)) where v follows the conditional density p(v | x_rest), which is known
-    up to a constant from the joint density. The sums over labels and the quadrature over numbers are of one dimension. A small
-    value says that the entry does not fit the others.
+    For entry i of row x this is P(p(v, x_rest) <= p(x)), where v follows the conditional density p(v | x_rest). That density is
+    proportional to the joint density p(v, x_rest), so the probability is a ratio of two sums over v:
+
+        sum of w p(v, x_rest) over the v with p(v, x_rest) <= p(x)   /   sum of w p(v, x_rest) over all v,
+
+    with weights w: 1 for labels, spikes and the missing value, the width of a cell for other numbers (a midpoint rule). A small
+    probability means that the entry does not fit the others.
 
     Args:
         model: Model of the table.
         rows: Encoded rows (N, C).
-        seed: Seed of the noise of models that have some.
+        seed: Seed of the noise, for models whose log-likelihood is random.
 
     Returns:
-        (N, C) probabilities; 1 for constant columns.
+        Probabilities (N, C); 1 for constant columns.
     """
     result = np.ones(rows.shape)
     base = log_likelihoods(model, rows, seed=seed).numpy()
@@ -54,7 +58,8 @@ def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
             log_mass = np.where(np.isfinite(log_prob), log_prob + log_weights, -math.inf)
             total = np.logaddexp.reduce(log_mass)
             if math.isfinite(total):
-                # The row's own value is among the values; what equals it counts.
+                # The value of the row is one of the values, and values as likely as it count. The tolerance keeps rounding
+                # from excluding them.
                 unlikely = log_prob <= base[n] + 1e-6 * (1 + abs(base[n]))
                 result[n, i] = (
                     min(1.0, float(np.exp(np.logaddexp.reduce(log_mass[unlikely]) - total))) if unlikely.any() else 0.0
@@ -63,7 +68,11 @@ def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
 
 
 def _values(column: Column, own: float) -> tuple[Array, Array]:
-    """Values of a column to compare an entry with, and the logs of their weights in the sum or the quadrature."""
+    """Return the values of a column to compare an entry with, and the logarithms of their weights.
+
+    A column of numbers has a mixed measure: single values with a probability of their own (spikes, and missing, written NaN)
+    beside a density over all other numbers. A single value has weight 1; a point of the quadrature has the width of its cell.
+    """
     if column.kind == "categorical":
         codes = np.arange(len(column.categories), dtype=np.float64)
         if len(codes) > MOST_LABELS:
@@ -74,19 +83,20 @@ def _values(column: Column, own: float) -> tuple[Array, Array]:
     extra = [*column.spikes, *([math.nan] if column.missing else [])]
     values, log_weights = np.append(values, extra), np.append(np.log(widths), np.zeros(len(extra)))
     if math.isfinite(own) and own not in column.spikes:
-        # The entry itself, with no width: it says which values are as unlikely, and adds nothing.
+        # The entry itself gets weight zero, log -inf. It must be scored with the others, but it adds nothing to the sums.
         values, log_weights = np.append(values, own), np.append(log_weights, -math.inf)
     return values, log_weights
 
 
 def _grid(column: Column) -> tuple[Array, Array]:
-    """Points of a quadrature over the ordinary values of a column, and their widths."""
+    """Return the points of a quadrature over the values of a column that are not spikes, and the widths of their cells."""
     low, high = column.support
     seen = column.seen or (low, high)
     if column.kind == "integer":
         step = max(1.0, math.ceil((seen[1] - seen[0] + 1) / POINTS))
         values = np.unique(np.clip(np.round(seen[0] + step * np.arange(POINTS)), low, high))
         return values, np.full(len(values), step)
+    # Numbers without bounds follow a density on the whole line, so the grid reaches past the range of the training rows.
     if column.low is None and column.high is None:
         edges = column.loc + column.scale * np.linspace(-WIDTH, WIDTH, POINTS + 1)
     else:
@@ -100,7 +110,7 @@ def explained(model: TableModel, rows: Array, seed: int = 0) -> list[str]:
     Args:
         model: Model of the table.
         rows: Encoded rows (N, C).
-        seed: Seed of the noise of models that have some.
+        seed: Seed of the noise, for models whose log-likelihood is random.
     """
     if len(rows) == 0:
         return []
@@ -138,7 +148,12 @@ def _entry(column: Column, value: float) -> str:
 
 
 def outside(schema: Schema, row: Array) -> str:
-    """Return which entries of a row of probability zero are outside of the range of their columns."""
+    """Return a text that names the entries of a row which lie outside the ranges of their columns.
+
+    Args:
+        schema: Columns of the table.
+        row: Encoded row (C,) of probability zero.
+    """
     found = []
     for column, value in zip(schema.columns, row, strict=True):
         low, high = column.support

@@ -1,4 +1,4 @@
-"""A Gaussian with full covariance, correlations shrunk as far as validation asks for, and missing values in closed form."""
+"""Gaussian with full covariance and shrunk correlations, for rows that may have missing values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _EM_ROWS = 5000
 
 @dataclass(frozen=True)
 class GaussianBaseline:
-    """A fitted Gaussian.
+    """Fitted Gaussian.
 
     Args:
-        mean: (D,).
-        covariance: (D, D), positive definite.
-        shrinkage: the factor 1 - shrinkage that its correlations were multiplied by.
+        mean: Mean (D,).
+        covariance: Covariance (D, D), positive definite.
+        shrinkage: Number in [0, 1]; the correlations were multiplied by 1 - shrinkage.
     """
 
     mean: Array
@@ -32,17 +32,17 @@ class GaussianBaseline:
 
     @property
     def note(self) -> str:
-        """What was chosen, and a warning where the density hangs on it."""
+        """Text with the chosen shrinkage, and a warning if the density depends much on it."""
         if len(self.mean) == 1:
             return ""
         weakest = np.linalg.eigvalsh(self.covariance)[0]
         text = f"full covariance, correlations shrunk by {self.shrinkage:.0e}".replace("e-0", "e-")
         if weakest < 1e-5:
-            text += "; some columns are almost linear in the others, so its density hangs on that shrinkage"
+            text += "; some columns are almost linear in the others, so the density depends much on that shrinkage"
         return text
 
     def log_prob(self, values: Array) -> Array:
-        """(N, D), NaN where missing -> (N,): log-density of the observed columns."""
+        """Return the log-density (N,) of the observed columns of rows (N, D); NaN marks a missing value."""
         out = np.empty(len(values))
         for observed, rows in _patterns(values):
             centred = values[np.ix_(rows, observed)] - self.mean[observed]
@@ -57,7 +57,7 @@ class GaussianBaseline:
 
 
 def fit_gaussian(x: Array, rng: np.random.Generator) -> GaussianBaseline:
-    """Maximum likelihood, with the correlations shrunk towards 0 as far as cross-validation asks for it."""
+    """Fit a Gaussian by maximum likelihood, and shrink its correlations towards 0 by an amount chosen by cross-validation."""
     complete = not np.isnan(x).any()
     x = x if complete else subsample(x, _EM_ROWS, rng)
     candidates = _SHRINKAGES if x.shape[1] > 1 else _SHRINKAGES[:1]
@@ -77,12 +77,18 @@ def _shrunk(mean: Array, covariance: Array, shrinkage: float) -> GaussianBaselin
     scale = np.sqrt(np.diag(covariance))
     kept = np.full_like(covariance, 1 - shrinkage)
     np.fill_diagonal(kept, 1.0)
-    # The ridge keeps a column that is constant in one fold, or a perfect copy of another, invertible.
+    # The ridge keeps the covariance invertible if a column is constant in one fold or a perfect copy of another column.
     return GaussianBaseline(mean, covariance * kept + np.diag(1e-10 * scale**2 + 1e-12), shrinkage)
 
 
 def _moments(x: Array) -> tuple[Array, Array]:
-    """Mean and covariance of a Gaussian by maximum likelihood; by expectation maximisation with missing values."""
+    """Return the mean and the covariance of a Gaussian by maximum likelihood, with missing values by expectation maximisation.
+
+    With m missing and o observed columns of a row, and S the covariance, the expectation step replaces the missing part by its
+    conditional mean mu_m + S_mo S_oo^-1 (x_o - mu_o). The squares of the filled values are too small on average, because they
+    lack the conditional covariance S_mm - S_mo S_oo^-1 S_om; `extra` sums it over the rows. The maximisation step then takes
+    the mean of the filled rows, and their covariance plus extra / N (Little and Rubin 2002, section 11.2).
+    """
     missing = np.isnan(x)
     if not missing.any():
         return x.mean(0), np.atleast_2d(np.cov(x, rowvar=False, ddof=0))
@@ -113,7 +119,7 @@ def _moments(x: Array) -> tuple[Array, Array]:
 
 
 def _patterns(values: Array) -> list[tuple[Array, Array]]:
-    """The different patterns of observed columns, (D,) bool, and the rows of each."""
+    """Return the different patterns of observed columns, boolean (D,), each with the numbers of its rows."""
     observed = ~np.isnan(values)
     if observed.all():
         return [(np.ones(values.shape[1], dtype=bool), np.arange(len(values)))]
@@ -124,11 +130,11 @@ def _patterns(values: Array) -> list[tuple[Array, Array]]:
 
 
 def subsample(x: Array, cap: int, rng: np.random.Generator) -> Array:
-    """At most `cap` rows, in random order."""
+    """Return at most `cap` rows, in random order."""
     return x[rng.permutation(len(x))[:cap]]
 
 
 def folds(n: int, k: int, rng: np.random.Generator) -> list[tuple[Array, Array]]:
-    """(rows to fit, rows to check) for each of k folds; fewer folds where there are fewer rows."""
+    """Return (rows to fit, rows to check) for each of k folds; there are at most as many folds as rows."""
     parts = np.array_split(rng.permutation(n), min(k, n))
     return [(np.concatenate(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(len(parts))]

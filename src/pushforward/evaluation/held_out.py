@@ -1,4 +1,4 @@
-"""Rows that are held out: which they are, their log-likelihoods, and those of simple densities on the same rows of a table."""
+"""Held-out rows: their choice, their log-likelihoods, and the log-likelihoods of simple densities on the same rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .solver_checks import SolverCheck
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FAR = 15.0
-"""Nats below the median from which a row is scored in float64."""
+"""Distance below the median log-likelihood, in nats, beyond which a row is scored in float64."""
 
 
 class Parts(NamedTuple):
@@ -31,35 +31,35 @@ class Parts(NamedTuple):
 
     @property
     def fitted(self) -> Array:
-        """Rows that `fit` sees: for training and for validation."""
+        """Rows that `fit` uses, for training and for validation."""
         return np.sort(np.concatenate([self.train, self.validation]))
 
     @property
     def held(self) -> Array:
-        """Rows to score: the test rows, without any the validation rows."""
+        """Rows to score: the test rows, or the validation rows if there are no test rows."""
         return self.test if len(self.test) else self.validation
 
     @property
     def held_name(self) -> str:
-        """Name of the rows to score."""
+        """Name of the rows to score: "test", "validation", or an empty text if no rows are held out."""
         return "test" if len(self.test) else "validation" if len(self.validation) else ""
 
     @property
     def others(self) -> Array:
-        """Rows that are not scored, for the baselines."""
+        """Rows that are not scored; the baselines are fitted to them."""
         return self.fitted if len(self.test) else self.train
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """How data were split: first the test rows are drawn, then, by `fit` from the rest, the validation rows.
+    """Split of the data: the test rows are drawn first, then `fit` draws the validation rows from the rest.
 
     Args:
         rows: Number of all rows.
-        test: Fraction or number of rows.
-        validation: Fraction or number of the rest.
+        test: Fraction or number of rows for the test.
+        validation: Fraction or number of the other rows for validation.
         seed: Seed of both draws.
-        digest: Hash of the encoded table, to know it again.
+        digest: Hash of the encoded table, to recognise the table later.
     """
 
     rows: int
@@ -72,10 +72,10 @@ class Holdout:
         """Return the rows of each part.
 
         Args:
-            what: Name of the rows, for the message.
+            what: Name of the rows in the error message.
 
         Raises:
-            DataError: There are too few.
+            DataError: There are too few rows.
         """
         try:
             rest, test = (part.numpy() for part in split_rows(self.rows, self.test, self.seed))
@@ -89,16 +89,23 @@ class Holdout:
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> Holdout | None:
-        """Return the one in a training record; None when there is none."""
+        """Return the split in a training record; None if the record has none."""
         split = training.get("split")
         known = {field.name for field in fields(cls)}
         return cls(**split) if isinstance(split, Mapping) and set(split) == known else None
 
 
 def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> Array:
-    """Return the log-likelihood of encoded rows in nats and raw units: (N, C) -> (N,); see `log_likelihoods`.
+    """Return the log-likelihood (N,) of encoded rows (N, C), in nats and raw units; see `log_likelihoods`.
 
-    Rows far out in heavy tails lose up to three digits in float32, so those far below the median are computed again in float64.
+    Rows far out in heavy tails lose up to three digits in float32. Rows far below the median are therefore computed again in
+    float64.
+
+    Args:
+        model: Model of the table.
+        rows: Encoded rows (N, C).
+        seed: Seed of the noise, for models whose log-likelihood is random.
+        samples: Number of draws that are averaged for each row.
     """
     scores = log_likelihoods(model, rows, samples=samples, seed=seed).numpy()
     far = np.flatnonzero(scores < np.median(scores) - FAR)
@@ -127,7 +134,8 @@ def fit_baselines(schema: Schema, rows: Array, others: Array, held: Array, seed:
         if column.numeric and column.spikes:
             spike = np.isin(values, column.spikes)
             columns[column.name] = np.where(spike, np.nan, values)
-            # The spike of each row is a label beside the numbers.
+            # A spike is a single value with a probability of its own, such as 0. It becomes a label in a column of its own, and
+            # the numeric column has a missing value there: a density would be infinite at a value that many rows share.
             columns[f"{column.name} spike"] = np.where(spike, values, np.nan)
             kinds[f"{column.name} spike"] = "categorical"
     train, test = ({name: values[part] for name, values in columns.items()} for part in (others, held))
@@ -149,10 +157,10 @@ def score_record(
         what: Name of the held-out rows: "test", "validation" or "all".
         symbol: Symbol of the model's exactness.
         log_prob: Log-likelihood of each held-out row.
-        scores: Scores of the baselines; the gain of the model over each is computed row by row.
+        scores: Scores of the baselines; the gain of the model over each baseline is computed row by row.
         others: Numbers of the rows that the baselines were fitted to.
         note: Reason why there are no baselines.
-        solver: Error that the approximations of the model add, where it makes any.
+        solver: Error that the solvers of the model add to the log-likelihood; None for a model without solvers.
     """
     mean, error = mean_and_error(log_prob)
     entries = []

@@ -1,4 +1,4 @@
-"""Impossible values in samples of a table: outside of ranges, of decimals, of labels and of equations that the table keeps."""
+"""Impossible values in samples of a table: values that break its ranges, decimals, labels or equations."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class ValueCheck:
-    """A check of the values of a column in samples.
+    """Result of one check of a column in samples.
 
     Args:
         column: Name of the column.
-        check: What is checked, such as "within 0 to 10".
-        impossible: Number of sampled values that fail.
-        note: Comparison of shares, for values that come often; empty for others.
+        check: Condition that the values must meet, such as "within 0 to 10".
+        impossible: Number of sampled values that do not meet it.
+        note: Shares of a frequent value in data and in samples; empty for other checks.
     """
 
     column: str
@@ -37,7 +37,7 @@ def check_values(schema: Schema, data: Table, samples: Table) -> list[ValueCheck
 
     Args:
         schema: Schema of the table that the model was fitted to.
-        data: Rows of the table, for the shares of values that come often.
+        data: Rows of the table, for the shares of frequent values.
         samples: Samples as a table.
     """
     found: list[ValueCheck] = []
@@ -53,6 +53,8 @@ def check_values(schema: Schema, data: Table, samples: Table) -> list[ValueCheck
             continue
         given, wanted = to_numbers(beside.name, samples, step=beside.column.step), beside.identity.values(numbers)
         numbers[beside.name] = given
+        # The equation held in the table only up to the tolerance, the rounding of its columns. The second term is the rounding
+        # error of large numbers.
         allowed = 1.01 * beside.identity.tolerance + 1e-9 * np.abs(wanted)
         found.append(
             ValueCheck(beside.name, f"equal to {beside.identity.text}", int((np.abs(given - wanted) > allowed).sum()))
@@ -94,7 +96,7 @@ def _of_numbers(column: Column, data: Table, samples: Table) -> list[ValueCheck]
 
 
 def _off_grid(column: Column, present: Array) -> ValueCheck | None:
-    """The check that numbers have the decimals, the steps or the levels of their column."""
+    """Return the check that numbers have the decimals, the steps or the levels of their column; None without any."""
     if column.storage in TIMES or column.kind == "integer":
         return (
             ValueCheck(column.name, "a whole number", int((present != np.rint(present)).sum()))

@@ -1,8 +1,8 @@
-"""Latent codes: what events become in a model's bases, and what can be done with them there.
+"""Latent codes of events: encoding, decoding, interpolation, attributes and resampling.
 
-A multi-scale model has several bases: each `Slice` leaves a part of the event to a conditional model of its own, with its own
-base. The code of an event is the list of all of them, finest first, the last base of the chain last. For bijections (and
-dequantised ones) decoding a code gives the event back.
+A multi-scale model has several bases: each `Slice` layer splits off a part of the event, which has a conditional model with its
+own base. The code of an event is a list with one tensor for each base, from the finest scale to the coarsest; the last is that
+of the last base of the chain. For a bijection, also after dequantisation, decoding a code gives the event back.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from ..errors import ShapeError, SpecError
 from ..training.evaluate import evaluating
 
 Codes = list[Tensor]
-"""One tensor (N, *shape) for each base, finest first."""
+"""One tensor (N, *shape) for each base, from the finest scale to the coarsest."""
 
 
 def encode(model: Distribution, x: Tensor, context: Tensor | None = None) -> Codes:
-    """The codes of events; those of a dequantised model depend on the noise drawn.
+    """Return the codes of events; the codes of a dequantised model depend on the noise that is drawn.
 
     Args:
-        model: a flow.
-        x: (N, *event).
-        context: (N, *context) or (*context), or None.
+        model: Flow.
+        x: Events (N, *event).
+        context: Context (N, *context) or (*context), or None.
+
+    Raises:
+        ShapeError: The events do not have exactly one batch dimension.
     """
     x, context, batch = model._flatten(x, context)
     if len(batch) != 1:
@@ -38,18 +41,18 @@ def encode(model: Distribution, x: Tensor, context: Tensor | None = None) -> Cod
 
 
 def decode(model: Distribution, codes: Sequence[Tensor | None], context: Tensor | None = None) -> Tensor:
-    """The events with these codes.
+    """Return the events with these codes.
 
     Args:
-        model: a flow.
-        codes: Codes that `encode` gives; None for a part that is to be drawn.
-        context: (N, *context) or (*context), or None.
+        model: Flow.
+        codes: Codes from `encode`; None in place of a code that is drawn from its base.
+        context: Context (N, *context) or (*context), or None.
 
     Returns:
-        (N, *event).
+        Events (N, *event).
 
     Raises:
-        ShapeError: the number of codes, or one of their shapes, does not fit.
+        ShapeError: The number of codes, or the shape of a code, does not fit the model.
     """
     left = list(codes)
     given = [code for code in left if code is not None]
@@ -75,19 +78,20 @@ def decode(model: Distribution, codes: Sequence[Tensor | None], context: Tensor 
 
 
 def draw(model: Distribution, count: int, context: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-    """New events, from codes drawn from the bases and multiplied by a temperature.
+    """Return new events from codes that are drawn from the bases and multiplied by a temperature T.
 
-    Below 1 they are more typical and less diverse. For a standard normal base that is N(0, T^2), and samples of p^(1/T^2) up
-    to a constant if the model preserves volume (Kingma and Dhariwal 2018, arXiv:1807.03039, section 6).
+    With T < 1 the events are more typical and less diverse. The codes of a standard normal base then follow N(0, T^2). If the
+    model preserves volume, the events follow a density proportional to p(x)^(1/T^2) (Kingma and Dhariwal 2018,
+    arXiv:1807.03039, section 6).
 
     Args:
-        model: any distribution.
+        model: Distribution of any kind.
         count: Number of events.
-        context: (count, *context) or (*context), or None.
-        temperature: T >= 0.
+        context: Context (count, *context) or (*context), or None.
+        temperature: Temperature T >= 0.
 
     Raises:
-        SpecError: a temperature other than 1 for a base that is not on the real line.
+        SpecError: The temperature is negative or not finite, or it is not 1 and a base is not on the real line.
     """
     if not (temperature >= 0 and math.isfinite(temperature)):
         raise SpecError(f"expected a temperature >= 0, got {temperature}")
@@ -97,7 +101,7 @@ def draw(model: Distribution, count: int, context: Tensor | None = None, *, temp
         if temperature == 1:
             return code
         if type(base.space) is not Real:
-            raise SpecError(f"expected temperature 1 for a model whose base lives in {base.space}, got {temperature}")
+            raise SpecError(f"expected temperature 1 for a model with a base on {base.space}, got {temperature}")
         return temperature * code
 
     with evaluating(model):
@@ -105,24 +109,25 @@ def draw(model: Distribution, count: int, context: Tensor | None = None, *, temp
 
 
 def interpolate(a: Codes, b: Codes, steps: int, *, spherical: bool = True) -> Codes:
-    """Codes on the way from one event's to another's, both ends included.
+    """Return codes on a path from the code of one event to the code of another, with both ends.
 
-    Spherical: with u, v the codes as vectors of length |u|, |v| and the angle w between them,
+    Spherical interpolation: with the codes as vectors u and v, the angle w between them, and t from 0 to 1,
 
-        (sin((1 - t) w) u / |u| + sin(t w) v / |v|) / sin w  times  (1 - t) |u| + t |v|,
+        (sin((1 - t) w) u / |u| + sin(t w) v / |v|) / sin w  times  (1 - t) |u| + t |v|.
 
-    which keeps the length that draws of a normal have; linear otherwise, (1 - t) u + t v, and where a code is zero or the two
-    point the same or opposite ways (White 2016, arXiv:1609.04468).
+    In high dimension, draws from a normal base all have nearly the same length. The spherical path keeps this length, whereas
+    the points of a straight line are shorter and untypical (White 2016, arXiv:1609.04468). Linear interpolation,
+    (1 - t) u + t v, is used without `spherical`, and where the angle is undefined: if a code is zero or both lie on one line.
 
     Args:
-        a: the codes of one event, (1, *shape) each.
+        a: Codes of one event, (1, *shape) each.
         b: Codes of the other event.
-        steps: Number of steps, at least 2.
-        spherical: whether on the sphere.
+        steps: Number of points on the path, at least 2.
+        spherical: Whether to interpolate on the sphere.
 
     Raises:
-        SpecError: fewer than 2 steps.
-        ShapeError: other than one event, or codes of different models.
+        SpecError: There are fewer than 2 steps.
+        ShapeError: The codes do not belong to one event each, or belong to different models.
     """
     if steps < 2:
         raise SpecError(f"expected at least 2 steps, got {steps}")
@@ -142,17 +147,19 @@ def interpolate(a: Codes, b: Codes, steps: int, *, spherical: bool = True) -> Co
 
 
 def attribute(codes: Codes, labels: Tensor) -> Codes:
-    """The mean code of events with a label minus that of those without (Kingma and Dhariwal 2018, arXiv:1807.03039, section 6).
+    """Return the mean code of events with an attribute minus the mean code of events without it.
+
+    See Kingma and Dhariwal 2018, arXiv:1807.03039, section 6.
 
     Args:
         codes: Codes of N events.
-        labels: (N,) booleans.
+        labels: Booleans (N,); True for events with the attribute.
 
     Returns:
         One tensor (1, *shape) for each base.
 
     Raises:
-        SpecError: all events have the label, or none.
+        SpecError: All events have the attribute, or no event has it.
     """
     labels = labels.bool()
     if bool(labels.all()) or not bool(labels.any()):
@@ -163,21 +170,21 @@ def attribute(codes: Codes, labels: Tensor) -> Codes:
 
 
 def shift(codes: Codes, direction: Codes, strength: float) -> Codes:
-    """The codes plus a multiple of a direction, such as an `attribute`."""
+    """Return the codes plus a multiple of a direction, such as an `attribute`."""
     return [code + strength * part for code, part in zip(codes, direction, strict=True)]
 
 
 def resample(model: Distribution, x: Tensor, keep: int, context: Tensor | None = None) -> Tensor:
-    """Events that share the coarsest codes of x, with everything finer drawn anew.
+    """Return events with the coarsest codes of x and new draws of all finer codes.
 
     Args:
-        model: a flow of several scales.
-        x: (N, *event).
-        keep: Number of codes to keep, from the coarsest; all of them give x back.
+        model: Flow with several scales.
+        x: Events (N, *event).
+        keep: Number of codes to keep, counted from the coarsest; keeping all codes gives x back.
         context: Context of the events, see `encode`.
 
     Raises:
-        SpecError: there are not so many codes.
+        SpecError: The model has fewer codes than `keep`, or `keep` is below 1.
     """
     codes = encode(model, x, context)
     if not 1 <= keep <= len(codes):
@@ -186,15 +193,18 @@ def resample(model: Distribution, x: Tensor, keep: int, context: Tensor | None =
 
 
 def nearest(x: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
-    """The events closest to each of x, by the root of the mean squared difference.
+    """Return the nearest events to each event of x; the distance is the root of the mean squared difference.
 
     Args:
-        x: (N, *event).
-        among: (M, *event), such as the training events.
+        x: Events (N, *event).
+        among: Events to search, (M, *event), such as the training events.
         count: Number of neighbours, at most M.
 
     Returns:
-        their numbers (N, count), closest first, and distances (N, count).
+        The numbers (N, count) of the neighbours, nearest first, and their distances (N, count).
+
+    Raises:
+        SpecError: The number of neighbours is below 1 or above M.
     """
     if not 1 <= count <= len(among):
         raise SpecError(f"expected 1 to {len(among)} neighbours, got {count}")
@@ -208,7 +218,7 @@ def nearest(x: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def _rows(model: Distribution, context: Tensor | None, count: int) -> Tensor | None:
-    """A context for each event."""
+    """Return the context of each event, (count, *context); None for a model without context."""
     context = model._checked_context(context)
     if context is None or model.context is None:
         return None
@@ -216,7 +226,7 @@ def _rows(model: Distribution, context: Tensor | None, count: int) -> Tensor | N
 
 
 def _like(flat: Tensor, codes: Codes) -> Codes:
-    """Vectors (n, D) taken apart as some codes are."""
+    """Return vectors (n, D) split into tensors of the shapes of some codes."""
     ends = torch.tensor([0, *(t[0].numel() for t in codes)]).cumsum(0).tolist()
     return [
         flat[:, start:end].reshape(-1, *t.shape[1:]).to(t.dtype)

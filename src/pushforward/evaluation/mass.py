@@ -1,4 +1,4 @@
-"""Total mass of a density: one, where its space has a quadrature and nothing is wrong."""
+"""Total mass of a density by quadrature; it is one for a normalised density."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from ..training.evaluate import evaluate
 
 
 def total_mass(model: Distribution, context: Tensor | None = None, *, points: int = 400) -> float:
-    """int p(x) dx of a model, or the sum over a discrete space: 1 if log_prob is a log-density.
+    """Return the integral of p(x) dx, or the sum of p(x) over a discrete space: 1 if log_prob is a log-density.
 
-    For a bound or an estimate it is the mass of exp(log_prob) as it comes, one draw at each point.
+    If log_prob is a random bound or estimate, one draw of it is used at each point.
 
     Args:
         model: Distribution on a space that has a `quadrature`: one or two dimensions, a sphere, or few states.
         context: Context of one event, (*context.shape), or None.
-        points: Number of points on an unbounded axis; with x = sinh t they lie dense around zero and reach 70 deviations.
+        points: Number of points on an unbounded axis. The points are x = sinh t for equally spaced t, so they are dense around
+            zero and reach 74.
 
     Raises:
-        SpecError: the space has too many dimensions or states.
+        SpecError: The space has too many dimensions or states.
     """
     x, weights = model.space.quadrature(points)
     given = None if context is None else context.expand(len(x), *context.shape)

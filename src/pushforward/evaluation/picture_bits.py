@@ -1,4 +1,4 @@
-"""Bits per dimension of simple densities of pictures, to compare a model's with."""
+"""Bits per dimension of a simple distribution of pictures, to compare a model with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..pictures import ImageSet
 
 
 def independent_bits(train: ImageSet, held: ImageSet) -> float:
-    """Return the bits per dimension of pixels that are independent categoricals, with add-one counts.
+    """Return the bits per dimension of a model whose pixels are independent, with probabilities (count + 1) / (N + levels).
 
     Args:
-        train: Pictures whose values are counted, pixel by pixel.
+        train: Pictures whose values are counted, separately for each pixel and channel.
         held: Pictures to score.
     """
     flat, other = (p.images.reshape(len(p), -1) for p in (train, held))

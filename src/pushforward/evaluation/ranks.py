@@ -1,4 +1,4 @@
-"""Ranks of log-likelihoods among those of the training rows: percentiles, and thresholds for outliers."""
+"""Ranks of log-likelihoods among the log-likelihoods of the training rows: percentiles, and thresholds for outliers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ScoreRanks:
     """Quantiles of the log-likelihoods of training rows.
 
     Args:
-        quantiles: (POINTS,) ascending, nats, at equal distances from the smallest to the largest.
+        quantiles: Quantiles (POINTS,) in nats, ascending, at equally spaced probabilities from 0 to 1.
     """
 
     quantiles: Array
@@ -31,22 +31,22 @@ class ScoreRanks:
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> ScoreRanks | None:
-        """Return the quantiles in a training record; None when there are none."""
+        """Return the quantiles in a training record; None if the record has none."""
         found = training.get("quantiles")
         if not isinstance(found, list) or len(found) != POINTS or not all(isinstance(q, (int, float)) for q in found):
             return None
         return cls(np.sort(np.array(found, dtype=np.float64)))
 
     def to_list(self) -> list[float]:
-        """Return plain values for the training record."""
+        """Return the quantiles as plain numbers with seven digits, for the training record."""
         return [float(f"{q:.7g}") for q in self.quantiles]
 
     def percentiles(self, log_prob: Array) -> Array:
-        """Return the percentage of training rows that are less likely: (N,) in [0, 100], to a tenth."""
+        """Return the percentage (N,) of training rows that are less likely than each row, in [0, 100], rounded to 0.1."""
         grid = np.linspace(0, 100, POINTS)
         inside = np.interp(log_prob, self.quantiles, grid)
         return np.round(np.where(log_prob < self.quantiles[0], 0.0, inside), 1)
 
     def threshold(self, share: float) -> float:
-        """Return the log-likelihood below which that share of the training rows lies, nats."""
+        """Return the log-likelihood, in nats, below which this share of the training rows lies."""
         return float(np.interp(share, np.linspace(0, 1, POINTS), self.quantiles))

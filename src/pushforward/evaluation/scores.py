@@ -1,4 +1,4 @@
-"""Log-likelihoods of many events, tightened by averaging where they are random bounds, and bits per dimension."""
+"""Log-likelihoods of many events, averaged over draws if they are random bounds, and bits per dimension."""
 
 from __future__ import annotations
 
@@ -16,33 +16,39 @@ from ..training.random_state import isolated
 
 
 def can_average(exactness: Exactness) -> bool:
-    """Whether averaging draws of exp(log_prob) tightens it: a random lower bound is one of an unbiased estimate."""
+    """Return whether averaging draws of exp(log_prob) gives a tighter bound.
+
+    This is so for random lower bounds, whose exp(log_prob) is an unbiased estimate of p(x). The logarithm of the average of
+    such estimates is still a lower bound on average, and it comes closer to log p(x) as their number grows.
+    """
     return exactness == Exactness.NOISY | Exactness.LOWER
 
 
 def log_likelihoods(
     model: Distribution, x: Any, context: Any = None, *, samples: int = 1, seed: int = 0, batch_size: int = 4096
 ) -> Tensor:
-    """Log-likelihood of every event, the average of several draws where it is a random lower bound.
+    """Return the log-likelihood of every event, averaged over k draws if it is a random lower bound.
+
+    The average is the importance-weighted bound
 
         log 1/k sum_i exp(log_prob_i(x)),
 
-    an importance-weighted bound that grows with k in the mean (Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519, eq. 8).
+    whose mean grows with k (Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519, eq. 8).
 
     Args:
-        model: any distribution.
-        x: (N, *event), an array or a tensor.
-        context: (N, *context), or None.
-        samples: k; 1 is used where averaging means nothing.
-        seed: Seed of the draws; torch's random state is the same after as before.
-        batch_size: events in a chunk.
+        model: Distribution of any kind.
+        x: Events (N, *event), an array or a tensor.
+        context: Context (N, *context), or None.
+        samples: Number k of draws; 1 is used for models whose log_prob is not a random lower bound.
+        seed: Seed of the draws; the random state of torch is restored afterwards.
+        batch_size: Number of events that are computed together.
 
     Returns:
-        (N,) nats in float64, on the CPU; -inf outside the support.
+        Log-likelihoods (N,) in nats, float64, on the CPU; -inf outside the support.
 
     Raises:
-        DataError: the rows are no finite numbers, or of the wrong shape.
-        ContextError: a context is missing or unexpected.
+        DataError: The rows are not finite numbers, or have the wrong shape.
+        ContextError: A context is missing, or the model takes none.
         SpecError: `samples` is below 1.
     """
     if samples < 1:
@@ -58,15 +64,15 @@ def log_likelihoods(
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits per dimension of some events, with all that is needed to read the number.
+    """Bits per dimension of some events, with the error, the exactness and the counts that belong to the number.
 
     Args:
-        value: mean over the events.
-        error: standard error of that mean; NaN for a single event.
-        symbol: "=" when it is exact, "<=" when the truth is at most this, ">=" when at least, "~" when neither is known.
-        samples: draws averaged for each event; 1 when the model is exact.
-        events: their number.
-        impossible: events of probability 0, which the mean leaves out.
+        value: Mean over the events.
+        error: Standard error of that mean; NaN for a single event.
+        symbol: Relation of the true number to the value: "=" equal, "<=" at most, ">=" at least, "~" unknown.
+        samples: Number of draws that are averaged for each event; 1 if the model is exact.
+        events: Number of events.
+        impossible: Number of events of probability 0, which are left out of the mean.
     """
 
     value: float
@@ -77,36 +83,37 @@ class Bits:
     impossible: int = 0
 
     def __str__(self) -> str:
-        """Such as "<= 2.043 ± 0.012 bits/dim (297 events, 64 draws each)"."""
+        """Return a text such as "<= 2.0430 ± 0.0120 bits/dim (297 events, 64 draws each)"."""
         draws = f", {self.samples} draws each" if self.samples > 1 else ""
         lost = f", {self.impossible} impossible ones left out" if self.impossible else ""
         return f"{self.symbol} {self.value:.4f} ± {self.error:.4f} bits/dim ({self.events} events{draws}{lost})"
 
 
 _BITS_SYMBOL = {"=": "=", ">=": "<=", "<=": ">=", "~": "~"}
-"""Bits are minus log-likelihoods: a lower bound of one is an upper bound of the other."""
+"""Symbol of the bits for each symbol of the log-likelihood: bits have the opposite sign, so bounds change sides."""
 
 
 def bits_per_dimension(
     model: Distribution, x: Any, context: Any = None, *, samples: int = 1, seed: int = 0, batch_size: int = 256
 ) -> Bits:
-    """-log2 p(x) / D of discrete events, in the data's own levels: the mean number of bits that a pixel takes.
+    """Return the mean of -log2 p(x) / D over discrete events with D numbers each: the mean number of bits for a pixel.
 
-    The model is one of the levels themselves, such as pictures with 256 of them: dequantisation and preprocessing are its
-    first layers, so that nothing is left to be corrected here, and 8 bits are what a uniform model needs.
+    The model must be a model of the discrete values themselves, such as the levels 0 ... 255 of a pixel. Dequantisation and
+    rescaling are layers of the model, so its log_prob already contains their log-determinants and no correction is needed
+    here. A uniform model of 256 levels needs 8 bits.
 
     Args:
         model: Model of events on a discrete space.
-        x: (N, *event).
-        context: (N, *context), or None.
-        samples: draws averaged for each event where the model is a random lower bound: 1 for the plain bound, more for an
-            importance-weighted one.
+        x: Events (N, *event).
+        context: Context (N, *context), or None.
+        samples: Number of draws that are averaged for each event, if log_prob is a random lower bound: 1 for the plain bound,
+            more for an importance-weighted one.
         seed: Seed of the draws.
-        batch_size: events in a chunk.
+        batch_size: Number of events that are computed together.
 
     Raises:
-        SpecError: the model's space is continuous: bits of a density depend on its units, and mean nothing.
-        DataError: the events do not fit the space.
+        SpecError: The space of the model is continuous. The bits of a density depend on the units of the data.
+        DataError: The events do not lie in the space.
     """
     if not model.space.discrete:
         raise SpecError(f"expected a model of discrete events for bits per dimension, got one on {model.space}")
@@ -115,12 +122,12 @@ def bits_per_dimension(
 
 
 def bits_from(model: Distribution, logp: Tensor, samples: int = 1) -> Bits:
-    """The same from log-likelihoods that are at hand.
+    """Return the bits per dimension for log-likelihoods that are already computed.
 
     Args:
         model: Model that gave the log-likelihoods.
-        logp: (N,) nats.
-        samples: draws that were averaged for each.
+        logp: Log-likelihoods (N,) in nats.
+        samples: Number of draws that were averaged for each event.
     """
     bits = model.space.bits(logp[logp > -math.inf])
     return Bits(

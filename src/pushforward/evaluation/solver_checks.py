@@ -1,4 +1,4 @@
-"""How straight the paths of a continuous flow are, and what its numerical solution does to its numbers."""
+"""Checks of continuous flows: the straightness of their paths, and the error that the ODE solver adds to log-likelihoods."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ from ..transforms import Continuous
 from ..transforms.continuous import is_continuous
 
 ROWS = 512
-"""Rows that are looked at, at most."""
+"""Largest number of rows that are checked."""
 NEGLIGIBLE = 1e-3
-"""Nats below which a change is not worth a figure."""
+"""Change of the log-likelihood, in nats, below which only this bound is printed."""
 ROUND_TRIP = 1e-2
-"""Distance between a row and its round trip above which more steps are asked for, in units of the layer's events."""
+"""Largest acceptable distance between a row and the end of its round trip, in units of the layer's events."""
 
 
 @dataclass(frozen=True)
 class Straightness:
-    """What paths cost beside what they could.
+    """Energy of the paths of a continuous flow, beside its two lower bounds.
+
+    By the inequality of Cauchy and Schwarz, |z - x|^2 = |int_0^T v dt|^2 <= T int_0^T |v|^2 dt, with equality for straight
+    paths of constant speed. No pairing of data and noise has a smaller mean squared distance than optimal transport.
 
     Args:
-        energy: E T int_0^T |v|^2 dt.
-        displacement: E |z - x|^2 of the paths' own ends. Their ratio is 1 for straight paths of constant speed, else more.
-        transport: the least mean squared distance between data and noise, W_2^2, by assignment of equal samples.
+        energy: Mean of T int_0^T |v|^2 dt over the paths.
+        displacement: Mean of |z - x|^2, where x and z are the two ends of a path.
+        transport: Least mean squared distance W_2^2 between data and noise, by optimal assignment of two samples of equal size.
     """
 
     energy: float
@@ -45,28 +48,28 @@ class Straightness:
 
     @property
     def ratio(self) -> float:
-        """Energy over squared displacement."""
+        """Energy divided by squared displacement: 1 for straight paths of constant speed, larger for others."""
         return self.energy / self.displacement
 
     @property
     def normalised(self) -> float:
-        """Energy over W_2^2: 1 for optimal transport, biased upwards a little by the finite sample."""
+        """Energy divided by W_2^2: 1 for optimal transport, apart from a small upward bias of finite samples."""
         return self.energy / self.transport
 
 
 @torch.no_grad()
 def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, seed: int = 0) -> Straightness:
-    """Path energies of a model's first continuous layer; needs SciPy.
+    """Return the path energies of the first continuous layer of a model; this needs SciPy.
 
     Args:
-        model: with a `Continuous` layer.
-        x: (N, *space.shape); the first `rows` are used.
-        context: (N, *context.shape) or None.
-        rows: number of paths.
-        seed: Seed of the noise to which W_2 is measured.
+        model: Model with a `Continuous` layer.
+        x: Events (N, *space.shape); the first `rows` are used.
+        context: Context (N, *context.shape) or None.
+        rows: Number of paths.
+        seed: Seed of the noise, whose distance W_2 to the data is computed.
 
     Raises:
-        SpecError: the model has no continuous layer.
+        SpecError: The model has no continuous layer.
     """
     layer, v, c = _given(model, x, context, is_continuous, rows)
     if not isinstance(layer, Continuous):
@@ -78,23 +81,23 @@ def straightness(model: Distribution, x: Any, context: Any = None, *, rows: int 
         noise = torch.randn_like(v)
     best = (v - noise[assignment(v, noise)]).flatten(1).square().sum(1).mean()
     displacement = (path.end - v).flatten(1).square().sum(1).mean()
-    # As if T were one: that is what a path of constant speed costs the square of its length in.
+    # The penalty is half of int_0^T |v|^2 dt. Times 2 T it is the energy, which does not depend on the choice of T.
     energy = 2 * float(path.penalties["energy"].mean()) * float(layer.time)
     return Straightness(energy, float(displacement), float(best))
 
 
 def follow(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS, points: int = 33) -> Tensor | None:
-    """Rows on their way through the first continuous layer, from the data to noise.
+    """Return the paths of rows through the first continuous layer, from the data to the noise.
 
     Args:
-        model: any distribution.
-        x: (N, *space.shape); the first `rows` are used.
-        context: (N, *context.shape) or None.
-        rows: number of paths.
+        model: Distribution of any kind.
+        x: Events (N, *space.shape); the first `rows` are used.
+        context: Context (N, *context.shape) or None.
+        rows: Number of paths.
         points: Number of points of each path.
 
     Returns:
-        (points, rows, *E) in the units of that layer; None for a model without one.
+        Paths (points, rows, *E) in the units of that layer, whose events have shape E; None for a model without such a layer.
     """
     if not any(isinstance(layer, Continuous) for layer in model.modules()):
         return None
@@ -105,16 +108,19 @@ def follow(model: Distribution, x: Any, context: Any = None, *, rows: int = ROWS
 
 @dataclass(frozen=True)
 class SolverCheck:
-    """What the numerical solution of a model's layers does to its numbers.
+    """Error that the numerical solvers of a model add to its log-likelihoods and to its round trips.
+
+    A round trip maps a row from the data to the noise and back.
 
     Args:
-        change: mean log-density minus that of the exactly solved model, in nats per row.
-        error: standard error of that mean.
-        largest: Largest absolute change.
-        round_trip: largest distance of a row from where its round trip ends, in the units of the layer's events.
-        evaluations: Number of evaluations of the velocity on a path; 0 for layers without one.
-        steps: Number of steps of the fixed solver that scores; None for others.
-        wanted: Number of steps with which the round trip is close enough; None if it is already, or if no number is enough.
+        change: Mean log-density minus the mean log-density of the exactly solved model, in nats per row.
+        error: Standard error of that difference.
+        largest: Largest absolute change of a row, in nats.
+        round_trip: Largest distance between a row and the end of its round trip, in units of the layer's events.
+        evaluations: Number of evaluations of the velocity on a path; 0 for layers without a velocity.
+        steps: Number of steps of the fixed solver that scores; None for other solvers.
+        wanted: Number of steps with which the round trip is close enough; None if it is close enough already, or if no number
+            of steps that was tried is enough.
     """
 
     change: float
@@ -127,7 +133,7 @@ class SolverCheck:
 
     @property
     def sentence(self) -> str:
-        """For a person."""
+        """The check as one sentence."""
         small = self.largest < NEGLIGIBLE
         change = f"less than {NEGLIGIBLE:g}" if small else f"{-self.change:+.2g} ± {self.error:.1g}"
         most = "" if small else f" (a row by {self.largest:.2g} at most)"
@@ -148,14 +154,14 @@ def check_solver(
     """Compare a model with its exactly solved twin (`core.exactly`) on some rows.
 
     Args:
-        model: any distribution.
-        x: (N, *space.shape); the first `rows` are used.
-        context: (N, *context.shape) or None.
+        model: Distribution of any kind.
+        x: Events (N, *space.shape); the first `rows` are used.
+        context: Context (N, *context.shape) or None.
         rows: Number of rows.
-        seed: Seed of the noise, the same for both.
+        seed: Seed of the noise, the same for both models.
 
     Returns:
-        None for a model without approximations.
+        The errors; None for a model without numerical solvers.
     """
     x, context = x[:rows], None if context is None else context[:rows]
     scores = []
@@ -188,12 +194,12 @@ def check_solver(
 
 @dataclass(frozen=True)
 class StepError:
-    """What a number of steps does.
+    """Error of a fixed solver with a given number of steps.
 
     Args:
         steps: Number of steps of the fixed solver.
-        round_trip: largest distance of a row from where its round trip ends.
-        change: mean log-density minus that of the exactly solved model, in nats per row.
+        round_trip: Largest distance between a row and the end of its round trip, in units of the layer's events.
+        change: Mean log-density minus the mean log-density of the exactly solved model, in nats per row.
     """
 
     steps: int
@@ -205,17 +211,19 @@ class StepError:
 def step_errors(
     model: Distribution, x: Any, context: Any = None, *, steps: Sequence[int] = (2, 4, 8, 16, 32), rows: int = ROWS
 ) -> list[StepError]:
-    """Errors of a model's first continuous layer against the number of steps; those of order p fall with steps^-p.
+    """Return the errors of the first continuous layer of a model for several numbers of steps.
+
+    The error of a solver of order p falls in proportion to steps^-p.
 
     Args:
-        model: with a `Continuous` layer and a fixed solver.
-        x: (N, *space.shape); the first `rows` are used.
-        context: (N, *context.shape) or None.
-        steps: to try.
+        model: Model with a `Continuous` layer and a fixed solver.
+        x: Events (N, *space.shape); the first `rows` are used.
+        context: Context (N, *context.shape) or None.
+        steps: Numbers of steps to try.
         rows: Number of rows.
 
     Raises:
-        SpecError: there is no such layer.
+        SpecError: The model has no continuous layer, or its solver chooses its own steps.
     """
     layer = _given(model, x, context, is_continuous, rows)[0]
     if not isinstance(layer, Continuous) or not isinstance(layer.scoring, Fixed):
@@ -234,7 +242,10 @@ def step_errors(
 
 @torch.no_grad()
 def _enough_steps(layer: Continuous, solver: Fixed, v: Tensor, context: Tensor | None) -> int | None:
-    """The number of steps, by doubling, with which round trips end close enough; None where even 64 times as many do not."""
+    """Return the number of steps with which round trips end close enough; None if 64 times the steps are still too few.
+
+    The number of steps is doubled until every round trip ends within `ROUND_TRIP` of its start.
+    """
     for factor in (2, 4, 8, 16, 32, 64):
         finer, there = solver.times(factor), (v,)
         for start, end in ((0.0, 1.0), (1.0, 0.0)):
@@ -251,10 +262,10 @@ def _approximates(layer: Transform) -> bool:
 def _given(
     model: Distribution, x: Any, context: Any, wanted: Callable[[Transform], bool], rows: int
 ) -> tuple[Transform, Tensor, Tensor | None]:
-    """The first layer that is wanted, with its events and context.
+    """Return the first layer for which `wanted` is true, with its events and context.
 
     Raises:
-        SpecError: there is none.
+        SpecError: The model has no such layer.
     """
     x = torch.as_tensor(x[:rows], dtype=model.space.event_dtype(model.dtype), device=model.device)
     context = None if context is None else torch.as_tensor(context[:rows], dtype=model.dtype, device=model.device)

@@ -1,4 +1,4 @@
-"""Two tables beside each other: drift of data, or fidelity and privacy of synthetic rows."""
+"""Comparison of two tables: drift of data, or fidelity and privacy of synthetic rows."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from .two_sample import TwoSampleScore, two_sample_score
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FEWEST = 8
-"""Rows of each table from which they are compared by a classifier."""
+"""Smallest number of rows of each table that a classifier can compare."""
 MOST_ROWS = 5000
-"""Rows of each table whose nearest rows are looked for."""
+"""Largest number of rows of each table whose nearest rows are searched."""
 BLOCK = 500
+"""Number of rows whose distances to all others are held in memory at once."""
 
 
 @dataclass(frozen=True)
 class ColumnDistance:
-    """Distance of the two distributions of a column.
+    """Distance of the distributions of a column in two tables.
 
     Args:
         column: Name of the column.
-        distance: Largest difference of the two distribution functions, or half the sum of the differences of shares, in [0, 1].
-        by_chance: Mean of that distance for two samples of one distribution of these sizes.
-        missing: Shares of missing values in both tables.
+        distance: Distance in [0, 1]: for numbers the largest difference of the two distribution functions (Kolmogorov-Smirnov),
+            for labels half the sum of the absolute differences of their shares (total variation).
+        by_chance: Mean of that distance for two samples of these sizes from the same distribution.
+        missing: Share of missing values in each table.
     """
 
     column: str
@@ -39,17 +41,18 @@ class ColumnDistance:
 
 @dataclass(frozen=True)
 class TableComparison:
-    """How two tables of the same columns differ.
+    """Differences of two tables with the same columns.
 
     Args:
-        rows: Numbers of rows.
+        rows: Number of rows of each table.
         columns: Distance of each column.
-        correlation: Largest difference of two rank correlations, and its columns; None for fewer than two columns of numbers.
-        classifier: Score of a classifier that tells the rows apart; None for too few rows.
-        copies: Share of the rows of the second table that are in the first one, too.
-        nearest: Median distances of rows of the second table to the nearest row of the first, and of rows of the first table to
-            the nearest other row of the first.
-        unusable: Number of rows of the second table with an entry that has no place in the first one's columns.
+        correlation: Largest difference between the rank correlations of the two tables, and the two columns it belongs to;
+            None for fewer than two columns of numbers.
+        classifier: Score of a classifier that tells the rows of the two tables apart; None for too few rows.
+        copies: Share of the rows of the second table that are also in the first table.
+        nearest: Two median distances: from a row of the second table to the nearest row of the first table, and from a row of
+            the first table to the nearest other row of the first table.
+        unusable: Number of rows of the second table with an entry that the columns of the first table cannot hold.
     """
 
     rows: tuple[int, int]
@@ -62,7 +65,7 @@ class TableComparison:
 
 
 def compare_tables(schema: Schema, first: Array, second: Encoded, seed: int = 0) -> TableComparison:
-    """Compare two tables.
+    """Return the differences of two tables.
 
     Args:
         schema: Schema of the first table.
@@ -104,24 +107,27 @@ def _column(name: str, first: Array, second: Array, *, numeric: bool) -> ColumnD
     if numeric:
         below = [np.searchsorted(np.sort(part), values, side="right") / len(part) for part in (a, b)]
         distance = float(np.abs(below[0] - below[1]).max())
+        # For one continuous distribution, the distance divided by sqrt(1 / n + 1 / m) has nearly Kolmogorov's distribution. The
+        # mean of that distribution is sqrt(pi / 2) log 2 = 0.869.
         chance = math.sqrt(math.pi / 2) * math.log(2) * math.sqrt(1 / len(a) + 1 / len(b))
     else:
         shares = [np.array([(part == value).mean() for value in values]) for part in (a, b)]
         distance = float(np.abs(shares[0] - shares[1]).sum() / 2)
         both = (shares[0] * len(a) + shares[1] * len(b)) / (len(a) + len(b))
-        # Mean of |difference| of two shares, which are nearly normal.
+        # The difference of two shares is nearly normal with variance v = p (1 - p) (1 / n + 1 / m). The mean of the absolute
+        # value of such a number is sqrt(2 v / pi).
         chance = float(np.sqrt(both * (1 - both) * (1 / len(a) + 1 / len(b)) * 2 / math.pi).sum() / 2)
     return ColumnDistance(name, distance, chance, missing)
 
 
 def _correlation(schema: Schema, first: Array, second: Array) -> tuple[float, str, str] | None:
-    """The pair of columns of numbers whose rank correlations differ most."""
+    """Return the largest difference of rank correlations between the tables, and the names of its two columns."""
     at = [i for i, column in enumerate(schema.columns) if column.numeric]
     if len(at) < 2 or len(second) < 3:
         return None
     tables = []
     for part in (first, second):
-        ranks = np.argsort(np.argsort(np.nan_to_num(part[:, at]), axis=0), axis=0).astype(float)
+        ranks = np.stack([_ranks(part[:, i]) for i in at], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             tables.append(np.nan_to_num(np.corrcoef(ranks.T)))
     difference = np.abs(tables[0] - tables[1])
@@ -129,8 +135,31 @@ def _correlation(schema: Schema, first: Array, second: Array) -> tuple[float, st
     return float(difference[i, j]), schema.columns[at[i]].name, schema.columns[at[j]].name
 
 
+def _ranks(values: Array) -> Array:
+    """Return the ranks of values (N,): equal values share their mean rank, and missing values have the middle one."""
+    from scipy.stats import rankdata
+
+    missing = np.isnan(values)
+    ranks = np.full(len(values), np.nan)
+    ranks[~missing] = rankdata(values[~missing])
+    return np.where(missing, np.nanmean(ranks) if (~missing).any() else 0.0, ranks)
+
+
 def _nearest(schema: Schema, rows: Array, others: Array, *, own: bool) -> float:
-    """Median distance to the nearest row: the mean over columns of |difference| / range, or 0 and 1 for labels (Gower)."""
+    """Return the median distance from a row to the nearest of `others`.
+
+    The distance of two rows is Gower's: the mean over the columns of |difference| / range for numbers, and of 0 (equal) or 1
+    (different) for labels. A missing entry has distance 0 from a missing entry, and 1 from any other.
+
+    Args:
+        schema: Columns of the rows.
+        rows: Encoded rows (N, C).
+        others: Encoded rows (M, C) to search.
+        own: Whether both are the same rows, so that the distance of a row to itself is left out.
+
+    References:
+        Gower 1971, A general coefficient of similarity and some of its properties, Biometrics 27, 857-871.
+    """
     if len(rows) == 0 or len(others) < 2:
         return math.nan
     numeric = np.array([column.numeric for column in schema.columns])

@@ -1,4 +1,4 @@
-"""Can a classifier tell samples from data? The classifier two-sample score."""
+"""Classifier two-sample score: the accuracy of a classifier that tells samples from data."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _MAX_CATEGORIES = 255
 
 @dataclass(frozen=True)
 class TwoSampleScore:
-    """How well a classifier tells held-out rows from samples; accuracy and AUC of 0.5 mean that it cannot.
+    """Score of a classifier that tells held-out rows from samples; accuracy and AUC of 0.5 mean that it only guesses.
 
     Args:
-        accuracy: on rows that it was not fitted to.
-        accuracy_error: its standard error sqrt(a (1 - a) / n).
-        auc: area under its ROC curve on the same rows.
-        auc_error: its standard error (DeLong, DeLong, Clarke-Pearson 1988).
-        p_value: Probability of an accuracy as high if the two distributions are equal, by a normal approximation.
-        rows: n, the rows tested, half of them real.
-        fitted_rows: the rows that it was fitted to, half of them real.
+        accuracy: Accuracy a on rows that the classifier was not fitted to.
+        accuracy_error: Standard error of the accuracy, sqrt(a (1 - a) / n).
+        auc: Area under the ROC curve on the same rows.
+        auc_error: Standard error of the area (DeLong, DeLong, Clarke-Pearson 1988).
+        p_value: Probability of an accuracy at least as high if the two distributions are equal, by a normal approximation.
+        rows: Number n of rows that were tested; half of them are real.
+        fitted_rows: Number of rows that the classifier was fitted to; half of them are real.
         classifier: Name of the classifier.
     """
 
@@ -45,24 +45,24 @@ class TwoSampleScore:
 def two_sample_score(
     real: Array, samples: Array, *, categorical: Sequence[int] = (), seed: int = 0, max_rows: int = 10_000
 ) -> TwoSampleScore:
-    """Classifier two-sample test of Lopez-Paz and Oquab 2017, arXiv:1610.06545.
+    """Run the classifier two-sample test of Lopez-Paz and Oquab 2017, arXiv:1610.06545.
 
-    As many samples as real rows are kept; a gradient-boosted forest learns to tell them apart on one half and is
-    scored on the other. One split, not cross-validation: given the forest, its hits on the other half are then
-    independent, and the standard errors mean what they say.
+    Equal numbers of real rows and samples are used. Gradient-boosted trees learn to tell them apart on one half of the rows and
+    are scored on the other half. There is one split and no cross-validation: given the fitted classifier, its answers on the
+    other half are independent, so that the formulas for the standard errors are valid.
 
     Args:
-        real: (N, D) rows that the model was not trained on, NaN where missing.
-        samples: (M, D) draws of the model.
-        categorical: indices of columns that hold codes 0, 1, ... of labels.
-        seed: Seed of the split and the forest.
+        real: Rows (N, D) that the model was not trained on; NaN marks a missing value.
+        samples: Samples (M, D) of the model.
+        categorical: Indices of columns with codes 0, 1, ... of labels.
+        seed: Seed of the split and of the classifier.
         max_rows: Largest number of rows of each kind.
 
     Returns:
-        The score on held-out rows.
+        The score on the rows that the classifier was not fitted to.
 
     Raises:
-        DataError: the shapes do not fit, fewer than 8 rows of one kind, an infinite value, or no scikit-learn.
+        DataError: The shapes do not fit, one kind has fewer than 8 rows, a value is infinite, or scikit-learn is not installed.
     """
     real, samples = np.asarray(real, dtype=np.float64), np.asarray(samples, dtype=np.float64)
     if real.ndim != 2 or samples.ndim != 2 or real.shape[1] != samples.shape[1] or real.shape[1] == 0:
@@ -91,13 +91,17 @@ def two_sample_score(
         l2_regularization=1.0,
         categorical_features=categorical or None,
         early_stopping=False,
-        random_state=seed % 2**32,  # scikit-learn takes no larger ones
+        random_state=seed % 2**32,  # scikit-learn takes only seeds below 2^32
     ).fit(fit_x, fit_y)
     scores = [forest.decision_function(group[half:]) for group in kinds]
-    # A tie says nothing: half a hit.
+    # A decision value of exactly zero prefers neither kind and counts as half a correct answer.
     hits = np.concatenate([np.sign(scores[0]), -np.sign(scores[1])]) / 2 + 0.5
     accuracy = float(hits.mean())
     rest = size - half
+    # The AUC is the share of pairs (real row, sample) in which the real row has the higher score. The rank of a row among all
+    # rows minus its rank among its own kind is the number of rows of the other kind below it, where ties count half. `above` is
+    # thus, for each real row, the share of samples below it, and `below`, for each sample, the share of real rows above it.
+    # The mean of either is the AUC. Its variance is var(above) / m + var(below) / n (DeLong et al. 1988); here m = n = rest.
     ranks = rankdata(np.concatenate(scores))
     above = (ranks[:rest] - rankdata(scores[0])) / rest
     below = 1 - (ranks[rest:] - rankdata(scores[1])) / rest
@@ -117,18 +121,18 @@ def two_sample_score(
 def encode_pair(
     real: Mapping[str, Array], samples: Mapping[str, Array], kinds: Mapping[str, str]
 ) -> tuple[Array, Array, list[int]]:
-    """Two tables as numbers for `two_sample_score`: labels as codes that both share, missing numbers as NaN.
+    """Return two tables as numbers for `two_sample_score`, with one code for each label and NaN for missing numbers.
 
     Args:
-        real: name -> (N,) column.
-        samples: name -> (M,) column, the same names.
-        kinds: name -> "continuous", "integer", or anything else for labels.
+        real: Columns (N,) of the first table, by name.
+        samples: Columns (M,) of the second table, with the same names.
+        kinds: Kind of each column, by name: "continuous", "integer", or any other text for labels.
 
     Returns:
-        (N, D), (M, D) and the indices of the label columns.
+        Arrays (N, D) and (M, D), and the indices of the columns of labels.
 
     Raises:
-        DataError: a column is missing in one of the tables.
+        DataError: A column is missing in one of the tables.
     """
     columns: list[tuple[Array, Array]] = []
     categorical = []
@@ -148,5 +152,5 @@ def encode_pair(
 
 
 def _codes_fit(first: Array, second: Array) -> bool:
-    """Whether there are few enough labels to be treated as such; else their codes are taken as numbers."""
+    """Return whether scikit-learn can treat the codes as labels, which it allows up to 255; else they are used as numbers."""
     return max(first.max(initial=0), second.max(initial=0)) < _MAX_CATEGORIES

@@ -1,4 +1,4 @@
-"""The report's columns: data beside samples, column by column and pair by pair, and the least likely rows."""
+"""Columns of the report: comparison of data and samples, by column and by pair of columns, and the least likely rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ _NUMERIC = {"continuous", "integer"}
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pair plot of the chosen numeric columns."""
+    """Pair plot of the chosen numeric columns.
+
+    Args:
+        picture: The plot.
+        chosen: Number of columns in the plot.
+        total: Number of numeric columns that vary.
+        outside: Number of samples outside the frames of the plot.
+        rows: Number of rows of the data.
+        samples: Number of samples.
+    """
 
     picture: Picture
     chosen: int
@@ -36,7 +45,10 @@ class Pairs:
 
 
 def pairs(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[str, Array]) -> Pairs | None:
-    """Up to six numeric columns that vary: all of them, or those that depend most on each other."""
+    """Return the pair plot of up to six numeric columns that vary; None if no column varies.
+
+    If there are more than six, those that depend most on each other are chosen.
+    """
     found = []
     for name in numeric_columns(kinds, data, samples):
         values = [np.asarray(table[name]).astype(np.float64) for table in (data, samples)]
@@ -51,7 +63,13 @@ def pairs(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[
 
 @dataclass(frozen=True)
 class LeastLikely:
-    """The least likely held-out rows: columns as (name, least width in em), cells as (text, whether it is unusual)."""
+    """Least likely held-out rows.
+
+    Args:
+        picture: Histogram of the log-likelihoods; None without finite ones.
+        header: Name and smallest width (in em) of each column.
+        table: Rows; each cell is a text and whether the value is unusual.
+    """
 
     picture: Picture | None
     header: list[tuple[str, float]]
@@ -61,7 +79,10 @@ class LeastLikely:
 def least_likely(
     kinds: Mapping[str, str], data: Mapping[str, Array], log_prob: Array, rows: Array | None
 ) -> LeastLikely:
-    """The rows with the smallest log-likelihood, the smallest first; unusual values marked, column by column."""
+    """Return the rows with the smallest log-likelihoods, the smallest first.
+
+    A value is marked as unusual if it lies outside the middle 98 % of its column, or is a label of fewer than 2 % of the rows.
+    """
     worst = np.argsort(log_prob, kind="stable")[:LEAST_LIKELY]
     numeric = set(numeric_columns(kinds, data, data))
     texts: dict[str, list[str]] = {}
@@ -85,7 +106,7 @@ def least_likely(
         }
         for i, at in enumerate(worst)
     ]
-    # Wide enough for the longest word, so that only very long words are broken.
+    # The width fits the longest word of the name, so that only very long words are broken.
     widths = [1.8 + 0.72 * min(max(map(len, name.split() or [""])), 16) for name in kinds]
     header = list(zip(kinds, widths, strict=True))
     return LeastLikely(plots.log_prob_plot(log_prob, log_prob[worst]), header, table)
@@ -94,7 +115,7 @@ def least_likely(
 def column_table(
     kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[str, Array]
 ) -> list[dict[str, str]]:
-    """Every column in data and samples: means and spreads, missing values, and the distance of the two margins."""
+    """Return for every column the values in data and in samples, the missing values, and the distance of the distributions."""
     numeric = set(numeric_columns(kinds, data, samples))
     table = []
     for name, kind in kinds.items():
@@ -117,13 +138,16 @@ def column_table(
 
 
 def chance_distance(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[str, Array]) -> float:
-    """Mean Kolmogorov-Smirnov distance of two samples of one distribution, sqrt(pi / 2) ln 2 sqrt(1/N + 1/M)."""
+    """Return the mean Kolmogorov-Smirnov distance of two samples of one distribution, sqrt(pi / 2) ln 2 sqrt(1/N + 1/M)."""
     name = next(iter(kinds))
     return math.sqrt(math.pi / 2) * math.log(2) * math.sqrt(1 / len(data[name]) + 1 / len(samples[name]))
 
 
 def labels(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[str, Array]) -> dict[str, Any] | None:
-    """Frequencies of the labels of the first few label columns that vary; rare labels together."""
+    """Return a plot of the label frequencies of the first columns of labels that vary; rare labels are counted together.
+
+    The result is None if no column of labels varies.
+    """
     numeric = set(numeric_columns(kinds, data, samples))
     found = []
     for name in kinds:
@@ -148,7 +172,7 @@ def labels(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping
 
 
 def numeric_columns(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[str, Array]) -> list[str]:
-    """Columns of numbers: by their kind, or for constants by what they hold."""
+    """Return the names of the columns of numbers: continuous and integer columns, and constant columns that hold numbers."""
 
     def holds_numbers(name: str) -> bool:
         return all(np.asarray(part[name]).dtype.kind in "iuf" for part in (data, samples))
@@ -157,9 +181,11 @@ def numeric_columns(kinds: Mapping[str, str], data: Mapping[str, Array], samples
 
 
 def _most_dependent(columns: list[plots.PairColumn], limit: int) -> list[plots.PairColumn]:
-    """Grown from the strongest rank correlation, always adding the column with the strongest to one inside.
+    """Return the columns that depend most on each other, at most `limit`, in their old order.
 
-    Near copies of a column inside (rank correlation above 0.95) come last: they would show the same picture again.
+    The pair with the strongest rank correlation comes first. Then the column with the strongest rank correlation to one of the
+    chosen columns is added, again and again. Near copies of a chosen column (rank correlation above 0.95) are chosen last,
+    because they would show the same picture again; the subtraction of 1 ranks them below all others.
     """
     if len(columns) <= limit:
         return columns
@@ -192,7 +218,7 @@ def _spread(values: Array) -> str:
 
 
 def _label(text: str, column: Array, length: int) -> str:
-    """A label to show: short, and in few digits where the column holds numbers."""
+    """Return a label as a short text; labels that are numbers get few digits."""
     if text == "":
         return "(missing)"
     return cell(float(text)) if np.asarray(column).dtype.kind in "iuf" else plots.shorten(text, length)
@@ -206,14 +232,14 @@ def _commonest(values: Array, column: Array) -> str:
 
 
 def _shares(first: Array, second: Array) -> tuple[list[str], list[Array]]:
-    """All labels of both and their frequencies in each."""
+    """Return all labels of both columns, and their frequencies in each."""
     names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
     counts = [np.bincount(part, minlength=len(names)) for part in (codes[: len(first)], codes[len(first) :])]
     return [str(name) for name in names], [count / max(count.sum(), 1) for count in counts]
 
 
 def _kolmogorov(first: Array, second: Array) -> float:
-    """Largest distance of two empirical distribution functions."""
+    """Return the largest distance of two empirical distribution functions."""
     if len(first) == 0 or len(second) == 0:
         return math.nan
     grid = np.concatenate([first, second])

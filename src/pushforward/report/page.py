@@ -1,4 +1,4 @@
-"""The report: what was fitted, how good it is beside simple densities, and where it fails, on one HTML page."""
+"""Report on a model of a table as one HTML page: the model, its score beside simple densities, and its failures."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """Everything that the report shows, as plain arrays and dictionaries.
+    """Contents of the report, as plain arrays and dictionaries.
 
     Args:
-        title: Title of the page, for example the table's name.
-        system: name of the fitted system.
-        paper: its source.
-        spec: its arguments.
-        training: the training record, `FitResult.to_dict()`; an empty one where there is none.
+        title: Title of the page, for example the name of the table.
+        system: Name of the fitted system.
+        paper: Publication of the system.
+        spec: Arguments of the system.
+        training: Record of the training, `FitResult.to_dict()`; empty if there is none.
         exactness: Relation of log p(x) to the reported numbers: "=", ">=", "<=" or "~".
-        exactness_note: a sentence about that; empty for a plain one.
-        kinds: column name -> "continuous", "integer", "categorical" or "constant", in the table's order.
-        held_out: column name -> (N,) values of rows that were not trained on.
-        samples: column name -> (M,) values of samples of the model.
-        log_prob: (N,) log-likelihoods of the held-out rows, nats.
-        rows: (N,) names or numbers of the held-out rows; None for 0, 1, ...
-        latents: (N, D) latent codes of the held-out rows, which the model takes for standard normal; None where
-            the system has no such latent.
-        baselines: scores of simpler densities on the same held-out rows.
-        paths: rows on their way to noise, of continuous flows.
-        two_sample: score of a classifier that tells held-out rows from samples.
+        exactness_note: Sentence about the exactness; empty for the usual sentence.
+        kinds: Kind of each column, by name, in the order of the table: "continuous", "integer", "categorical" or "constant".
+        held_out: Values (N,) of each column in rows that were not used in training, by name.
+        samples: Values (M,) of each column in samples of the model, by name.
+        log_prob: Log-likelihoods (N,) of the held-out rows, in nats.
+        rows: Names or numbers (N,) of the held-out rows; None for 0, 1, ...
+        latents: Latent codes (N, D) of the held-out rows, whose base distribution is the standard normal; None for a system
+            without such codes.
+        baselines: Scores of simpler densities on the same held-out rows.
+        paths: Paths of rows from the data to the noise, for continuous flows.
+        two_sample: Score of a classifier that tells held-out rows from samples.
         value_checks: Checks for impossible values in the samples.
-        settings: Other facts of the run: the data's name, the seed, options.
-        versions: library name -> version.
-        created: date and time, as text.
-        note: a sentence at the head of the page, such as which rows these are if they were not quite held out.
+        settings: Other facts of the run, such as the name of the data, the seed and options.
+        versions: Version of each library, by name.
+        created: Date and time, as text.
+        note: Sentence at the top of the page, for example a remark that the rows were used to choose when to stop.
 
     Raises:
-        DataError: lengths or columns do not fit.
+        DataError: Lengths or columns do not fit together.
     """
 
     title: str
@@ -76,7 +76,7 @@ class ReportInputs:
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Check that the exactness, the lengths and the columns fit together."""
         if self.exactness not in sections.EXACTNESS:
             raise DataError(f"expected exactness to be one of {', '.join(sections.EXACTNESS)}, got {self.exactness!r}")
         log_prob = np.asarray(self.log_prob)
@@ -98,13 +98,13 @@ class ReportInputs:
 
 
 def build_report(inputs: ReportInputs) -> str:
-    """The page as HTML, with its pictures and formulas inside: nothing is loaded from anywhere, nothing runs.
+    """Return the page as HTML, with all pictures and formulas inside; it loads no other file and runs no script.
 
     Args:
         inputs: Contents of the page.
 
     Returns:
-        A whole HTML document.
+        A complete HTML document.
 
     Raises:
         DataError: matplotlib, jinja2 or latex2mathml is not installed, or the latents are not finite.
@@ -139,11 +139,11 @@ def build_report(inputs: ReportInputs) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page of HTML made from a template of this package.
+    """Return an HTML page from a template of this package.
 
     Args:
         template: Name of the template.
-        values: Values of the names in it.
+        values: Values of the variables in the template.
 
     Raises:
         DataError: jinja2 is not installed.
@@ -164,11 +164,11 @@ def render(template: str, **values: Any) -> str:
 
 
 def write_report(inputs: ReportInputs, path: str | os.PathLike[str]) -> None:
-    """Write the page to a file, wholly or not at all.
+    """Write the page to a file; if writing fails, no incomplete file is left.
 
     Raises:
-        FileError: the file cannot be written.
-        DataError: see `build_report`.
+        FileError: The file cannot be written.
+        DataError: A library is not installed, or the latents are not finite, see `build_report`.
     """
     page = build_report(inputs)
     with atomic_output(path) as temporary:

@@ -1,4 +1,4 @@
-"""The report's picture of a continuous flow: rows on their way from the data to noise."""
+"""Picture of a continuous flow for the report: paths of rows from the data to the noise."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LINES = 60
 
 @dataclass(frozen=True)
 class Paths:
-    """Rows followed by a continuous layer, in the units that it works in.
+    """Paths of rows through a continuous layer, in the units of that layer.
 
     Args:
-        points: (T, N, D), at equal times from the data to the noise.
+        points: Points (T, N, D) of N paths at T equally spaced times from the data to the noise.
         names: Names of the D coordinates.
-        straightness: energy over squared displacement, 1 for straight paths of constant speed.
-        solver: a sentence about what solving numerically does; empty where it does nothing.
+        straightness: Energy divided by squared displacement, 1 for straight paths of constant speed.
+        solver: Sentence about the error that the ODE solver adds; empty if there is none to report.
     """
 
     points: Array
@@ -33,13 +33,13 @@ class Paths:
 
     @property
     def shown(self) -> tuple[int, ...]:
-        """The one or two coordinates that move most."""
+        """Indices of the one or two coordinates that move most."""
         moved = np.square(self.points[-1] - self.points[0]).mean(0)
         return tuple(sorted(np.argsort(-moved, kind="stable")[:2].tolist()))
 
 
 def path_plot(paths: Paths) -> Picture:
-    """Frames of the rows at equal times, and below them the lines that some of them take."""
+    """Return a picture of the rows at equally spaced times, and below it the paths of some rows."""
     shown, times = paths.shown, len(paths.points)
     x = paths.points[:, :, shown]
     low, high = (np.quantile(x, q, axis=(0, 1)) for q in (0.002, 0.998))
@@ -83,6 +83,6 @@ def _frame(ax: Any, names: Sequence[str], shown: tuple[int, ...], low: Array, hi
     ax.set_xlim(low[0], high[0])
     if len(shown) == 2:
         ax.set_ylim(low[1], high[1])
-        # Straight is straight only where both axes have one scale.
+        # Both axes need the same scale, because angles and bends are distorted otherwise.
         ax.set_aspect("equal")
     ax.tick_params(labelsize=7, length=2)

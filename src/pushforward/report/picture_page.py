@@ -1,4 +1,4 @@
-"""The report on a model of pictures: bits per dimension, samples beside data, nearest and least likely pictures."""
+"""Report on a model of pictures: bits per dimension, samples beside data, nearest and least likely pictures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .words import between, number
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SHOWN = 36
-"""Pictures of each kind in a grid of data or samples."""
+"""Largest number of pictures in a grid of data or samples."""
 PAIRS = 16
-"""Samples that are shown with their nearest pictures."""
+"""Largest number of samples that are shown with their nearest pictures."""
 LEAST_LIKELY = 20
 WIDEST = 920
 """Width of the widest grid on the page, in CSS pixels."""
@@ -41,23 +41,23 @@ _RELATION = {"=": "", "<=": "≤ ", ">=": "≥ ", "~": "≈ "}
 
 @dataclass(frozen=True, kw_only=True)
 class PictureReport:
-    """Everything that the report on a model of pictures shows.
+    """Contents of the report on a model of pictures.
 
     Args:
         title: Title of the page, for example the name of the data set.
         system: Name of the fitted system.
         levels: Number of values that a pixel can take.
-        held_out: Pictures that were not trained on, (N, C, H, W) uint8.
+        held_out: Pictures that were not used in training, (N, C, H, W) uint8.
         samples: Samples of the model, (M, C, H, W) uint8.
-        log_prob: Log-likelihood of each held-out picture, (N,), nats.
+        log_prob: Log-likelihood of each held-out picture, (N,), in nats.
         bits: Bits per dimension of the held-out pictures.
-        trained_on: Pictures that the model was trained on, (T, C, H, W) uint8; None where they are not known.
-        columns: Number of columns of the grid of samples, for a model by class; None for a square.
-        files: File of each held-out picture, or none.
+        trained_on: Pictures that the model was trained on, (T, C, H, W) uint8; None if they are not known.
+        columns: Number of columns of the grid of samples, for a model with classes; None for a square grid.
+        files: Name of the file of each held-out picture; empty for pictures that are not from single files.
         baselines: Bits per dimension of simpler models on the same pictures, by name.
         paper: Publication of the system.
         spec: Arguments of the system.
-        training: Record of the training; empty where there is none.
+        training: Record of the training; empty if there is none.
         settings: Options of the report.
         versions: Version of each library.
         created: Date and time, as text.
@@ -85,7 +85,7 @@ class PictureReport:
     created: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Check that shapes and lengths fit together."""
         if self.log_prob.shape != (len(self.held_out),) or len(self.held_out) == 0 or np.isnan(self.log_prob).any():
             raise DataError(
                 f"expected one log-likelihood for each of {len(self.held_out)} held-out pictures and no NaN, "
@@ -97,7 +97,7 @@ class PictureReport:
 
 
 def build_picture_report(inputs: PictureReport) -> str:
-    """Return the page as HTML, with its pictures inside: nothing is loaded from anywhere, nothing runs.
+    """Return the page as HTML, with all pictures inside; it loads no other file and runs no script.
 
     Raises:
         DataError: matplotlib, Pillow, jinja2 or latex2mathml is not installed.
@@ -146,7 +146,7 @@ def build_picture_report(inputs: PictureReport) -> str:
 
 
 def _best(inputs: PictureReport) -> tuple[str, float] | None:
-    """Name of the best baseline, and the bits that the model saves against it."""
+    """Return the name of the best baseline, and the bits per dimension that the model needs less; None without baselines."""
     if not inputs.baselines:
         return None
     name = min(inputs.baselines, key=lambda key: inputs.baselines[key])
@@ -161,10 +161,10 @@ def _verdict(inputs: PictureReport) -> Remark | None:
     error = 0.0 if math.isnan(inputs.bits.error) else inputs.bits.error
     size = f"{number(abs(saved), 3)} bits per dimension"
     if saved > 2 * error:
-        return Remark("good", f"It needs {size} fewer than the best baseline, {name}, on held-out pictures.")
+        return Remark("good", f"The model needs {size} fewer than the best baseline, {name}, on held-out pictures.")
     if saved < -2 * error:
-        return Remark("bad", f"It needs {size} more than the best baseline, {name}, on held-out pictures.")
-    return Remark("mixed", f"On held-out pictures it is level with the best baseline, {name}.")
+        return Remark("bad", f"The model needs {size} more than the best baseline, {name}, on held-out pictures.")
+    return Remark("mixed", f"On held-out pictures the model and the best baseline, {name}, are about equal.")
 
 
 def _figures(inputs: PictureReport) -> list[dict[str, str]]:
@@ -184,7 +184,7 @@ def _figures(inputs: PictureReport) -> list[dict[str, str]]:
 
 
 def _nearest(inputs: PictureReport) -> tuple[Picture | None, dict[str, str]]:
-    """Rows of samples, each with the row of their nearest training pictures below it, and how far they are."""
+    """Return a grid of samples with the nearest training picture below each, and the distances as texts."""
     if inputs.trained_on is None:
         return None, {}
     numbers, apart = _distances(inputs.samples, inputs.trained_on, inputs.levels)
@@ -199,7 +199,12 @@ def _nearest(inputs: PictureReport) -> tuple[Picture | None, dict[str, str]]:
 
 
 def _distances(x: Array, among: Array, levels: int) -> tuple[Array, Array]:
-    """Number of the nearest other picture, and the root mean square distance to it as a part of the range of brightness."""
+    """Return for each picture the number of the nearest one in `among`, and its distance.
+
+    The distance is the root mean square difference, divided by the range of brightness. The nearest one is found with
+    |a - b|^2 = |a|^2 - 2 a.b + |b|^2, one matrix product. This loses digits where the distance is small, so the distance to the
+    nearest one is computed again from the difference.
+    """
     flat, others = (part.reshape(len(part), -1).astype(np.float32) / (levels - 1) for part in (x, among))
     squared = (flat**2).sum(1)[:, None] - 2 * flat @ others.T + (others**2).sum(1)
     found = squared.argmin(1)
@@ -214,7 +219,7 @@ def _first(samples: Array, columns: int | None) -> Array:
 
 
 def _grid(images: Array, levels: int, width: int, columns: int | None = None) -> Picture:
-    """Pictures side by side as one PNG picture, shown at a width of at most `width` CSS pixels."""
+    """Return a grid of pictures as one PNG picture, which is shown at a width of at most `width` CSS pixels."""
     grid = to_grid(images, levels, columns=columns)
     pixels = grid[..., 0] if grid.shape[-1] == 1 else grid
     small = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The report's pictures: matplotlib through its objects (no pyplot, no global state), as PNG."""
+"""Plots of the report as PNG pictures, made with the objects of matplotlib (pyplot would change global state)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Two colours of Okabe and Ito's palette, which readers with any colour vision can tell apart.
+# Two colours of the palette of Okabe and Ito, which people with any colour vision can tell apart.
 DATA, SAMPLES = "#0072B2", "#D55E00"
 _INK, _GREY, _FAINT = "#222222", "#8a8f98", "#e3e6ea"
 _DPI = 180
@@ -30,11 +30,11 @@ _POINTS = 1200
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG picture.
+    """PNG picture inside an HTML page.
 
     Args:
-        source: a data URI.
-        width: in CSS pixels, to be shown at.
+        source: Picture as a data URI.
+        width: Width at which the picture is shown, in CSS pixels.
     """
 
     source: str
@@ -42,11 +42,13 @@ class Picture:
 
 
 def score_plot(names: Sequence[str], means: Array, errors: Array) -> Picture:
-    """Held-out log-likelihoods with two standard errors on either side; the first is the model's."""
+    """Return a plot of held-out log-likelihoods with two standard errors on either side; the first is that of the model."""
     fig, axes = figure(7.2, 0.62 + 0.34 * len(names))
     ax = axes[0, 0]
     finite = np.isfinite(means)
     gaps = np.where(finite, np.max(means, where=finite, initial=-math.inf) - np.where(finite, means, 0.0), math.inf)
+    # A density that is far behind would squeeze the others together, so it is written at the edge of the plot instead: if it is
+    # more than six times the median gap behind the best.
     behind = gaps[np.isfinite(gaps) & (gaps > 0)]
     reach = 6 * float(np.median(behind)) if len(behind) else math.inf
     shown = finite & (gaps <= reach)
@@ -73,7 +75,10 @@ def score_plot(names: Sequence[str], means: Array, errors: Array) -> Picture:
 def training_plot(
     history: Sequence[Mapping[str, Any]], best_epoch: int | None, unit: str = "nats per row"
 ) -> Picture | None:
-    """Mean log-likelihood, or minus another loss, by epoch, on training and validation rows; None without any."""
+    """Return a plot of the mean log-likelihood, or of minus another loss, by epoch, on training and validation rows.
+
+    The result is None if the history has no finite numbers.
+    """
     epochs = np.array([record.get("epoch", i + 1) for i, record in enumerate(history)], dtype=np.float64)
     curves = {}
     for key, label, colour in (("train", "training", _GREY), ("validation", "validation", DATA)):
@@ -88,7 +93,7 @@ def training_plot(
     for label, (values, colour) in curves.items():
         ax.plot(epochs, values, color=colour, lw=1.6, label=label, marker=marker)
     every = np.concatenate([values[np.isfinite(values)] for values, _ in curves.values()])
-    # The first epochs are far below the rest and would flatten the curve.
+    # The first epochs are far below the rest. The lowest 5 % are cut off, because they would flatten the curve.
     low = float(np.quantile(every, 0.05)) if len(epochs) > 20 else float(every.min())
     high = float(every.max())
     pad = 0.06 * (high - low) or 1.0
@@ -105,7 +110,14 @@ def training_plot(
 
 @dataclass(frozen=True)
 class PairColumn:
-    """A numeric column for the pair plot: its finite and missing values in data and samples."""
+    """Numeric column of the pair plot.
+
+    Args:
+        name: Name of the column.
+        data: Values (N,) in the data; NaN marks a missing value.
+        samples: Values (M,) in the samples.
+        integer: Whether the values are whole numbers.
+    """
 
     name: str
     data: Array
@@ -114,15 +126,15 @@ class PairColumn:
 
 
 def pair_plot(columns: Sequence[PairColumn]) -> tuple[Picture, int]:
-    """Scatter plots below the diagonal, histograms on it, rank correlations above it.
+    """Plot pairs of columns: scatter plots below the diagonal, histograms on it, rank correlations above it.
 
     Returns:
-        The picture and the number of samples that are outside its frames.
+        The picture, and the number of samples outside the frames of the plot.
     """
     k = len(columns)
     side = 4.4 if k == 1 else min(9.2, 2.1 * k)
     fig, axes = figure(side, side if k > 1 else 3.2, k, k, constrained=False)
-    # Margins in inches, so that labels fit whatever the size of the grid.
+    # The margins are fixed in inches, so that labels fit for every number of columns.
     left, bottom = 0.62 / side, 0.55 / side
     fig.subplots_adjust(left, bottom, 1 - 0.06 / side, 1 - 0.34 / side, 0.08, 0.08)
     frames = [_frame(column) for column in columns]
@@ -139,7 +151,7 @@ def pair_plot(columns: Sequence[PairColumn]) -> tuple[Picture, int]:
                 _histogram(ax, below, frames[i])
             elif i > j:
                 both = [np.concatenate([c.data[rows[0]], c.samples[rows[1]]])[order] for c in (across, below)]
-                # Drawn in random order, so that neither hides the other.
+                # Data and samples are drawn in random order, so that neither hides the other.
                 dot = float(np.clip(4000 / size, 2.5, 14))
                 ax.scatter(both[0], both[1], s=dot, c=colours, alpha=0.55, linewidths=0)
                 ax.set_ylim(frames[i])
@@ -163,7 +175,15 @@ def pair_plot(columns: Sequence[PairColumn]) -> tuple[Picture, int]:
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """Frequencies of the labels of one column, most frequent first."""
+    """Frequencies of the labels of one column, most frequent first.
+
+    Args:
+        name: Name of the column.
+        labels: The labels.
+        data: Frequency of each label in the data.
+        samples: Frequency of each label in the samples.
+        rows: Number of rows of the data.
+    """
 
     name: str
     labels: Sequence[str]
@@ -173,7 +193,7 @@ class LabelColumn:
 
 
 def label_plot(columns: Sequence[LabelColumn]) -> Picture:
-    """Frequencies of labels in data and samples as bars; the whiskers are two standard errors of the data's."""
+    """Return a bar plot of label frequencies in data and samples; whiskers are two standard errors of those in the data."""
     across = min(2, len(columns))
     down = math.ceil(len(columns) / across)
     tallest = max(len(column.labels) for column in columns)
@@ -199,7 +219,7 @@ def label_plot(columns: Sequence[LabelColumn]) -> Picture:
 
 
 def qq_plot(normality: LatentNormality, dimensions: Sequence[int]) -> Picture:
-    """Quantiles of latent dimensions against those of the standard normal, with a pointwise 95 % band."""
+    """Return a plot of the quantiles of latent dimensions against standard normal ones, with a pointwise 95 % band."""
     across = min(4, len(dimensions))
     down = math.ceil(len(dimensions) / across)
     fig, axes = figure(2.15 * across + 0.3, 2.1 * down + 0.3, down, across)
@@ -225,7 +245,15 @@ def qq_plot(normality: LatentNormality, dimensions: Sequence[int]) -> Picture:
 
 
 def log_prob_plot(log_prob: Array, marked: Array, noun: str = "row") -> Picture | None:
-    """Return a histogram of held-out log-likelihoods; the marked ones, the least likely, are ticks below it."""
+    """Return a histogram of held-out log-likelihoods, with the least likely ones as ticks below it.
+
+    The result is None if no log-likelihood is finite.
+
+    Args:
+        log_prob: Log-likelihoods (N,) in nats.
+        marked: Log-likelihoods of the least likely events.
+        noun: Name of one event, such as "row" or "picture".
+    """
     finite = log_prob[np.isfinite(log_prob)]
     if len(finite) == 0:
         return None
@@ -247,7 +275,7 @@ def log_prob_plot(log_prob: Array, marked: Array, noun: str = "row") -> Picture 
 
 
 def shorten(text: str, length: int) -> str:
-    """The text on one line, with an ellipsis in its middle where it is longer than that."""
+    """Return the text on one line, with an ellipsis in its middle if it has more characters than `length`."""
     text = " ".join(text.split())
     if len(text) <= length:
         return text
@@ -256,7 +284,10 @@ def shorten(text: str, length: int) -> str:
 
 
 def spearman(x: Array, y: Array) -> float:
-    """Rank correlation of the rows that have both values, ties with their mean rank; NaN where it is not defined."""
+    """Return Spearman's rank correlation over the rows that have both values; NaN if it is not defined.
+
+    Equal values have the mean of their ranks.
+    """
     both = np.isfinite(x) & np.isfinite(y)
     if both.sum() < 3:
         return math.nan
@@ -281,7 +312,15 @@ def figure(
     constrained: bool = True,
     ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, Array]:
-    """An empty figure and its axes (rows, columns), in the report's style; sizes in inches, ratios of the rows' heights.
+    """Return an empty figure in the style of the report, and its axes (rows, columns).
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+        rows: Number of rows of axes.
+        columns: Number of columns of axes.
+        constrained: Whether matplotlib arranges axes and labels so that nothing overlaps.
+        ratios: Relative heights of the rows; equal by default.
 
     Raises:
         DataError: matplotlib is not installed.
@@ -304,16 +343,16 @@ def figure(
 
 
 def picture_of(fig: Figure) -> Picture:
-    """The figure as a PNG of few colours."""
+    """Return the figure as a PNG picture with 256 colours."""
     from PIL import Image
 
     canvas: Any = fig.canvas
     with warnings.catch_warnings():
-        # A letter that the font lacks becomes a box; that is no reason to fail.
+        # A letter that the font does not have is drawn as a box, so the warning is not needed.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         canvas.draw()
     small = io.BytesIO()
-    # 256 colours are enough for such pictures and make them about three times smaller.
+    # 256 colours are enough for plots, and make the file about three times smaller.
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     image.quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     encoded = base64.b64encode(small.getvalue()).decode("ascii")
@@ -321,7 +360,7 @@ def picture_of(fig: Figure) -> Picture:
 
 
 def _frame(column: PairColumn) -> tuple[float, float]:
-    """Limits that show the data; its extremes are left out where they would hide the rest."""
+    """Return the limits of the axis for a column; if extreme values would hide the rest, they are left out."""
     data = column.data[np.isfinite(column.data)]
     data = data if len(data) else column.samples[np.isfinite(column.samples)]
     if len(data) == 0:
@@ -363,7 +402,7 @@ def _correlations(ax: Axes, first: PairColumn, second: PairColumn, size: float) 
 
 
 def _ticks(ax: Axes, *, bottom: bool, left: bool) -> None:
-    """A few ticks away from the frame's ends, so that labels of neighbours do not touch."""
+    """Set a few ticks away from the ends of the frame, so that labels of neighbouring plots do not touch."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):

@@ -1,4 +1,4 @@
-"""What each part of the report says: numbers chosen, compared and put into words. No HTML."""
+"""Numbers and sentences of each section of the report, without HTML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,17 @@ QQ_DIMENSIONS = 12
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The model's held-out score, the table of it beside the baselines, and the paired gain over the best one."""
+    """Held-out score of the model beside the baselines.
+
+    Args:
+        score: Mean log-likelihood of the model and its standard error, nats per row.
+        table: Rows of the table of scores.
+        skipped: Baselines that were not computed.
+        picture: Plot of the scores.
+        best: Name of the best baseline; None without any.
+        gain: Mean difference, row by row, of the model to the best baseline.
+        symbol: Relation of log p(x) to the numbers: "=", ">=", "<=" or "~".
+    """
 
     score: Estimate
     table: list[dict[str, Any]]
@@ -48,7 +58,7 @@ class Likelihood:
 
 
 def likelihood(system: str, log_prob: Array, scores: Sequence[BaselineScore], exactness: str) -> Likelihood:
-    """Held-out log-likelihoods with standard errors, and the paired difference of the model to each baseline."""
+    """Return held-out log-likelihoods with standard errors, and the difference of the model to each baseline, row by row."""
     own = mean_and_error(log_prob)
     done = [score for score in scores if not score.skipped]
     table = [{"name": system, "score": estimate(own), "gain": "", "note": "this model", "own": True}]
@@ -75,14 +85,14 @@ def likelihood(system: str, log_prob: Array, scores: Sequence[BaselineScore], ex
 
 @dataclass(frozen=True)
 class Remark:
-    """One sentence of the verdict; `tone` is "good", "mixed" or "bad"."""
+    """Sentence of the verdict; `tone` is "good", "mixed" or "bad"."""
 
     tone: str
     text: str
 
 
 def verdict(scored: Likelihood, classifier: TwoSampleScore | None, latent_view: Latent | None) -> list[Remark]:
-    """What the page comes to: against the baselines, of the samples, and of the latent."""
+    """Return the conclusions of the page: about the baselines, about the samples, and about the latent codes."""
     remarks = []
     if scored.best is not None and scored.gain is not None:
         remarks.append(_against(scored.best, scored.gain))
@@ -96,29 +106,39 @@ def verdict(scored: Likelihood, classifier: TwoSampleScore | None, latent_view: 
 def _against(best: str, gain: Estimate) -> Remark:
     if math.isnan(gain.standard_error):
         if gain.mean == math.inf:
-            return Remark("good", f"Every baseline, {best} included, calls some held-out rows impossible; it does not.")
+            return Remark(
+                "good", f"Every baseline, even {best}, gives some held-out rows probability zero; the model does not."
+            )
         if gain.mean == -math.inf:
-            return Remark("bad", "It calls some held-out rows impossible, which the best baseline does not.")
-        return Remark("mixed", f"Too few or impossible rows to compare it with the best baseline, {best}.")
+            return Remark("bad", "The model gives some held-out rows probability zero, and the best baseline does not.")
+        return Remark(
+            "mixed",
+            "The model cannot be compared with the best baseline, "
+            f"{best}: there are too few rows, or both give some rows probability zero.",
+        )
     size = f"{between(number(abs(gain.mean), 2), number(gain.standard_error, 2))} nats per row"
     if gain.mean > 2 * gain.standard_error:
-        return Remark("good", f"It beats the best baseline, {best}, by {size} on held-out rows.")
+        return Remark("good", f"The model beats the best baseline, {best}, by {size} on held-out rows.")
     if gain.mean < -2 * gain.standard_error:
-        return Remark("bad", f"The best baseline, {best}, beats it by {size} on held-out rows: prefer the baseline.")
+        return Remark(
+            "bad", f"The best baseline, {best}, beats the model by {size} on held-out rows: use the baseline instead."
+        )
     side = "above" if gain.mean >= 0 else "below"
-    return Remark("mixed", f"On held-out rows it is level with the best baseline, {best}: {size} {side} it.")
+    return Remark(
+        "mixed", f"On held-out rows the model and the best baseline, {best}, are about equal: {size} {side} it."
+    )
 
 
 def _apart(score: TwoSampleScore) -> Remark:
     figure = f"accuracy {between(number(score.accuracy, 2), number(score.accuracy_error, 2))}, where 0.5 is guessing"
     if score.p_value >= 0.05:
-        return Remark("good", f"A classifier does not tell its samples from held-out rows ({figure}).")
+        return Remark("good", f"A classifier cannot tell samples of the model from held-out rows ({figure}).")
     much = "" if score.accuracy >= 0.6 else ", though only a little better than chance"
-    return Remark("bad", f"A classifier tells its samples from held-out rows{much} ({figure}).")
+    return Remark("bad", f"A classifier can tell samples of the model from held-out rows{much} ({figure}).")
 
 
 def key_figures(scored: Likelihood, classifier: TwoSampleScore | None, rows: int) -> list[dict[str, str]]:
-    """The few numbers at the head of the page: value, standard error, what it is."""
+    """Return the few numbers at the top of the page, each with its standard error and a label."""
     relation = EXACTNESS[scored.symbol][0]
     found = [
         {
@@ -138,7 +158,7 @@ def key_figures(scored: Likelihood, classifier: TwoSampleScore | None, rows: int
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """The training curve, what it shows, and the sentence below it."""
+    """Training curve, with its caption and the sentence below it."""
 
     picture: Picture | None
     caption: str
@@ -146,7 +166,7 @@ class TrainingRecord:
 
 
 def training_record(record: Mapping[str, Any], noun: str = "row") -> TrainingRecord:
-    """Return the curve of `history`, and how training ended.
+    """Return the training curve from the `history` of a record, and sentences about the length and the end of training.
 
     Args:
         record: Record of the training.
@@ -158,18 +178,20 @@ def training_record(record: Mapping[str, Any], noun: str = "row") -> TrainingRec
     )
     caption = "Mean log-likelihood by epoch" if likelihood else "Minus the loss, which is not a likelihood, by epoch"
     ends = {
-        "converged": "it went through all its epochs",
+        "converged": "all epochs were done",
         "patience": "the validation score stopped improving",
-        "limit": "it reached its limit of steps or time",
-        "callback": "a callback ended it",
+        "limit": "the limit of steps or time was reached",
+        "callback": "a callback stopped it",
         "interrupted": "it was interrupted",
         "nonfinite": "the loss was no longer finite",
     }
     parts = []
     if record.get("train_rows"):
         held = record.get("validation_rows") or 0
-        chosen = f", {held:,} more chose when to stop" if held else f"; no {noun}s were kept to choose when to stop"
-        parts.append(f"{record['train_rows']:,} {noun}s trained the model{chosen}.")
+        chosen = (
+            f", and {held:,} more decided when to stop" if held else f"; no {noun}s were kept to decide when to stop"
+        )
+        parts.append(f"The model was trained on {record['train_rows']:,} {noun}s{chosen}.")
     if record.get("epochs") is not None:
         seconds = record.get("seconds")
         took = f" in {duration(seconds)}" if seconds is not None else ""
@@ -182,7 +204,17 @@ def training_record(record: Mapping[str, Any], noun: str = "row") -> TrainingRec
 
 @dataclass(frozen=True)
 class Latent:
-    """The latent's tests in words, and their picture."""
+    """Tests of the latent codes in words, and their picture.
+
+    Args:
+        result: Results of the tests.
+        picture: QQ plots.
+        shown: Number of dimensions in the plots.
+        rejected: Number of dimensions whose test rejects at the 5 % level.
+        tests: Rows of the table of tests.
+        tone: "good", "mixed" or "bad".
+        verdict: Conclusion, as a sentence.
+    """
 
     result: LatentNormality
     picture: Picture
@@ -194,7 +226,10 @@ class Latent:
 
 
 def latent(latents: Array | None) -> Latent | None:
-    """Tests that latent codes are standard normal; the dimensions that are farthest from it are drawn."""
+    """Test that latent codes are standard normal, and plot the dimensions that are farthest from it.
+
+    The result is None if there are no codes, or fewer than two rows.
+    """
     if latents is None or np.asarray(latents).ndim != 2 or np.asarray(latents).shape[1] == 0 or len(latents) < 2:
         return None
     result = latent_normality(latents)
@@ -203,13 +238,13 @@ def latent(latents: Array | None) -> Latent | None:
     d = result.dimensions
     tests = [
         {
-            "name": "each dimension: Anderson–Darling, Holm",
+            "name": "each dimension: Anderson–Darling, corrected by Holm",
             "size": f"largest KS distance {number(float(result.ks.max()), 3)}",
             "p": p_value(float(result.adjusted.min())),
-            "reads": f"dimensions that depart at 5\u00a0%: {rejected} of {d}",
+            "reads": f"dimensions that differ from normal, at 5\u00a0%: {rejected} of {d}",
         },
         {
-            "name": "jointly: squared radius against χ², Anderson–Darling",
+            "name": "all together: squared radius against χ², Anderson–Darling",
             "size": f"mean squared radius {number(result.mean_squared_radius, 2)} per dimension (1 expected)",
             "p": p_value(result.radius.p_value),
             "reads": _radius_reads(result),
@@ -218,22 +253,25 @@ def latent(latents: Array | None) -> Latent | None:
     if result.correlation is not None:
         tests.append(
             {
-                "name": "jointly: all correlations zero, Schott",
+                "name": "all together: correlations are zero, Schott",
                 "size": f"largest |r| {number(result.largest_correlation, 2)}",
                 "p": p_value(result.correlation.p_value),
-                "reads": "no correlation found" if result.correlation.p_value >= 0.05 else "dimensions still correlate",
+                "reads": "no correlation found" if result.correlation.p_value >= 0.05 else "dimensions are correlated",
             }
         )
     smallest = min(float(result.adjusted.min()), result.joint_p_value)
     if smallest >= 0.05:
-        tone, text = "good", f"The latent of {result.rows:,} held-out rows is compatible with the standard normal."
+        tone = "good"
+        text = (
+            f"The latent codes of {result.rows:,} held-out rows are compatible with the standard normal distribution."
+        )
     else:
         parts = [f"{rejected} of {d} dimensions"] if rejected else []
         parts += ["the joint test"] if result.joint_p_value < 0.05 else []
         small = float(result.ks.max()) < 0.1 and abs(result.mean_squared_radius - 1) < 0.1
         tone = "mixed" if small else "bad"
-        text = f"The latent departs from the standard normal ({' and '.join(parts)} at 5\u00a0%)"
-        text += ", but not far." if small else "."
+        text = f"The latent codes differ from the standard normal distribution ({' and '.join(parts)} at 5\u00a0%)"
+        text += ", but not by much." if small else "."
     return Latent(result, plots.qq_plot(result, list(worst)), len(worst), rejected, tests, tone, text)
 
 
@@ -241,14 +279,14 @@ def _radius_reads(result: LatentNormality) -> str:
     if result.radius.p_value >= 0.05:
         return "the spread is right"
     if result.mean_squared_radius > 1.05:
-        return "too wide: rows surprise the model more often than it expects"
+        return "the codes spread too widely: the model underestimates the spread of the data"
     if result.mean_squared_radius < 0.95:
-        return "too narrow: the model expects more spread than there is"
+        return "the codes spread too little: the model overestimates the spread of the data"
     return "the spread is right on average, but not its distribution"
 
 
 def two_sample(score: TwoSampleScore | None) -> dict[str, str] | None:
-    """The classifier's score as text."""
+    """Return the score of the classifier as texts; None without a score."""
     if score is None:
         return None
     return {
@@ -264,7 +302,7 @@ def two_sample(score: TwoSampleScore | None) -> dict[str, str] | None:
 def how_made(
     spec: Mapping[str, Any], training: Mapping[str, Any], settings: Mapping[str, Any], versions: Mapping[str, str]
 ) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Titled lists of names and values: the system, training, other settings, versions; empty ones left out."""
+    """Return lists of names and values with titles: system, training, other settings, versions; empty lists are left out."""
     record = {k: v for k, v in training.items() if k not in {"history", "config"} and not isinstance(v, Mapping)}
     config = training.get("config") or {}
     parts = [
@@ -298,5 +336,5 @@ def formula(source: str) -> str:
         from latex2mathml.converter import convert
     except ImportError:
         raise DataError("the report needs latex2mathml: pip install 'pushforward[plot]'") from None
-    # The namespace is implied in HTML, and this keeps the page free of addresses.
+    # HTML does not need the namespace of MathML. Without it the page contains no web address.
     return convert(source).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")

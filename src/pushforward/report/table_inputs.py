@@ -1,4 +1,4 @@
-"""What the report shows of a model of a table: held-out rows beside samples, latent codes, paths, a classifier."""
+"""Contents of the report on a model of a table: held-out rows, samples, latent codes, paths, score of a classifier."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HOUR, YEAR = 3.6e9, 365.2425 * 86400e6
 """Microseconds in an hour, and in a year on average."""
 FEWEST_TO_COMPARE = 8
-"""Rows below which no classifier is asked to tell them from samples."""
+"""Smallest number of rows for the comparison by a classifier."""
 
 
 def table_inputs(
@@ -48,13 +48,13 @@ def table_inputs(
     """Return the inputs of a report on a model of a table.
 
     Args:
-        model: The model, in evaluation mode.
-        rows: Encoded rows that it was not trained on.
+        model: Model, in evaluation mode.
+        rows: Encoded rows that the model was not trained on.
         held_out: The same rows as a table.
-        samples: Rows that it made.
-        log_prob: Log-likelihood of each held-out row, (N,), nats.
+        samples: Samples of the model, as a table.
+        log_prob: Log-likelihood of each held-out row, (N,), in nats.
         scores: Scores of simpler densities on the held-out rows.
-        solver: Error that the solver of a continuous flow adds; None where there is none.
+        solver: Error that the ODE solver of a continuous flow adds; None for other models.
         seed: Seed of latent codes and of the classifier.
         numbers: Numbers of the held-out rows in their table, from 1.
         about: Other fields of `ReportInputs`, such as `title` and `training`.
@@ -79,12 +79,12 @@ def table_inputs(
 
 
 def _kinds(model: TableModel) -> dict[str, str]:
-    """Kinds of the columns; dates and times are drawn as continuous numbers."""
+    """Return the kinds of the columns; dates and times are plotted as continuous numbers."""
     return {c.name: "continuous" if c.storage in TIMES and c.numeric else c.kind for c in model.schema.columns}
 
 
 def _columns(model: TableModel, table: Table) -> Mapping[str, Array]:
-    """Columns of a table; dates and timestamps as years with decimals, times of day as hours."""
+    """Return the columns of a table, with dates and timestamps as years with decimals, and times of day as hours."""
     columns = {}
     for column in model.schema.columns:
         values = table[column.name]
@@ -96,7 +96,7 @@ def _columns(model: TableModel, table: Table) -> Mapping[str, Array]:
 
 
 def _latents(model: TableModel, rows: Array, seed: int) -> Array | None:
-    """Codes of the numeric columns, where the system takes them for standard normal."""
+    """Return the latent codes of the numeric columns; None if the base of the system is not standard normal."""
     if model.numbers is None or not isinstance(model.numbers.base, Normal):
         return None
     with isolated(model.device, seed), torch.no_grad():
@@ -104,7 +104,7 @@ def _latents(model: TableModel, rows: Array, seed: int) -> Array | None:
 
 
 def _paths(model: TableModel, rows: Array, solver: SolverCheck | None) -> Paths | None:
-    """Held-out rows on their way to noise, of continuous flows."""
+    """Return the paths of held-out rows from the data to the noise; None for a model that is not a continuous flow."""
     found = follow(model, rows)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Numbers, values and times as text."""
+"""Texts of numbers, values and times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .plots import shorten
 
 
 def number(value: float, digits: int, *, sign: bool = False) -> str:
-    """A number with a fixed number of decimals and a real minus sign; a dash for NaN."""
+    """Return a number with a fixed number of decimals and a typographic minus sign; NaN becomes a dash."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -24,14 +24,14 @@ def number(value: float, digits: int, *, sign: bool = False) -> str:
 
 
 def fixed(value: float, digits: int, *, sign: bool = False) -> str:
-    """A finite number with a fixed number of decimals, thousands apart; zero has no sign."""
+    """Return a finite number with a fixed number of decimals and commas between thousands; zero has no sign."""
     text = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
     text = text if text.strip("+-0.,") else text.lstrip("+-")
     return text.replace("-", "−")
 
 
 def estimate(value: Estimate, *, sign: bool = False) -> str:
-    """Mean ± standard error, with decimals that suit the error."""
+    """Return "mean ± standard error", with two digits of the error."""
     error = value.standard_error
     if math.isnan(error):
         return number(value.mean, 2, sign=sign)
@@ -40,17 +40,17 @@ def estimate(value: Estimate, *, sign: bool = False) -> str:
 
 
 def between(value: str, error: str) -> str:
-    """Value ± error, kept on one line."""
+    """Return "value ± error" with spaces at which no line is broken."""
     return f"{value}\u00a0±\u00a0{error}"
 
 
 def p_value(p: float) -> str:
-    """A p-value; very small ones as a bound."""
+    """Return a p-value as text; one below 0.0001 is written as "< 0.0001"."""
     return "<\u00a00.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.01 else f"{p:.2f}"
 
 
 def cell(value: Any) -> str:
-    """A value of a table as text."""
+    """Return a value of a table as text."""
     if value is None or value != value:
         return "–"
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
@@ -61,7 +61,7 @@ def cell(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words."""
+    """Return a number of seconds as text, in seconds, minutes or hours."""
     if seconds < 60:
         return f"{seconds:.1f} seconds"
     if seconds < 3600:
@@ -70,7 +70,7 @@ def duration(seconds: float) -> str:
 
 
 def plain(value: Any) -> str:
-    """A setting as text: numbers short, lists and mappings on one line."""
+    """Return a setting as text: numbers with six digits, lists and mappings on one line."""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The model that suits a table when no system is named: chosen by its size, its columns, and its validation rows."""
+"""Automatic choice of a model for a table: by its size, its columns, and its validation rows."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .schema import Schema
 from .table_model import TableModel, table_model
 
 SMALL = 5000
-"""Training rows below which hidden units are dropped."""
+"""Number of training rows below which the networks use dropout."""
 TINY = 1000
-"""Training rows below which the flow has half as many layers."""
+"""Number of training rows below which the flow has half as many layers."""
 REFITTED = 2000
-"""Rows below which the model is trained again on the validation rows, too, when its training is over."""
+"""Number of rows below which the best model is trained once more, on training and validation rows together."""
 MOST_FOR_ALTERNATIVES = 200_000
-"""Rows up to which other models are tried."""
+"""Largest number of rows for which other models are tried."""
 QUICK_ROWS, QUICK_COMPONENTS = 2000, (1, 4, 16)
-"""Rows and numbers of components for a quick choice."""
+"""Number of rows, and numbers of mixture components to try, for a quick choice."""
 DROPOUT = 0.2
 PATIENCE = 30
-"""Most epochs without a better validation score, below `SMALL` rows."""
+"""Number of epochs without a better validation score after which training stops, for fewer than `SMALL` rows."""
 FAR = 6.0
-"""Deviations beyond which a value is far out in a tail."""
+"""Number of standard deviations beyond which a value is far out in a tail."""
 FAR_SHARE = 5e-4
-"""Share of far values in a column from which its tails are heavy: a normal distribution has 2e-9."""
+"""Share of far values from which the tails of a column are called heavy; a normal distribution has 2e-9."""
 LABEL_WIDTHS = (64, 512)
 """Smallest and largest width of the network of labels."""
 
@@ -42,16 +42,16 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class AutoChoice:
-    """Systems and their arguments, chosen for a table: the first one, and others to compare it with on validation rows.
+    """System and its arguments, chosen for a table, and other systems to compare it with on the validation rows.
 
     Args:
         system: Name of the system.
-        arguments: Its arguments.
-        label_hidden: Widths of the network of labels.
-        label_dropout: Share of its hidden units that are dropped in training.
-        alternatives: Names and arguments of other systems.
-        patience: Patience of the training; None for the default.
-        why: Reasons, as a part of a sentence.
+        arguments: Arguments of the system.
+        label_hidden: Widths of the hidden layers of the network of labels.
+        label_dropout: Share of the hidden units of that network that are dropped in training.
+        alternatives: Names and arguments of the other systems.
+        patience: Number of epochs without improvement after which training stops; None for the default.
+        why: Reason of the choice, as a part of a sentence.
     """
 
     system: str
@@ -68,7 +68,7 @@ class AutoChoice:
 
 
 def label_widths(schema: Schema) -> tuple[int, ...]:
-    """Return the widths of the network of labels: it grows with the number of labels of all columns."""
+    """Return the widths of the hidden layers of the network of labels; they grow with the number of labels in all columns."""
     labels = sum(column.classes for column in schema.columns if column.classes > 1)
     smallest, largest = LABEL_WIDTHS
     width = min(largest, max(smallest, 2 * labels))
@@ -78,9 +78,9 @@ def label_widths(schema: Schema) -> tuple[int, ...]:
 def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = False) -> AutoChoice:
     """Return the systems that suit a table.
 
-    Numbers get a neural spline flow. Its base is a mixture of Gaussians, which starts at a fit to the training rows, so that
-    the flow only has to learn what a mixture lacks; or Student's t where columns have heavy tails. The mixture alone is the
-    alternative: on small tables it can be the better model.
+    Numbers get a neural spline flow. Its base is a mixture of Gaussians that starts from a fit to the training rows, so the
+    flow only has to learn the difference between the data and the mixture. If columns have heavy tails, the base is Student's t
+    instead. The alternative is the mixture without a flow, which can be the better model of a small table.
 
     Args:
         schema: Schema of the table.
@@ -124,13 +124,13 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
 
 @dataclass(frozen=True)
 class Improvement:
-    """The model that is kept after others were compared with it.
+    """Best model after the comparison with the alternatives.
 
     Args:
-        model: The model.
+        model: Best model.
         system: Name of its system.
-        tried: System, base and validation score of each, nats per row.
-        refitted: Whether it was trained again on all rows.
+        tried: System, base and validation score (nats per row) of each model that was tried.
+        refitted: Whether the model was trained again on all rows.
         interrupted: Whether the comparison was interrupted.
     """
 
@@ -151,15 +151,16 @@ def improve(
     *,
     seed: int,
 ) -> Improvement:
-    """Return the best of a trained model and of its alternatives on the validation rows; small tables are fitted once more.
+    """Return the best of a trained model and its alternatives, compared on the validation rows.
 
-    The model with the best validation score is trained again on all rows for as many epochs as were best, where there are few:
-    a tenth more rows improve a small table's model.
+    If there are fewer than `REFITTED` rows, the best model is then trained again, on training and validation rows together.
+    Early stopping is not possible without validation rows, so training runs for the number of epochs that was best before. The
+    additional rows improve the model of a small table.
 
     Args:
         model: Trained model of the chosen system.
         result: Record of its training.
-        choice: The systems.
+        choice: Chosen system and alternatives.
         rows: Encoded rows (N, C) for training and validation.
         validation: Share or number of the validation rows, as in `fit`.
         config: Options of the training.
@@ -189,11 +190,11 @@ def improve(
 
 
 def fresh(schema: Schema, choice: AutoChoice, seed: int, labels: str | None = None) -> TableModel:
-    """Return a model of a table with fresh weights that depend on the seed only.
+    """Return a model of a table with new random weights that depend only on the seed.
 
     Args:
         schema: Schema of the table.
-        choice: The system.
+        choice: System and its arguments.
         seed: Seed of the weights.
         labels: Name of a system for the labels; by default a network of softmaxes.
     """
@@ -208,7 +209,11 @@ def fresh(schema: Schema, choice: AutoChoice, seed: int, labels: str | None = No
 
 @torch.no_grad()
 def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
-    """Return the numbers of rows on the scale on which they are modelled, without a linear effect of the labels: (N, F)."""
+    """Return the numbers of rows (N, F) as the flow receives them, without the linear effect of the labels.
+
+    The labels explain a part of the numbers, which the conditional flow learns anyway. Without removing it, a mixture would
+    need components for the labels. It is removed by ridge regression on the one-hot code.
+    """
     model = table_model(schema, "gaussian")
     x = torch.from_numpy(rows)
     with isolated(torch.device("cpu"), seed):
@@ -221,6 +226,7 @@ def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
 
 
 def _before_the_flow(model: TableModel, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the numbers of rows after the layers of `column_layers`, and the one-hot code of their discrete facts."""
     assert model.numbers is not None  # noqa: S101
     _, code = model._split(x)
     chain = model.numbers.chain

@@ -1,4 +1,4 @@
-"""Columns beside the model of a table: those left out, identifiers that are drawn anew, and columns computed from others."""
+"""Columns that are not modelled: columns left out, identifiers, and columns that are computed from other columns."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Role = Literal["left out", "identifier", "computed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Equation:
-    """An exact equation that gives a column from others: constant + sum of factor * column, or factor * first * second.
+    """Exact equation that gives a column from others: constant + sum of factor * column, or factor * first * second.
 
     Args:
-        factors: Factors of the columns, by name.
-        constant: The constant.
-        product: Whether the columns are multiplied instead of added; there are two of them, and one factor of both.
+        factors: Names of the columns with their factors.
+        constant: Constant term of a sum.
+        product: Whether the columns are multiplied instead of added; then there are two columns with the same factor.
         tolerance: Largest difference between the two sides in the table.
     """
 
@@ -33,7 +33,7 @@ class Equation:
     tolerance: float = 0.0
 
     def values(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the column that the equation gives: (N,) from arrays (N,) by name."""
+        """Return the column (N,) that the equation gives, from other columns (N,) by name."""
         if self.product:
             (first, factor), (second, _) = self.factors
             return factor * columns[first] * columns[second]
@@ -42,7 +42,7 @@ class Equation:
 
     @property
     def text(self) -> str:
-        """The right-hand side as text."""
+        """Right-hand side of the equation as text."""
         if self.product:
             (first, factor), (second, _) = self.factors
             return f"{'' if factor == 1 else f'{factor:.6g} * '}{first} * {second}"
@@ -59,12 +59,12 @@ class Equation:
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """A column of a table that the model does not have.
+    """Column of a table that is not modelled.
 
     Args:
         column: Name, storage and grid of the column.
-        role: "left out", "identifier" or "computed".
-        why: Reason, as text.
+        role: Treatment of the column in samples: "left out", "identifier" or "computed".
+        why: Reason why the column is not modelled, as text.
         identity: Equation of a computed column.
         prefix: Text before the number of an identifier.
         width: Number of digits of an identifier, with zeros; 0 for no zeros.
@@ -85,7 +85,7 @@ class Beside:
         return self.column.name
 
     def draw(self, rows: int) -> np.ndarray | None:
-        """Return new identifiers, in turn after those of the table; None for a column that is left out."""
+        """Return new identifiers that continue the numbers of the table; None for a column with another role."""
         if self.role != "identifier":
             return None
         numbers = range(self.first, self.first + rows)
@@ -95,7 +95,14 @@ class Beside:
 
 
 def identifier(name: str, values: np.ndarray, why: str) -> Beside:
-    """Return a column of identifiers: whole numbers, or texts with the pattern of the new ones."""
+    """Return the description of a column of identifiers, from which new identifiers can be made.
+
+    Args:
+        name: Name of the column.
+        values: Identifiers of the table (N,), whole numbers or texts. If all texts are a common prefix and a number, so are the
+            new ones.
+        why: Reason why the column holds identifiers.
+    """
     if values.dtype.kind == "i":
         column = Column(name=name, kind="constant", storage="int64")
         return Beside(column=column, role="identifier", why=why, first=int(values.max()) + 1)
@@ -111,7 +118,7 @@ def identifier(name: str, values: np.ndarray, why: str) -> Beside:
 
 
 def beside_to(beside: Beside) -> dict[str, Any]:
-    """Return plain values for JSON."""
+    """Return the description as plain values for JSON."""
     values: dict[str, Any] = {"column": column_to(beside.column), "role": beside.role, "why": beside.why}
     if beside.role == "identifier":
         values |= {"prefix": beside.prefix, "width": beside.width, "first": beside.first}
@@ -130,7 +137,7 @@ def beside_from(values: object) -> Beside:
     """Return the column that `beside_to` described.
 
     Raises:
-        DataError: The values describe none.
+        DataError: The values are not such a description.
     """
     try:
         if not isinstance(values, Mapping) or values["role"] not in ("left out", "identifier", "computed"):

@@ -1,4 +1,4 @@
-"""Stored columns of a table to numbers and back: labels as codes, dates as steps, missing values as NaN."""
+"""Coding of the columns of a table as numbers, and back: labels as codes, dates as steps, missing values as NaN."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .row_space import TIMES, Column
 from .table import Table, label_of
 
 LARGEST = 2.0**53
-"""Whole numbers up to it are exact in float64."""
+"""Largest number up to which all whole numbers are exact in float64."""
 
 
 class Findings:
-    """Entries that cannot be used: the first one is an error, or all are noted by their rows.
+    """Collection of entries that cannot be used; in strict mode the first one is an error.
 
     Args:
         rows: Number of rows of the table.
@@ -30,17 +30,17 @@ class Findings:
         self.bad = np.zeros(rows, dtype=bool)
 
     def add(self, name: str, where: np.ndarray, what: str, why: str = "", values: Any = None) -> None:
-        """Note a column and the rows where something is found.
+        """Add a fault of a column and the rows in which it occurs.
 
         Args:
             name: Name of the column.
-            where: (N,) mask of the rows.
-            what: What is found, as the end of a sentence about the column.
-            why: Reason or advice.
-            values: Entries of the column, to show.
+            where: Boolean mask (N,) of the rows with the fault.
+            what: Fault, as the end of a sentence that begins with the column, such as "has a missing value".
+            why: Reason or advice, which follows after a comma.
+            values: Entries of the column, for the message.
 
         Raises:
-            DataError: The findings are strict, and there is such a row.
+            DataError: The mode is strict, and there is such a row.
         """
         if not where.any():
             return
@@ -60,7 +60,7 @@ def _shown(value: Any) -> str:
 
 
 def to_values(column: Column, numbers: np.ndarray) -> np.ndarray:
-    """Return a column of codes or numbers in the type that the table had, rounded as its values were.
+    """Return a column of codes or numbers in the type of the table's column, with the same rounding.
 
     Raises:
         DataError: A code has no label.
@@ -87,7 +87,7 @@ def to_values(column: Column, numbers: np.ndarray) -> np.ndarray:
 
 
 def _rounded(column: Column, values: np.ndarray) -> np.ndarray:
-    """Numbers on the grid of the column: its levels, the multiples of a distance, or its decimals."""
+    """Return numbers moved to the nearest value that the column can have: a level, a multiple of its grid, or a decimal."""
     if column.levels:
         levels = np.array(column.levels)
         return levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, values)]
@@ -109,7 +109,7 @@ def _times(column: Column, numbers: np.ndarray) -> np.ndarray:
 
 
 def _typed(column: Column) -> np.ndarray:
-    """The labels as values of the column's type."""
+    """Return the labels as values of the type of the column."""
     if column.storage == "bool":
         return np.array([label == "True" for label in column.categories])
     if column.storage == "str":
@@ -119,10 +119,10 @@ def _typed(column: Column) -> np.ndarray:
 
 
 def to_codes(column: Column, values: np.ndarray, findings: Findings) -> np.ndarray:
-    """Return labels of a stored column as codes; an unknown label is a finding, with code 0.
+    """Return the labels of a column as codes; an unknown label is added to the findings and gets code 0.
 
     Raises:
-        DataError: The findings are strict, and a label is not one of the column's.
+        DataError: The findings are strict, and the column has an unknown label.
     """
     position: dict[str | None, float] = {label: float(i) for i, label in enumerate(column.categories)}
     position[None] = math.nan
@@ -147,12 +147,12 @@ def to_codes(column: Column, values: np.ndarray, findings: Findings) -> np.ndarr
 
 
 def to_numbers(name: str, table: Table, findings: Findings | None = None, step: float = 0.0) -> np.ndarray:
-    """Return a stored column as float64, NaN for missing.
+    """Return a column of a table as float64, with NaN for missing values.
 
     Args:
         name: Name of the column.
-        table: The table.
-        findings: Findings about its entries; by default the first is an error.
+        table: Table with the column.
+        findings: Collection of entries that cannot be used; by default the first one is an error.
         step: Length of a step of a date or time, in microseconds; 0 for a column of numbers.
 
     Raises:
@@ -198,7 +198,7 @@ def _steps(name: str, values: np.ndarray, findings: Findings, step: float) -> np
 
 
 def labels_of(values: np.ndarray) -> dict[Any, str | None]:
-    """Return the label of each different value of a stored column; None for missing ones."""
+    """Return the label of each different value of a column; None for a missing value."""
     distinct: Sequence[Any] = (
         list(dict.fromkeys(values.tolist())) if values.dtype.kind == "O" else np.unique(values).tolist()
     )
@@ -206,7 +206,7 @@ def labels_of(values: np.ndarray) -> dict[Any, str | None]:
 
 
 def is_whole(values: np.ndarray) -> bool:
-    """Whether a stored column is one of whole numbers, possibly with missing ones."""
+    """Return whether a column holds whole numbers, perhaps with missing values."""
     if values.dtype.kind != "O":
         return values.dtype.kind == "i"
     kinds = set(map(type, values.tolist())) - {type(None)}
@@ -214,7 +214,7 @@ def is_whole(values: np.ndarray) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a finite number."""
+    """Return whether a text is a finite number."""
     try:
         return math.isfinite(float(text))
     except (ValueError, TypeError):

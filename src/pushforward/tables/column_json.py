@@ -1,4 +1,4 @@
-"""Columns from plain values, such as those of a JSON document, each value checked."""
+"""Conversion of columns to plain values for JSON, and back with a check of every value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .row_space import TIMES, Column, Kind, Storage
 
 NUMBERS, BOUNDS = ("value", "edge", "loc", "scale", "step", "grid"), ("low", "high")
 DECIMALS = 15
-"""Most decimals to which samples are rounded."""
+"""Largest number of decimals to which samples are rounded."""
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in dataclasses.fields(Column) if field.default is not dataclasses.MISSING},
     "hint": {},
@@ -22,7 +22,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def column_to(column: Column) -> dict[str, Any]:
-    """Return a column as plain values for JSON; floats survive exactly."""
+    """Return a column as plain values for JSON, from which floats can be restored exactly."""
     values = dataclasses.asdict(column)
     values["hint"] = {
         key: list(value) if isinstance(value, (tuple, frozenset)) else value
@@ -36,7 +36,7 @@ def column_from(values: object) -> Column:
     """Return the column that `column_to` described.
 
     Raises:
-        DataError: an entry is missing or unknown, of another type, or out of range.
+        DataError: An entry is missing, is unknown, has another type, or is out of range.
     """
     known = [field.name for field in dataclasses.fields(Column)]
     if not isinstance(values, Mapping) or not {"name", "kind"} <= values.keys() <= set(known):
@@ -118,7 +118,7 @@ def _labels(entries: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _require_consistent(column: Column) -> None:
-    """Refuse a column whose entries, right one by one, contradict each other."""
+    """Refuse a column whose entries contradict each other, although each is valid alone."""
     low, high = column.low, column.high
     if column.kind == "integer" and (low is None or high is None or not low.is_integer() or not high.is_integer()):
         raise _contradiction(column, "a range of whole numbers")

@@ -1,19 +1,24 @@
-"""The layers that carry the numeric columns of a table from raw units to a flow's space and back.
+"""Layers that map the numeric columns of a table from raw units to the space of a flow, and back.
 
-They keep float64 until the last, so that a column of 1.7e9 +- 1e4 survives a float32 model. NaN, a missing value, passes
-through them unchanged and adds nothing, until `FillMissing` replaces it. In order:
+All layers before the last compute in float64. A column such as 1.7e9 +- 1e4 would lose its digits in float32. NaN stands for a
+missing value. It passes through the layers unchanged and adds nothing to dlogp, until `FillMissing` replaces it. The layers
+are, in this order:
 
-    DequantiseColumns     y = x - low + u, u ~ U[0, 1):            dlogp = 0 since q(u) = 1; back: x = floor(y) + low
-    Unbound      low < x < high: z = log v - log w,       log dz/dx = -log v - log w - log(high - low)
+    DequantiseColumns     y = x - low + u, u ~ U[0, 1):    dlogp = 0 since q(u) = 1; inverse: x = floor(y) + low
+    Unbound      low < x < high: z = log v - log w,        log dz/dx = -log v - log w - log(high - low)
                                  with v = (x - low) / (high - low) and w = 1 - v
-                 low < x:        z = log(x - low);        log dz/dx = -z
-                 x < high:       z = -log(high - x);      log dz/dx = z
-    StandardiseColumns    z = (x - m) / s:                         dlogp = -log s
-    FillMissing  z = e ~ N(0, 1) where x is missing:      dlogp = -log N(e; 0, 1); back: NaN where the context's bit says so
-    Cast         float64 to the model's dtype:            dlogp = 0
+                 low < x:        z = log(x - low),         log dz/dx = -z
+                 x < high:       z = -log(high - x),       log dz/dx = z
+    StandardiseColumns    z = (x - m) / s:                 dlogp = -log s
+    FillMissing  z = e ~ N(0, 1) if x is missing:          dlogp = -log N(e; 0, 1); inverse: NaN where the context has bit 0
+    Cast         float64 to the dtype of the model:        dlogp = 0
 
-Logarithms rather than softplus, because they do not depend on the column's units: a change of units shifts z. The first is
-the lower bound of Theis et al. 2016 (arXiv:1511.01844, eq. 3-5); the fill is an augmentation, p(x) = E_q[p(x, e) / q(e)]
+Bounds are removed by logarithms and not by softplus: a change of the units of a column then only shifts z, whereas softplus
+depends on the units.
+
+Why dequantisation gives a lower bound: for a whole number x, P(x) = int_0^1 p(x + u) du >= exp E_u[log p(x + u)] by Jensen's
+inequality (Theis et al. 2016, arXiv:1511.01844, eq. 3-5). Why a fill gives a lower bound: e is a variable that the data do not
+have, so p(x) = int p(x, e) de = E_q[p(x, e) / q(e)] for draws e from q, and Jensen's inequality bounds its logarithm again
 (Huang et al. 2020, arXiv:2002.07101; Nielsen et al. 2020, arXiv:2007.02731, table 1).
 """
 
@@ -34,10 +39,10 @@ from .row_space import Column, TableSpace
 
 
 class DequantiseColumns(Transform):
-    """Integers to intervals of length one from 0: y = x - low + u. Other columns pass.
+    """Dequantisation of integer columns: y = x - low + u with u ~ U[0, 1). Other columns are unchanged.
 
     Args:
-        columns: numeric ones.
+        columns: Numeric columns.
     """
 
     own = Exactness.NOISY | Exactness.LOWER
@@ -54,23 +59,23 @@ class DequantiseColumns(Transform):
         return torch.tensor(self.at, device=x.device), limits[:, 0], limits[:, 1]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """X - low + u, 0."""
+        """Return x - low + u, and 0."""
         at, low, _ = self._index_and_limits(x)
         whole = x[:, at] - low
         return x.index_copy(1, at, whole + torch.rand_like(whole)), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """floor(y) + low, 0."""
+        """Return floor(y) + low, and 0."""
         at, low, high = self._index_and_limits(z)
         whole = torch.minimum(z[:, at].floor().clamp_min(0), high - low)
         return z.index_copy(1, at, whole + low), z.new_zeros(z.shape[0])
 
 
 class Unbound(Transform):
-    """Bounded columns to the whole line, by a logit or a logarithm. Other columns pass.
+    """Map of bounded columns to the whole line, by a logit or a logarithm. Other columns are unchanged.
 
     Args:
-        columns: continuous ones.
+        columns: Continuous columns.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -90,7 +95,7 @@ class Unbound(Transform):
                 self.groups.append((forward, inverse, at, constants))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logit or log of the distances to the bounds, sum of the log-slopes."""
+        """Return the logits or logarithms of the distances to the bounds, and the sum of the log-slopes."""
         z, dlogp = x, x.new_zeros(x.shape[0])
         for forward, _, at, constants in self.groups:
             index = torch.tensor(at, device=x.device)
@@ -99,22 +104,23 @@ class Unbound(Transform):
         return z, dlogp
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Back strictly inside the bounds, minus the log-slopes."""
+        """Return values strictly inside the bounds, and minus the sum of the log-slopes."""
         x, dlogp = z, z.new_zeros(z.shape[0])
         for _, inverse, at, constants in self.groups:
             index = torch.tensor(at, device=z.device)
             low, high, edge = _rows(constants, z)
             image, log_slope = inverse(z[:, index], low, high, edge)
+            # Rounding can give the bound itself, whose image is infinite. The value is moved to the next number inside.
             image = torch.maximum(image, low.nextafter(high)).minimum(high.nextafter(low))
             x, dlogp = x.index_copy(1, index, image), dlogp - log_slope.nansum(1)
         return x, dlogp
 
 
 class StandardiseColumns(Transform):
-    """z = (x - loc) / scale in float64 with the columns' constants, which no change of the model's dtype touches.
+    """Standardisation z = (x - loc) / scale with constants of the columns, which stay float64 if the model changes its dtype.
 
     Args:
-        columns: continuous and unbounded ones.
+        columns: Continuous columns without bounds.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -128,24 +134,26 @@ class StandardiseColumns(Transform):
         return loc, scale, torch.where(x.isnan(), 0.0, -scale.log()).sum(1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(x - loc) / scale, -sum log scale over the values that are there."""
+        """Return (x - loc) / scale, and -sum log scale over the values that are not missing."""
         loc, scale, log_slope = self._loc_scale_and_slope(x)
         return (x - loc) / scale, log_slope
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Z scale + loc, sum log scale."""
+        """Return z scale + loc, and sum log scale over the values that are not missing."""
         loc, scale, log_slope = self._loc_scale_and_slope(z)
         return z * scale + loc, -log_slope
 
 
 class FillMissing(Transform):
-    """Standard normal draws where there is no ordinary number; back, the bits of the context tell where.
+    """Fill of the entries without an ordinary number, which are missing or spikes, by standard normal draws.
+
+    The inverse reads in the context which entries these are, and sets them to NaN.
 
     Args:
         columns: Continuous, unbounded, standardised columns.
         context: Length of the context.
-        bits: For each column the place in the context of the bit that is 1 for an ordinary number, and 0 where the value is
-            missing or a spike; -1 for a column without such a bit.
+        bits: Index in the context, for each column, of the bit that is 1 for an ordinary number and 0 for a missing value or a
+            spike; -1 for a column without such a bit.
     """
 
     own = Exactness.NOISY | Exactness.LOWER
@@ -164,17 +172,17 @@ class FillMissing(Transform):
         return torch.where(missing, draws, x), -_log_normal(draws, missing)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return z with NaN at the values whose bits are zero, and the sum of log N(z) there."""
+        """Return z with NaN for the entries whose bits are zero, and the sum of log N(z) over these entries."""
         given = context[:, torch.tensor(self.bits, device=z.device)] < 0.5  # type: ignore[index]
         missing = torch.zeros_like(z, dtype=torch.bool).index_copy(1, torch.tensor(self.at, device=z.device), given)
         return z.masked_fill(missing, math.nan), _log_normal(z, missing)
 
 
 class Cast(Transform):
-    """From float64 to the model's dtype and back.
+    """Conversion from float64 to the dtype of the model, and back.
 
     Args:
-        columns: Columns that the layers before it leave.
+        columns: Columns after all layers before this one.
     """
 
     anchor: Tensor
@@ -194,16 +202,16 @@ class Cast(Transform):
 
 
 class OnSurface(Transform):
-    """From rows in float64 to the nearest points of a curved space in the model's dtype, and back.
+    """Map of rows in float64 to the nearest points of a curved space in the dtype of the model, and back.
 
-    Densities are those of the points, with respect to the measure of the space.
+    Densities are densities of the points, with respect to the measure of the space.
 
     Args:
         columns: Columns of the coordinates.
         space: Curved space, of shape (len(columns),).
 
     Raises:
-        DataError: A column is not of continuous numbers without bounds.
+        DataError: A column is not continuous, has bounds, or can have missing values.
     """
 
     anchor: Tensor
@@ -237,15 +245,15 @@ class OnSurface(Transform):
 
 
 def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[int] = ()) -> list[Transform]:
-    """The layers that these numeric columns need, from raw rows to `Real((len(columns),))`.
+    """Return the layers that numeric columns need, from raw rows to `Real((len(columns),))`.
 
     Args:
-        columns: numeric ones.
-        context: length of the context, 0 for none.
-        bits: Places of the bits in the context, see `FillMissing`; needed when a value can be missing.
+        columns: Numeric columns.
+        context: Length of the context, 0 for none.
+        bits: Indices of the bits in the context, see `FillMissing`; needed if a value can be missing.
 
     Raises:
-        DataError: a column is not numeric.
+        DataError: A column is not numeric.
     """
     for column in columns:
         if not column.numeric:
@@ -266,7 +274,7 @@ def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[in
 
 
 def unbounded(column: Column, x: Tensor) -> Tensor:
-    """The unbounded coordinate of a numeric column, integers taken at the middle of their interval: (B,) -> (B,)."""
+    """Return the unbounded coordinate (B,) of values (B,) of a numeric column; an integer x is taken as x + 1/2."""
     if column.kind == "integer":
         x = x - column.support[0] + 0.5
     return Unbound((_interval(column),))(x[:, None])[0][:, 0]
@@ -276,7 +284,7 @@ _Map = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def _interval(column: Column) -> Column:
-    """The continuous column that `DequantiseColumns` makes of it."""
+    """Return the continuous column after `DequantiseColumns`; an integer column has the range 0 < y < high - low + 1."""
     if column.kind != "integer":
         return column
     low, high = column.support
@@ -292,7 +300,7 @@ def _log_normal(z: Tensor, where: Tensor) -> Tensor:
 
 
 def _inside(distance: Tensor, edge: Tensor) -> Tensor:
-    """A distance to a bound, `edge` instead of 0."""
+    """Return a distance to a bound, or `edge` for values on the bound, whose logarithm would be infinite."""
     return torch.where(distance <= 0, edge, distance)
 
 
@@ -304,7 +312,7 @@ def _logit(x: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, 
 
 def _logit_inverse(z: Tensor, low: Tensor, high: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
     width = high - low
-    # measured from the nearer bound, so that neither end loses digits
+    # The value is computed from the nearer bound, so that no digits are lost near either bound.
     x = torch.where(z < 0, low + width * z.sigmoid(), high - width * (-z).sigmoid())
     return x, -F.logsigmoid(z) - F.logsigmoid(-z) - width.log()
 

@@ -1,4 +1,4 @@
-"""Names of columns: a check that they differ, and names that do."""
+"""Names of columns: a check that they are all different, and a way to make them different."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..errors import DataError, listed
 
 
 def require_distinct(names: Collection[str]) -> None:
-    """Refuse repeated names.
+    """Refuse names that occur more than once.
 
     Raises:
-        DataError: Names repeat; the message has them.
+        DataError: Names are repeated; the message lists them.
     """
     seen: set[str] = set()
     repeated = {name: None for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
@@ -20,7 +20,7 @@ def require_distinct(names: Collection[str]) -> None:
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
-    """Return names that differ: repeated ones get numbers, as in a, a_2, a_3."""
+    """Return names that are all different; repeated ones get numbers, as in a, a_2, a_3."""
     taken, result = set(names), []
     seen: set[str] = set()
     for name in names:

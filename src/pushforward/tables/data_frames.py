@@ -1,4 +1,4 @@
-"""Tables from paths and data frames, their texts understood as in files; and tables as data frames."""
+"""Conversion of paths and data frames to tables, and of tables to data frames."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .polars_frames import from_polars, to_polars
 from .table import Table, read_table, table_from
 
 Source = Any
-"""A path, a data frame of pandas or polars, a mapping, an array, a tensor or a table."""
+"""Source of a table: a path, a data frame of pandas or polars, a mapping, an array, a tensor or a table."""
 
 
 def as_table(source: Source, reading: Reading) -> Table:
-    """Return a table from a path or from memory; texts in a data frame are understood as those of a file.
+    """Return a table from a path or from data in memory; texts in a data frame are interpreted like those in a file.
 
     Raises:
         FlowError: The source cannot be read.
@@ -33,7 +33,7 @@ def as_table(source: Source, reading: Reading) -> Table:
 
 
 def kind_of_frame(source: Source) -> str:
-    """Return the kind of frames to answer with: that of the source, and polars for a path."""
+    """Return the kind of data frame for results: the kind of the source, or "polars" for a path."""
     module = type(source).__module__.partition(".")[0]
     if module in ("pandas", "polars"):
         return module
@@ -41,7 +41,7 @@ def kind_of_frame(source: Source) -> str:
 
 
 def as_frame(table: Table, like: str) -> Any:
-    """Return a table as a data frame of pandas or polars, or as it is.
+    """Return a table as a data frame of pandas or polars; for any other kind return the table itself.
 
     Raises:
         FileError: The library is not installed.

@@ -1,6 +1,6 @@
-"""Delimited text as people have it: encodings, line ends, separators, comments, headers and index columns are found.
+"""Reading of delimited text: the encoding, line ends, separator, comments, header and index column are found automatically.
 
-The text is parsed by polars; this module finds out how, and says what it found.
+Polars parses the text. This module finds the settings for polars, and returns notes about what it found.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ from .limits import Limits
 from .polars_frames import first_line, load_polars
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
-"""Usual separator of the fields in files of each suffix; another one is found where it does not fit."""
+"""Usual separator of the fields in files of each suffix; it is tried first."""
 SUFFIXES = (*SEPARATORS, *(f"{suffix}.gz" for suffix in SEPARATORS))
 SAMPLE = 1 << 18
-"""Bytes at the beginning of a file from which its layout is found."""
+"""Number of bytes at the beginning of a file from which its layout is found."""
 LINES = 200
-"""Lines on which a separator is tried."""
+"""Number of lines on which separators are tried."""
 HEAD = 10_000
-"""Rows on which types are found first."""
+"""Number of rows from which the types of columns are found first."""
 BLOCK = 1 << 22
+"""Number of bytes that are read in one step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Form of a delimited text.
+    """Layout of a delimited text.
 
     Args:
-        separator: Mark between the fields.
+        separator: Character between the fields.
         skip: Number of lines before the table.
-        header_lines: Number of lines of the header; several where a name holds a line end.
+        header_lines: Number of lines of the header; more than one if a name contains a line end.
         comments: Whether lines that begin with # are left out.
         header: Whether the first line holds names.
-        names: Names of the columns, empty for those without one.
-        trailing: Whether each row has one empty field more than the header.
+        names: Names of the columns; an empty text for a column without a name.
+        trailing: Whether each row has one additional empty field at its end.
     """
 
     separator: str
@@ -62,7 +63,7 @@ class Layout:
     trailing: bool
 
     def lines(self, source: str | bytes) -> Iterator[list[str]]:
-        """Give the fields of each line from the header on; empty lines have none."""
+        """Yield the fields of each line, from the header on; an empty line has no fields."""
         with opened(source) as file:
             for _ in range(self.skip):
                 file.readline()
@@ -78,14 +79,15 @@ def read_delimited(
     Args:
         source: Path of the file, or its bytes.
         suffix: Suffix of the file.
-        reading: How its entries are understood.
-        limits: Limits on its size.
+        reading: Rules for the interpretation of the entries.
+        limits: Limits on the size of the table.
 
     Returns:
-        The frame, with names that differ, numbers where polars finds them and text elsewhere; remarks; and the layout.
+        The frame, whose names are all different and whose columns are numbers if polars finds numbers, otherwise text; notes;
+        and the layout.
 
     Raises:
-        FileError: The file is no text, or unpacks to too much.
+        FileError: The file is not text, or is too large when unpacked.
         DataError: Rows have different lengths, or there are too many columns.
     """
     polars = load_polars("reading CSV")
@@ -109,7 +111,7 @@ def read_delimited(
             _require_equal_lengths(text, layout)
             raise FileError(f"expected a CSV table, got other text ({first_line(error)})") from None
         if frame.height == 0 or frame[:, -1].null_count() > 0:
-            # only then can a row be too short, or blank
+            # A row that is blank or too short leaves the last column empty. Otherwise this slow check is not needed.
             kept = _require_equal_lengths(text, layout)
             frame = frame.filter(kept) if len(kept) == frame.height else frame
     except UnicodeDecodeError:
@@ -122,15 +124,15 @@ def read_delimited(
 
 
 def opened(source: str | bytes) -> io.TextIOWrapper:
-    """Open text in UTF-8 as it is, line ends included."""
+    """Open a text in UTF-8 without changing its line ends."""
     return io.TextIOWrapper(_binary(source), encoding="utf-8-sig", newline="")
 
 
 def decoded(source: str | bytes, limits: Limits, *, packed: bool = False) -> tuple[str | bytes, list[Note]]:
-    """Return a source of UTF-8 text with line feeds: the path itself where the file is such, and otherwise its bytes.
+    """Return a source of UTF-8 text with line feeds, and notes: the path itself if the file is such a text, otherwise bytes.
 
     Raises:
-        FileError: It is no text, or unpacks to too much.
+        FileError: The file is not text, or is too large when unpacked.
     """
     notes: list[Note] = []
     if packed:
@@ -156,7 +158,7 @@ def decoded(source: str | bytes, limits: Limits, *, packed: bool = False) -> tup
 
 
 def _unpacked(source: str | bytes, limits: Limits) -> bytes:
-    """The content of a gzip file, within the limits."""
+    """Return the content of a gzip file, if its size is within the limits."""
     size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
     parts, total = [], 0
     try:
@@ -171,7 +173,11 @@ def _unpacked(source: str | bytes, limits: Limits) -> bytes:
 
 
 def _encoding(head: bytes, source: str | bytes) -> str:
-    """The encoding of a text: by its mark, by its zeros, UTF-8 where that is possible, and Windows-1252 elsewhere."""
+    """Return the encoding of a text.
+
+    A byte order mark decides first. Many zero bytes mean UTF-16. Otherwise it is UTF-8 if all bytes are valid UTF-8, then
+    Windows-1252, or Latin-1 if the text has bytes that Windows-1252 does not define.
+    """
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8"),
         (codecs.BOM_UTF32_LE, "utf-32"),
@@ -202,16 +208,16 @@ def _encoding(head: bytes, source: str | bytes) -> str:
 
 
 def find_layout(source: str | bytes, usual: str, *, header: bool | None = None) -> Layout:
-    """Find out how a text is laid out.
+    """Find the layout of a text.
 
     Args:
         source: Path of the file, or its bytes.
         usual: Separator to try first.
-        header: Whether the first line holds names; None to find out.
+        header: Whether the first line holds names; None to find it automatically.
 
     Raises:
         FileError: The text is empty.
-        UnicodeDecodeError: It is not UTF-8.
+        UnicodeDecodeError: The text is not UTF-8.
     """
     with opened(source) as file:
         lines = io.StringIO(file.read(SAMPLE) + file.readline()).readlines()
@@ -258,7 +264,7 @@ def find_layout(source: str | bytes, usual: str, *, header: bool | None = None) 
 
 
 def _few(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    """The first rows, up to one that cannot be read."""
+    """Yield the first rows, up to a row that cannot be read."""
     with contextlib.suppress(csv.Error):
         yield from itertools.islice(reader, LINES)
 
@@ -270,7 +276,7 @@ def _lines_of_header(lines: list[str], separator: str) -> int:
 
 
 def _separator(lines: list[str], usual: str) -> str:
-    """The separator that cuts all lines into the same number of fields, at least two; the usual one where none does."""
+    """Return the separator that gives all lines the same number of fields, at least two; the usual one if none does."""
     best, most = usual, 1
     for mark in dict.fromkeys((usual, ",", ";", "\t", "|")):
         try:
@@ -287,7 +293,10 @@ def _separator(lines: list[str], usual: str) -> str:
 
 
 def _is_header(line: str, following: list[str], separator: str) -> bool:
-    """Whether a line with # is the header of a table, and no comment: as many names as the next line has numbers."""
+    """Return whether a line with # is the header of a table and not a comment.
+
+    It is the header if it has as many fields as the next line, and only the next line has numbers.
+    """
     names = line.lstrip("#").strip().split(separator)
     fields = following[0].strip().split(separator) if following else []
     return (
@@ -299,12 +308,12 @@ def _is_header(line: str, following: list[str], separator: str) -> bool:
 
 
 def _only_comments(lines: list[str], width: int, separator: str) -> bool:
-    """Whether lines that begin with # have another number of fields than the header has."""
+    """Return whether all lines that begin with # have another number of fields than the header."""
     return all(len(line.split(separator)) != width for line in lines if line.startswith("#")) or width == 1
 
 
 def _holds_data(first: list[str]) -> bool:
-    """Whether the first line holds numbers: all are numbers, and they are not 0, 1, 2 ..., nor years."""
+    """Return whether the first line holds data and not names: its fields are all numbers, but not 0, 1, 2 ... and not years."""
     if not all(map(_is_number, first)):
         return False
     values = [float(text) for text in first]
@@ -323,7 +332,7 @@ def _is_number(text: str) -> bool:
 
 
 def _names(layout: Layout, notes: list[Note]) -> list[str]:
-    """Different names for all columns."""
+    """Return different names for all columns, and add notes about new names."""
     if not layout.header:
         notes.append(Note("", f"the first line holds numbers, so the columns are named x0 to x{len(layout.names) - 1}"))
         return [f"x{i}" for i in range(len(layout.names))]
@@ -341,10 +350,10 @@ def _names(layout: Layout, notes: list[Note]) -> list[str]:
 def _parsed(
     source: str | bytes, layout: Layout, names: list[str], overrides: dict[str, Any], nulls: Sequence[str]
 ) -> Any:
-    """The frame, its types found on the first rows, or on all where those mislead."""
+    """Return the frame; the types of the columns are found from the first rows, or from all rows if that fails."""
     polars = load_polars("reading CSV")
     every = [*names, ""] if layout.trailing else names
-    # Versions of polars count the columns of a text without a header from 0 or from 1.
+    # Some versions of polars number the columns of a text without a header from 0, and others from 1.
     first = int(polars.read_csv(b"0\n", has_header=False).columns[0].rpartition("_")[2])
     types = {f"column_{i}": overrides[name] for i, name in enumerate(names, first) if name in overrides}
 
@@ -361,7 +370,7 @@ def _parsed(
                 schema_overrides=types,
             )
         if frame.width != len(every):
-            # Line ends or quotes that two readers understand differently.
+            # The reader of csv and polars understand line ends or quotes differently here.
             _require_equal_lengths(source, layout)
             raise FileError(f"expected a CSV table of {len(names)} columns, got one whose lines cannot be told apart")
         return frame.rename(dict(zip(frame.columns, every, strict=True)))
@@ -377,7 +386,7 @@ def _parsed(
 
 
 def _leading_zeros(source: str | bytes, separator: str) -> bool:
-    """Whether a field seems to begin with a zero and another digit."""
+    """Return whether a field seems to begin with a zero and another digit, as postcodes do."""
     pattern = re.compile(rb"(?:^|[\n\"" + re.escape(separator.encode()) + rb" ])[-+]?0[0-9]")
     with _binary(source) as file:
         before = b"\n"
@@ -389,7 +398,7 @@ def _leading_zeros(source: str | bytes, separator: str) -> bool:
 
 
 def _require_equal_lengths(source: str | bytes, layout: Layout) -> list[bool]:
-    """For each row after the header whether it is not a blank line; refuse rows of another length."""
+    """Return for each row after the header whether it is not blank; refuse rows with another number of fields."""
     counts = list(map(len, layout.lines(source)))
     header = next((i for i, count in enumerate(counts) if count), 0)
     fields = np.array(counts[header + layout.header :], dtype=np.int64)
@@ -398,10 +407,10 @@ def _require_equal_lengths(source: str | bytes, layout: Layout) -> list[bool]:
     if len(wrong):
         row = int(wrong[0])
         raise DataError(f"expected {width} fields in every row, got {fields[row]} in row {row + 1}")
-    # in a table of one column a blank line is a missing value
+    # In a table with one column, a blank line is a missing value.
     return ((fields > 0) | (width == 1)).tolist()
 
 
 def _binary(source: str | bytes) -> BinaryIO:
-    """An open file. Polars reads a path with *, ? or [ as a pattern of several files; an open file is one file."""
+    """Return an open file. Polars reads a path with *, ? or [ as a pattern for several files; an open file is one file."""
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")

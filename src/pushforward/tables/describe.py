@@ -1,4 +1,4 @@
-"""A table of the columns of a schema for people: kinds, why, ranges or labels, missing values, and notes."""
+"""Description of a schema as text: the kind of each column, its range or labels, missing values, and notes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .schema import Schema
 from .table import Table
 
 REPEATED = 0.01
-"""Share of the rows from which repeats of a value of a continuous column are noted."""
+"""Share of the rows from which a repeated value of a continuous column is noted."""
 LONGEST = 44
-"""Characters in which labels are shown."""
+"""Largest number of characters in which labels are shown."""
 
 
 def column_rows(schema: Schema, table: Table, encoded: np.ndarray) -> list[tuple[str, str, str, str]]:
-    """Return name, kind, values and share missing of each column, in the order of the table."""
+    """Return the name, the kind, the values and the share of missing values of each column, in the order of the table."""
     found: dict[str, tuple[str, str, str, str]] = {}
     for column, values in zip(schema.columns, encoded.T, strict=True):
         share = float(np.isnan(values).mean())
@@ -32,7 +32,7 @@ def column_rows(schema: Schema, table: Table, encoded: np.ndarray) -> list[tuple
 
 
 def shown_values(column: Column) -> str:
-    """Return the range, or the labels, of a column."""
+    """Return the range or the labels of a column as text."""
     if column.kind == "constant":
         return f"always {column.categories[0]}" if column.categories else f"always {shown_number(column, column.value)}"
     if column.kind == "categorical":
@@ -62,21 +62,22 @@ def shown_number(column: Column, value: float) -> str:
 
 
 def schema_notes(schema: Schema, table: Table, encoded: np.ndarray) -> dict[str, str]:
-    """Return remarks on columns, by name; those on the whole table have the name ""."""
+    """Return notes on columns, by name; notes on the whole table have the name ""."""
     notes: dict[str, list[str]] = {}
     for note in (note for note in table.notes if not note.left_out):
         notes.setdefault(note.column, []).append(note.text)
     for column, values in zip(schema.columns, encoded.T, strict=True):
         if column.kind == "integer" and column.storage not in TIMES and _looks_like_dates(values):
             notes.setdefault(column.name, []).append(
-                f"its values look like dates such as 20200131; --kind {column.name}=date reads them so"
+                f"its values look like dates such as 20200131; --kind {column.name}=date reads them as dates"
             )
         if column.kind != "continuous" or column.levels:
             continue
         distinct, counts = np.unique(values[np.isfinite(values) & ~np.isin(values, column.spikes)], return_counts=True)
         if len(counts) and (most := int(counts.argmax())) >= 0 and counts[most] >= max(10, REPEATED * len(values)):
             notes.setdefault(column.name, []).append(
-                f"{distinct[most]:g} comes {counts[most]:,} times; a density piles up on repeats, so read the score with care"
+                f"{distinct[most]:g} occurs {counts[most]:,} times; a density can be very high at repeated values, so be "
+                "careful with the score"
             )
     copies = len(encoded) - len(np.unique(encoded, axis=0)) if encoded.size < 50_000_000 else 0
     if copies:
@@ -94,5 +95,5 @@ def _looks_like_dates(values: np.ndarray) -> bool:
 
 
 def sentences(notes: Mapping[str, str]) -> list[str]:
-    """Return remarks as lines."""
+    """Return notes as lines of text."""
     return [f"note: {f'{name}: ' if name else ''}{text}" for name, text in notes.items()]

@@ -1,4 +1,4 @@
-"""Rows drawn from a model of a table, within the ranges of the table that it was fitted to."""
+"""Sampling of rows from a model of a table, within the ranges of the table that the model was fitted to."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import torch
 from .table_model import TableModel
 
 CHUNK = 8192
-"""Rows drawn together; a constant, because the draws depend on it."""
+"""Number of rows that are drawn in one call; it is fixed, because the draws depend on it."""
 ROUNDS = 20
-"""How often rows outside of the ranges are drawn anew before they are moved to the nearest end."""
+"""Number of times that rows outside the ranges are drawn again, before they are moved to the nearest end of the range."""
 
 
 def draw_rows(model: TableModel, rows: int, chunk: int = CHUNK, *, extrapolate: bool = False) -> np.ndarray:
-    """Return rows drawn from a model: (rows, C) float64.
+    """Return rows that are drawn from a model, (rows, C) float64.
 
-    A row with a value outside of the range that its column had in the table is drawn anew: a flow puts some mass beyond the
-    ends, where values can be impossible, such as negative prices. So the draws follow the model given that all values are in
-    range.
+    A row with a value outside the range of its column in the table is drawn again. A flow gives some probability to values
+    beyond the range, and such values can be impossible, for example negative prices. The draws therefore follow the
+    distribution of the model under the condition that all values are in range.
 
     Args:
-        model: The model, in evaluation mode.
+        model: Model, in evaluation mode.
         rows: Number of rows.
-        chunk: Number of rows that are drawn together.
-        extrapolate: Whether values outside of the ranges are kept.
+        chunk: Number of rows that are drawn in one call.
+        extrapolate: Whether values outside the ranges are kept.
     """
     kept: list[np.ndarray] = []
     lacking, rounds = rows, 0

@@ -1,6 +1,6 @@
 """File formats of tables: delimited text, Excel, Parquet, Arrow, JSON and NumPy files.
 
-Messages do not name the file; `tables.read_table` does.
+Error messages of this module do not name the file; `tables.read_table` adds its name.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ JSON = (".json",)
 EXCEL = (".xlsx", ".xls", ".xlsb", ".ods")
 NUMPY = (".npy", ".npz")
 READ = (*delimited_text.SUFFIXES, *PARQUET, *ARROW, *JSON_LINES, *JSON, *EXCEL, *NUMPY)
-"""Suffixes of the files that are read."""
+"""Suffixes of the files that can be read."""
 SUFFIXES = (*TEXT, *PARQUET, *ARROW, *JSON_LINES, *JSON, *NUMPY)
-"""Suffixes of the files that are written."""
+"""Suffixes of the files that can be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a file holds.
+    """Content of a file.
 
     Args:
         columns: Arrays by name.
-        zones: Zones of timestamps, by the name of the column.
-        found: What was found out about the entries of columns, by name.
-        notes: Remarks on how the file was read.
+        zones: Time zones of timestamps, by the name of the column.
+        found: Facts that were found about the entries of columns, by name.
+        notes: Notes about the way in which the file was read.
     """
 
     columns: dict[str, np.ndarray]
@@ -57,16 +57,16 @@ class Content:
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name in lower case, with that of a packed file: ".csv.gz"."""
+    """Return the suffix of a file name in lower case; for a packed file it has two parts, such as ".csv.gz"."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
 
 
 def read_content(name: str, reading: Reading, limits: Limits) -> Content:
-    """Read the columns of a file; - is CSV on standard input.
+    """Read the columns of a file; the name - stands for CSV from standard input.
 
     Raises:
-        FileError: The file is missing, damaged, of another type, or unpacks to too much.
+        FileError: The file is missing, is damaged, has another type, or is too large when unpacked.
         DataError: Its rows have different lengths, or there are too many columns.
     """
     if name == "-":
@@ -100,7 +100,7 @@ def _delimited(source: str | bytes, suffix: str, reading: Reading, limits: Limit
 
 
 def _without_index(frame: Any, written: str) -> tuple[Any, list[Note]]:
-    """The frame without a first column that has no name and counts the rows, as pandas writes it."""
+    """Return the frame without its first column, if that has no name and numbers the rows, as the index that pandas writes."""
     first = frame.columns[0]
     if written not in ("", "Unnamed: 0") or frame.width < 2 or not frame[first].dtype.is_integer():
         return frame, []
@@ -141,7 +141,7 @@ def _read_frame(path: str, suffix: str, reading: Reading, limits: Limits) -> Con
             f"reading {suffix} files needs fastexcel; install it with pip install 'pushforward[tables]'"
         ) from None
     except Exception as error:
-        # Damaged files raise errors of polars, of its panics, of the operating system and of Python.
+        # A damaged file can raise any error: of polars, of the operating system or of Python.
         if isinstance(error, FlowError) or not isinstance(error, (Exception, polars.exceptions.PanicException)):
             raise
         raise FileError(f"expected a {suffix} file, got one that is damaged or of another type") from None
@@ -155,7 +155,7 @@ def _read_frame(path: str, suffix: str, reading: Reading, limits: Limits) -> Con
 
 
 def _require_size(path: str, suffix: str, packed: int, limits: Limits) -> None:
-    """Refuse a file that unpacks to too much, before it is read."""
+    """Refuse a file that is too large when unpacked, before it is read."""
     if suffix in EXCEL:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -169,7 +169,7 @@ def _require_size(path: str, suffix: str, packed: int, limits: Limits) -> None:
 
 def _json_lines(file: BinaryIO, reading: Reading, notes: list[Note], polars: Any) -> Any:
     lazy = polars.scan_ndjson(file, infer_schema_length=None)
-    # Lists in lists would take for ever to read, so they are left out before that.
+    # Reading nested lists takes very long, so such columns are left out before the file is read.
     nested = {name: kind for name, kind in lazy.collect_schema().items() if kind.is_nested()}
     for name, kind in nested.items():
         if reading.strict:
@@ -199,11 +199,11 @@ def _excel(path: str, polars: Any, notes: list[Note]) -> Any:
 
 
 def write_columns(columns: Columns, zones: Mapping[str, str], path: Path, suffix: str) -> None:
-    """Write a file of a type by its suffix.
+    """Write columns to a file, whose suffix determines its type.
 
     Raises:
-        FileError: Polars cannot write it.
-        DataError: The type cannot hold the columns.
+        FileError: Polars cannot write the file.
+        DataError: This type of file cannot hold the columns.
     """
     if suffix in NUMPY:
         write_numpy(columns, path, suffix)
@@ -211,7 +211,7 @@ def write_columns(columns: Columns, zones: Mapping[str, str], path: Path, suffix
     polars = load_polars(f"writing {suffix} files")
     frame = to_polars(columns, zones)
     try:
-        # An open file: Polars reads meaning into paths, and takes none that are not UTF-8.
+        # Polars interprets some characters in paths and accepts only UTF-8, so it gets an open file instead of a path.
         with open(path, "wb") as file:
             if suffix in TEXT:
                 as_written(frame).write_csv(file, separator=TEXT[suffix])

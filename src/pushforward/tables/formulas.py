@@ -1,4 +1,4 @@
-"""Texts that a spreadsheet would run as formulas when it opens a CSV file."""
+"""Escape of texts that a spreadsheet would run as formulas when it opens a CSV file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Characters that begin a formula, or are skipped before one; the last four are wide forms that some programs take, too."""
+"""Characters that begin a formula, or are skipped before one; the last four are wide forms, which some programs accept."""
 
 
 def escape_formulas(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return columns whose names and texts begin with a single quote where a spreadsheet would take them for formulas.
+    """Return columns with a single quote before each name and text that a spreadsheet would read as a formula.
 
-    Numbers, also those that are stored as text, such as -1.5, stay as they are.
+    Numbers are unchanged, also those that are stored as text, such as -1.5.
 
     Args:
-        columns: arrays of numbers, truth values or objects by name.
+        columns: Arrays of numbers, truth values or objects, by name.
     """
     return {_escaped(name): _escaped_column(values) for name, values in columns.items()}
 
@@ -32,7 +32,7 @@ def _escaped(text: str) -> str:
 
 
 def _is_number(text: str) -> bool:
-    # Blanks around a number are skipped by float, and a tab is what is to be escaped.
+    # `float` ignores blanks around a number. A text that begins with a tab must be escaped, so such a text is no number here.
     try:
         float(text)
     except ValueError:

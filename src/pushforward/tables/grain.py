@@ -1,4 +1,4 @@
-"""The grain of a column of numbers: single values that come often, decimals, grids and levels."""
+"""Grain of a column of numbers: frequent single values (spikes), decimals, grids and levels."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import numpy as np
 
 MOST_SPIKES = 3
 SPIKE_ROWS = 10
-"""Fewest rows with the value of a spike."""
+"""Smallest number of rows with the value of a spike."""
 CONTINUOUS_SHARE, INTEGER_SHARE = 0.05, 0.1
-"""Smallest share of a spike among continuous numbers, and among whole ones."""
+"""Smallest share of the rows with the value of a spike, among continuous numbers and among whole numbers."""
 GAP = 4.0
-"""A spike comes more often than every ordinary value by this factor."""
+"""Smallest ratio of the number of rows of a spike to that of every ordinary value."""
 MOST_DECIMALS = 8
 MOST_LEVELS = 200
 LEVEL_ROWS = 4
-"""Rows for each level, on average, of a column of few values."""
+"""Smallest mean number of rows for each level, in a column of few different values."""
 
 
 class Grain(NamedTuple):
-    """How the numbers of a column are rounded.
+    """Rounding of the numbers of a column.
 
     Args:
         decimals: Number of decimals; None for numbers that are not rounded.
-        grid: Distance between neighbouring values, from the smallest on, where it is not a power of ten; 0 for none.
-        levels: The different values, where there are few; empty for others.
+        grid: Distance between neighbouring values, counted from the smallest value, if it is not one unit of the last decimal;
+            0 for no grid.
+        levels: The different values, if they are few; empty for other columns.
     """
 
     decimals: int | None = None
@@ -34,17 +35,23 @@ class Grain(NamedTuple):
 
 
 def find_spikes(present: np.ndarray, *, whole: bool) -> tuple[float, ...]:
-    """Return the values that come so often that a density cannot hold them: at most three, each far more often than the others.
+    """Return the spikes of a column: at most three values, each of which is far more frequent than the ordinary values.
+
+    A density cannot model a value that has a probability of its own: the likelihood of such a value grows without limit as the
+    density becomes narrower there. A table model therefore gives each spike a probability, and the density only has the
+    ordinary numbers.
 
     Args:
-        present: (N,) finite numbers.
-        whole: Whether they are whole numbers, whose values repeat anyway.
+        present: Finite numbers (N,).
+        whole: Whether they are whole numbers, whose values repeat in any case.
     """
     values, counts = np.unique(present, return_counts=True)
     if len(values) < (20 if whole else 10):
         return ()
     order = np.argsort(-counts, kind="stable")
     fewest = max(SPIKE_ROWS, (INTEGER_SHARE if whole else CONTINUOUS_SHARE) * len(present))
+    # The largest possible set of spikes is taken: the rarest spike must be frequent enough, both in itself and compared with
+    # the most frequent ordinary value, and enough ordinary rows must be left.
     for many in range(MOST_SPIKES, 0, -1):
         smallest, ordinary = counts[order[many - 1]], counts[order[many]]
         if smallest >= fewest and smallest > GAP * ordinary and counts[order[many:]].sum() >= SPIKE_ROWS:
@@ -53,10 +60,10 @@ def find_spikes(present: np.ndarray, *, whole: bool) -> tuple[float, ...]:
 
 
 def find_grain(present: np.ndarray, *, whole: bool, spikes: tuple[float, ...] = ()) -> Grain:
-    """Return how the numbers of a column are rounded.
+    """Return the rounding of the numbers of a column.
 
     Args:
-        present: (N,) finite numbers, spikes included.
+        present: Finite numbers (N,), with the spikes.
         whole: Whether they are whole numbers.
         spikes: The spikes of the column; a column with spikes has no levels.
     """
@@ -72,7 +79,7 @@ def find_grain(present: np.ndarray, *, whole: bool, spikes: tuple[float, ...] = 
 
 
 def _distance(values: np.ndarray, decimals: int) -> float:
-    """The greatest distance of which all differences are multiples; 0 where it is one unit of the last decimal."""
+    """Return the largest distance of which all differences are multiples; 0 if it is one unit of the last decimal."""
     units = np.rint((values - values[0]) * 10.0**decimals)
     if len(values) < 5 or units[-1] > 2**53:
         return 0.0

@@ -1,4 +1,4 @@
-"""Hints and notes: what is known of the columns of a file before it is read, and remarks on how they were read."""
+"""Hints for reading the columns of a file, and notes about the way in which they were read."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL")
-"""Texts that stand for a missing value in a file, where no others are given. An empty field always does."""
+"""Texts that mark a missing value in a file by default. An empty field always marks one."""
 
 
 class Note(NamedTuple):
-    """A remark on how a file or one of its columns was read.
+    """Note about the way in which a file or one of its columns was read.
 
     Args:
         column: Name of the column; empty for the whole file.
-        text: The remark, without a full stop.
+        text: Text of the note, without a full stop.
         left_out: Whether the column was left out.
     """
 
@@ -25,20 +25,20 @@ class Note(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The remark with the name of its column."""
+        """Text of the note, with the name of its column."""
         return f"{self.column}: {self.text}" if self.column else self.text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hint:
-    """What is known of a column before its file is read.
+    """Facts about a column that are known before its file is read.
 
     Args:
-        kind: Kind of its values: "text", "number" or "date"; empty if it is to be found.
+        kind: Kind of the values: "text", "number" or "date"; empty to find it automatically.
         labels: Texts that are labels, although they look like markers of missing values.
-        markers: Texts that mark missing values in this column, beside the usual ones.
-        format: Format of its dates, as in `datetime.strptime`; empty if it is to be found.
-        decimal: Decimal mark of its numbers, "." or ","; empty if it is to be found.
+        markers: Texts that mark missing values in this column, in addition to the usual ones.
+        format: Format of the dates, as in `datetime.strptime`; empty to find it automatically.
+        decimal: Decimal mark of the numbers, "." or ","; empty to find it automatically.
     """
 
     kind: Literal["", "text", "number", "date"] = ""
@@ -49,17 +49,17 @@ class Hint:
 
 
 ANY = Hint()
-"""The hint of a column of which nothing is known."""
+"""Hint for a column about which nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How the entries of a file are understood.
+    """Rules for the interpretation of the entries of a file.
 
     Args:
         hints: Hints for columns, by name.
-        missing: Texts that mark missing values, instead of the usual ones and of those that are found; None for these.
-        header: Whether the first line holds the names of the columns; None to find out.
+        missing: Texts that mark missing values; None for the usual markers and those that are found automatically.
+        header: Whether the first line holds the names of the columns; None to find it automatically.
         strict: Whether a column that cannot be used is an error; by default it is left out.
     """
 
@@ -80,7 +80,7 @@ class Reading:
 
     @property
     def common_markers(self) -> tuple[str, ...]:
-        """The texts that mark missing values in every column."""
+        """Texts that mark missing values in every column."""
         labels = frozenset[str]().union(*(hint.labels for hint in self.hints.values()))
         return tuple(
             text for text in (MISSING if self.missing is None else self.missing) if text and text not in labels

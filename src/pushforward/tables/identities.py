@@ -1,4 +1,4 @@
-"""Exact equations between columns of numbers: sums such as total = a + b, and products such as price = amount * unit price."""
+"""Search for exact equations between columns of numbers: sums such as total = a + b, products such as price = amount * unit."""
 
 from __future__ import annotations
 
@@ -10,29 +10,36 @@ from .beside import Equation
 from .row_space import Column
 
 MOST_COLUMNS = 200
-"""Columns up to which equations are looked for."""
+"""Largest number of columns for which equations are searched."""
 MOST_FOR_PRODUCTS = 25
+"""Largest number of columns for which products are searched."""
 CHECKED = 2000
-"""Rows on which an equation is found; it must hold on all."""
+"""Number of rows in which an equation is searched; then it must hold in all rows."""
+LARGEST_NUMBER = 1e100
+"""Size of a number above which the squares in a regression can overflow."""
 EXACT = 1e-9
-"""Largest difference, relative to the size of the column, that rounding in float64 explains."""
+"""Largest difference, relative to the size of the column, that is taken for rounding in float64."""
 FEWEST = 20
-"""Rows for each column that an equation takes at least, so that it is no accident."""
+"""Smallest number of rows beyond the number of columns in an equation, so that it does not hold by accident."""
 NICE = np.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 24, 60, 100, 1000])
-"""Denominators of factors."""
+"""Denominators of the fractions that are tried as factors."""
 
 
 def find_identities(columns: Mapping[str, Column], numbers: Mapping[str, np.ndarray]) -> dict[str, Equation]:
-    """Return the columns that others give exactly, with their equations.
+    """Return the columns that follow exactly from other columns, with their equations.
 
-    A column is given by columns that stand before it, or between which it stands; those that an equation takes are never given
-    by another one.
+    A column of a sum follows from columns before it in the table. A column that is used in an equation never follows from
+    another equation itself, so all computed columns can be computed from the modelled ones.
 
     Args:
         columns: Columns of numbers, by name.
-        numbers: (N,) float64, NaN for missing, by name.
+        numbers: Values (N,) of each column, float64 with NaN for missing values, by name.
     """
-    names = [name for name in columns if np.isfinite(numbers[name]).any()]
+    names = [
+        name
+        for name in columns
+        if np.isfinite(numbers[name]).any() and np.nanmax(np.abs(numbers[name])) < LARGEST_NUMBER
+    ]
     if len(names) < 2 or len(names) > MOST_COLUMNS:
         return {}
     data = np.stack([numbers[name] for name in names], axis=1)
@@ -47,7 +54,7 @@ def find_identities(columns: Mapping[str, Column], numbers: Mapping[str, np.ndar
 
 
 def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> dict[str, Equation]:
-    """Linear equations, by regression of each column on the independent ones before it."""
+    """Return the linear equations, found by regression of each column on the independent columns before it."""
     part = rows[:: max(1, len(rows) // CHECKED)]
     scale = part.std(0)
     independent: list[int] = []
@@ -69,10 +76,10 @@ def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> 
 
 
 def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, allowed: float) -> dict[int, float]:
-    """Factors of the columns whose sum is column j, by their numbers; empty where there is no such sum.
+    """Return the factors of the columns whose sum is column j, by their indices; empty if there is no such sum.
 
-    The regression gives every column a factor; those that add less than rounding does are left out, and the others are fitted
-    again.
+    The regression gives every column a factor. Columns whose term is smaller than the rounding error are left out, and the
+    others are fitted again.
     """
     centred = rows - rows.mean(0)
     used = independent
@@ -84,6 +91,8 @@ def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, al
         if kept.all():
             break
         used, factors = [i for i, keep in zip(used, kept, strict=True) if keep], factors[kept]
+        if not used:
+            return {}
     nice = _nice(factors / scale[used])
     return {i: float(factor) for i, factor in zip(used, nice, strict=True) if factor}
 
@@ -91,7 +100,7 @@ def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, al
 def _products(
     names: list[str], rows: np.ndarray, columns: Mapping[str, Column], found: dict[str, Equation]
 ) -> dict[str, Equation]:
-    """Products of two columns, such as amount * price."""
+    """Return `found` with the equations that are products of two columns, such as amount * price."""
     head = rows[:50]
     taken = {name for identity in found.values() for name, _ in identity.factors}
     free = [i for i, name in enumerate(names) if name not in found]
@@ -118,7 +127,11 @@ def _products(
 
 
 def _rounding(column: Column, scale: float) -> float:
-    """Largest difference that the decimals of a column explain; 0 where a unit is not small beside its spread."""
+    """Return the largest difference that the rounding of a column to its decimals explains.
+
+    It is 0 if one unit of the last decimal is not small compared with the spread of the column: then almost any equation would
+    hold within the rounding.
+    """
     if column.decimals is None and column.kind != "integer":
         return 0.0
     unit = 10.0 ** -(column.decimals or 0)
@@ -130,7 +143,7 @@ def _allowed(values: np.ndarray, column: Column) -> float:
 
 
 def _nice(factors: np.ndarray) -> np.ndarray:
-    """Factors with short decimals or small denominators where they are nearly such; tiny ones are 0."""
+    """Return factors rounded to the nearest fraction with a small denominator, if it is near; tiny factors become 0."""
     factors = np.where(np.abs(factors) < 1e-7 * max(1.0, float(np.abs(factors).max())), 0.0, factors)
     for i, factor in enumerate(factors):
         for denominator in NICE:
@@ -144,12 +157,12 @@ def _nice(factors: np.ndarray) -> np.ndarray:
 
 
 def _nice_constant(constant: float, rounding: float) -> float:
-    """The constant with the fewest digits within the rounding."""
+    """Return the constant with the fewest decimals that differs from the given one by at most the rounding."""
     return next((near for d in range(12) if abs((near := round(constant, d)) - constant) <= rounding), constant)
 
 
 def _holds(name: str, identity: Equation, names: list[str], data: np.ndarray, column: Column) -> bool:
-    """Whether an equation holds in all rows: the column is missing only where one of the others is."""
+    """Return whether an equation holds in all rows, and its column is missing only where one of the other columns is."""
     values = dict(zip(names, data.T, strict=True))
     given, wanted = values[name], identity.values(values)
     both = np.isfinite(given) & np.isfinite(wanted)

@@ -1,16 +1,17 @@
-"""How the columns of a table are understood, unless their kinds are given.
+"""Inference of a schema: the kind of each column follows from its values by these rules, unless it is given.
 
-    text, truth values             categorical; constant when all are equal
+    text, truth values             categorical; constant if all are equal
     numbers, all equal             constant
     numbers with two values        categorical (in more than two rows)
-    whole numbers, also as floats  integer, on the range that is seen or given
-    dates and times                whole numbers of days, seconds ..., on the range that is seen
+    whole numbers, also as floats  integer, in the range of the table or in the given range
+    dates and times                whole numbers of days, seconds ..., in the range of the table
     other numbers                  continuous, on the whole line unless bounds are given; but few values that repeat often
                                    (at most 10, each 10 times on average) are categorical, since their density is infinite
 
-Bounds of continuous columns are never guessed: the smallest value seen is not a bound of what may come.
-Labels, ranges of integers, spikes and whether values can be missing come from all rows; loc and scale from the training rows.
-Columns that no model of rows can use (identifiers, free text) are errors, or are left out where that is asked for.
+Bounds of continuous columns are never guessed: new values can be smaller than the smallest value of the table.
+Labels, ranges of integers, spikes, and whether values can be missing come from all rows; loc and scale come from the training
+rows. A column that a model of rows cannot use, such as identifiers or free text, is an error, or is left out if `leave_out`
+is set.
 """
 
 from __future__ import annotations
@@ -36,22 +37,28 @@ from .schema import Schema, Split
 from .table import Table, table_from
 
 FEW = 10
-"""Values of a continuous column up to which it is categorical, if each comes this often."""
+"""Largest number of different values of a column of fractions that is categorical, if each occurs this often on average."""
 UNIQUE = 0.9
-"""Share of different texts from which a column of text holds identifiers or free text."""
+"""Share of different texts above which a column of text holds identifiers or free text."""
 FEWEST_IDENTIFIERS = 20
-"""Rows from which a column can hold identifiers."""
+"""Smallest number of rows of a column of identifiers."""
 STEPS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1000, 1)
 """Lengths of steps of dates and times, in microseconds: days, hours, minutes, seconds, milliseconds and microseconds."""
 OTHER_KINDS = ("date", "identifier", "text")
-"""Kinds that can be declared, beside those of columns of the model."""
+"""Kinds that can be declared, in addition to those of modelled columns."""
 _IDENTIFIER_NAME = re.compile(r"(^|[_ .-])(id|uuid|guid|key|index|nr|no|number|row)$|[a-z]ID$|Id$", re.IGNORECASE)
 
 Bounds = tuple[float | None, float | None]
 
 
 class _Unusable(DataError):
-    """A column that no model of rows can use; `role` is "identifier" for identifiers."""
+    """Error about a column that a model of rows cannot use.
+
+    Args:
+        message: Message for a person who has to change the table.
+        why: Reason in short, for a column that is left out.
+        role: Treatment of the column in samples: "identifier" or "left out".
+    """
 
     def __init__(self, message: str, why: str, role: str = "left out") -> None:
         super().__init__(message)
@@ -68,18 +75,18 @@ def infer_schema(
     split: Split | None = None,
     leave_out: bool = False,
 ) -> Schema:
-    """Find out what the columns are; the rules are at the top of this module.
+    """Return the schema of a table; the rules are at the top of this module.
 
     Args:
-        table: A Table, or an argument that `table_from` takes; at least two rows.
-        kinds: Kinds of columns by name, where the rules would choose another: those of `Column`, and "date", "identifier" or
-            "text".
-        bounds: (low, high) of continuous columns, or ranges of integer ones, by name; None for no bound.
+        table: A Table, or an argument that `table_from` accepts; at least two rows.
+        kinds: Kinds of columns, by name, if the rules would choose a wrong one: the kinds of `Column`, and "date",
+            "identifier" or "text".
+        bounds: Bounds (low, high) of continuous columns, or ranges of integer columns, by name; None for no bound.
         max_categories: Largest number of labels of a column.
-        rows: Numbers, or a mask, of the rows whose mean and deviation standardise the columns; all by default.
-        split: Split to record; its training rows are `rows` if those are not given.
-        leave_out: Whether columns that cannot be used are left out, and columns that others give exactly are computed;
-            otherwise the first are errors, and the second are modelled.
+        rows: Numbers, or a mask, of the rows whose mean and standard deviation standardise the columns; all by default.
+        split: Split to record in the schema; its training rows are used as `rows` if these are not given.
+        leave_out: Whether columns that cannot be used are left out, and columns that follow exactly from others are computed.
+            Otherwise a column that cannot be used is an error, and all others are modelled.
 
     Raises:
         DataError: A column cannot be modelled, or the options do not fit the table.
@@ -199,7 +206,7 @@ def _no_values(name: str) -> _Unusable:
 
 
 def _refuse_counts(name: str, numbers: np.ndarray) -> None:
-    """Find identifiers: consecutive whole numbers, or different ones in a column with such a name."""
+    """Refuse identifiers: consecutive whole numbers, or different whole numbers in a column whose name suggests identifiers."""
     rows = len(numbers)
     if rows < FEWEST_IDENTIFIERS or len(np.unique(numbers)) < rows:
         return
@@ -260,7 +267,7 @@ def _refuse_many(name: str, values: np.ndarray, labels: list[str], storage: str,
 
 
 def _timed(name: str, table: Table, kind: Kind, rows: np.ndarray | None) -> Column:
-    """A column of dates, timestamps or times of day: whole numbers of the longest step that fits all."""
+    """Return a column of dates, timestamps or times of day, as whole numbers of the longest step that divides all of them."""
     values = table[name]
     storage: Storage = "time" if values.dtype.kind == "m" else "datetime"
     if values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] == "D":
@@ -343,7 +350,10 @@ def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarr
 
 
 def _standardised(column: Column, numbers: np.ndarray, rows: np.ndarray | None) -> Column:
-    """The column with the mean and the deviation of its ordinary training numbers, on the unbounded coordinate."""
+    """Return the column with loc and scale: mean and standard deviation on the unbounded coordinate.
+
+    Only ordinary numbers of the training rows count. Spikes are left out, because the density does not model them.
+    """
     numbers = np.where(np.isin(numbers, column.spikes), math.nan, numbers) if column.spikes else numbers
     present = numbers[~np.isnan(numbers)]
     chosen = numbers if rows is None else numbers[rows]
@@ -355,7 +365,7 @@ def _standardised(column: Column, numbers: np.ndarray, rows: np.ndarray | None) 
 def _loc_and_scale(column: Column, values: np.ndarray) -> tuple[float, float]:
     z = unbounded(column, torch.from_numpy(values))
     loc = float(z.mean())
-    # measured in units of the largest deviation, so that squares neither overflow nor vanish
+    # Deviations are divided by the largest one before they are squared, so that squares neither overflow nor underflow.
     largest = float((z - loc).abs().max())
     scale = largest * float(((z - loc) / largest).square().mean().sqrt()) if largest > 0 else 1.0
     if not (math.isfinite(loc) and math.isfinite(scale)):
@@ -375,7 +385,7 @@ def _checked_bounds(name: str, bounds: Bounds) -> Bounds:
 
 
 def _computed(columns: list[Column], table: Table, declared: set[str]) -> list[Beside]:
-    """The columns that others give exactly, but for those whose kinds or bounds were given."""
+    """Return the columns that follow exactly from others; columns whose kinds or bounds were given are always modelled."""
     numeric = {
         column.name: column for column in columns if column.numeric and column.storage not in ("datetime", "time")
     }

@@ -1,4 +1,4 @@
-"""What the entries of a column of text mean: numbers, dates or labels; and numbers that mark missing values."""
+"""Interpretation of columns of text as numbers, dates or labels, and of numbers that mark missing values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .written_numbers import cleaned, decimal_mark, entries, sentinel, written_n
 
 
 class Meaning(NamedTuple):
-    """A column of which is known what its entries mean.
+    """Interpreted column.
 
     Args:
         values: The column.
-        found: What was found out, for the next file with this column.
-        notes: Remarks, each a sentence without its column and without a full stop.
+        found: Facts about the entries that are needed to read the next file with this column.
+        notes: Notes, each a sentence without the name of the column and without a full stop.
     """
 
     values: Any
@@ -28,14 +28,14 @@ class Meaning(NamedTuple):
 def interpreted(
     frame: Any, reading: Reading, *, separator: str = ",", texts_hold: Literal["numbers", "dates", "labels"] = "numbers"
 ) -> tuple[Any, dict[str, Hint], list[Note]]:
-    """Return a polars frame in which columns of text are numbers, dates or labels; what was found out; and remarks.
+    """Return a polars frame whose columns of text are interpreted, the facts that were found about them, and notes.
 
     Args:
         frame: The frame.
-        reading: How the entries are understood.
-        separator: Separator of the file, which tells what an ambiguous comma is.
-        texts_hold: What columns of text can hold: numbers, dates or labels, as in delimited text; dates or labels, as in
-            JSON; or labels only, as in files whose columns have types.
+        reading: Rules for the interpretation of the entries.
+        separator: Separator of the file; it decides the meaning of an ambiguous comma.
+        texts_hold: Possible content of columns of text. "numbers" stands for numbers, dates or labels, as in delimited text;
+            "dates" for dates or labels, as in JSON; "labels" for labels only, as in files whose columns have types.
     """
     polars = load_polars("reading tables")
     notes: list[Note] = []
@@ -60,16 +60,16 @@ def interpreted(
 
 
 def _without_markers(text: Any, reading: Reading, polars: Any) -> Any:
-    """A column of text without blanks around its entries, and null for the markers of missing values."""
+    """Return a column of text without blanks around its entries, and with null for the markers of missing values."""
     hint = reading.hint(text.name)
-    # Blanks around labels are left out, too, unless the column is declared as text.
+    # Blanks around labels are removed as well, unless the column is declared as text.
     stripped = text if hint.kind == "text" and hint.labels else text.str.strip_chars()
     markers = [*reading.markers(text.name), *([] if "" in hint.labels else [""])]
     return stripped.replace(markers, None) if markers else stripped
 
 
 def _file_decimal(texts: Any, separator: str) -> str:
-    """The decimal mark of a file: the one that a column proves, and otherwise the one that goes with its separator."""
+    """Return the decimal mark of a file: the one that a column proves, otherwise the usual one for the separator."""
     proofs = [decimal_mark(cleaned(text.head(10_000))) for text in texts]
     commas, dots = proofs.count(","), proofs.count(".")
     if commas != dots:
@@ -99,7 +99,7 @@ def _meaning(text: Any, hint: Hint, reading: Reading, decimal: str, polars: Any,
 
 
 def _number_meaning(series: Any, hint: Hint, reading: Reading, polars: Any) -> Meaning:
-    """Find out what a column means that polars read: whole numbers can be dates, and some numbers mark missing values."""
+    """Interpret a column of numbers: whole numbers can be dates, and some numbers mark missing values."""
     if hint.kind == "date":
         dates = whole_dates(series, polars)
         return Meaning(series) if dates is None else Meaning(dates)
@@ -128,7 +128,7 @@ def _number_meaning(series: Any, hint: Hint, reading: Reading, polars: Any) -> M
 
 
 def _blanked(series: Any, rows: Any) -> Any:
-    """The column with null in some rows."""
+    """Return the column with null in some rows."""
     return series.clear(series.len()).zip_with(rows, series)
 
 

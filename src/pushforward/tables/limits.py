@@ -1,4 +1,4 @@
-"""Limits on the tables that are read: a small file can hold a table that no memory holds."""
+"""Limits on the size of tables, because a small file can contain a table that does not fit into memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..errors import DataError, FileError
 
 COLUMNS = 20_000
 GIGABYTES = 0.5
-"""What a file of any size may unpack to."""
+"""Unpacked size, in GB, that is allowed for every file."""
 RATIO = 100
-"""Bytes that a larger table may unpack to for each byte of its file, where no limit is given."""
+"""Number of bytes that a larger table may have in memory for each byte of its file, if no limit is given."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a table may be at most.
+    """Largest size of a table.
 
     Args:
-        columns: number of columns.
-        gigabytes: size in memory, with eight bytes for each number; by default half a gigabyte, or a hundred times the size of
-            the file where that is more.
+        columns: Largest number of columns.
+        gigabytes: Largest size in memory in GB, with eight bytes for each number; by default half a gigabyte, or a hundred
+            times the size of the file if that is more.
     """
 
     columns: int = COLUMNS
@@ -31,7 +31,7 @@ class Limits:
         """Refuse too many columns.
 
         Raises:
-            DataError: naming the option that raises the limit.
+            DataError: There are too many columns; the message names the option that raises the limit.
         """
         if columns > self.columns:
             raise DataError(
@@ -44,10 +44,10 @@ class Limits:
 
         Args:
             size: Size of the table, in bytes.
-            packed: size of its file, in bytes.
+            packed: Size of its file, in bytes.
 
         Raises:
-            FileError: naming the option that raises the limit.
+            FileError: The table is too large; the message names the option that raises the limit.
         """
         given = self.gigabytes
         most = max(GIGABYTES * 1e9, RATIO * packed) if given is None else given * 1e9
@@ -62,12 +62,12 @@ class Limits:
 
         Args:
             shape: Shape of the array, (N,) or (N, C).
-            itemsize: bytes of an entry.
-            packed: size of its file, in bytes.
+            itemsize: Size of an entry, in bytes.
+            packed: Size of its file, in bytes.
 
         Raises:
-            DataError: there are too many columns.
-            FileError: it is too large.
+            DataError: There are too many columns.
+            FileError: The array is too large.
         """
         if len(shape) == 2:
             self.require_columns(shape[1])

@@ -1,6 +1,6 @@
-"""NumPy files: arrays by name, read without unpickling and without believing their headers, and written.
+"""Reading and writing of NumPy files: no file is unpickled, and sizes in headers are checked before memory is allocated.
 
-Messages do not name the file; `tables.read_table` and `images.read_images` do.
+Error messages of this module do not name the file; `tables.read_table` and `images.read_images` add its name.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .limits import Limits
 
 Columns = Mapping[str, np.ndarray]
 GAPS = ".missing"
-"""End of the name of an array that says where another one has no value."""
+"""End of the name of an array that marks the missing values of another array."""
 
 
 def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]:
-    """Arrays of an NPY file (under the name "x") or of an NPZ file; nothing is unpickled.
+    """Return the arrays of an NPZ file by name, or the array of an NPY file under the name "x"; nothing is unpickled.
 
     Args:
         path: Path of the file.
-        limits: for each array of a table; None for arrays of pictures, which have their own.
+        limits: Limits on the arrays of a table; None for arrays of pictures, which have limits of their own.
 
     Raises:
-        FileError: it is damaged, pickled, no NumPy file, or unpacks to too much.
-        DataError: an array has too many columns.
+        FileError: The file is damaged, is pickled, is no NumPy file, or is too large when unpacked.
+        DataError: An array has too many columns.
     """
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
-            # Damaged headers are parsed as Python, which has something to say about them.
+            # NumPy parses headers as Python code, and Python warns about damaged ones.
             warnings.simplefilter("ignore")
             if file.read(6)[:2] not in (b"\x93N", b"PK"):
                 raise FileError("expected a NumPy file with plain arrays, got something else, perhaps a pickle")
@@ -49,7 +49,7 @@ def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]
             arrays = {key: loaded[key] for key in loaded}
     except FlowError:
         raise
-    except Exception as error:  # damaged headers lead to what they please: TokenError, NotImplementedError, ...
+    except Exception as error:  # damaged headers raise many kinds of errors: TokenError, NotImplementedError, ...
         if "allow_pickle" in str(error):
             raise FileError("expected plain arrays, got pickled Python objects, which are never loaded") from None
         raise FileError("expected a NumPy file, got one that is damaged or truncated") from None
@@ -61,7 +61,7 @@ def read_numpy(path: str, limits: Limits | None = None) -> dict[str, np.ndarray]
 
 
 def _is_text(array: np.ndarray) -> bool:
-    """Whether every entry is text of Unicode: four bytes a character, below 0x110000 and no half of a pair."""
+    """Return whether every entry is valid Unicode: every code point is below 0x110000 and not a surrogate."""
     if not array.size or not array.dtype.itemsize:
         return True
     codes = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).view(np.uint32)
@@ -69,7 +69,7 @@ def _is_text(array: np.ndarray) -> bool:
 
 
 def _require_honest(file: BinaryIO, limits: Limits | None) -> None:
-    """Refuse arrays whose headers promise more than the file has, or more than the limits allow, before memory is taken."""
+    """Refuse arrays whose headers give a size above that of the file or above the limits, before memory is allocated."""
     size = file.seek(0, 2)
     file.seek(0)
     if file.read(2) == b"PK":
@@ -90,7 +90,7 @@ def _require_honest_array(file: IO[bytes], size: int, packed: int, limits: Limit
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.hasobject:
-        return  # np.load has a sentence for these
+        return  # np.load raises an error for pickled objects
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
         raise FileError("expected a NumPy file, got one that is damaged or truncated")
     if limits is not None:
@@ -98,12 +98,13 @@ def _require_honest_array(file: IO[bytes], size: int, packed: int, limits: Limit
 
 
 def write_numpy(columns: Columns, path: Path, suffix: str) -> None:
-    """Write NPY, one array of all columns, or NPZ, one array for each.
+    """Write one array of all columns (NPY), or one array for each column (NPZ).
 
-    A column of text or truth values with gaps takes two arrays in NPZ: NAME, and NAME.missing, which is true where it has none.
+    In NPZ a column of text or truth values with missing values becomes two arrays: NAME, and NAME.missing, which is true where
+    the value is missing.
 
     Raises:
-        DataError: Text or dates in NPY.
+        DataError: A column holds text or dates, and the file is NPY.
     """
     arrays: dict[str, np.ndarray] = {}
     for name, values in columns.items():
@@ -124,10 +125,10 @@ def write_numpy(columns: Columns, path: Path, suffix: str) -> None:
 
 
 def split_arrays(arrays: Columns) -> dict[str, np.ndarray]:
-    """Arrays (N, C) as columns numbered after their name, arrays (N,) as they are; a single one is always numbered.
+    """Return arrays as columns: an array (N, C) called x gives the columns x0, x1, ..., an array (N,) keeps its name.
 
     Raises:
-        DataError: an array has no or more than two dimensions, or names repeat.
+        DataError: An array does not have one or two dimensions, or names are repeated.
     """
     pairs: list[tuple[str, np.ndarray]] = []
     for name, array in arrays.items():
@@ -142,7 +143,7 @@ def split_arrays(arrays: Columns) -> dict[str, np.ndarray]:
 
 
 def _plain(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """A column without Python objects, and where it has gaps that its type cannot hold."""
+    """Return a column without Python objects, and a mask of the missing values if its type cannot hold them."""
     if values.dtype.kind != "O":
         return values, None
     entries = values.tolist()
@@ -156,7 +157,7 @@ def _plain(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def with_gaps(arrays: Columns) -> dict[str, np.ndarray]:
-    """Return columns in which the arrays NAME.missing have made gaps in the arrays NAME."""
+    """Return columns in which the entries marked by the arrays NAME.missing are missing in the columns NAME."""
     columns = dict(arrays)
     for name, values in arrays.items():
         gaps = arrays.get(f"{name}{GAPS}")
@@ -168,7 +169,7 @@ def with_gaps(arrays: Columns) -> dict[str, np.ndarray]:
 
 
 def array_dimensions(source: str) -> int:
-    """Return the most dimensions of an array in an .npy or .npz file; 0 for another file and for a damaged one."""
+    """Return the largest number of dimensions of the arrays in an .npy or .npz file; 0 for other and for damaged files."""
     suffix = Path(source).suffix.lower()
     try:
         if suffix == ".npy":
@@ -177,7 +178,7 @@ def array_dimensions(source: str) -> int:
         if suffix == ".npz":
             with zipfile.ZipFile(source) as archive:
                 return max(_member_dimensions(archive, name) for name in archive.namelist())
-    except Exception:  # damaged headers raise errors of any kind; the reader of the file has a sentence for them
+    except Exception:  # damaged headers raise errors of any kind; `read_numpy` has a message for them
         return 0
     return 0
 

@@ -1,4 +1,4 @@
-"""Polars frames: the module, loaded when it is needed, and the way between frames and columns of arrays."""
+"""Conversion between polars frames and columns of arrays; polars is imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from .numpy_files import Columns
 def load_polars(what: str) -> Any:
     """Return the module polars.
 
+    Args:
+        what: Task that needs polars, for the error message.
+
     Raises:
-        FileError: It is not installed.
+        FileError: Polars is not installed.
     """
     try:
         import polars
@@ -26,7 +29,7 @@ def load_polars(what: str) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
+    """Return the first line of the message of an error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -34,17 +37,17 @@ def from_polars(frame: Any, *, strict: bool = True) -> tuple[dict[str, np.ndarra
     """Return the columns of a polars frame as arrays.
 
     Columns with missing whole numbers, truth values or text become object arrays with None; dates become datetime64[D],
-    timestamps datetime64[us] (in UTC where they have a zone), and times of day timedelta64[us].
+    timestamps datetime64[us] (in UTC if they have a time zone), and times of day timedelta64[us].
 
     Args:
         frame: The frame.
         strict: Whether a column of lists, records or bytes is an error; otherwise it is left out.
 
     Returns:
-        The columns, the zones of timestamps that have one, and remarks.
+        The columns, the time zones of timestamps that have one, and notes.
 
     Raises:
-        DataError: A column holds lists, records, bytes or whole numbers from 2^63 on.
+        DataError: A column holds lists, records or bytes (if strict), or whole numbers from 2^63 on.
     """
     polars = load_polars("a polars frame")
     columns: dict[str, np.ndarray] = {}
@@ -87,7 +90,7 @@ def from_polars(frame: Any, *, strict: bool = True) -> tuple[dict[str, np.ndarra
 
 
 def unusable(name: str, kind: Any) -> DataError:
-    """Return the error about a column of a kind that cannot be modelled."""
+    """Return the error for a column of a type that cannot be modelled."""
     return DataError(
         f"expected numbers, text, truth values or dates in column {brief(name)}, got {_shown(kind)}; convert it first"
     )
@@ -113,7 +116,7 @@ def _times_with_gaps(series: Any, polars: Any) -> np.ndarray:
 
 
 def to_polars(columns: Columns, zones: Mapping[str, str] | None = None) -> Any:
-    """Return a polars frame with null for missing values, and dates, timestamps and times of day in polars' types."""
+    """Return a polars frame with null for missing values, and polars types for dates, timestamps and times of day."""
     polars = load_polars("writing tables")
     series = []
     for name, values in columns.items():
@@ -141,7 +144,7 @@ def to_polars(columns: Columns, zones: Mapping[str, str] | None = None) -> Any:
 
 
 def as_written(frame: Any) -> Any:
-    """Return a frame whose timestamps and times of day are texts in ISO 8601, with no more digits than they need."""
+    """Return a frame whose timestamps and times of day are ISO 8601 texts with as few digits as possible."""
     polars = load_polars("writing tables")
     texts = []
     for series in frame.get_columns():
@@ -157,7 +160,7 @@ def as_written(frame: Any) -> Any:
 
 
 def _clock(microseconds: Any, unit: int, polars: Any) -> str:
-    """The format of a time of day that shows all digits of a column."""
+    """Return the shortest format of a time of day that shows all digits of a column."""
     present = microseconds.drop_nulls()
     for size, form in ((60_000_000, "%H:%M"), (1_000_000, "%H:%M:%S"), (1000, "%H:%M:%S%.3f")):
         if present.len() == 0 or (present % (size * unit) == 0).all():

@@ -1,6 +1,6 @@
-"""What is known of a table's columns, and the space of its rows.
+"""Descriptions of the columns of a table, and the space of its rows.
 
-A row is a vector of float64: numbers as they are, labels as codes 0 ... K - 1, NaN where a value is missing.
+A row is a vector of float64: numbers are unchanged, labels are codes 0 ... K - 1, and NaN marks a missing value.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .hints import ANY, Hint
 Kind = Literal["continuous", "integer", "categorical", "constant"]
 Storage = Literal["float64", "int64", "bool", "str", "date", "datetime", "time"]
 TIMES = ("date", "datetime", "time")
-"""Storages of dates, timestamps and times of day, which are whole numbers of steps in a row."""
+"""Storage types of dates, timestamps and times of day; in a row such a value is a whole number of steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """What is known of one column.
+    """Description of one column.
 
-    A number in a row is the value itself; for a date, a timestamp or a time of day it is the number of steps since 1970 or
-    since midnight.
+    A number in a row is the value itself. For a date or a timestamp it is the number of steps since 1970, and for a time of day
+    the number of steps since midnight.
 
     Args:
         name: Name of the column.
@@ -37,18 +37,18 @@ class Column:
         categories: Labels of a categorical column, or of a constant one that is not a number.
         value: Value of a constant number.
         low: Lower bound of a continuous column, smallest value of an integer one; None for no bound.
-        high: Upper bound or largest value, likewise.
-        edge: Distance by which values exactly on a bound are moved inside, in the column's units.
+        high: Upper bound of a continuous column, largest value of an integer one; None for no bound.
+        edge: Distance by which a value exactly on a bound is moved inside, in the units of the column.
         loc: Mean of the training rows on the unbounded coordinate.
         scale: Standard deviation of the training rows on the unbounded coordinate.
-        spikes: Single values that come so often that each has a probability of its own, beside the density of the others.
+        spikes: Frequent single values; each has a probability of its own, and the density models only the other numbers.
         decimals: Number of decimals to which samples are rounded; None for no rounding.
-        grid: Distance of the values that samples are moved to, from the smallest value on; 0 for no such grid.
-        levels: The values of a column of few repeated values, to the nearest of which samples are moved; empty for others.
-        seen: Smallest and largest value in the table, beyond which samples do not go unless that is asked for; None if unknown.
+        grid: Distance of the grid of values, starting at the smallest one, to which samples are moved; 0 for no grid.
+        levels: Different values of a column with few values; samples are moved to the nearest one. Empty for other columns.
+        seen: Smallest and largest value in the table; samples stay within them by default. None if unknown.
         step: Length of a step of a date or time, in microseconds; 0 for other columns.
-        zone: Zone in which timestamps are written; empty for none.
-        hint: What was found out about the entries of the file, which the next file is read with.
+        zone: Time zone in which timestamps are written; empty for none.
+        hint: Facts about the entries of the file that are needed to read the next file with this column.
     """
 
     name: str
@@ -73,27 +73,28 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether the flow models it: continuous and integer columns."""
+        """Whether the flow models the column, which is so for continuous and integer columns."""
         return self.kind in ("continuous", "integer")
 
     @property
     def shown_kind(self) -> str:
-        """The kind in words: dates, timestamps and times of day have their own."""
+        """Kind in words; dates, timestamps and times of day have words of their own."""
         times = {"date": "date", "datetime": "timestamp", "time": "time of day"}
         return times[self.storage] if self.storage in TIMES and self.kind != "constant" else self.kind
 
     @property
     def classes(self) -> int:
-        """Number of values of its discrete fact.
+        """Number of possible values of the discrete fact of the column.
 
-        The fact of a categorical column is its label, or that it is missing. The fact of a column of numbers is 0 for an
-        ordinary number, then each of its spikes, and last that it is missing. Without any of these there is one value.
+        Each row has a discrete fact for the column, a whole number from 0. In a categorical column it is the code of the label,
+        and the last number means that the value is missing. In a column of numbers, 0 means an ordinary number, 1 ... S mean
+        the S spikes, and the last number again means missing. A column without labels, spikes and missing values has one fact.
         """
         return (len(self.categories) if self.kind == "categorical" else 1 + len(self.spikes)) + self.missing
 
     @property
     def support(self) -> tuple[float, float]:
-        """Smallest and largest value in a row vector; infinite where there is no bound."""
+        """Smallest and largest value of the column in a row; infinite without a bound."""
         if self.kind == "categorical":
             return 0.0, float(len(self.categories) - 1)
         if self.kind == "constant":
@@ -103,7 +104,9 @@ class Column:
 
 @dataclass(frozen=True, init=False, repr=False)
 class TableSpace(Space):
-    """Rows of a table, (C,) in float64 whatever the model's dtype; NaN is a missing value where the column can have one.
+    """Space of the rows of a table, (C,) in float64 for every dtype of the model.
+
+    NaN is a missing value in the columns that can have one.
 
     Args:
         columns: Columns of the table.
@@ -131,29 +134,32 @@ class TableSpace(Space):
 
     @property
     def bounded(self) -> bool:
-        """False only when every column is continuous, unbounded and never missing."""
+        """Whether some rows lie outside: False only if every column is continuous, without bounds and never missing."""
         return self.allows_missing or any(
             column.kind != "continuous" or column.support != (-math.inf, math.inf) for column in self.columns
         )
 
     def event_dtype(self, dtype: torch.dtype) -> torch.dtype:
-        """float64."""
+        """Return float64, for every dtype of the model."""
         return torch.float64
 
     def finite(self, x: Tensor) -> Tensor:
-        """Finite entries, and NaN in the columns that can have missing values."""
+        """Return which entries are finite, or NaN in a column that can have missing values."""
         if x.shape[-1:] != self.shape:
             return x.isfinite()
         return x.isfinite() | (x.isnan() & self._flags("missing", x))
 
     def contains(self, x: Tensor) -> Tensor:
-        """Rows in which every number is in its range and every label known."""
+        """Return which rows have every number in its range and only known labels."""
         low, high = self._limits(x)
         present = x.isfinite() & (x >= low) & (x <= high) & (~self._whole(x) | (x == x.round()))
         return (present | (x.isnan() & self._flags("missing", x))).all(1)
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Numbers moved to the nearest one in range; where there is none, to a value in the middle of the column."""
+        """Return the rows with numbers moved to the nearest value in range.
+
+        An infinity or a NaN that is not allowed becomes a bound of the column, or the mean `loc` without bounds.
+        """
         low, high = self._limits(x)
         middle = torch.where(low == -math.inf, torch.where(high == math.inf, self._values("loc", x), high), low)
         moved = torch.where(self._whole(x), x.round(), x).clamp(low, high)
@@ -161,9 +167,9 @@ class TableSpace(Space):
         return torch.where(usable, moved, middle)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return rows of independent columns: a fifth of the values is missing and a third is a spike, where that is possible.
+        """Return n rows of independent columns; `dtype` is ignored.
 
-        `dtype` is ignored.
+        A fifth of the values is missing and about a third is a spike, in columns that can have missing values or spikes.
         """
         x = torch.stack([_random(column, n) for column in self.columns], 1)
         for i, column in enumerate(self.columns):

@@ -1,4 +1,4 @@
-"""Schema: what is known of a table's columns, and the way between tables and arrays of numbers."""
+"""Schema of a table: the descriptions of its columns, and the conversion between tables and arrays of numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .table import Table, table_from
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which rows of a table were held out for validation.
+    """Split of a table into training and validation rows.
 
     Args:
         rows: Number of rows of the table.
@@ -43,7 +43,7 @@ class Split:
         """Return the split that `dataclasses.asdict` described.
 
         Raises:
-            DataError: The values describe none.
+            DataError: The values are not the description of a split.
         """
         types = {"rows": int, "validation": (int, float), "seed": int, "digest": str}
         if isinstance(values, Mapping) and {"rows", "validation"} <= values.keys() <= types.keys():
@@ -53,7 +53,7 @@ class Split:
         raise DataError(f"expected the description of a split in a schema, got {brief(values)}")
 
     def indices(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return row numbers for training and for validation, the same as in `fit` with the same arguments.
+        """Return the numbers of the rows for training and for validation, the same as in `fit` with the same arguments.
 
         Raises:
             DataError: The validation part is out of range.
@@ -67,9 +67,9 @@ class Encoded:
     """Rows of a table as numbers, and the rows that cannot be used.
 
     Args:
-        rows: (N, C) float64.
-        bad: (N,) mask of the rows with an entry that has no place in its column; such an entry is replaced.
-        notes: Reasons, by the number of the row.
+        rows: Rows (N, C), float64.
+        bad: Mask (N,) of the rows with an entry that its column cannot hold; such an entry is replaced by a usual value.
+        notes: Reason why a row cannot be used, by the number of the row.
     """
 
     rows: np.ndarray
@@ -79,13 +79,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order, and how its rows were split.
+    """Columns of a table, in order, and the split of its rows.
 
     Args:
-        columns: Columns of the model, at least one.
-        split: The rows held out, if recorded.
-        beside: Columns that the model does not have.
-        order: Names of all columns in the order of the table; empty for that of `columns`.
+        columns: Modelled columns, at least one.
+        split: Split into training and validation rows, if it is recorded.
+        beside: Columns that are not modelled.
+        order: Names of all columns in the order of the table; empty for the order of `columns`.
     """
 
     columns: tuple[Column, ...]
@@ -95,12 +95,12 @@ class Schema:
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns of the model."""
+        """Names of the modelled columns."""
         return tuple(column.name for column in self.columns)
 
     @functools.cached_property
     def hints(self) -> dict[str, Hint]:
-        """What is known of each column, to read the next file with."""
+        """Hints for reading the next file with these columns, by name."""
         found = {}
         for column in (*self.columns, *(b.column for b in self.beside if b.role == "computed")):
             text = column.storage == "str"
@@ -110,25 +110,25 @@ class Schema:
         return found
 
     def encode(self, table: Any, *, extra: Literal["error", "ignore"] = "error") -> np.ndarray:
-        """Return the table's rows as numbers: labels as codes, missing values as NaN. Columns are found by name, in any order.
+        """Return the rows of a table as numbers: labels as codes, missing values as NaN.
 
-        Numbers outside a column's range are kept; their log-density is -inf.
+        Columns are found by name, in any order. Numbers outside the range of their column are kept; their log-density is -inf.
 
         Args:
-            table: A Table, or an argument that `table_from` takes.
-            extra: Treatment of columns that the schema does not know.
+            table: A Table, or an argument that `table_from` accepts.
+            extra: Treatment of columns that are not in the schema.
 
         Returns:
-            (N, C) float64.
+            Rows (N, C), float64.
 
         Raises:
-            DataError: A column is missing or unknown, or holds text, an unknown label, an infinity, or a missing value where
-                there were none.
+            DataError: A column is missing or unknown, or holds text, an unknown label, an infinity, or a missing value although
+                it had none in training.
         """
         return self._encode(table, extra, strict=True).rows
 
     def encode_rows(self, table: Any, *, extra: Literal["error", "ignore"] = "error") -> Encoded:
-        """Return the rows as numbers, and the rows with entries that cannot be used, instead of an error for the first.
+        """Return the rows as numbers, and a mask of the rows with entries that cannot be used, in place of an error.
 
         Raises:
             DataError: A column is missing or unknown.
@@ -161,7 +161,7 @@ class Schema:
         return Encoded(encoded, findings.bad, findings.notes)
 
     def _check_computed(self, table: Table, encoded: np.ndarray, findings: Findings) -> None:
-        """Note the rows that break an equation which gives a column from others."""
+        """Add the rows in which a computed column differs from its equation to the findings."""
         columns = dict(zip(self.names, encoded.T, strict=True))
         for beside in self.beside:
             if beside.identity is None or beside.name not in table.names:
@@ -176,15 +176,15 @@ class Schema:
             findings.add(beside.name, off & ~findings.bad, f"is not {beside.identity.text}", values=given)
 
     def decode(self, rows: Any) -> Table:
-        """Return the table of encoded or sampled rows: the same names, order, types and labels as the table of the schema.
+        """Return encoded or sampled rows as a table, with the names, order, types and labels of the original table.
 
-        Computed columns are computed, identifiers are new, and columns that were left out are left out.
+        Computed columns follow from their equations, identifiers are new, and columns that were left out are missing.
 
         Args:
-            rows: (N, C) float64, array or tensor.
+            rows: Rows (N, C), float64, as an array or a tensor.
 
         Raises:
-            DataError: The shape is another, or a value has no place in its column.
+            DataError: The shape is wrong, or a column cannot hold a value.
         """
         array = np.asarray(rows.detach().cpu() if hasattr(rows, "detach") else rows, dtype=np.float64)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
@@ -209,7 +209,7 @@ class Schema:
         return column.numeric or (column.kind == "constant" and not column.categories)
 
     def inside(self, rows: np.ndarray) -> np.ndarray:
-        """Return which rows stay inside the ranges that were seen in the table: (N, C) -> (N,)."""
+        """Return which rows (N, C) have all values within the ranges of the table, as a mask (N,)."""
         inside = np.ones(len(rows), dtype=bool)
         for i, column in enumerate(self.columns):
             if column.seen is not None and column.numeric:
@@ -220,7 +220,7 @@ class Schema:
         return inside
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; floats survive exactly."""
+        """Return the schema as plain values for JSON, from which floats can be restored exactly."""
         split = None if self.split is None else dataclasses.asdict(self.split)
         values: dict[str, Any] = {"columns": [column_to(column) for column in self.columns], "split": split}
         if self.beside:
@@ -232,7 +232,7 @@ class Schema:
         """Return the schema that `to_dict` described.
 
         Raises:
-            DataError: The values describe none.
+            DataError: The values are not the description of a schema.
         """
         found = values.get("columns") if isinstance(values, Mapping) else None
         if not isinstance(found, (list, tuple)) or not found:
@@ -261,7 +261,7 @@ def _encoded_column(column: Column, table: Table, findings: Findings) -> np.ndar
 
 
 def _usual(column: Column) -> float:
-    """A value that has a place in a column."""
+    """Return a value that a column can hold."""
     if column.kind == "constant":
         return column.value
     if column.kind == "categorical":
@@ -273,5 +273,5 @@ def _usual(column: Column) -> float:
 
 
 def digest(rows: np.ndarray) -> str:
-    """Return a hash of encoded rows: equal tables have equal digests."""
+    """Return a hash of encoded rows, by which the same table is recognised."""
     return hashlib.sha256(np.ascontiguousarray(rows, dtype=np.float64).data).hexdigest()[:16]

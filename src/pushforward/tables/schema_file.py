@@ -1,4 +1,4 @@
-"""Schema files: the kinds, bounds, markers and formats of columns as editable TOML, written from a table and read by `fit`."""
+"""Schema files in TOML with the kinds, bounds, markers and formats of columns, written from a table and read by `fit`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .row_space import TIMES, Column
 from .schema import Schema
 
 ENTRIES = ("kind", "bounds", "missing", "format")
-"""Names of the entries of a column."""
+"""Names of the entries that a column can have in the file."""
 
 
 @dataclass(frozen=True)
 class ColumnChoices:
-    """Choices about the columns of a table, by name.
+    """Choices of the user about the columns of a table.
 
     Args:
-        kinds: Kinds of columns.
-        bounds: Bounds of columns.
-        hints: Hints for reading them.
-        drop: Columns to leave out.
+        kinds: Kinds of columns, by name.
+        bounds: Bounds of columns, by name.
+        hints: Hints for reading columns, by name.
+        drop: Names of the columns to leave out.
     """
 
     kinds: dict[str, str] = field(default_factory=dict)
@@ -39,11 +39,11 @@ class ColumnChoices:
     drop: tuple[str, ...] = ()
 
     def updated(self, kinds: Mapping[str, str], bounds: Mapping[str, Any], drop: tuple[str, ...]) -> ColumnChoices:
-        """Return the choices with others that go before them."""
+        """Return the choices together with others, which take precedence."""
         return ColumnChoices({**self.kinds, **kinds}, {**self.bounds, **bounds}, self.hints, (*self.drop, *drop))
 
     def reading_hints(self) -> dict[str, Hint]:
-        """Return hints for reading the columns whose kinds are chosen."""
+        """Return the hints for reading, with those that follow from the chosen kinds."""
         hints = dict(self.hints)
         for name, kind in self.kinds.items():
             kind, _, form = kind.partition(":")
@@ -59,15 +59,15 @@ class ColumnChoices:
 
 
 def schema_text(schema: Schema, notes: Mapping[str, str]) -> str:
-    """Return a schema as TOML that `read_choices` reads.
+    """Return a schema as TOML text, which `read_choices` can read.
 
     Args:
         schema: The schema.
-        notes: Remarks on columns, by name, which become comments.
+        notes: Notes on columns, by name; they become comments.
     """
     lines = [
         "# Kinds: continuous, integer, categorical, constant, date, identifier, text (left out).",
-        "# bounds = [low, high] cannot be passed; missing lists texts that mark missing values; format is that of dates.",
+        "# bounds = [low, high]: no value lies outside; missing: texts that mark missing values; format: format of dates.",
     ]
     by_name: dict[str, Any] = {column.name: column for column in schema.columns}
     by_name |= {beside.name: beside for beside in schema.beside}
@@ -88,7 +88,7 @@ def schema_text(schema: Schema, notes: Mapping[str, str]) -> str:
 
 
 def kind_of(column: Column) -> str:
-    """Return the kind of a column as it is declared."""
+    """Return the word with which the kind of a column is declared."""
     return "date" if column.storage in TIMES and column.kind != "constant" else column.kind
 
 
@@ -120,8 +120,8 @@ def read_choices(path: str) -> ColumnChoices:
     """Read a schema file.
 
     Raises:
-        FileError: It cannot be read, or is no TOML.
-        DataError: It holds something else than choices about columns.
+        FileError: The file cannot be read, or is not TOML.
+        DataError: The file has other entries than choices about columns.
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))

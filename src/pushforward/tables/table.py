@@ -1,4 +1,4 @@
-"""Tables: named columns of equal length, read from and written to files, or taken from what is in memory."""
+"""Tables of named columns of equal length: reading, writing, and conversion of data in memory."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = ["Table", "atomic_output", "label_of", "read_table", "table_from", "wr
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Named columns of equal length.
+    """Table of named columns of equal length.
 
     Args:
         names: Names of the columns, all different.
         columns: One-dimensional arrays. They are stored as float64 (NaN is missing), int64, bool, datetime64[D] for dates,
             datetime64[us] for timestamps, timedelta64[us] for times of day (NaT is missing), or object arrays of text, whole
-            numbers or truth values with None for missing.
-        zones: Zones of timestamps, by the name of the column; the values are in UTC.
-        found: What was found out about the entries of columns when a file was read, by name.
-        notes: Remarks on how a file was read.
+            numbers or truth values (None is missing).
+        zones: Time zones of timestamps, by the name of the column; the values themselves are in UTC.
+        found: Facts that were found about the entries of columns when a file was read, by name.
+        notes: Notes about the way in which a file was read.
 
     Raises:
-        DataError: Names repeat, lengths differ, or a column holds something else, such as lists.
+        DataError: Names are repeated, lengths differ, or a column holds other values, such as lists.
     """
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Table:
     notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
-        """Bring every column to one of the stored types."""
+        """Check names and lengths, and convert every column to one of the stored types."""
         names = tuple(str(name) for name in self.names)
         if not names or len(names) != len(self.columns):
             raise DataError(f"expected columns with a name each, got {len(names)} names, {len(self.columns)} columns")
@@ -77,14 +77,14 @@ class Table:
         return self._by_name[name]
 
     def take(self, rows: np.ndarray) -> Table:
-        """The table of some rows, by number or by a mask."""
+        """Return a table of some rows, which are given by their numbers or by a mask."""
         return dataclasses.replace(self, columns=tuple(column[rows] for column in self.columns))
 
     def without(self, names: Collection[str]) -> Table:
         """Return the table without some columns.
 
         Raises:
-            DataError: One is not there, or none is left.
+            DataError: The table has no column of such a name, or no column would be left.
         """
         for name in names:
             if name not in self.names:
@@ -100,14 +100,14 @@ class Table:
 
 
 def table_from(data: Any) -> Table:
-    """A table from anything tabular in memory.
+    """Return data in memory as a table.
 
     Args:
-        data: a Table, a numpy array or torch tensor (N, C) or (N,) with columns named x0, x1, ..., a mapping from names to
-            arrays, or a pandas or polars frame.
+        data: A Table, a mapping from names to arrays, a data frame of pandas or polars, or a NumPy array or a tensor (N, C) or
+            (N,), whose columns get the names x0, x1, ...
 
     Raises:
-        DataError: it is none of these, or a column cannot be used.
+        DataError: The data have another type, or a column cannot be used.
     """
     if isinstance(data, Table):
         return data
@@ -135,29 +135,29 @@ def read_table(
     max_columns: int = COLUMNS,
     max_gigabytes: float | None = None,
 ) -> Table:
-    """Read a table from a file; its suffix says how.
+    """Read a table from a file, whose suffix determines its type.
 
     The suffixes are .csv, .tsv, .tab and .txt (also with .gz), .xlsx, .xls, .xlsb, .ods, .json, .jsonl, .ndjson, .parquet, .pq,
     .arrow, .feather, .ipc, .npy and .npz.
 
-    Delimited text is read as people write it: separator, encoding, line ends and comments are found; numbers can have decimal
-    commas, marks of thousands, currencies and percent signs; dates have many formats; markers of missing values are found
-    among numbers. `Table.notes` says what was found. NPY holds one array (N, C), its columns named x0, x1, ...; NPZ holds
-    columns by name, or arrays (N, C) whose columns are numbered after their name.
+    For delimited text, the separator, the encoding, line ends and comments are found automatically. Numbers can have decimal
+    commas, thousands separators, currency signs and percent signs. Dates can have many formats, and markers of missing values
+    are found among numbers. `Table.notes` lists what was found. An NPY file holds one array (N, C), whose columns get the names
+    x0, x1, ... An NPZ file holds columns by name, or arrays (N, C), whose columns get the name of the array and a number.
 
     Args:
         path: Path of the file; "-" reads CSV from standard input.
         text: Columns of delimited text that hold labels even where they look like numbers, such as postcodes.
-        reading: How the entries are understood; by default everything is found.
+        reading: Rules for the interpretation of the entries; by default everything is found automatically.
         max_columns: Limit on the number of columns.
-        max_gigabytes: Limit on the memory that a packed file unpacks to, in GB; by default half a gigabyte, or a hundred times
-            the size of the file where that is more.
+        max_gigabytes: Limit on the unpacked size of a file in memory, in GB; by default half a gigabyte, or a hundred times the
+            size of the file if that is more.
 
     Returns:
-        The table, of at least one row.
+        The table, with at least one row.
 
     Raises:
-        FileError: The file is missing, empty, damaged, of unknown type, or unpacks to too much.
+        FileError: The file is missing, is empty, is damaged, has an unknown type, or is too large when unpacked.
         DataError: It has no rows, rows of different lengths, too many columns, or no column that can be used.
     """
     name = os.fspath(path)
@@ -184,19 +184,19 @@ def read_table(
 
 
 def write_table(table: Table, path: str | os.PathLike[str], *, formulas: bool = True) -> None:
-    """Write a table; the suffix says how, as in `read_table`. "-" writes CSV to standard output.
+    """Write a table to a file, whose suffix determines its type, as in `read_table`.
 
-    The file appears whole or not at all.
+    If writing fails, no incomplete file is left.
 
     Args:
-        table: to write.
-        path: Path of the file.
-        formulas: whether names and texts that begin as formulas of spreadsheets do, with = + - @ or a tab, are written as
-            they are; otherwise with a single quote before them.
+        table: Table to write.
+        path: Path of the file; "-" writes CSV to standard output.
+        formulas: Whether names and texts that a spreadsheet would run as formulas, because they begin with = + - @ or a tab,
+            are written unchanged; otherwise they get a single quote at their beginning.
 
     Raises:
-        FileError: the suffix is unknown, or the path cannot be written.
-        DataError: the file type cannot hold the columns.
+        FileError: The suffix is unknown, or the path cannot be written.
+        DataError: This type of file cannot hold the columns.
     """
     name = os.fspath(path)
     columns = dict(zip(table.names, table.columns, strict=True))
@@ -214,7 +214,7 @@ def write_table(table: Table, path: str | os.PathLike[str], *, formulas: bool = 
 
 
 def label_of(value: Any) -> str:
-    """The text of a value that serves as a label; 1 and 1.0 are the same label."""
+    """Return the label of a value as text; 1 and 1.0 have the same label."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, np.bool_)):
@@ -244,7 +244,7 @@ def _from_pandas(series: Any, name: str, zones: dict[str, str]) -> np.ndarray:
 
 
 def _stored(name: str, values: Any) -> np.ndarray:
-    """A column as float64, int64, bool or object."""
+    """Return a column in one of the stored types, see `Table`."""
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     if array.ndim != 1:
         raise DataError(f"expected column {brief(name)} to be one-dimensional, got shape {array.shape}")

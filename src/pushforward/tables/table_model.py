@@ -1,13 +1,17 @@
-"""A model of table rows: labels and missingness exactly, the numbers given them by any flow.
+"""Model of the rows of a table: a categorical model of labels, spikes and missing values, and a flow for the numbers.
 
-A row is d, its discrete facts (the label of each categorical column, with one more label for missing; and for each column of
-numbers whether it is an ordinary number, one of its spikes, or missing), and c, its ordinary numbers:
+A row consists of its discrete facts d and its ordinary numbers c. The discrete fact of a categorical column is its label, where
+"missing" is one more label. The discrete fact of a column of numbers tells whether the value is an ordinary number, one of the
+spikes of the column, or missing. Then
 
-    p(row) = p(d) p(c | d)
+    p(row) = p(d) p(c | d).
 
-p(d) is autoregressive over softmaxes, or a system of labels; p(c | d) is a system of the registry, given the one-hot code of d
-as context, behind the layers of `columns`. Constants add nothing. The measure is mixed: counting for labels, integers and
-missingness, Lebesgue in the columns' own units for continuous ones.
+p(d) is autoregressive with a softmax for each fact, or another system for labels. p(c | d) is any system of the registry behind
+the layers of `column_layers`, and its context is the one-hot code of d. Constant columns add nothing.
+
+The measure is mixed. A label, a spike, a whole number and a missing value have probabilities (the counting measure). An
+ordinary number of a continuous column has a density in the units of the column (the Lebesgue measure). A spike must not have a
+density as well: then it would count twice. So it is a missing value for the flow, and `FillMissing` fills it with noise.
 """
 
 from __future__ import annotations
@@ -32,21 +36,21 @@ from .schema import Schema
 
 
 class TableModel(Distribution):
-    """The distribution of a table's rows: (C,) float64 in raw units, as `Schema.encode` gives and `Schema.decode` takes.
+    """Distribution of the rows of a table, (C,) float64 in raw units, which `Schema.encode` makes and `Schema.decode` reads.
 
-    log_prob is in nats and float64, a density for continuous columns and a probability for the others. It is exact when no
-    column is an integer and no number can be missing; otherwise a noisy lower bound.
+    log_prob is in nats and float64. It is a log-density for continuous columns and a log-probability for the others. It is
+    exact if no column is an integer and no number can be missing or a spike; otherwise it is a random lower bound.
 
     Args:
         schema: Schema of the table.
-        spec: Spec of the flow of the numeric columns, with `features` their number and `context` the length of the one-hot code
-            of the discrete facts; None for a table without numeric columns.
-        label_hidden: widths of the hidden layers of the labels' network.
-        label_spec: Spec of another model of the discrete facts, with `classes` their numbers of labels.
+        spec: Spec of the flow of the numeric columns; its `features` is their number, and its `context` is the length of the
+            one-hot code of the discrete facts. None for a table without numeric columns.
+        label_hidden: Widths of the hidden layers of the network of labels.
+        label_spec: Spec of another model of the discrete facts; its `classes` is the number of values of each fact.
 
     Raises:
-        DataError: every column is constant.
-        SpecError: a spec does not fit the schema.
+        DataError: Every column is constant.
+        SpecError: A spec does not fit the schema.
     """
 
     space: TableSpace
@@ -82,7 +86,7 @@ class TableModel(Distribution):
         return self.label_spec.build()
 
     def _number_model(self, spec: Spec) -> Flow:
-        # A number that is a spike or missing has no place in the density of the ordinary ones: it is a gap there.
+        # The density models only ordinary numbers, so a spike is a missing value here, like a value that is really missing.
         columns = [
             dataclasses.replace(column, missing=column.classes > 1, spikes=())
             for column in (self.schema.columns[i] for i in self.number_at)
@@ -99,7 +103,7 @@ class TableModel(Distribution):
         return Flow(Chain(*layers), inner)
 
     def _split(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """The discrete facts (B, F) int64 and their one-hot code (B, L); None without any."""
+        """Return the discrete facts (B, F) int64 and their one-hot code (B, L); None for both without any facts."""
         if self.labels is None:
             return None, None
         columns = [self.schema.columns[i] for i in self.fact_at]
@@ -118,7 +122,7 @@ class TableModel(Distribution):
         return code.scatter(1, facts + torch.tensor(self.offsets, device=facts.device), 1.0)
 
     def _numbers_of(self, x: Tensor) -> Tensor:
-        """Return the ordinary numbers (B, features): NaN where a number is a spike."""
+        """Return the ordinary numbers (B, features), with NaN for spikes."""
         numbers = x[:, torch.tensor(self.number_at, device=x.device)]
         for k, i in enumerate(self.number_at):
             for spike in self.schema.columns[i].spikes:
@@ -146,7 +150,7 @@ class TableModel(Distribution):
         return logp + more, given
 
     def _scored_labels(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
-        """The code of the discrete facts, and their log-probability."""
+        """Return the one-hot code of the discrete facts, and their log-probability (B,)."""
         facts, code = self._split(x)
         logp = x.new_zeros(x.shape[0])
         if self.labels is not None and facts is not None:
@@ -183,10 +187,10 @@ class TableModel(Distribution):
         return torch.stack(x, 1)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The latent code of the numeric columns, given the discrete facts: (*batch, C) -> (*batch, features).
+        """Return the latent code (*batch, features) of the numeric columns of rows (*batch, C), given the discrete facts.
 
         Raises:
-            DataError: there are no numeric columns.
+            DataError: There are no numeric columns.
         """
         if self.numbers is None:
             raise DataError("expected numeric columns to encode, got a table of labels only")
@@ -195,7 +199,7 @@ class TableModel(Distribution):
         return z.reshape(*batch, *z.shape[1:])
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start the labels at their frequencies, and the flow of the numeric columns on the batch."""
+        """Set starting values from a batch: the frequencies of the labels, and the starting values of the flow."""
         labels, given = self._split(x)
         if self.labels is not None and labels is not None:
             self.labels.init_from(labels)
@@ -211,19 +215,19 @@ def table_model(
     label_hidden: tuple[int, ...] = (64, 64),
     **fields: Any,
 ) -> TableModel:
-    """A model of a table with any system of the registry: `table_model(schema, "maf", layers=8)`.
+    """Return a model of a table with any system of the registry, such as `table_model(schema, "maf", layers=8)`.
 
     Args:
         schema: Schema of the table.
-        system: name of the flow for the numeric columns; unused when there are none. Or, for tables without numeric columns,
-            of a system of labels.
-        labels: name of a system for the discrete facts; by default an autoregressive network of softmaxes.
-        label_hidden: widths of the hidden layers of the labels' network.
-        fields: arguments of the system, without `features` and `context`, which follow from the schema.
+        system: Name of the system for the numeric columns; not used without such columns. For a table of labels only, it can
+            also be the name of a system for labels.
+        labels: Name of a system for the discrete facts; by default an autoregressive network with softmaxes.
+        label_hidden: Widths of the hidden layers of the network of labels.
+        fields: Arguments of the system, without `features` and `context`, which follow from the schema.
 
     Raises:
-        SpecError: the system or one of its arguments is unknown, or it takes no context and the table needs one.
-        DataError: every column is constant, or there are numeric columns and a system that models labels only.
+        SpecError: The system or one of its arguments is unknown, or it takes no context and the table needs one.
+        DataError: Every column is constant, or there are numeric columns and the system models labels only.
     """
     known = Spec.registry.get(system)
     for name in () if known is None else known.sizes:
@@ -252,7 +256,7 @@ def table_model(
 
 
 def models_labels(system: str) -> bool:
-    """Whether the system of that name models rows of labels."""
+    """Return whether the system of this name models rows of labels."""
     known = Spec.registry.get(system)
     return known is not None and issubclass(known, LabelSpec)
 
@@ -265,7 +269,7 @@ def _label_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:
 
 
 def _sizes(schema: Schema) -> tuple[int, int]:
-    """Number of numeric columns, and length of the one-hot code of the discrete facts."""
+    """Return the number of numeric columns, and the length of the one-hot code of the discrete facts."""
     features = sum(column.numeric for column in schema.columns)
     return features, sum(column.classes for column in schema.columns if column.classes > 1)
 

@@ -1,8 +1,9 @@
-"""What Parquet and Arrow files unpack to, found from their headers alone, before any of it is unpacked; and JSON lines.
+"""Unpacked size of Parquet and Arrow files, found from their headers before anything is unpacked, and of JSON lines files.
 
-Parquet: the footer (Thrift, compact protocol) says where the pages of each column begin, and the header of each page how large
-it becomes. Arrow: the footer (FlatBuffers) says where the batches are, and each packed buffer begins with its own size. Both
-say how many rows there are, which can be many more than the bytes suggest: a value that repeats is stored once.
+The footer of a Parquet file (Thrift, compact protocol) contains the position of the pages of each column, and the header of
+each page contains its unpacked size. The footer of an Arrow file (FlatBuffers) contains the positions of the batches, and each
+packed buffer begins with its unpacked size. Both contain the number of rows, which can be much larger than the number of bytes
+suggests, because a repeated value is stored once.
 
 References:
     Apache Parquet format, https://parquet.apache.org/docs/file-format; Apache Arrow columnar format, section
@@ -19,25 +20,25 @@ from typing import Any, BinaryIO
 from ..errors import FileError
 
 HEADER = 1 << 16
-"""Bytes in which the header of a page fits, its statistics included; it is read again, longer, where it does not."""
+"""Number of bytes that are read for the header of a page with its statistics; a longer header is read again as a whole."""
 BLOCK = 1 << 20
-"""Bytes of a JSON lines file that are looked at together, with the rest of the last line."""
+"""Number of bytes of a JSON lines file that are read in one step, to which the rest of the last line is added."""
 NAME = re.compile(rb'"((?:[^"\\]++|\\.)*+)"\s*+:', re.DOTALL)
-"""A name of an entry in JSON."""
+"""Pattern of the name of an entry in JSON."""
 ENTRY = 64
-"""Bytes of memory for an entry of a JSON lines file, or for its absence, while it is read."""
+"""Number of bytes in memory for each entry of a JSON lines file, present or missing, while it is read."""
 NESTED = 32
-"""Levels of structures in structures that headers have at most."""
+"""Largest depth of nested structures in headers."""
 
 
 @dataclass
 class Contents:
-    """What a file holds.
+    """Size of the content of a file.
 
     Args:
-        rows: number of rows.
-        columns: number of columns.
-        unpacked: bytes of the unpacked pages or buffers.
+        rows: Number of rows.
+        columns: Number of columns.
+        unpacked: Size of the unpacked pages or buffers, in bytes.
     """
 
     rows: int = 0
@@ -46,36 +47,37 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, with eight for each entry."""
+        """Size in memory, in bytes, with at least eight bytes for each entry."""
         return max(self.unpacked, 8 * self.rows * self.columns)
 
 
 class _Damaged(Exception):
-    """A header is not what it should be."""
+    """Error for a header that does not follow the format."""
 
 
 def parquet_contents(path: str) -> Contents:
-    """Find out what a Parquet file unpacks to.
+    """Return the unpacked size of a Parquet file.
 
     Raises:
-        FileError: it is damaged.
+        FileError: The file is damaged.
     """
     return _measured(path, _parquet, ".parquet")
 
 
 def arrow_contents(path: str) -> Contents:
-    """Find out what an Arrow (Feather) file unpacks to.
+    """Return the unpacked size of an Arrow (Feather) file.
 
     Raises:
-        FileError: it is damaged.
+        FileError: The file is damaged.
     """
     return _measured(path, _arrow, ".arrow")
 
 
 def json_contents(path: str) -> Contents:
-    """Find out how many lines and names a JSON lines file has: an entry that is missing in some lines takes space in all.
+    """Return the size of a JSON lines file, from its number of lines and its number of different names.
 
-    Names in records in a line, which are refused later, are counted, too.
+    An entry that is missing in some lines takes memory in all lines. Names inside nested records are counted as well, although
+    such records are refused later.
     """
     names: set[bytes] = set()
     rows = 0
@@ -130,7 +132,7 @@ def _parquet(file: BinaryIO) -> Contents:
 
 
 def _pages(file: BinaryIO, chunk: dict[int, Any]) -> tuple[int, int]:
-    """Unpacked bytes and values of all pages of a column in a group of rows."""
+    """Return the unpacked bytes and the number of values of all pages of a column in a group of rows."""
     at = min(offset for offset in (chunk[9], chunk.get(11, 0) or chunk[9]) if offset > 0)
     end = at + _count(chunk[7])
     unpacked = values = 0
@@ -162,7 +164,7 @@ def _count(value: Any) -> int:
 
 
 class _Thrift:
-    """A reader of the compact protocol: structures become dictionaries by the numbers of their fields."""
+    """Reader of the compact protocol of Thrift; a structure becomes a dictionary from the numbers of its fields to values."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -251,7 +253,7 @@ def _arrow(file: BinaryIO) -> Contents:
 
 
 def _batch(file: BinaryIO, offset: int, meta: int, body: int, *, dictionary: bool) -> tuple[int, int, int]:
-    """Rows, columns and unpacked bytes of a batch."""
+    """Return the rows, the columns and the unpacked bytes of a batch."""
     data = _part(file, offset, meta)
     _require_part(file, offset + meta, body)
     start = 8 if data[:4] == b"\xff\xff\xff\xff" else 4
@@ -272,7 +274,7 @@ def _batch(file: BinaryIO, offset: int, meta: int, body: int, *, dictionary: boo
 
 
 class _Flat:
-    """A table of FlatBuffers: its fields are found through a second table, of offsets."""
+    """Table of FlatBuffers, whose fields are found through a second table of offsets."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self.data, self.at = data, at
@@ -296,7 +298,7 @@ class _Flat:
         return _Flat(self.data, self._target(number))
 
     def structs(self, number: int, size: int) -> range:
-        """Where the structures in a vector begin; an empty range for none."""
+        """Return the positions of the structures in a vector; an empty range if there is no vector."""
         if not self.has(number):
             return range(0)
         start = self._target(number)

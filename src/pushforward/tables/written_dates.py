@@ -1,4 +1,4 @@
-"""Dates and times as people write them: the format is found from the entries, and said."""
+"""Reading of written dates and times in many formats; the format is found from the entries."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y",
 _CLOCKS = ("%H:%M:%S%.f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%I:%M%p")
 _ZONES = ("%#z", "Z")
 NEARLY_ALL = 0.95
-"""Share of the entries that must be dates of one format."""
+"""Smallest share of the entries that must be dates of one format."""
 SAMPLE = 500
 """Number of entries with which formats are tried first."""
 
 
 class WrittenDates(NamedTuple):
-    """A column of text as dates or times.
+    """Dates or times that were read from a column of text.
 
     Args:
-        values: Column of Date, Datetime or Time; null where an entry is none.
-        format: The format that was found.
-        notes: Remarks, each a sentence without its column and without a full stop.
+        values: Column of Date, Datetime or Time; null for an entry that is no date or time.
+        format: Format that was found.
+        notes: Notes, each a sentence without the name of the column and without a full stop.
     """
 
     values: Any
@@ -36,10 +36,10 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
     """Return a column of text as dates, timestamps or times of day; None if it does not hold them.
 
     Args:
-        text: Column of text, missing values as null.
-        polars: The module.
+        text: Column of text, with null for missing values.
+        polars: The module polars.
         known: Format to try first.
-        certain: Whether the column is known to hold dates, so that entries that are none become missing values.
+        certain: Whether the column is known to hold dates, so that all other entries become missing values.
     """
     present = text.drop_nulls()
     if present.len() == 0:
@@ -48,7 +48,7 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
         told = _parsed(text, known, polars)
         if told is not None and told.drop_nulls().len() >= NEARLY_ALL * present.len():
             return WrittenDates(told, known, ())
-        # Samples of a model, for example, are written in ISO 8601 whatever the format of the table was.
+        # The format of a new file can differ from that of the table: samples of a model, for example, are in ISO 8601.
     sample = present.head(SAMPLE).str.strip_chars()
     if not certain and (not sample.str.contains(r"\d[^\d]+\d").any() or (sample.str.len_chars() > 40).any()):
         return None
@@ -60,6 +60,7 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
     if best < NEARLY_ALL and not certain:
         return None
     likely = [form for form in fitting if shares[form] == best]
+    # If day and month can be exchanged, the format with the shorter span of dates is more plausible: wrong months scatter.
     chosen = min(likely, key=lambda form: _span(present, form, polars)) if len(likely) > 1 else likely[0]
     values: Any = _parsed(text, chosen, polars)
     notes = []
@@ -79,7 +80,7 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
 
 
 def whole_dates(numbers: Any, polars: Any) -> Any | None:
-    """Return a column of whole numbers such as 20200131 as dates; None if any is no date of the years 1800 to 2199."""
+    """Return whole numbers such as 20200131 as dates; None if one of them is not a date of the years 1800 to 2199."""
     present = numbers.drop_nulls()
     if present.len() == 0 or not numbers.dtype.is_integer() or present.min() < 18000101 or present.max() > 21991231:
         return None
@@ -88,7 +89,7 @@ def whole_dates(numbers: Any, polars: Any) -> Any | None:
 
 
 def _formats(sample: Any) -> list[str]:
-    """The formats to try: dates, dates with a time of day, with a zone, and times of day."""
+    """Return the formats to try: dates, dates with a time of day and perhaps a time zone, and times of day."""
     first = sample[0]
     clocked = ":" in first
     dated = any(mark in first[:-3] for mark in "-/. ") and sum(map(str.isdigit, first)) > (4 if clocked else 3)
@@ -114,7 +115,7 @@ def _span(text: Any, form: str, polars: Any) -> float:
 
 
 def _parsed(text: Any, form: str, polars: Any) -> Any | None:
-    """The column in a format; entries of another format are null."""
+    """Return the column read in a format, with null for entries of another format; None if polars cannot use the format."""
     text = text.str.strip_chars()
     day, clock = any(mark in form for mark in ("%Y", "%y")), any(mark in form for mark in ("%H", "%I"))
     try:
@@ -125,7 +126,7 @@ def _parsed(text: Any, form: str, polars: Any) -> Any | None:
             return values.dt.replace_time_zone("UTC") if form.endswith("Z") else values
         if day:
             values = text.str.to_date(form, strict=False)
-            # %Y takes years of fewer digits as well, and %y takes one digit.
+            # %Y also accepts years with fewer than four digits, and %y accepts a single digit.
             full = values.dt.year() >= 1000 if "%Y" in form else text.str.contains(r"\d\d$")
             return values.zip_with(full.fill_null(value=False), values.clear(values.len()))
         return text.str.to_time(form, strict=False)

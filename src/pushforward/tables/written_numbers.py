@@ -1,6 +1,6 @@
-"""Numbers as people write them: decimal commas, marks of thousands, currencies, percent signs, and markers of missing values.
+"""Reading of written numbers: decimal commas, thousands separators, currencies, percent signs and markers of missing values.
 
-Everything here works on polars columns of text; null is a missing value.
+All functions work on polars columns of text, in which null is a missing value.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ KNOWN_MARKERS = frozenset(
 SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 999999.0)
 """Numbers that often mark a missing value."""
 MOST_NUMBERS = 0.8
-"""Share of the entries from which a column of text holds numbers, when the others are known markers or few."""
+"""Smallest share of numbers among the entries of a column that is read as numbers."""
 ODD = 0.1
-"""Share of the entries up to which texts among numbers are taken for missing values."""
+"""Largest share of unknown texts among numbers that are read as missing values."""
 
 _CURRENCY = r"(?:US\$|R\$|USD|EUR|GBP|CHF|JPY|CAD|AUD|[$€£¥₹₽₩₺])"
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
@@ -56,13 +56,13 @@ _CENSORED = rf"^[<>≤≥]=?\s*[-+]?\d+(?:[.,]\d+)?{_EXPONENT}$"
 
 
 class Written(NamedTuple):
-    """A column of text as numbers.
+    """Numbers that were read from a column of text.
 
     Args:
-        numbers: Column of Float64, or of Int64 where all entries are whole and written so.
-        markers: Texts that were taken for missing values.
-        notes: Remarks, each a sentence without its column and without a full stop.
-        strange: Number of entries that are neither numbers nor known markers, and are missing now.
+        numbers: Column of Float64, or of Int64 if all entries are written as whole numbers.
+        markers: Known markers of missing values that were found.
+        notes: Notes, each a sentence without the name of the column and without a full stop.
+        strange: Number of entries that are neither numbers nor known markers; they are read as missing values.
     """
 
     numbers: Any
@@ -72,7 +72,11 @@ class Written(NamedTuple):
 
 
 def cleaned(text: Any) -> Any:
-    """Return a column of text without spaces, currencies, percent signs, plus signs in other scripts, and spaces in numbers."""
+    """Return a column of text without blanks, currency signs and percent signs, and with an ordinary minus sign.
+
+    Blanks and apostrophes between groups of three digits are removed. A number in brackets, or before a minus sign, becomes
+    negative, as accountants write it.
+    """
     text = text.str.strip_chars().str.replace(r"^[−‒–﹣－]\s*", "-")
     text = text.str.replace(r"^\((\S.*)\)$", "-$1").str.replace(r"^(\d.*)-$", "-$1")
     text = text.str.replace(rf"^([-+]?)\s*{_CURRENCY}\s*([-+]?[\d.,])", "$1$2")
@@ -85,7 +89,11 @@ def cleaned(text: Any) -> Any:
 
 
 def decimal_mark(text: Any) -> str:
-    """Return the decimal mark that a cleaned column proves, "." or ","; empty if it proves none, "?" if it proves both."""
+    """Return the decimal mark that the entries of a cleaned column prove, "." or ","; "" if none is proved, "?" if both are.
+
+    The entry 1,5 proves a decimal comma and 1.5 a decimal point. The entry 1,500 proves nothing, because the comma can separate
+    thousands.
+    """
     comma = text.str.contains(_CLEAR_DOT_THOUSANDS) | (
         text.str.contains(_DECIMAL_COMMA) & ~text.str.contains(_COMMA_THOUSANDS)
     )
@@ -97,7 +105,7 @@ def decimal_mark(text: Any) -> str:
 
 
 def to_numbers(text: Any, decimal: str, polars: Any) -> Any:
-    """Return a cleaned column as Float64 numbers; null where an entry is none."""
+    """Return a cleaned column as Float64 numbers, with null for entries that are not numbers."""
     if decimal == ",":
         fits = text.str.contains(_DECIMAL_COMMA) | text.str.contains(_DOT_THOUSANDS) | text.str.contains(r"^[-+]?\d+$")
         plain = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
@@ -116,11 +124,11 @@ def written_numbers(
     A column holds numbers if nearly all entries are numbers, or if most are and the others are known markers of missing values.
 
     Args:
-        text: Column of text, missing values as null.
+        text: Column of text, with null for missing values.
         decimal: Decimal mark, "." or ",".
-        polars: The module.
+        polars: The module polars.
         certain: Whether the column is known to hold numbers.
-        find_markers: Whether texts among numbers may be taken for missing values.
+        find_markers: Whether texts among numbers may be read as missing values.
     """
     present = text.drop_nulls()
     if present.len() == 0:
@@ -198,8 +206,8 @@ def _style_notes(text: Any, clean: Any, decimal: str) -> list[str]:
 def sentinel(numbers: Any, markers: Collection[float] = ()) -> float | None:
     """Return a number far from all others that marks missing values, such as -999; None if there is none.
 
-    Such a number is one of `SENTINELS`, is the smallest or the largest value, comes at least twice but in at most half of the
-    rows, and lies more than twice as far from zero as every other value.
+    Such a number is one of `SENTINELS`, is the smallest or the largest value, occurs at least twice but in at most half of the
+    rows, and has an absolute value of more than twice that of every other value.
 
     Args:
         numbers: Column of numbers.
@@ -225,7 +233,7 @@ def sentinel(numbers: Any, markers: Collection[float] = ()) -> float | None:
 
 
 def entries(count: int) -> str:
-    """Return a number of entries in words."""
+    """Return a number of entries as text, "1 entry" or "2 entries"."""
     return "1 entry" if count == 1 else f"{count:,} entries"
 
 
