@@ -198,7 +198,7 @@ def bits_text(system: str, scores: Mapping[str, Any]) -> str:
 def impossible_text(impossible: int, count: int) -> str:
     """Return a sentence about rows outside the support of the model."""
     rows = "row has" if impossible == 1 else "rows have"
-    return f"{impossible:,} of {count:,} {rows} probability zero: a value outside its column's range in training"
+    return f"{impossible:,} of {count:,} {rows} probability zero: some of their values cannot occur, or they are too far from all training rows"
 
 
 def training_text(training: Mapping[str, Any]) -> str:

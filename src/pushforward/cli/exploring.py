@@ -36,7 +36,7 @@ def explore_model(
         path: Model file.
         source: Table to show beside samples; None for none.
         port: Port; None for a free one.
-        reading: How the table is read.
+        reading: Options for reading the table.
         machine: Options of the command.
         browser: Whether a browser is opened.
 
