@@ -198,7 +198,8 @@ def bits_text(system: str, scores: Mapping[str, Any]) -> str:
 def impossible_text(impossible: int, count: int) -> str:
     """Return a sentence about rows outside the support of the model."""
     rows = "row has" if impossible == 1 else "rows have"
-    return f"{impossible:,} of {count:,} {rows} probability zero: some of their values cannot occur, or they are too far from all training rows"
+    why = "a value cannot occur, or the row is too far from all training rows"
+    return f"{impossible:,} of {count:,} {rows} probability zero: {why}"
 
 
 def training_text(training: Mapping[str, Any]) -> str:
