@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection
 
+MOST_NAMES = 25
+"""Largest number of known names in a message."""
 LONGEST_NAME = 200
 """Number of characters of an unknown name that are compared with known ones."""
 
@@ -63,9 +65,13 @@ def shortened(text: str, most: int = 2000) -> str:
 
 
 def suggestion(name: str, known: Collection[str], otherwise: str) -> str:
-    """Return the end of an error about an unknown name: the nearest known name, or `otherwise` and all known names."""
+    """Return the end of an error about an unknown name: the nearest known name, or `otherwise` and the known names."""
     nearest = difflib.get_close_matches(name[:LONGEST_NAME], known, 1)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"{otherwise} {', '.join(known)}"
+    if nearest:
+        return f"did you mean {nearest[0]!r}?"
+    names = list(known)[:MOST_NAMES]
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    return f"{otherwise} {', '.join(names)}{more}"
 
 
 def listed(names: Collection[str], most: int = 8) -> str:

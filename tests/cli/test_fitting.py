@@ -42,7 +42,7 @@ def test_the_tasks_decide_which_of_them_owns_a_model(tmp_path):
     table, pictures = str(tmp_path / "t.flow"), str(tmp_path / "x.flow")
     assert (_trained_by(table), _trained_by(pictures)) == (TableTask.trained(), PictureTask.trained())
     assert _trained_by(table, str(tmp_path / "absent.csv")) is TableTask.trained()
-    with pytest.raises(DataError, match="expected a table for"):
+    with pytest.raises(DataError, match="expected a table, because"):
         _trained_by(table, str(tmp_path / "x.npy"))
     with pytest.raises(FileError):
         _trained_by(str(tmp_path / "t.csv"))
