@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,11 @@ class LeastLikely:
 
 
 def least_likely(
-    kinds: Mapping[str, str], data: Mapping[str, Array], log_prob: Array, rows: Array | None
+    kinds: Mapping[str, str],
+    data: Mapping[str, Array],
+    log_prob: Array,
+    rows: Array | None,
+    shown: Mapping[str, Sequence[str]] | None = None,
 ) -> LeastLikely:
     """Return the rows with the smallest log-likelihoods, the smallest first.
 
@@ -94,6 +98,8 @@ def least_likely(
             low, high = np.quantile(known, [0.01, 0.99]) if len(known) else (0.0, 0.0)
             marks[name] = (values[worst] < low) | (values[worst] > high)
             texts[name] = [cell(value) for value in np.asarray(data[name])[worst]]
+            if shown and name in shown:
+                texts[name] = [shown[name][row] for row in worst]
         else:
             values = labels_as_text(data[name])
             marks[name] = np.array([(values == value).mean() < 0.02 for value in values[worst]])

@@ -43,6 +43,7 @@ class ReportInputs:
         baselines: Scores of simpler densities on the same held-out rows.
         paths: Paths of rows from the data to the noise, for continuous flows.
         two_sample: Score of a classifier that tells held-out rows from samples.
+        texts: Held-out values of columns as texts (N,), by name, for columns such as dates whose numbers mean little.
         value_checks: Checks for impossible values in the samples.
         settings: Other facts of the run, such as the name of the data, the seed and options.
         versions: Version of each library, by name.
@@ -70,6 +71,7 @@ class ReportInputs:
     paths: Paths | None = None
     two_sample: TwoSampleScore | None = None
     value_checks: Sequence[ValueCheck] = ()
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
@@ -132,7 +134,7 @@ def build_report(inputs: ReportInputs) -> str:
         paths=None if inputs.paths is None else path_plot(inputs.paths),
         two_sample=sections.two_sample(inputs.two_sample),
         impossible=sum(check.impossible for check in inputs.value_checks),
-        unlikely=columns.least_likely(inputs.kinds, inputs.held_out, log_prob, inputs.rows),
+        unlikely=columns.least_likely(inputs.kinds, inputs.held_out, log_prob, inputs.rows, inputs.texts),
         made=sections.how_made(inputs.spec, inputs.training, inputs.settings, inputs.versions),
         formula=sections.formulas(),
     )

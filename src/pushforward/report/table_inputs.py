@@ -21,6 +21,7 @@ from ..evaluation import (
 from ..evaluation.impossible import check_values
 from ..tables import Table, TableModel
 from ..tables.coding import to_numbers
+from ..tables.describe import shown_number
 from ..tables.row_space import TIMES
 from ..training.random_state import isolated
 from .page import ReportInputs
@@ -72,6 +73,7 @@ def table_inputs(
         latents=_latents(model, rows, seed),
         baselines=scores,
         paths=_paths(model, rows, solver),
+        texts=_texts(model, held_out),
         value_checks=check_values(model.schema, held_out, samples),
         two_sample=_two_sample(model, held_out, samples, seed),
         **about,
@@ -93,6 +95,16 @@ def _columns(model: TableModel, table: Table) -> Mapping[str, Array]:
             values = microseconds / HOUR if column.storage == "time" else 1970 + microseconds / YEAR
         columns[column.name] = values
     return columns
+
+
+def _texts(model: TableModel, table: Table) -> dict[str, list[str]]:
+    """Return the dates and times of a table as texts."""
+    return {
+        column.name: ["–" if number != number else shown_number(column, number) for number in numbers.tolist()]
+        for column in model.schema.columns
+        if column.storage in TIMES
+        for numbers in [to_numbers(column.name, table, step=column.step)]
+    }
 
 
 def _latents(model: TableModel, rows: Array, seed: int) -> Array | None:
