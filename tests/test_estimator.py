@@ -238,3 +238,14 @@ def test_rows_that_cannot_be_used(iris, fitted):
     with pytest.raises(NotFittedError):
         FlowDensity().sample()
     assert np.isfinite(FlowDensity(**SMALL, validation_fraction=0.0).fit(iris[:2]).score(iris[:2]))
+
+
+def test_a_flow_is_chosen_for_the_rows():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-4, 1, (150, 2)), rng.normal(4, 0.5, (150, 2))])
+    model = FlowDensity(system="auto", max_iter=2, random_state=0)
+    labels = model.fit_predict(X)
+    assert set(labels) <= {1, -1}
+    assert (labels == -1).sum() <= 6
+    alone = FlowDensity(system="nsf", max_iter=2, random_state=0).fit(X)
+    assert model.score(X) > alone.score(X) + 0.5

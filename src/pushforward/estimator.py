@@ -14,6 +14,7 @@ from torch import Tensor
 from .core import Distribution, Flow
 from .errors import DataError, SpecError
 from .systems.spec import build
+from .tables.auto import choose_flow
 from .training import fit
 from .training.row_weights import as_row_weights
 
@@ -37,7 +38,8 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     log-density -inf. Training runs in single precision, and everything after it in double precision.
 
     Args:
-        system: Name of a system, such as "nsf", "maf" or "realnvp".
+        system: Name of a system, such as "nsf", "maf" or "realnvp"; or "auto" for a spline flow whose base and size suit the
+            rows.
         layers: Number of layers of the system; None for its default.
         hidden: Width of the hidden layers, or a tuple of widths, depending on the system; None for its default.
         options: Further arguments of the system, by name.
@@ -125,7 +127,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         if not (np.isfinite(scaler.mean_).all() and np.isfinite(scaler.scale_).all()):
             raise DataError("expected columns whose variance fits double precision, got larger values; rescale them")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        flow = self._build(int(varying.sum()), seed)
+        flow = self._build(scaler.transform(X[:, varying]), seed)
         result = fit(
             flow,
             scaler.transform(X[:, varying]),
@@ -175,6 +177,16 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def predict(self, X: Any) -> np.ndarray:
         """Return 1 for inliers and -1 for outliers, (rows,); outliers have a log-density below `threshold_`."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit the rows of X and return 1 for inliers and -1 for outliers among them: (rows,).
+
+        Args:
+            X: Rows, (rows, columns).
+            y: Ignored.
+            sample_weight: Weights of the rows, (rows,), or None for equal weights.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draw samples from the fitted density, in the units of X.
@@ -250,8 +262,12 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """Return a copy of the flow in float64, because rows far out in heavy tails lose up to three digits in float32."""
         return copy.deepcopy(self.flow_).double()
 
-    def _build(self, features: int, seed: int) -> Distribution:
-        fields = dict(self.options or {})
+    def _build(self, rows: np.ndarray, seed: int) -> Distribution:
+        fields, system, features = dict(self.options or {}), self.system, rows.shape[1]
+        if system == "auto":
+            system, fields = "nsf", {**choose_flow(torch.from_numpy(rows), len(rows), seed)[0], **fields}
+            if self.layers is not None:
+                fields.pop("layers", None)
         own = {"features": features, "layers": self.layers, "hidden": self.hidden}
         for name, value in own.items():
             if value is None:
@@ -261,7 +277,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             fields[name] = _plain(value)
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
-            model = build(self.system, **fields)
+            model = build(system, **fields)
         if model.space.discrete or model.space.shape != (features,):
             raise SpecError(f"expected a system for rows of continuous columns, got {self.system!r} on {model.space}")
         return model

@@ -97,20 +97,7 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
             system="nsf", label_hidden=hidden, label_dropout=dropout, patience=patience, why="all columns are labels"
         )
     z = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
-    common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if len(rows) < TINY else {})
-    components, _ = choose_mixture(z, QUICK_COMPONENTS if quick else COMPONENTS, seed=seed)
-    gaussians = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
-    mixed = {**common, "base": "full-mixture", "components": components}
-    alone: tuple[str, Arguments] = ("mixture", {"components": components})
-    one: Arguments = ({"dropout": DROPOUT} if small else {}) | {"base": "full-mixture", "components": 1}
-    others = (("nsf", one), alone) if small and components > 1 else (alone,)
-    far = float(((z - z.mean(0)).abs() > FAR * z.std(0)).double().mean(0).max())
-    if far >= max(FAR_SHARE, 2.5 / len(rows)):
-        alternatives = (("nsf", mixed), alone) if small else (alone,)
-        why = "columns have heavy tails, so the base is Student's t"
-        arguments = {**common, "base": "student"}
-    else:
-        alternatives, arguments, why = others, mixed, f"the base starts as {gaussians}"
+    arguments, alternatives, why = choose_flow(z, len(rows), seed, quick=quick)
     return AutoChoice(
         system="nsf",
         arguments=arguments,
@@ -120,6 +107,32 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
         patience=patience,
         why=why,
     )
+
+
+def choose_flow(
+    z: Tensor, rows: int, seed: int = 0, *, quick: bool = False
+) -> tuple[Arguments, tuple[tuple[str, Arguments], ...], str]:
+    """Return the arguments of a neural spline flow for standardised numbers, the alternatives, and the reason.
+
+    Args:
+        z: Standardised numbers (N, F), all or some of the training rows.
+        rows: Number of training rows.
+        seed: Seed of the choice.
+        quick: Whether a coarse choice is enough.
+    """
+    small = rows < SMALL
+    common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if rows < TINY else {})
+    components, _ = choose_mixture(z, QUICK_COMPONENTS if quick else COMPONENTS, seed=seed)
+    gaussians = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
+    mixed = {**common, "base": "full-mixture", "components": components}
+    alone: tuple[str, Arguments] = ("mixture", {"components": components})
+    one: Arguments = ({"dropout": DROPOUT} if small else {}) | {"base": "full-mixture", "components": 1}
+    others = (("nsf", one), alone) if small and components > 1 else (alone,)
+    far = float(((z - z.mean(0)).abs() > FAR * z.std(0)).double().mean(0).max())
+    if far >= max(FAR_SHARE, 2.5 / rows):
+        alternatives = (("nsf", mixed), alone) if small else (alone,)
+        return {**common, "base": "student"}, alternatives, "columns have heavy tails, so the base is Student's t"
+    return mixed, others, f"the base starts as {gaussians}"
 
 
 @dataclass(frozen=True)
