@@ -34,7 +34,7 @@ from pushforward.training.data import Rows
 from pushforward.training.learning_rate import schedule_factor
 from pushforward.training.model_weights import snapshot
 from pushforward.training.moving_average import MovingAverage
-from pushforward.training.progress import make_progress
+from pushforward.training.progress import TimeLeft, make_progress
 from pushforward.training.threads import threads_for
 from pushforward.training.validation_split import prepare
 from pushforward.transforms import ActNorm, Affine, Coupling, Dequantise, Elementwise, Logit
@@ -1104,3 +1104,18 @@ def test_results_name_what_was_minimised():
     assert lines[1].split(maxsplit=1) == ["minimised", result.objective]
     assert any(line.split()[:2] == ["best", "epoch"] for line in lines)
     assert len(lines) < 10
+
+
+def test_the_time_left_follows_patience_and_budget():
+    left = TimeLeft(1000, patience=10)
+    assert left.text({"epoch": 1, "seconds": 5.0}, 1.0) == ""
+    assert left.text({"epoch": 2, "seconds": 7.0}, 2.0) == "about 20 s left if the score does not improve"
+    assert left.text({"epoch": 3, "seconds": 9.0}, 2.0) == "about 18 s left if the score does not improve"
+    assert left.text({"epoch": 4, "seconds": 11.0}, 3.0) == "about 20 s left if the score does not improve"
+    budget = TimeLeft(1000, patience=10, budget=15.0)
+    budget.text({"epoch": 1, "seconds": 5.0}, 1.0)
+    assert budget.text({"epoch": 2, "seconds": 7.0}, 1.0).startswith("about 8 s left")
+    assert TimeLeft(3).text({"epoch": 1}, None) == ""
+    short = TimeLeft(3)
+    short.text({"epoch": 1, "seconds": 1.0}, None)
+    assert short.text({"epoch": 2, "seconds": 2.0}, None) == "about 1 s left"

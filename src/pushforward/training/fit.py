@@ -21,7 +21,7 @@ from .data import placement
 from .data_loader import LoaderSplit, is_loader, prepare_loader
 from .optimizer import OptimizerFactory
 from .parallel.processes import joined
-from .progress import make_progress
+from .progress import TimeLeft, make_progress
 from .random_state import isolated
 from .result import FitResult
 from .threads import using_threads
@@ -129,7 +129,9 @@ def fit(
         unit = " nats" if getattr(objective, "likelihood", False) else " (minus the loss)"
         if progress and ranks.main:
             write_error(f"minimising the {objective_name(objective)}; scores are minus that, so higher is better")
-        shown = make_progress(
-            trainer.config.epochs or 0, trainer.state.position.epoch - 1, unit, shown=progress and ranks.main
-        )
+        options = trainer.config
+        patience = (options.patience or 0) if trainer.held_out is not None else 0
+        left = TimeLeft(options.epochs or 0, patience, options.max_seconds)
+        done = trainer.state.position.epoch - 1
+        shown = make_progress(options.epochs or 0, done, unit, shown=progress and ranks.main, left=left)
         return trainer.run(callbacks, shown)

@@ -12,6 +12,49 @@ LINES = 20
 """Number of lines for a whole run if stderr is not a terminal."""
 
 
+class TimeLeft:
+    """Estimate of the time until training ends if the validation score does not improve.
+
+    The rest of the run is the smallest of the epochs that are left, the epochs until patience ends, and the time budget.
+
+    Args:
+        epochs: Largest number of epochs.
+        patience: Number of epochs without a better score after which training stops; 0 for none.
+        budget: Time in seconds after which training stops; None for no limit.
+    """
+
+    def __init__(self, epochs: int, patience: int = 0, budget: float | None = None) -> None:
+        self.epochs, self.patience, self.budget = epochs, patience, budget
+        self.best: float | None = None
+        self.waited = 0
+        self.first: tuple[int, float] | None = None
+
+    def text(self, record: dict[str, Any], best: float | None) -> str:
+        """Return the estimate as text after an epoch; empty while it is not known.
+
+        Args:
+            record: Record of the epoch.
+            best: Best validation score so far.
+        """
+        self.waited = 0 if best != self.best or best is None else self.waited + 1
+        self.best = best
+        epoch, seconds = record["epoch"], record.get("seconds")
+        if seconds is None:
+            return ""
+        if self.first is None:
+            self.first = (epoch, seconds)
+            return ""
+        each = (seconds - self.first[1]) / max(1, epoch - self.first[0])
+        left = [each * (self.epochs - epoch)]
+        if self.patience and best is not None:
+            left.append(each * (self.patience - self.waited))
+        if self.budget is not None:
+            left.append(self.budget - seconds)
+        rest = max(0.0, min(left))
+        shown = f"{rest:.0f} s" if rest < 100 else f"{rest / 60:.0f} min" if rest < 6000 else f"{rest / 3600:.1f} h"
+        return f"about {shown} left if the score does not improve" if self.patience else f"about {shown} left"
+
+
 class Progress:
     """Progress display of the training loop, a context manager; this base class shows nothing."""
 
@@ -38,9 +81,11 @@ class Lines(Progress):
         total: Number of epochs, or steps, of the whole run.
         unit: Unit of the scores, with a leading space.
         noun: Word for the things that are counted.
+        left: Estimate of the time that is left; None for none.
     """
 
-    def __init__(self, total: int, unit: str, noun: str) -> None:
+    def __init__(self, total: int, unit: str, noun: str, left: TimeLeft | None = None) -> None:
+        self.left = left
         self.every = max(1, total // LINES)
         self.total, self.unit, self.noun = total, unit, noun
         self.due = 1
@@ -53,7 +98,8 @@ class Lines(Progress):
 
     def epoch(self, record: dict[str, Any], best: float | None) -> None:
         """Print the line if it is due."""
-        self.show(record["epoch"], _scores(record, best, self.unit))
+        left = self.left.text(record, best) if self.left else ""
+        self.show(record["epoch"], _scores(record, best, self.unit) + (f", {left}" if left else ""))
 
 
 class Bar(Progress):
@@ -64,9 +110,10 @@ class Bar(Progress):
         done: Number of epochs or steps done by earlier runs, on resume.
         unit: Unit of the scores, with a leading space.
         noun: Word for the things that are counted.
+        left: Estimate of the time that is left; None for none.
     """
 
-    def __init__(self, total: int, done: int, unit: str, noun: str) -> None:
+    def __init__(self, total: int, done: int, unit: str, noun: str, left: TimeLeft | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
@@ -79,6 +126,7 @@ class Bar(Progress):
             TextColumn("{task.description}"),
             console=Console(stderr=True),
         )
+        self.left = left
         self.task = self.bar.add_task("", total=total, completed=done)
         self.unit = unit
 
@@ -105,15 +153,18 @@ class Bar(Progress):
             text = f"validation {record['validation']:.4f}, best {best:.4f}"
         if "bits" in record:
             text = f"{record['bits']:.4f} bits/dim"
-        self.show(record["epoch"], text)
+        left = self.left.text(record, best) if self.left else ""
+        self.show(record["epoch"], text + (f", {left.removesuffix(' if the score does not improve')}" if left else ""))
 
 
-def make_progress(total: int, done: int, unit: str = " nats", *, noun: str = "epoch", shown: bool) -> Progress:
+def make_progress(
+    total: int, done: int, unit: str = " nats", *, noun: str = "epoch", shown: bool, left: TimeLeft | None = None
+) -> Progress:
     """Return a bar on a terminal, lines elsewhere, or a display that shows nothing."""
     if not shown:
         return Progress()
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return Bar(total, done, unit, noun) if terminal else Lines(total, unit, noun)
+    return Bar(total, done, unit, noun, left) if terminal else Lines(total, unit, noun, left)
 
 
 def _scores(record: dict[str, Any], best: float | None, unit: str) -> str:
