@@ -128,6 +128,7 @@ def choose_flow(
     alone: tuple[str, Arguments] = ("mixture", {"components": components})
     one: Arguments = ({"dropout": DROPOUT} if small else {}) | {"base": "full-mixture", "components": 1}
     others = (("nsf", one), alone) if small and components > 1 else (alone,)
+    # Of normal numbers, fewer than 1 in 10^8 lie so far out. More than two such rows in a column are a heavy tail, not chance.
     far = float(((z - z.mean(0)).abs() > FAR * z.std(0)).double().mean(0).max())
     if far >= max(FAR_SHARE, 2.5 / rows):
         alternatives = (("nsf", mixed), alone) if small else (alone,)
@@ -195,6 +196,7 @@ def improve(
     if len(rows) >= REFITTED or epochs < 1:
         return Improvement(model, best[0], tried)
     again = fresh(schema, choice.of(*best), seed).to(model.device)
+    # Without validation rows there is no early stopping, so the best number of epochs of the first run is used.
     config = config.replace(epochs=epochs, schedule="constant")
     found = fit(again, rows, validation=None, config=config, progress=False)
     if found.stopped == "interrupted":
@@ -233,6 +235,8 @@ def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
         z, code = _before_the_flow(model, x)
     if code is None:
         return z
+    # A regression on the labels removes the differences of their means, which the base of the flow learns by itself. Otherwise
+    # the mixture would need a component for each label.
     given = code.double() - code.double().mean(0)
     gram = given.mT @ given + torch.eye(given.shape[1], dtype=torch.double)
     return z - given @ torch.linalg.solve(gram, given.mT @ (z - z.mean(0)))

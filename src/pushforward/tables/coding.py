@@ -90,8 +90,10 @@ def _rounded(column: Column, values: np.ndarray) -> np.ndarray:
     """Return numbers moved to the nearest value that the column can have: a level, a multiple of its grid, or a decimal."""
     if column.levels:
         levels = np.array(column.levels)
+        # The boundaries between the cells of nearest levels are the midpoints of the levels.
         return levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, values)]
     if column.grid and column.seen is not None:
+        # The grid begins at the smallest value of the table, which need not be a multiple of the distance.
         values = column.seen[0] + column.grid * np.rint((values - column.seen[0]) / column.grid)
     return values if column.decimals is None else np.round(values, column.decimals)
 

@@ -62,6 +62,8 @@ class DequantiseColumns(Transform):
         """Return x - low + u, and 0."""
         at, low, _ = self._index_and_limits(x)
         whole = x[:, at] - low
+        # A whole number k becomes a uniform draw from [k, k + 1). The log-density of the draw is, by Jensen's inequality, on
+        # average at most log P(k), so it is a lower bound. The draw has density 1 on its cell, so the contribution is 0.
         return x.index_copy(1, at, whole + torch.rand_like(whole)), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -99,6 +101,7 @@ class Unbound(Transform):
         z, dlogp = x, x.new_zeros(x.shape[0])
         for forward, _, at, constants in self.groups:
             index = torch.tensor(at, device=x.device)
+            # A value exactly on a bound would have an infinite image; the map first moves it inside by `edge`.
             image, log_slope = forward(x[:, index], *_rows(constants, x))
             z, dlogp = z.index_copy(1, index, image), dlogp + log_slope.nansum(1)
         return z, dlogp
@@ -168,6 +171,8 @@ class FillMissing(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x with draws e for NaN, and -sum log N(e)."""
+        # The flow needs a number everywhere. The draw e has density N(e), which the model must explain beside the others, so
+        # its log is subtracted: log p(x, e) - log N(e) is on average a lower bound of log p(x).
         missing, draws = x.isnan(), torch.randn_like(x)
         return torch.where(missing, draws, x), -_log_normal(draws, missing)
 

@@ -101,6 +101,8 @@ def read_delimited(
         try:
             nulls = reading.common_markers
             frame = _parsed(text, layout, names, overrides, nulls)
+            # Polars reads 01067 as 1067. If a zero before a digit occurs anywhere, columns of whole numbers are read again as text,
+            # and those without such entries keep their numbers.
             whole = [name for name, kind in frame.schema.items() if kind.is_integer() and name]
             if whole and _leading_zeros(text, layout.separator):
                 written = _parsed(text, layout, names, overrides | dict.fromkeys(whole, polars.String), nulls)
@@ -151,6 +153,7 @@ def decoded(source: str | bytes, limits: Limits, *, packed: bool = False) -> tup
         shown = {"cp1252": "Windows-1252 (Latin-1)"}.get(encoding, encoding.upper())
         notes.append(Note("", f"the text is not UTF-8 and is read as {shown}"))
         head = source[:SAMPLE]
+    # Polars knows line feeds only; old Macintosh files end their lines with a carriage return.
     if b"\r" in head and b"\n" not in head:
         with _binary(source) as file:
             source = file.read().replace(b"\r", b"\n")
@@ -187,6 +190,7 @@ def _encoding(head: bytes, source: str | bytes) -> str:
     ):
         if head.startswith(mark):
             return name
+    # In UTF-16 every other byte of Latin text is zero. Which one it is gives the order of the bytes.
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if max(even, odd) > 0.3 * len(head) / 2 > 0:
         return "utf-16-le" if odd > even else "utf-16-be"
@@ -231,6 +235,7 @@ def find_layout(source: str | bytes, usual: str, *, header: bool | None = None) 
         skip += 1
     comments = skip > before
     separator = separator or _separator(lines[skip : skip + LINES], usual)
+    # A line such as "#a,b" above rows of two numbers holds the names of the columns, although it looks like a comment.
     if comments and _is_header(lines[skip - 1], lines[skip : skip + 1], separator):
         skip, comments = skip - 1, False
     reader = csv.reader(lines[skip:], delimiter=separator)
@@ -247,6 +252,7 @@ def find_layout(source: str | bytes, usual: str, *, header: bool | None = None) 
         header = not _holds_data(first)
     width = len(first)
     trailing = False
+    # Some programs end each row with a separator, but not the header.
     if rows and all(len(row) == width + 1 and not row[-1].strip() for row in rows):
         trailing = True
     elif width > 1 and not first[-1] and rows and all(len(row) == width and not row[-1].strip() for row in rows):
@@ -284,6 +290,7 @@ def _separator(lines: list[str], usual: str) -> str:
         except csv.Error:
             continue
         # Data rows may have one empty field more than the header.
+        # The right separator cuts all rows into equally many fields. A wrong one seldom does, as it is inside some fields only.
         if widths and len(set(widths[1:])) <= 1 and all(0 <= width - widths[0] <= 1 for width in widths):
             if mark == usual and widths[0] > 1:
                 return mark
@@ -393,6 +400,7 @@ def _leading_zeros(source: str | bytes, separator: str) -> bool:
         while block := file.read(BLOCK):
             if pattern.search(before + block):
                 return True
+            # A match can lie across two blocks.
             before = block[-3:]
     return False
 

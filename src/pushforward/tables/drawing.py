@@ -34,6 +34,7 @@ def draw_rows(model: TableModel, rows: int, chunk: int = CHUNK, *, extrapolate: 
         if not extrapolate:
             inside = model.schema.inside(found)
             rounds += 1
+            # Rejection gives exact draws of the restricted model. If hardly any row is inside, moving the rest ends the loop.
             found = found[inside] if rounds <= ROUNDS else _moved_inside(model, found)
         kept.append(found)
         lacking -= len(found)

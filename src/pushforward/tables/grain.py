@@ -52,6 +52,7 @@ def find_spikes(present: np.ndarray, *, whole: bool) -> tuple[float, ...]:
     fewest = max(SPIKE_ROWS, (INTEGER_SHARE if whole else CONTINUOUS_SHARE) * len(present))
     # The largest possible set of spikes is taken: the rarest spike must be frequent enough, both in itself and compared with
     # the most frequent ordinary value, and enough ordinary rows must be left.
+    # Spikes are far more frequent than all other values, so there is a gap in the ordered counts after the last spike.
     for many in range(MOST_SPIKES, 0, -1):
         smallest, ordinary = counts[order[many - 1]], counts[order[many]]
         if smallest >= fewest and smallest > GAP * ordinary and counts[order[many:]].sum() >= SPIKE_ROWS:
@@ -83,5 +84,6 @@ def _distance(values: np.ndarray, decimals: int) -> float:
     units = np.rint((values - values[0]) * 10.0**decimals)
     if len(values) < 5 or units[-1] > 2**53:
         return 0.0
+    # Values in whole units of the last decimal lie on a coarser grid if all differences share a divisor.
     divisor = int(np.gcd.reduce(units.astype(np.int64)))
     return divisor / 10.0**decimals if divisor > 1 else 0.0

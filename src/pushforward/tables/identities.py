@@ -55,6 +55,7 @@ def find_identities(columns: Mapping[str, Column], numbers: Mapping[str, np.ndar
 
 def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> dict[str, Equation]:
     """Return the linear equations, found by regression of each column on the independent columns before it."""
+    # A regression on some rows is enough to find an equation. It is checked on all rows below.
     part = rows[:: max(1, len(rows) // CHECKED)]
     scale = part.std(0)
     independent: list[int] = []
@@ -66,11 +67,13 @@ def _sums(names: list[str], rows: np.ndarray, columns: Mapping[str, Column]) -> 
             if found_here:
                 used = [(names[i], factor) for i, factor in found_here.items()]
                 rest = rows[:, j] - sum(factor * rows[:, i] for i, factor in found_here.items())
+                # The median is not moved by the rounding of single rows, as the mean would be.
                 constant = _nice_constant(float(np.median(rest)), max(rounding, 1e-9 * scale[j]))
                 off = float(np.abs(rest - constant).max())
                 if off <= _allowed(rows[:, j], columns[names[j]]):
                     found[names[j]] = Equation(factors=tuple(used), constant=constant, tolerance=off)
                     continue
+        # Only columns that no other columns give enter later equations. So an equation never depends on a computed column.
         independent.append(int(j))
     return found
 
@@ -81,12 +84,14 @@ def _sum(j: int, independent: list[int], rows: np.ndarray, scale: np.ndarray, al
     The regression gives every column a factor. Columns whose term is smaller than the rounding error are left out, and the
     others are fitted again.
     """
+    # Centred columns need no constant in the regression. Scaled ones keep the least squares well conditioned.
     centred = rows - rows.mean(0)
     used = independent
     for _ in range(2):
         factors = np.linalg.lstsq(centred[:, used] / scale[used], centred[:, j], rcond=1e-10)[0]
         if np.abs(centred[:, used] / scale[used] @ factors - centred[:, j]).max() > allowed:
             return {}
+        # The factors are in units of one standard deviation of each column, so they are the sizes of the terms.
         kept = np.abs(factors) > allowed
         if kept.all():
             break
@@ -101,6 +106,7 @@ def _products(
     names: list[str], rows: np.ndarray, columns: Mapping[str, Column], found: dict[str, Equation]
 ) -> dict[str, Equation]:
     """Return `found` with the equations that are products of two columns, such as amount * price."""
+    # Most pairs fail on the first rows, so all pairs of up to 25 columns can be tried.
     head = rows[:50]
     taken = {name for identity in found.values() for name, _ in identity.factors}
     free = [i for i, name in enumerate(names) if name not in found]
@@ -116,6 +122,7 @@ def _products(
                 if size == 0 or np.ptp(head[:, a]) == 0 or np.ptp(head[:, b]) == 0:
                     continue
                 factor = float(_nice(np.array([product @ head[:, j] / size]))[0])
+                # The factor is the least-squares slope through the origin, <ab, c> / <ab, ab>.
                 if factor == 0 or np.abs(factor * product - head[:, j]).max() > _allowed(head[:, j], columns[names[j]]):
                     continue
                 identity = Equation(factors=((names[a], factor), (names[b], factor)), product=True)
@@ -146,6 +153,7 @@ def _nice(factors: np.ndarray) -> np.ndarray:
     """Return factors rounded to the nearest fraction with a small denominator, if it is near; tiny factors become 0."""
     factors = np.where(np.abs(factors) < 1e-7 * max(1.0, float(np.abs(factors).max())), 0.0, factors)
     for i, factor in enumerate(factors):
+        # Rates such as 0.19 or 1/12 are found from their rounded estimates, within a relative error of 2e-4.
         for denominator in NICE:
             near = np.rint(factor * denominator) / denominator
             if near and abs(factor - near) <= 2e-4 * abs(near):

@@ -210,6 +210,7 @@ def _refuse_counts(name: str, numbers: np.ndarray) -> None:
     rows = len(numbers)
     if rows < FEWEST_IDENTIFIERS or len(np.unique(numbers)) < rows:
         return
+    # Different whole numbers that fill a range are a permutation of it, so this test needs no sorting.
     consecutive = numbers.max() - numbers.min() == rows - 1
     if consecutive or _IDENTIFIER_NAME.search(name):
         what = "consecutive numbers, as identifiers are" if consecutive else "different numbers, as identifiers are"
@@ -280,6 +281,7 @@ def _timed(name: str, table: Table, kind: Kind, rows: np.ndarray | None) -> Colu
     present = microseconds[~np.isnan(microseconds)]
     if len(present) == 0:
         raise _no_values(name)
+    # The resolution is the longest step that divides all times: a column of whole minutes is drawn in whole minutes.
     step = float(next(s for s in STEPS if (present % s == 0).all()))
     numbers = microseconds / step
     missing, smallest, largest = len(present) < len(values), float(present.min()) / step, float(present.max()) / step

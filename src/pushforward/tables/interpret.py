@@ -70,10 +70,12 @@ def _without_markers(text: Any, reading: Reading, polars: Any) -> Any:
 
 def _file_decimal(texts: Any, separator: str) -> str:
     """Return the decimal mark of a file: the one that a column proves, otherwise the usual one for the separator."""
+    # One program writes all columns of a file, so a column that proves its decimal mark decides for the ambiguous ones.
     proofs = [decimal_mark(cleaned(text.head(10_000))) for text in texts]
     commas, dots = proofs.count(","), proofs.count(".")
     if commas != dots:
         return "," if commas > dots else "."
+    # Spreadsheets separate fields by semicolons where the comma is the decimal mark.
     return "," if separator == ";" else "."
 
 

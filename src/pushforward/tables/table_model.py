@@ -110,8 +110,10 @@ class TableModel(Distribution):
         given = x[:, torch.tensor(self.fact_at, device=x.device)]
         labelled = torch.tensor([column.kind == "categorical" for column in columns], device=x.device)
         absent = torch.tensor([column.classes - 1 for column in columns], device=x.device)
+        # A label is its own fact. An ordinary number is fact 0, which the product with False gives.
         facts = (given.nan_to_num() * labelled).long()
         for i, column in enumerate(columns):
+            # Spikes are the facts from 1 on. They are equal to the value exactly, as both come from the same table.
             for number, spike in enumerate(column.spikes, 1):
                 facts[:, i] = torch.where(given[:, i] == spike, number, facts[:, i])
         facts = torch.where(given.isnan(), absent, facts)
@@ -119,10 +121,12 @@ class TableModel(Distribution):
 
     def _code(self, facts: Tensor) -> Tensor:
         code = torch.zeros(facts.shape[0], sum(self.classes), dtype=self.dtype, device=facts.device)
+        # The one-hot codes of all facts stand side by side, so the code of fact j begins at its offset.
         return code.scatter(1, facts + torch.tensor(self.offsets, device=facts.device), 1.0)
 
     def _numbers_of(self, x: Tensor) -> Tensor:
         """Return the ordinary numbers (B, features), with NaN for spikes."""
+        # Indexing with a tensor makes a copy, so the rows that were passed do not change.
         numbers = x[:, torch.tensor(self.number_at, device=x.device)]
         for k, i in enumerate(self.number_at):
             for spike in self.schema.columns[i].spikes:

@@ -52,6 +52,7 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
     sample = present.head(SAMPLE).str.strip_chars()
     if not certain and (not sample.str.contains(r"\d[^\d]+\d").any() or (sample.str.len_chars() > 40).any()):
         return None
+    # Formats are tried on a sample first, as each one reads the whole column.
     fitting = [form for form in _formats(sample) if _share(sample, form, polars) >= NEARLY_ALL]
     if not fitting:
         return None
@@ -61,6 +62,8 @@ def written_dates(text: Any, polars: Any, known: str = "", *, certain: bool = Fa
         return None
     likely = [form for form in fitting if shares[form] == best]
     # If day and month can be exchanged, the format with the shorter span of dates is more plausible: wrong months scatter.
+    # Days and months can be exchanged without a contradiction. The reading with the shorter span is more likely: exchanged
+    # months spread the dates over the whole year.
     chosen = min(likely, key=lambda form: _span(present, form, polars)) if len(likely) > 1 else likely[0]
     values: Any = _parsed(text, chosen, polars)
     notes = []
@@ -127,6 +130,7 @@ def _parsed(text: Any, form: str, polars: Any) -> Any | None:
         if day:
             values = text.str.to_date(form, strict=False)
             # %Y also accepts years with fewer than four digits, and %y accepts a single digit.
+            # Without this check "1.2.3" would be a date.
             full = values.dt.year() >= 1000 if "%Y" in form else text.str.contains(r"\d\d$")
             return values.zip_with(full.fill_null(value=False), values.clear(values.len()))
         return text.str.to_time(form, strict=False)

@@ -78,6 +78,7 @@ def cleaned(text: Any) -> Any:
     negative, as accountants write it.
     """
     text = text.str.strip_chars().str.replace(r"^[−‒–﹣－]\s*", "-")
+    # Accountants write -5 as (5), and some programs write it as 5-.
     text = text.str.replace(r"^\((\S.*)\)$", "-$1").str.replace(r"^(\d.*)-$", "-$1")
     text = text.str.replace(rf"^([-+]?)\s*{_CURRENCY}\s*([-+]?[\d.,])", "$1$2")
     text = text.str.replace(rf"(\d[.,]?)\s*(?:{_CURRENCY}|[%‰])$", "$1")
@@ -100,6 +101,7 @@ def decimal_mark(text: Any) -> str:
     dot = text.str.contains(_CLEAR_COMMA_THOUSANDS) | (
         text.str.contains(_PLAIN) & text.str.contains(".", literal=True) & ~text.str.contains(_DOT_THOUSANDS)
     )
+    # "1,234" alone proves nothing: it is 1234 or 1.234. "53,0" and "1.234,5" prove a decimal comma; "1,234.5" proves a point.
     found = "," * bool(comma.any()) + "." * bool(dot.any())
     return "?" if len(found) > 1 else found
 
@@ -112,6 +114,7 @@ def to_numbers(text: Any, decimal: str, polars: Any) -> Any:
     else:
         fits = text.str.contains(_PLAIN) | text.str.contains(_COMMA_THOUSANDS)
         plain = text.str.replace_all(",", "", literal=True)
+    # The patterns are checked first: the cast would also accept texts such as "inf" and "1_000".
     numbers = plain.str.strip_chars_start("+").cast(polars.Float64, strict=False)
     return _where(fits.fill_null(value=False) & numbers.is_finite().fill_null(value=False), numbers, None)
 
@@ -136,6 +139,7 @@ def written_numbers(
     clean = cleaned(text)
     numbers = to_numbers(clean, decimal, polars)
     odd = text.filter(numbers.is_null() & text.is_not_null())
+    # A column of labels can hold a few numbers, and a column of numbers a few other texts; the share of numbers decides.
     share = 1 - odd.len() / present.len()
     if odd.len() and (not find_markers or share == 0) and not certain:
         return None
@@ -216,6 +220,7 @@ def sentinel(numbers: Any, markers: Collection[float] = ()) -> float | None:
     present = numbers.drop_nulls()
     if present.len() < 3 or not present.dtype.is_numeric():
         return None
+    # A marker such as -999 is an end of the range, so the column is not searched.
     for end in (present.min(), present.max()):
         if end is None or end != end:
             continue
