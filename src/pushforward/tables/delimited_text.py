@@ -101,7 +101,7 @@ def read_delimited(
         try:
             nulls = reading.common_markers
             frame = _parsed(text, layout, names, overrides, nulls)
-            # Polars reads 01067 as 1067. If a zero before a digit occurs anywhere, columns of whole numbers are read again as text,
+            # Polars reads 01067 as 1067. If a zero precedes a digit anywhere, columns of whole numbers are read again as text,
             # and those without such entries keep their numbers.
             whole = [name for name, kind in frame.schema.items() if kind.is_integer() and name]
             if whole and _leading_zeros(text, layout.separator):
