@@ -6,7 +6,7 @@ MUTANTS = [
     Mutant(
         "normal: constant missing",
         "normal$|realnvp-0",
-        [("Normal._element", "-0.5 * (x.square() + math.log(2 * math.pi))", "-0.5 * x.square()")],
+        [("Normal._log_prob", " - 0.5 * math.log(2 * math.pi) * self.space.size", "")],
     ),
     Mutant("normal: draws too wide", "^normal$", [("Normal._draw", "torch.randn", "1.2 * torch.randn")]),
     Mutant(
