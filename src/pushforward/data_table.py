@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DataError
-from .evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
-from .evaluation.ranks import ScoreRanks
+from .evaluation.held_out import Holdout, score_held_out, training_quantiles
 from .fitted_table import FittedTable, TableRows
 from .tables import Schema, digest, infer_schema
 from .tables.auto import AutoChoice, choose, fresh, improve, label_widths
@@ -21,9 +19,6 @@ from .tables.hints import Reading
 from .tables.schema import Encoded
 from .tables.schema_file import ColumnChoices
 from .training import TrainConfig, fit
-
-MOST_RANKED = 20_000
-"""Approximate largest number of training rows whose log-likelihoods give the percentiles of scores."""
 
 
 class DataTable:
@@ -130,21 +125,7 @@ class DataTable:
             found = improve(model, result, choice, rows, validation, config, seed=self.seed)
             model, record = found.model, {**record, "tried": found.tried, "refitted": found.refitted}
         model.eval()
-        train = self.parts.train[:: max(1, len(self.parts.train) // MOST_RANKED)]
-        record["quantiles"] = ScoreRanks.from_scores(row_scores(model, self.encoded[train], self.seed)).to_list()
-        record["scores"] = self._scores(model, baselines=baselines)
+        record["quantiles"] = training_quantiles(model, self.encoded, self.parts, self.seed)
+        record["scores"] = score_held_out(model, self.encoded, self.parts, self.seed, baselines=baselines)
         asked = TableRows(self.name, self.table, Encoded(self.encoded, np.zeros(self.table.n_rows, dtype=bool), {}))
         return FittedTable(model, record, asked, self.like)
-
-    def _scores(self, model: Any, *, baselines: bool) -> dict[str, Any] | None:
-        held, others = self.parts.held, self.parts.others
-        if len(held) == 0:
-            return None
-        log_prob = row_scores(model, self.encoded[held], self.seed)
-        scores, note = [], "they were not requested"
-        if baselines:
-            try:
-                scores, note = fit_baselines(self.schema, self.encoded, others, held, self.seed), ""
-            except DataError as error:
-                note = str(error)
-        return score_record(self.parts.held_name, model.exactness.symbol, log_prob, scores, others, note)

@@ -22,6 +22,7 @@ from pushforward.cli.app import app
 from pushforward.cli.options import TrainOptions
 from pushforward.dataclass_source import argument_texts, first_sentence
 from pushforward.errors import ContextError, DataError
+from pushforward.evaluation import held_out
 from pushforward.training import TrainConfig
 
 N = 200
@@ -623,7 +624,7 @@ def test_missing_scikit_learn_costs_the_baselines_only(home, tmp_path, monkeypat
     def none(*_, **__):
         raise DataError("the mixture baseline needs scikit-learn: pip install 'pushforward[sklearn]'")
 
-    monkeypatch.setattr(table_task, "fit_baselines", none)
+    monkeypatch.setattr(held_out, "fit_baselines", none)
     code, out, _ = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY)
     assert code == 0
     assert "no baselines: the mixture baseline needs scikit-learn" in out
@@ -660,7 +661,7 @@ def test_ctrl_c_while_scoring_keeps_the_model(home, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(table_task, "row_scores", interrupted)
+    monkeypatch.setattr(held_out, "row_scores", interrupted)
     code, out, err = run("fit", home / "numbers.csv", "--out", tmp_path / "m.flow", *TINY, "-q")
     assert (code, out) == (130, "")
     assert (

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import Distribution
 from ..errors import DataError
-from ..evaluation import check_solver
-from ..evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
-from ..evaluation.ranks import ScoreRanks
+from ..evaluation.held_out import Holdout, score_held_out, training_quantiles
 from ..signals import Interrupted
 from ..systems.picture_spec import PictureSpec
 from ..systems.spec import Spec
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 60
 """Largest number of columns of a schema that are shown."""
-MOST_RANKED = 20_000
-"""Approximate largest number of training rows whose log-likelihoods give the percentiles of scores."""
 TABLE_FLOW = "nsf"
 """Default system for tables."""
 
@@ -123,19 +119,8 @@ class TableTask(Task):
 
     def score(self, model: Distribution) -> dict[str, Any] | None:
         """Return the held-out score and the scores of the baselines; None if no rows were held out."""
-        held, others = self.parts.held, self.parts.others
-        if len(held) == 0:
-            return None
-        log_prob = row_scores(model, self.encoded[held], self.seed)  # type: ignore[arg-type]
-        baselines, note = [], "they were not requested"
-        if self.options.output.baselines:
-            try:
-                baselines, note = fit_baselines(self.schema, self.encoded, others, held, self.seed), ""
-            except DataError as error:
-                note = str(error)
-        solver = check_solver(model, self.encoded[held])
-        name, symbol = self.parts.held_name, model.exactness.symbol
-        return score_record(name, symbol, log_prob, baselines, others, note, solver)
+        wanted = self.options.output.baselines
+        return score_held_out(model, self.encoded, self.parts, self.seed, baselines=wanted)  # type: ignore[arg-type]
 
     def finish(self, model: Distribution, result: FitResult) -> tuple[Distribution, dict[str, Any]]:
         """Return the best of the trained model and its alternatives; on a small table it is fitted again to all rows.
@@ -171,9 +156,8 @@ class TableTask(Task):
 
     def results(self, model: Distribution) -> dict[str, Any]:
         """Return the score, and the quantiles of the log-likelihoods of training rows, for `pushforward score`."""
-        train = self.parts.train[:: max(1, len(self.parts.train) // MOST_RANKED)]
-        ranks = ScoreRanks.from_scores(row_scores(model, self.encoded[train], self.seed))  # type: ignore[arg-type]
-        return {**super().results(model), "quantiles": ranks.to_list()}
+        quantiles = training_quantiles(model, self.encoded, self.parts, self.seed)  # type: ignore[arg-type]
+        return {**super().results(model), "quantiles": quantiles}
 
     def score_text(self, model: Distribution, scores: Mapping[str, Any]) -> str:
         """Return the score as text."""

@@ -9,10 +9,7 @@ from torch import Tensor, nn
 
 from ..core import Distribution, Real, context_space
 from ..errors import SpecError
-from ..functional.mixture_em import MOST_ROWS, best_mixture, choose_mixture
-
-RIDGE = 1.0
-"""Penalty, in rows, on the regression of the means on the context."""
+from ..functional.mixture_em import MOST_ROWS, best_mixture, choose_mixture, ridge_slopes
 
 
 class FullGaussianMixture(Distribution):
@@ -56,9 +53,7 @@ class FullGaussianMixture(Distribution):
             return
         rows = x.double()
         if self.of_context is not None and context is not None:
-            given = context.double() - context.double().mean(0)
-            gram = given.mT @ given + RIDGE * torch.eye(given.shape[1], dtype=torch.double, device=x.device)
-            slopes = torch.linalg.solve(gram, given.mT @ (rows - rows.mean(0)))
+            slopes = ridge_slopes(context.double(), rows)
             self.of_context.weight.data[len(self.logits) :] = slopes.mT.to(self.dtype)
             rows = rows - context.double() @ slopes
         _, ridge = choose_mixture(rows, (len(self.logits),))

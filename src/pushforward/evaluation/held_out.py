@@ -14,10 +14,13 @@ from ..errors import DataError
 from ..tables import Schema, TableModel
 from ..training import split_rows
 from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
+from .ranks import ScoreRanks
 from .scores import log_likelihoods
-from .solver_checks import SolverCheck
+from .solver_checks import SolverCheck, check_solver
 
 Array = np.ndarray[Any, np.dtype[Any]]
+MOST_RANKED = 20_000
+"""Approximate number of training rows whose log-likelihoods give the percentiles of scores."""
 FAR = 15.0
 """Distance below the median log-likelihood, in nats, beyond which a row is scored in float64."""
 
@@ -140,6 +143,46 @@ def fit_baselines(schema: Schema, rows: Array, others: Array, held: Array, seed:
             kinds[f"{column.name} spike"] = "categorical"
     train, test = ({name: values[part] for name, values in columns.items()} for part in (others, held))
     return baselines(*table_views(train, test, kinds, seed=seed), seed=seed)
+
+
+def score_held_out(
+    model: TableModel, rows: Array, parts: Parts, seed: int, *, baselines: bool = True
+) -> dict[str, Any] | None:
+    """Return the score of a model on the held-out rows beside the baselines, as plain values; None if no rows were held out.
+
+    Args:
+        model: Model of the table.
+        rows: All rows, encoded.
+        parts: Parts of the rows.
+        seed: Seed of noise and of the baselines.
+        baselines: Whether simple densities are fitted; if they cannot be, the record has the reason.
+    """
+    held, others = parts.held, parts.others
+    if len(held) == 0:
+        return None
+    log_prob = row_scores(model, rows[held], seed)
+    scores: list[BaselineScore] = []
+    note = "they were not requested"
+    if baselines:
+        try:
+            scores, note = fit_baselines(model.schema, rows, others, held, seed), ""
+        except DataError as error:
+            note = str(error)
+    solver = check_solver(model, rows[held])
+    return score_record(parts.held_name, model.exactness.symbol, log_prob, scores, others, note, solver)
+
+
+def training_quantiles(model: TableModel, rows: Array, parts: Parts, seed: int) -> list[float]:
+    """Return the quantiles of the log-likelihoods of training rows, which give the percentiles of scores.
+
+    Args:
+        model: Model of the table.
+        rows: All rows, encoded.
+        parts: Parts of the rows.
+        seed: Seed of the noise of models that have some.
+    """
+    train = parts.train[:: max(1, len(parts.train) // MOST_RANKED)]
+    return ScoreRanks.from_scores(row_scores(model, rows[train], seed)).to_list()
 
 
 def score_record(

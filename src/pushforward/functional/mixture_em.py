@@ -109,6 +109,19 @@ def choose_mixture(x: Tensor, components: Sequence[int] = COMPONENTS, *, seed: i
     return chosen
 
 
+def ridge_slopes(context: Tensor, x: Tensor, ridge: float = 1.0) -> Tensor:
+    """Return the slopes (C, D) of a ridge regression of x (N, D) on a context (N, C): (c^T c + ridge I)^-1 c^T x, both centred.
+
+    Args:
+        context: Context of each row.
+        x: Rows.
+        ridge: Penalty on the squared slopes, in rows.
+    """
+    given = context - context.mean(0)
+    gram = given.mT @ given + ridge * torch.eye(given.shape[1], dtype=given.dtype, device=given.device)
+    return torch.linalg.solve(gram, given.mT @ (x - x.mean(0)))
+
+
 def best_mixture(x: Tensor, components: int, ridge: float) -> MixtureFit:
     """Return the best of several fits from different starting means, for which the rows are most likely."""
     starts = 1 if components == 1 else STARTS

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Chain
-from ..functional.mixture_em import COMPONENTS, choose_mixture
+from ..functional.mixture_em import COMPONENTS, choose_mixture, ridge_slopes
 from ..networks import MaskedMLP
 from ..training import FitResult, TrainConfig, fit
 from ..training.random_state import isolated
@@ -237,9 +237,8 @@ def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
         return z
     # A regression on the labels removes the differences of their means, which the base of the flow learns by itself. Otherwise
     # the mixture would need a component for each label.
-    given = code.double() - code.double().mean(0)
-    gram = given.mT @ given + torch.eye(given.shape[1], dtype=torch.double)
-    return z - given @ torch.linalg.solve(gram, given.mT @ (z - z.mean(0)))
+    given = code.double()
+    return z - (given - given.mean(0)) @ ridge_slopes(given, z)
 
 
 def _before_the_flow(model: TableModel, x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -26,6 +26,7 @@ from .column_names import distinct_names
 from .hints import Note, Reading
 from .limits import Limits
 from .polars_frames import first_line, load_polars
+from .written_numbers import reads_as_float
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
 """Usual separator of the fields in files of each suffix; it is tried first."""
@@ -309,8 +310,8 @@ def _is_header(line: str, following: list[str], separator: str) -> bool:
     return (
         len(fields) > 1
         and len(names) == len(fields)
-        and any(map(_is_number, fields))
-        and not any(map(_is_number, names))
+        and any(map(reads_as_float, fields))
+        and not any(map(reads_as_float, names))
     )
 
 
@@ -321,21 +322,13 @@ def _only_comments(lines: list[str], width: int, separator: str) -> bool:
 
 def _holds_data(first: list[str]) -> bool:
     """Return whether the first line holds data and not names: its fields are all numbers, but not 0, 1, 2 ... and not years."""
-    if not all(map(_is_number, first)):
+    if not all(map(reads_as_float, first)):
         return False
     values = [float(text) for text in first]
     steps = {b - a for a, b in itertools.pairwise(values)}
     counts = steps == {1.0} and values[0] in (0.0, 1.0)
     years = len(values) > 1 and all(v.is_integer() and 1800 <= v <= 2200 for v in values) and min(steps) > 0
     return not (counts or years)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _names(layout: Layout, notes: list[Note]) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .written_numbers import reads_as_float
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Characters that begin a formula, or are skipped before one; the last four are wide forms, which some programs accept."""
 
@@ -28,13 +30,6 @@ def _escaped_column(values: np.ndarray) -> np.ndarray:
 
 
 def _escaped(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
-
-
-def _is_number(text: str) -> bool:
     # `float` ignores blanks around a number. A text that begins with a tab must be escaped, so such a text is no number here.
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text == text.strip()
+    number = reads_as_float(text) and text == text.strip()
+    return f"'{text}" if text.startswith(FORMULA) and not number else text

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from .hints import ANY, Hint, Note, Reading
 from .polars_frames import load_polars
 from .written_dates import whole_dates, written_dates
-from .written_numbers import cleaned, decimal_mark, entries, sentinel, written_numbers
+from .written_numbers import cleaned, decimal_mark, entries, reads_as_float, sentinel, written_numbers
 
 
 class Meaning(NamedTuple):
@@ -115,7 +115,7 @@ def _number_meaning(series: Any, hint: Hint, reading: Reading, polars: Any) -> M
     ):
         series = _blanked(series, infinite)
         notes.append(f"read as missing: {entries(int(infinite.sum()))} of infinite numbers")
-    marks = [float(text) for text in (*(reading.missing or ()), *hint.markers) if _is_number(text)]
+    marks = [float(text) for text in (*(reading.missing or ()), *hint.markers) if reads_as_float(text)]
     if reading.missing is None and hint.kind != "number":
         number = sentinel(series)
         if number is not None:
@@ -132,11 +132,3 @@ def _number_meaning(series: Any, hint: Hint, reading: Reading, polars: Any) -> M
 def _blanked(series: Any, rows: Any) -> Any:
     """Return the column with null in some rows."""
     return series.clear(series.len()).zip_with(rows, series)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -237,6 +237,15 @@ def sentinel(numbers: Any, markers: Collection[float] = ()) -> float | None:
     return None
 
 
+def reads_as_float(text: str) -> bool:
+    """Return whether Python's `float` reads a text, blanks around it, infinities and NaN included."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def entries(count: int) -> str:
     """Return a number of entries as text, "1 entry" or "2 entries"."""
     return "1 entry" if count == 1 else f"{count:,} entries"
