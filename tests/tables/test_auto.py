@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from pushforward.tables import Table, infer_schema
+from pushforward.tables import Table, auto, infer_schema
 from pushforward.tables.auto import AutoChoice, choose, fresh, improve, label_widths
 from pushforward.training import TrainConfig, fit
 
@@ -68,3 +70,16 @@ def test_fresh_models_depend_on_the_seed_only():
     choice = AutoChoice(system="nsf", arguments={"layers": 1, "hidden": 8}, label_hidden=(8,), label_dropout=0.1)
     first, second = (fresh(schema, choice, 3).state_dict() for _ in range(2))
     assert all(bool((first[name] == second[name]).all()) for name in first)
+
+
+def test_an_interrupted_comparison_names_the_signal(monkeypatch):
+    schema, rows = encoded(table())
+    choice = AutoChoice(system="nsf", arguments={"layers": 1, "hidden": 8}, alternatives=(("mixture", {}),))
+    config = TrainConfig(epochs=1, threads=1)
+    model = fresh(schema, choice, 0)
+    result = fit(model, rows, validation=0.2, config=config, progress=False)
+    stopped = replace(result, stopped="interrupted", signal=15)
+    monkeypatch.setattr(auto, "fit", lambda *_, **__: stopped)
+    found = improve(model, result, choice, rows, 0.2, config, seed=0)
+    assert found.interrupted == 15
+    assert found.model is model

@@ -144,7 +144,8 @@ class TableTask(Task):
             seed=self.seed,
         )
         if found.interrupted:
-            raise Interrupted(f"interrupted; the trained model is in {self.options.output.model}, without a score")
+            kept = f"the trained model is in {self.options.output.model}, without a score"
+            raise Interrupted(f"interrupted; {kept}", found.interrupted)
         for entry in found.tried:
             score = "-" if entry["validation"] is None else f"{entry['validation']:.4f}"
             self.terminal.tell(

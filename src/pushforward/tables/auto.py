@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -145,14 +146,14 @@ class Improvement:
         system: Name of its system.
         tried: System, base and validation score (nats per row) of each model that was tried.
         refitted: Whether the model was trained again on all rows.
-        interrupted: Whether the comparison was interrupted.
+        interrupted: Number of the signal that interrupted the comparison; 0 for none.
     """
 
     model: TableModel
     system: str
     tried: list[dict[str, Any]]
     refitted: bool = False
-    interrupted: bool = False
+    interrupted: int = 0
 
 
 def improve(
@@ -189,7 +190,7 @@ def improve(
         other = fresh(schema, choice.of(system, arguments), seed).to(model.device)
         found = fit(other, rows, validation=validation, config=config, progress=False)
         if found.stopped == "interrupted":
-            return Improvement(model, best[0], tried, interrupted=True)
+            return Improvement(model, best[0], tried, interrupted=found.signal or signal.SIGINT)
         tried.append({"system": system, **arguments, "validation": found.best_validation})
         if found.best_validation is not None and found.best_validation > score:
             model, best, epochs, score = other, (system, arguments), found.best_epoch or 0, found.best_validation
@@ -200,7 +201,7 @@ def improve(
     config = config.replace(epochs=epochs, schedule="constant")
     found = fit(again, rows, validation=None, config=config, progress=False)
     if found.stopped == "interrupted":
-        return Improvement(model, best[0], tried, interrupted=True)
+        return Improvement(model, best[0], tried, interrupted=found.signal or signal.SIGINT)
     return Improvement(again.eval(), best[0], tried, refitted=True)
 
 
