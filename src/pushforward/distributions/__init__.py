@@ -2,10 +2,19 @@
 
 from ..core.torch_boundary import Conditioned, FromTorch
 from ..moved import old_names
+from .autoregressive import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
+from .factors import (
+    BernoulliFactor,
+    CategoricalFactor,
+    Factor,
+    LogisticLevelsFactor,
+    MixtureFactor,
+    label_factor,
+)
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
@@ -13,7 +22,10 @@ from .uniform import UniformSphere, UniformTorus
 
 __all__ = [
     "AutoregressiveCategorical",
+    "AutoregressiveModel",
+    "BernoulliFactor",
     "Categorical",
+    "CategoricalFactor",
     "Chance",
     "ConditionalBernoulli",
     "ConditionalCategorical",
@@ -21,15 +33,19 @@ __all__ = [
     "ConditionalNormal",
     "Conditioned",
     "DiscretisedLogistic",
+    "Factor",
     "FromTorch",
     "FullGaussianMixture",
     "GaussianMixture",
     "Logistic",
+    "LogisticLevelsFactor",
+    "MixtureFactor",
     "Normal",
     "StudentT",
     "Uniform",
     "UniformSphere",
     "UniformTorus",
+    "label_factor",
 ]
 
 __getattr__ = old_names("distributions")

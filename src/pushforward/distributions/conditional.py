@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..core import Distribution, Integers, Real
 from ..functional.bounds import soft_clip, sum_events
-from ..functional.logistic import discretised_logistic
+from ..functional.logistic import logistic_levels
 from ..networks import MLP
 from .chance import Chance
 
@@ -189,12 +189,7 @@ class ConditionalLogistic(_ConditionalLevels):
         return (self.levels - 1) * (0.5 + mean), soft_clip(log_scale, self.bound) + math.log(self.levels / 16)
 
     def _of(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        inner = discretised_logistic(x, mean.new_zeros(1), mean.unsqueeze(-1), log_scale.unsqueeze(-1))
-        rate = (-log_scale).exp()
-        # The first level has P(X < 1/2) = sigmoid((1/2 - m) / s), and the last one 1 - sigmoid((K - 3/2 - m) / s);
-        # logsigmoid computes both without a difference of nearly equal numbers.
-        inner = torch.where(x == 0, F.logsigmoid((x + 0.5 - mean) * rate), inner)
-        return sum_events(torch.where(x == self.levels - 1, F.logsigmoid((mean - x + 0.5) * rate), inner))
+        return sum_events(logistic_levels(x, mean, log_scale, self.levels))
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         return self._of(x, *self._mean_and_log_scale(context))

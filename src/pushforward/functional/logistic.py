@@ -200,3 +200,25 @@ def discretised_logistic(k: Tensor, log_weights: Tensor, means: Tensor, log_scal
     a, b = centred - rate / 2, centred + rate / 2
     each = F.logsigmoid(b) + F.logsigmoid(-a) + torch.log(-torch.expm1(-rate))
     return each.squeeze(-1) if means.shape[-1] == 1 else torch.logsumexp(log_weights + each, -1)
+
+
+def logistic_levels(x: Tensor, means: Tensor, log_scales: Tensor, levels: int) -> Tensor:
+    """Return log-probabilities of levels 0 ... K - 1 under logistic distributions rounded to levels.
+
+    The first and the last level also have the probability of the tail beyond them.
+
+    Args:
+        x: Levels, of a shape that broadcasts with the parameters.
+        means: Means in levels, (...).
+        log_scales: Log-scales, (...).
+        levels: Number of levels K.
+
+    Returns:
+        Log-probabilities in nats, (...).
+    """
+    inner = discretised_logistic(x, means.new_zeros(1), means.unsqueeze(-1), log_scales.unsqueeze(-1))
+    rate = (-log_scales).exp()
+    # The first level has P(X < 1/2) = sigmoid((1/2 - m) / s), and the last one 1 - sigmoid((K - 3/2 - m) / s);
+    # logsigmoid computes both without a difference of nearly equal numbers.
+    inner = torch.where(x == 0, F.logsigmoid((x + 0.5 - means) * rate), inner)
+    return torch.where(x == levels - 1, F.logsigmoid((means - x + 0.5) * rate), inner)

@@ -10,6 +10,7 @@ from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .masked import MaskedMLP
 from .mlp import MLP, Activation, Constant, Parameters, activation, head
 from .network import Network, lower_precision
+from .ordered import OrderedNetwork
 from .potential import Potential
 from .recurrent import BidirectionalLSTM, CausalLSTM
 from .sequence import CausalNetwork
@@ -40,6 +41,7 @@ __all__ = [
     "LabelTransformer",
     "Network",
     "OptionalContext",
+    "OrderedNetwork",
     "Parameters",
     "Potential",
     "Recorded",

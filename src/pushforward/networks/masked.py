@@ -19,7 +19,7 @@ from ..errors import SpecError
 from ..functional.hand_gradients import eager
 from .mlp import ACTIVATIONS, check_hidden, through
 from .mlp import activation as activation_named
-from .network import Network
+from .ordered import OrderedNetwork
 from .unroll import Staircase
 
 
@@ -47,7 +47,7 @@ class MaskedLinear(nn.Linear):
         return F.linear(x, self.masked_weight, self.bias)
 
 
-class MaskedMLP(Network):
+class MaskedMLP(OrderedNetwork):
     """Masked autoencoder: the parameters of x_i from the x_j before it in `order`, and from the context.
 
     Args:
@@ -61,6 +61,8 @@ class MaskedMLP(Network):
         activation: Name of the activation function.
         dropout: Probability in [0, 1) of dropping a hidden unit in training.
         zero: Whether the last layer starts at zero.
+        direct: Whether there are also direct connections from the features to later outputs (Germain et al. 2015,
+            section 4.2, eq. 15).
 
     Raises:
         SpecError: The order is not a permutation, or the hidden widths do not fit.
@@ -82,6 +84,7 @@ class MaskedMLP(Network):
         activation: str = "relu",
         dropout: float = 0.0,
         zero: bool = True,
+        direct: bool = False,
     ) -> None:
         super().__init__()
         check_hidden(hidden, residual)
@@ -107,17 +110,27 @@ class MaskedMLP(Network):
             before = degree
         self.hidden: Sequence[MaskedLinear] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.out = MaskedLinear(rank.repeat(n)[:, None] > before[None])
+        earlier = rank.repeat(n)[:, None] > rank.repeat_interleave(width)[None]
+        self.direct = MaskedLinear(earlier, bias=False) if direct else None
         self.embed = nn.Linear(context, hidden[0], bias=False) if context else None
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         if zero:
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
+            if self.direct is not None:
+                nn.init.zeros_(self.direct.weight)
+
+    def start_at(self, values: Tensor) -> None:
+        """Set the biases of the last layer to `values` (D, n), if its weights are still zero."""
+        if not bool(self.out.weight.any()):
+            self.out.bias.data.copy_(values.mT.flatten())
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the parameters: x (B, D * width), context (B, context) or None -> (B, D, n)."""
         h = self._through(x, context, ACTIVATIONS[self.activation], self.dropout)
+        made = self.out(h) if self.direct is None else self.out(h) + self.direct(x)
         # The first parameter of all features comes first, then the second: scalar maps work on contiguous memory.
-        return self.out(h).unflatten(-1, (self.n, self.features)).mT
+        return made.unflatten(-1, (self.n, self.features)).mT
 
     def unroll(self, step: Callable[[int, Tensor], Tensor], rows: Tensor, context: Tensor | None = None) -> Tensor:
         """Compute the features one after the other, each from its own parameters, at the cost of about one forward pass.
@@ -201,7 +214,8 @@ class MaskedMLP(Network):
         if torch.is_grad_enabled() or not eager(like, self.out.weight):
             made = self._sorted()
             return made.transposed() if transposed else made
-        key = _fingerprint([t for layer in (*self.hidden, self.out) for t in (layer.weight, layer.bias)])
+        more = [] if self.direct is None else [self.direct.weight]
+        key = _fingerprint([t for layer in (*self.hidden, self.out) for t in (layer.weight, layer.bias)] + more)
         if self._kept is None or key is None or self._kept[0] != key:
             self._kept = (key, {False: self._sorted()})
         kept = self._kept[1]
@@ -217,7 +231,12 @@ class MaskedMLP(Network):
         )
         out_bias = self.out.bias.unflatten(0, (self.n, self.features))[:, self.columns].mT.flatten()
         biases: list[Tensor] = [layer.bias for layer in self.hidden]
-        return Staircase(self.features, self.width, self.n, weights, biases, self.units, out, out_bias)
+        direct = None
+        if self.direct is not None:
+            direct = self.direct.masked_weight.unflatten(0, (self.n, self.features))[:, self.columns]
+            direct = direct.transpose(0, 1).flatten(0, 1).unflatten(1, (self.features, self.width))
+            direct = direct[:, self.columns].flatten(1)
+        return Staircase(self.features, self.width, self.n, weights, biases, self.units, out, out_bias, direct)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the sorted copy of the weights."""

@@ -44,6 +44,9 @@ class CausalNetwork(Network, abc.ABC):
             Outputs (B, k, outputs), and the cache extended by these positions.
         """
 
+    def start_at(self, values: Tensor) -> None:
+        """Set the biases of a fresh network so that it returns about `values` (T, outputs); by default nothing is done."""
+
     def unroll(
         self, step: Callable[[int, Tensor], Tensor], rows: Tensor, length: int, context: Tensor | None = None
     ) -> None:

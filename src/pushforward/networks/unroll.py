@@ -69,6 +69,7 @@ class Staircase:
         units: For each layer, the number of units that depend only on inputs of rank < r, for r = 0 ... D.
         out: Weights of the outputs, (D n, units), with the outputs of one rank together.
         out_bias: Biases of the outputs, (D n,); None for no biases.
+        direct: Weights from the inputs to the outputs, (D n, D width), zero for inputs of the same rank or later; or None.
         pieces: Pieces of the weights for every step, computed when they are first needed.
     """
 
@@ -80,6 +81,7 @@ class Staircase:
     units: list[list[int]]
     out: Tensor
     out_bias: Tensor | None
+    direct: Tensor | None = None
     pieces: tuple[list[_Piece], list[_Block]] | None = None
 
     def transposed(self) -> Staircase:
@@ -94,7 +96,11 @@ class Staircase:
         ]
         first = self.weights[0].view(-1, features, self.width)
         out = first.flip((0, 1)).permute(1, 2, 0).flatten(0, 1).contiguous()
-        return Staircase(features, self.n, self.width, weights, None, units, out, None)
+        direct = self.direct
+        if direct is not None:
+            sizes = (features, self.n, features, self.width)
+            direct = direct.view(sizes).flip((0, 2)).permute(2, 3, 0, 1).flatten(2).flatten(0, 1)
+        return Staircase(features, self.n, self.width, weights, None, units, out, None, direct)
 
     def solve(
         self,
@@ -148,11 +154,20 @@ class Staircase:
             ahead = [give(piece, biases[piece.layer][piece.lo : piece.hi]) for piece in block.ahead]
             rows_of_block = slice(block.first * n, block.first * n + len(block.out))
             outputs = torch.addmm(out_bias[rows_of_block], block.out, values[-1].get(0, block.seen))
+            start_of_block = block.first * width
+            if self.direct is not None and start_of_block:
+                outputs = torch.addmm(
+                    outputs, self.direct[rows_of_block, :start_of_block], known.get(0, start_of_block)
+                )
             for r, rank in enumerate(block.ranks):
                 p = outputs[r * n : (r + 1) * n]
                 # Small products: contributions from units that earlier ranks of this block completed.
                 if rank.own is not None:
                     p = torch.addmm(p, rank.own, values[-1].get(block.seen, rank.now))
+                if self.direct is not None and r:
+                    here = slice(rows_of_block.start + r * n, rows_of_block.start + (r + 1) * n)
+                    stop = start_of_block + r * width
+                    p = torch.addmm(p, self.direct[here, start_of_block:stop], known.get(start_of_block, stop))
                 known.add(step(block.first + r, p).reshape(width, size))
                 for piece in rank.units:
                     base = block.ahead[piece.layer].lo
