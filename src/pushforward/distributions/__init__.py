@@ -18,6 +18,8 @@ from .factors import (
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
+from .orderless import Orderless
+from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .uniform import UniformSphere, UniformTorus
 
 __all__ = [
@@ -33,18 +35,23 @@ __all__ = [
     "ConditionalNormal",
     "Conditioned",
     "DiscretisedLogistic",
+    "Entries",
     "Factor",
     "FromTorch",
     "FullGaussianMixture",
     "GaussianMixture",
+    "LabelCoding",
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",
     "Normal",
+    "Orderless",
+    "RowCoding",
     "StudentT",
     "Uniform",
     "UniformSphere",
     "UniformTorus",
+    "VectorCoding",
     "label_factor",
 ]
 

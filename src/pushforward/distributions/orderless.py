@@ -1,0 +1,332 @@
+"""Orderless autoregressive model: one network gives the distribution of every entry of a row, given any of the others.
+
+    log p(x_i | x_O) for every subset O of the other entries, from net([x * m; m]), where m_j = 1 if j is in O
+
+(Uria, Murray, Larochelle 2014, arXiv:1310.1757). With an order of the entries this is an autoregressive model. The density of
+a row is the mean over S fixed orders,
+
+    p(x) = 1/S sum_s prod_i p(x_i | entries before i in order s),
+
+a mixture of S autoregressive models, so it is exactly normalised. The conditionals given any entries come from the same
+network without further training: the entries that are given stand first in the order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..core import Distribution
+from ..errors import SpecError
+from ..functional.normal_mass import log_normal_mass
+from ..networks import EntryHeads, HiddenLayers
+from .factors import CategoricalFactor, MixtureFactor
+from .row_coding import Entries, RowCoding
+
+MEMORY = 2**25
+"""Approximate number of values that a pass of the network may hold at once, for 4096 rows."""
+
+
+class Orderless(Distribution):
+    """Distribution of rows by the conditionals of each entry given any others, averaged over S orders.
+
+    An entry has a softmax over its labels, a mixture of Gaussians for its number, or both: a softmax over "an ordinary number",
+    single values and "missing", and the mixture for ordinary numbers. The probability of a whole number is the mass of the
+    mixture in the cell that is rounded to it.
+
+    Args:
+        coding: Entries of the rows.
+        hidden: Widths of the hidden layers of the network.
+        components: Number of Gaussians of each number.
+        orders: Number S of orders in the average.
+        residual: Whether the hidden layers are residual; then their number is odd and their widths are equal.
+        activation: Activation function of the network.
+        dropout: Probability of dropping a hidden unit in training.
+
+    Raises:
+        SpecError: There are no orders, or an argument of the network is out of range.
+    """
+
+    differentiable_draws = False
+    ranks: Tensor
+
+    def __init__(
+        self,
+        coding: RowCoding,
+        *,
+        hidden: tuple[int, ...] = (128, 128),
+        components: int = 10,
+        orders: int = 4,
+        residual: bool = False,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if orders < 1:
+            raise SpecError(f"expected at least one order, got {orders}")
+        self.coding, self.space = coding, coding.space
+        self.fact_at = [i for i, count in enumerate(coding.counts) if count > 1]
+        self.number_at = [i for i, numeric in enumerate(coding.numeric) if numeric]
+        self.counts = tuple(coding.counts[i] for i in self.fact_at)
+        self.offsets = list(itertools.accumulate(self.counts, initial=0))[:-1]
+        self.labels = CategoricalFactor(self.counts) if self.counts else None
+        self.mixture = MixtureFactor(components) if self.number_at else None
+        self.owner = [i for i in self.fact_at for _ in range(coding.counts[i])] + self.number_at
+        self.net = HiddenLayers(
+            len(self.owner) + coding.size, hidden=hidden, residual=residual, activation=activation, dropout=dropout
+        )
+        width = self.net.width
+        self.label_heads = None if self.labels is None else EntryHeads(len(self.counts), self.labels.n, width)
+        self.number_heads = None if self.mixture is None else EntryHeads(len(self.number_at), self.mixture.n, width)
+        self.register_buffer("ranks", _ranks(coding.size, orders), persistent=False)
+        # The width of a pass for one pair of an order and an entry: its inputs, its hidden units and its parameters.
+        outputs = max((h.bias.shape[1] for h in (self.label_heads, self.number_heads) if h is not None), default=0)
+        self.chunk = max(1, MEMORY // (4096 * (len(self.owner) + coding.size + sum(hidden) + 3 * outputs)))
+
+    @property
+    def orders(self) -> Tensor:
+        """The orders, (S, D): the indices of the entries in the order in which they are visited."""
+        return self.ranks.argsort(1)
+
+    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set the biases so that every entry starts with the distribution of the batch."""
+        found = self.coding.split(x, self.dtype)
+        if self.labels is not None and self.label_heads is not None:
+            self.label_heads.start_at(self.labels.start(found.facts).to(self.dtype))
+        if self.mixture is not None and self.number_heads is not None:
+            self.number_heads.start_at(self.mixture.start(found.numbers).to(self.dtype))
+
+    def _codes(self, found: Entries) -> Tensor:
+        """Return the inputs of the network for complete rows: one-hot codes of the facts, and the numbers, (B, I)."""
+        codes = found.numbers.new_zeros(found.facts.shape[0], sum(self.counts), dtype=self.dtype)
+        offsets = torch.tensor(self.offsets, device=codes.device, dtype=torch.long)
+        return torch.cat([codes.scatter(1, found.facts + offsets, 1.0), found.numbers.to(self.dtype)], -1)
+
+    def _units(self, codes: Tensor, observed: Tensor) -> Tensor:
+        """Return the hidden units for masks of the observed entries: codes (B, I), masks (..., B or 1, D) -> (..., B, H)."""
+        mask = observed.to(codes.dtype)
+        mask = mask.expand(*mask.shape[:-2], codes.shape[0], -1)
+        owner = torch.tensor(self.owner, device=codes.device, dtype=torch.long)
+        return self.net(torch.cat([codes * mask.index_select(-1, owner), mask], -1))
+
+    def all_terms(self, x: Tensor, observed: Tensor) -> Tensor:
+        """Return log p(x_i | observed entries) of every entry of rows from one pass: (B, *shape), (B, D) -> (B, D)."""
+        found = self.coding.split(x, self.dtype)
+        units = self._units(self._codes(found), observed)
+        logits = None if self.label_heads is None else self.label_heads(units)
+        numbers = None if self.number_heads is None else self.number_heads(units)
+        return self._terms(found, list(range(self.coding.size)), logits, numbers)
+
+    def _terms(self, found: Entries, entries: list[int], logits: Tensor | None, numbers: Tensor | None) -> Tensor:
+        """Return the log-probabilities of some entries, (B, P).
+
+        Args:
+            found: Entries of the rows.
+            entries: Indices of the P entries.
+            logits: Logits of the facts of those entries that have facts, (B, P_f, K).
+            numbers: Parameters of the mixtures of those entries that have numbers, (B, P_n, n).
+        """
+        zeros = found.slopes.new_zeros(found.facts.shape[0], len(entries))
+        log_fact, log_ordinary, log_number = zeros, zeros, zeros
+        with_fact = [k for k, i in enumerate(entries) if self.coding.counts[i] > 1]
+        with_number = [k for k, i in enumerate(entries) if self.coding.numeric[i]]
+        if logits is not None and self.labels is not None and with_fact:
+            at = self._tensor([self.fact_at.index(entries[k]) for k in with_fact])
+            logp = logits.masked_fill(~self.labels.allowed[at], -torch.inf).log_softmax(-1).to(zeros.dtype)
+            fact = found.facts.index_select(1, at)
+            log_fact = zeros.index_copy(1, self._tensor(with_fact), logp.gather(-1, fact.unsqueeze(-1)).squeeze(-1))
+            log_ordinary = zeros.index_copy(1, self._tensor(with_fact), logp[..., 0])
+        if numbers is None or not with_number:
+            return log_fact
+        at = self._tensor([self.number_at.index(entries[k]) for k in with_number])
+        whole = [self.coding.whole[entries[k]] for k in with_number]
+        place = self._tensor(with_number)
+        log_number = zeros.index_copy(1, place, self._number_terms(found, at, whole, numbers).to(zeros.dtype))
+        valued = torch.zeros_like(zeros, dtype=torch.bool).index_copy(1, place, found.valued.index_select(1, at))
+        ordinary = log_ordinary + log_number
+        plain = torch.zeros_like(valued)
+        if with_fact:
+            # In an entry with a number, every fact but 0 is a single value. A whole number that is a spike can come from the
+            # softmax or from the mixture, and its probability is the sum of both.
+            facts = torch.zeros_like(zeros, dtype=torch.long).index_copy(1, self._tensor(with_fact), fact)
+            number = self._tensor([int(self.coding.numeric[i]) for i in entries]).bool()
+            plain = (facts > 0) | ~number
+        both = torch.where(valued, torch.logaddexp(log_fact, ordinary), log_fact)
+        return torch.where(plain, both, ordinary)
+
+    def _number_terms(self, found: Entries, at: Tensor, whole: list[bool], p: Tensor) -> Tensor:
+        """Return log-densities and log-probabilities of numbers in the units of the rows, (B, P)."""
+        log_weights, means, log_scales = self.mixture.parts(p)  # type: ignore[union-attr]
+        points = self.mixture.each(found.numbers.index_select(1, at), means, log_scales)  # type: ignore[union-attr]
+        logp = (log_weights + points).logsumexp(-1).to(found.slopes.dtype) + found.slopes.index_select(1, at)
+        if any(whole):
+            k = self._tensor([i for i, w in enumerate(whole) if w])
+            lower, upper, width = (
+                t.index_select(1, at[k]).unsqueeze(-1) for t in (found.lower, found.upper, found.width)
+            )
+            mass = log_normal_mass(lower, upper, width, means.index_select(1, k), log_scales.index_select(1, k))
+            mass = (log_weights.index_select(1, k) + mass).logsumexp(-1)
+            logp = logp.index_copy(1, k, mass.to(logp.dtype))
+        return logp
+
+    def _tensor(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def order_log_probs(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the log-density of rows in each of the orders, (S, B) nats; see `log_prob`.
+
+        Args:
+            x: Rows (B, *shape). Entries that are not asked for, if the coding allows them, are left out, and the result is the
+                log-density of the other entries.
+            given: Mask (B, D) of entries that are given; the result is then the log-density of the others given these.
+        """
+        found = self.coding.split(x, self.dtype)
+        codes = self._codes(found)
+        asked = found.asked if given is None else ~given if found.asked is None else found.asked & ~given
+        total: list[Tensor | None] = [None] * len(self.ranks)
+        for pairs in self._pairs():
+            entries = [i for _, i in pairs]
+            at, order = self._tensor(entries), self._tensor([s for s, _ in pairs])
+            # Entry j is observed if it comes before entry i in the order, (P, 1 or B, D).
+            observed = (self.ranks[order] < self.ranks[order, at].unsqueeze(1)).unsqueeze(1)
+            observed = observed if asked is None else observed & asked
+            observed = observed if given is None else observed | given
+            units = self._units(codes, observed)
+            logits, numbers = self._selected(units, entries)
+            terms = self._terms(found, entries, logits, numbers)
+            if asked is not None:
+                terms = torch.where(asked.index_select(1, at), terms, 0.0)
+            for s in dict.fromkeys(s for s, _ in pairs):
+                part = terms[:, [k for k, (other, _) in enumerate(pairs) if other == s]].sum(1)
+                total[s] = part if total[s] is None else total[s] + part  # type: ignore[operator]
+        return torch.stack([part for part in total if part is not None])
+
+    def _pairs(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield pairs of an order and an entry, as many as fit into one pass."""
+        pairs = [(s, i) for s in range(len(self.ranks)) for i in range(self.coding.size)]
+        for first in range(0, len(pairs), self.chunk):
+            yield pairs[first : first + self.chunk]
+
+    def _selected(self, units: Tensor, entries: list[int]) -> tuple[Tensor | None, Tensor | None]:
+        """Return the logits and the mixture parameters of one entry for each mask: units (P, B, H) -> (B, P_f or P_n, n)."""
+        found: list[Tensor | None] = []
+        for heads, places in ((self.label_heads, self.fact_at), (self.number_heads, self.number_at)):
+            use = [k for k, i in enumerate(entries) if i in places]
+            if heads is None or not use:
+                found.append(None)
+                continue
+            at = self._tensor([places.index(entries[k]) for k in use])
+            found.append(heads.of(units.index_select(0, self._tensor(use)), at).transpose(0, 1))
+        return found[0], found[1]
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        logp = self.order_log_probs(x)
+        return logp.logsumexp(0) - math.log(len(logp))
+
+    def given_log_prob(self, x: Tensor, given: Tensor) -> Tensor:
+        """Return log p(other entries | given entries), averaged over the orders as probabilities: (B, *shape), (B, D) -> (B,)."""
+        logp = self.order_log_probs(x, given)
+        return logp.logsumexp(0) - math.log(len(logp))
+
+    def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            x = self.coding.blank(n, self.ranks.new_zeros(0, dtype=self.dtype))
+            nothing = torch.zeros(n, self.coding.size, dtype=torch.bool, device=self.device)
+            x = self.complete(x, nothing)
+            return x, self._log_prob(x, None)
+
+    @torch.no_grad()
+    def complete(
+        self, x: Tensor, given: Tensor, *, only: Tensor | None = None, first: Tensor | None = None, present: bool = False
+    ) -> Tensor:
+        """Return rows whose other entries are drawn given some entries; each row draws one of the orders.
+
+        Args:
+            x: Rows (B, *shape).
+            given: Mask (B, D) of the entries that are given, which do not change.
+            only: Mask (B, D) of the entries to draw; by default all that are not given.
+            first: Mask (D,) of entries that are drawn before the others.
+            present: Whether drawn values are never missing.
+        """
+        x, known, size = x.clone(), given.clone(), self.coding.size
+        wanted = ~given if only is None else only & ~given
+        chosen = torch.randint(len(self.ranks), (len(x),), device=self.device)
+        # An entry that need not be drawn comes after all others, and an entry of `first` before all others.
+        rank = self.ranks[chosen] if first is None else self.ranks[chosen] - size * first.long()
+        rank = rank.masked_fill(~wanted, 2 * size)
+        sequence, counts = rank.argsort(1), wanted.sum(1)
+        for step in range(int(counts.max()) if len(x) else 0):
+            active = (counts > step).nonzero()[:, 0]
+            found = self.coding.split(x[active], self.dtype)
+            units = self._units(self._codes(found), known[active])
+            entry = sequence[active, step]
+            for i in entry.unique().tolist():
+                at = (entry == i).nonzero()[:, 0]
+                x[active[at], self.coding.places[i]] = self._drawn(units[at], i, present=present).to(x.dtype)
+                known[active[at], i] = True
+        return x
+
+    def _drawn(self, units: Tensor, entry: int, *, present: bool) -> Tensor:
+        """Return drawn values of one entry from the hidden units, (K, H) -> (K,)."""
+        logp, p = self.parameters_of(units, entry, present=present)
+        fact = torch.zeros(len(units), dtype=torch.long, device=units.device)
+        number = units.new_zeros(len(units))
+        if logp is not None:
+            # Gumbel-max trick: the argmax of log-probabilities plus Gumbel noise is a draw.
+            fact = (logp - torch.empty_like(logp).exponential_().log()).argmax(-1)
+        if p is not None:
+            number = self.mixture.sample(p)  # type: ignore[union-attr]
+        return self.coding.values(entry, fact, number)
+
+    def parameters_of(self, units: Tensor, entry: int, *, present: bool = False) -> tuple[Tensor | None, Tensor | None]:
+        """Return the log-probabilities of the facts of an entry, (K, count), and the parameters of its mixture, (K, n).
+
+        Args:
+            units: Hidden units (K, H).
+            entry: Index of the entry.
+            present: Whether the value is known not to be missing.
+        """
+        logits, p = self._selected(units.unsqueeze(0), [entry])
+        logp = None
+        if logits is not None:
+            allowed = torch.arange(logits.shape[-1], device=units.device) < self.coding.counts[entry] - (
+                present and self.coding.missing[entry]
+            )
+            logp = logits[:, 0].masked_fill(~allowed, -torch.inf).log_softmax(-1)[:, : self.coding.counts[entry]]
+        return logp, None if p is None else p[:, 0]
+
+    @torch.no_grad()
+    def conditional_parameters(
+        self, x: Tensor, observed: Tensor, entry: int, *, present: bool = False
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return `parameters_of` an entry given the observed entries of rows, (B, *shape) and (B, D)."""
+        found = self.coding.split(x, self.dtype)
+        return self.parameters_of(self._units(self._codes(found), observed), entry, present=present)
+
+    def entry_log_prob(self, x: Tensor, entry: int) -> Tensor:
+        """Return log p(x_i | all other entries) of one entry of rows, (B,)."""
+        found = self.coding.split(x, self.dtype)
+        observed = torch.ones(len(x), self.coding.size, dtype=torch.bool, device=self.device)
+        observed = observed if found.asked is None else found.asked.clone()
+        observed[:, entry] = False
+        logits, numbers = self._selected(self._units(self._codes(found), observed).unsqueeze(0), [entry])
+        return self._terms(found, [entry], logits, numbers)[:, 0]
+
+
+def _ranks(size: int, orders: int) -> Tensor:
+    """Return the position of each entry in each of S different orders, (S, D), the same for the same sizes.
+
+    Each second order is the reverse of the one before, so that every entry has the others before and behind it.
+    """
+    generator = torch.Generator().manual_seed(size)
+    if math.factorial(min(size, 12)) <= orders:
+        return torch.tensor(list(itertools.permutations(range(size))))
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < orders:
+        order = torch.randperm(size, generator=generator).tolist()
+        found |= {tuple(order): None, tuple(reversed(order)): None}
+    return torch.tensor(list(found)[:orders])
