@@ -14,8 +14,8 @@ from served_page import HOSTILE, IMAGE, TOKEN, Client, explorer, served, small_t
 
 from pushforward.cli import main
 from pushforward.errors import DataError
-from pushforward.fitted_table import keeping
 from pushforward.tables import table_from
+from pushforward.tables.conditions import keeping
 
 
 @pytest.fixture(scope="module")

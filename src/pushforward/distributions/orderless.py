@@ -223,14 +223,18 @@ class Orderless(Distribution):
             found.append(heads.of(units.index_select(0, self._tensor(use)), at).transpose(0, 1))
         return found[0], found[1]
 
-    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
-        logp = self.order_log_probs(x)
-        return logp.logsumexp(0) - math.log(len(logp))
+    def given_log_prob(self, x: Tensor, given: Tensor | None) -> Tensor:
+        """Return the log of the mean over orders of p(other entries | given entries) of rows, (B,).
 
-    def given_log_prob(self, x: Tensor, given: Tensor) -> Tensor:
-        """Return log p(other entries | given entries), averaged over the orders as probabilities: (B, *shape), (B, D) -> (B,)."""
+        Args:
+            x: Rows (B, *shape).
+            given: Mask (B, D) of entries that are given; None for none.
+        """
         logp = self.order_log_probs(x, given)
-        return logp.logsumexp(0) - math.log(len(logp))
+        return logp.logsumexp(0) - math.log(logp.shape[0])
+
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        return self.given_log_prob(x, None)
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
@@ -241,7 +245,13 @@ class Orderless(Distribution):
 
     @torch.no_grad()
     def complete(
-        self, x: Tensor, given: Tensor, *, only: Tensor | None = None, first: Tensor | None = None, present: bool = False
+        self,
+        x: Tensor,
+        given: Tensor,
+        *,
+        only: Tensor | None = None,
+        first: Tensor | None = None,
+        present: bool = False,
     ) -> Tensor:
         """Return rows whose other entries are drawn given some entries; each row draws one of the orders.
 

@@ -72,6 +72,10 @@ class RowCoding(Recorded, nn.Module, abc.ABC):
     def split(self, x: Tensor, dtype: torch.dtype) -> Entries:
         """Return the entries of rows, with codes in the dtype of the network."""
 
+    def asked(self, x: Tensor) -> Tensor | None:
+        """Return a mask (B, D) of the entries of rows that are given; None if all are."""
+        return None
+
     @abc.abstractmethod
     def blank(self, n: int, like: Tensor) -> Tensor:
         """Return n rows to be filled, on the device of a tensor."""
@@ -79,7 +83,6 @@ class RowCoding(Recorded, nn.Module, abc.ABC):
     @abc.abstractmethod
     def values(self, entry: int, fact: Tensor, number: Tensor) -> Tensor:
         """Return the values of an entry in rows, (B,), from its drawn facts (B,) and numbers (B,)."""
-
 
 
 class VectorCoding(RowCoding):
@@ -114,7 +117,6 @@ class VectorCoding(RowCoding):
     def values(self, entry: int, fact: Tensor, number: Tensor) -> Tensor:
         """Return the numbers."""
         return number
-
 
 
 class LabelCoding(RowCoding):

@@ -75,4 +75,3 @@ class EntryHeads(Recorded, nn.Module):
     def start_at(self, values: Tensor) -> None:
         """Set the biases, (T, n), which are the first parameters of the entries because the weights start at zero."""
         self.bias.copy_(values)
-

@@ -50,13 +50,17 @@ class OrderlessLikelihood(nn.Module):
     def _losses(self, x: Tensor) -> Tensor:
         """Return the loss of each row with a new order and cut, (B,)."""
         rows, size = len(x), self.orderless.coding.size
-        # The position of an entry in a random order is the rank of a uniform number.
-        position = torch.rand(rows, size, device=x.device).argsort(1).argsort(1)
+        asked = self.orderless.coding.asked(x)
+        # The position of an entry in a random order is the rank of a uniform number. Entries that are not given come last.
+        uniform = torch.rand(rows, size, device=x.device)
+        position = (uniform if asked is None else uniform + 2 * ~asked).argsort(1).argsort(1)
+        count = torch.full((rows,), size, device=x.device) if asked is None else asked.sum(1)
         # Every number of observed entries 0 ... D - 1 has the same probability in each row; among the rows of a batch they
         # are spread evenly, which lowers the variance.
         even = (torch.arange(rows, device=x.device) + torch.rand(rows, device=x.device)) / max(rows, 1)
-        cut = (even[torch.randperm(rows, device=x.device)] * size).long().clamp_max(size - 1)
+        cut = torch.minimum((even[torch.randperm(rows, device=x.device)] * count).long(), (count - 1).clamp_min(0))
         observed = position < cut.unsqueeze(1)
         terms = self.orderless.all_terms(x, observed)
-        weight = size / (size - cut).to(terms.dtype)
-        return -weight * terms.masked_fill(observed, 0.0).sum(1)
+        weight = count / (count - cut).clamp_min(1).to(terms.dtype)
+        scored = ~observed if asked is None else asked & ~observed
+        return -weight * terms.masked_fill(~scored, 0.0).sum(1)

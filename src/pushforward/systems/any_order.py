@@ -39,12 +39,12 @@ class AnyOrder(RowSpec):
     paper = "Uria, Murray, Larochelle 2014, arXiv:1310.1757"
     objective = "likelihood in random orders"
 
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (256, 256, 256)
     components: int = 10
-    orders: int = 4
-    residual: bool = False
+    orders: int = 8
+    residual: bool = True
     activation: str = "silu"
-    dropout: float = 0.0
+    dropout: float = 0.1
 
     def validate(self) -> None:
         """Check the arguments."""
@@ -74,5 +74,5 @@ class AnyOrder(RowSpec):
     def cases(cls) -> Iterator[AnyOrder]:
         """Yield specs of vectors, of labels with unequal numbers of classes, and of bits."""
         yield cls(features=2, hidden=(8,), components=3)
-        yield cls(classes=(3, 2, 4), hidden=(8,), orders=3)
-        yield cls(classes=(2, 2, 2, 2), hidden=(8, 8, 8), residual=True, orders=2)
+        yield cls(classes=(3, 2, 4), hidden=(8, 8), residual=False, orders=3)
+        yield cls(classes=(2, 2, 2, 2), hidden=(8, 8, 8), orders=2)

@@ -110,12 +110,15 @@ class TableSpace(Space):
 
     Args:
         columns: Columns of the table.
+        gaps: Whether NaN is also allowed in the other columns, where it means that a model is not asked about the entry.
     """
 
     columns: tuple[Column, ...]
+    gaps: bool = False
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], *, gaps: bool = False) -> None:
         object.__setattr__(self, "columns", tuple(columns))
+        object.__setattr__(self, "gaps", gaps)
         super().__init__((len(self.columns),))
 
     def __repr__(self) -> str:
@@ -125,7 +128,7 @@ class TableSpace(Space):
     @property
     def allows_missing(self) -> bool:
         """Whether NaN is allowed in any column."""
-        return any(column.missing for column in self.columns)
+        return self.gaps or any(column.missing for column in self.columns)
 
     @property
     def discrete(self) -> bool:
@@ -147,13 +150,13 @@ class TableSpace(Space):
         """Return which entries are finite, or NaN in a column that can have missing values."""
         if x.shape[-1:] != self.shape:
             return x.isfinite()
-        return x.isfinite() | (x.isnan() & self._flags("missing", x))
+        return x.isfinite() | (x.isnan() & self._may_be_nan(x))
 
     def contains(self, x: Tensor) -> Tensor:
         """Return which rows have every number in its range and only known labels."""
         low, high = self._limits(x)
         present = x.isfinite() & (x >= low) & (x <= high) & (~self._whole(x) | (x == x.round()))
-        return (present | (x.isnan() & self._flags("missing", x))).all(1)
+        return (present | (x.isnan() & self._may_be_nan(x))).all(1)
 
     def nearest(self, x: Tensor) -> Tensor:
         """Return the rows with numbers moved to the nearest value in range.
@@ -163,7 +166,7 @@ class TableSpace(Space):
         low, high = self._limits(x)
         middle = torch.where(low == -math.inf, torch.where(high == math.inf, self._values("loc", x), high), low)
         moved = torch.where(self._whole(x), x.round(), x).clamp(low, high)
-        usable = moved.isfinite() | (x.isnan() & self._flags("missing", x))
+        usable = moved.isfinite() | (x.isnan() & self._may_be_nan(x))
         return torch.where(usable, moved, middle)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -181,6 +184,9 @@ class TableSpace(Space):
     def _limits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         limits = torch.tensor([c.support for c in self.columns], dtype=torch.float64, device=x.device)
         return limits[:, 0], limits[:, 1]
+
+    def _may_be_nan(self, x: Tensor) -> Tensor:
+        return self._flags("missing", x) | self.gaps
 
     def _flags(self, field: str, x: Tensor) -> Tensor:
         return torch.tensor([getattr(c, field) for c in self.columns], dtype=torch.bool, device=x.device)
