@@ -106,7 +106,7 @@ class FlowImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.model_: AnyOrderTable | None = None
         self.n_iter_ = 0
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._seed = seed
+        self._seed: int = seed
         if not self.varying_.any():
             return self
         columns = tuple(_column(i, present[i]) for i in np.flatnonzero(self.varying_).tolist())

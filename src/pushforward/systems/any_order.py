@@ -38,6 +38,7 @@ class AnyOrder(RowSpec):
     family = "rows"
     paper = "Uria, Murray, Larochelle 2014, arXiv:1310.1757"
     objective = "likelihood in random orders"
+    spread = 1.0
 
     hidden: tuple[int, ...] = (256, 256, 256)
     components: int = 10

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..distributions import Entries, RowCoding
+from ..functional.hand_gradients import eager
 from .column_layers import StandardiseColumns, Unbound, interval
 from .facts import facts_of, value_of, without_spikes
 from .row_space import Column, TableSpace
@@ -48,9 +49,10 @@ class TableCoding(RowCoding):
         self._all = [_maps(self.number_columns)] if self.number_at else []
 
     def asked(self, x: Tensor) -> Tensor | None:
-        """Return a mask (B, D) of the entries without gaps; None if there are no gaps."""
+        """Return a mask (B, D) of the entries without gaps; None if all entries are given."""
         gaps = x[:, torch.tensor(self.places, device=x.device)].isnan() & ~torch.tensor(self.missing, device=x.device)
-        return ~gaps if bool(gaps.any()) else None
+        # The shortcut for rows without gaps depends on the data, which a traced program cannot.
+        return ~gaps if not eager(x) or bool(gaps.any()) else None
 
     def split(self, x: Tensor, dtype: torch.dtype) -> Entries:
         """Return the facts and the coordinates of rows, float64 (B, C)."""

@@ -1,0 +1,47 @@
+"""Faults of `pushforward/distributions/orderless.py`."""
+
+from ..mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "orderless: an entry is among those that it is given",
+        "^any-order-1$",
+        [
+            (
+                "Orderless.order_log_probs",
+                "self.ranks[order] < self.ranks[order, at]",
+                "self.ranks[order] <= self.ranks[order, at]",
+            )
+        ],
+    ),
+    Mutant(
+        "orderless: mean of log-probabilities over orders",
+        "^any-order-1$",
+        [("Orderless.given_log_prob", "logp.logsumexp(0) - math.log(logp.shape[0])", "logp.mean(0)")],
+    ),
+    Mutant(
+        "orderless: number of orders forgotten",
+        "^any-order-1$",
+        [("Orderless.given_log_prob", "logp.logsumexp(0) - math.log(logp.shape[0])", "logp.logsumexp(0)")],
+    ),
+    Mutant(
+        "orderless: entries that are not observed reach the network",
+        "^any-order-1$",
+        [("Orderless._units", "codes * mask.index_select(-1, owner)", "codes")],
+    ),
+    Mutant(
+        "orderless: spikes of whole numbers only from the softmax",
+        "^orderless-table$",
+        [("Orderless._terms", "torch.logaddexp(log_fact, ordinary)", "log_fact")],
+    ),
+    Mutant(
+        "orderless: probability of an ordinary number forgotten",
+        "^orderless-table$",
+        [("Orderless._terms", "log_ordinary + log_number", "log_number")],
+    ),
+    Mutant(
+        "orderless: drawn entries are not given to the later ones",
+        "^any-order-1$",
+        [("Orderless.complete", "known[active[at], i] = True", "known[active[at], i] = False")],
+    ),
+]

@@ -1,0 +1,16 @@
+"""Faults of `pushforward/objectives/orderless.py`."""
+
+from ..mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "orderless loss: weight of the cut forgotten",
+        "^any-order-1$",
+        [("OrderlessLikelihood._losses", "-weight * terms", "-1.0 * terms")],
+    ),
+    Mutant(
+        "orderless loss: an entry fewer is observed than counted",
+        "^any-order-1$",
+        [("OrderlessLikelihood._losses", "(count - cut).clamp_min(1)", "(count - cut + 1)")],
+    ),
+]
