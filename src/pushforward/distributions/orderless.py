@@ -108,10 +108,11 @@ class Orderless(Distribution):
 
     def _units(self, codes: Tensor, observed: Tensor) -> Tensor:
         """Return the hidden units for masks of the observed entries: codes (B, I), masks (..., B or 1, D) -> (..., B, H)."""
-        mask = observed.to(codes.dtype)
-        mask = mask.expand(*mask.shape[:-2], codes.shape[0], -1)
+        observed = observed.expand(*observed.shape[:-2], codes.shape[0], -1)
         owner = torch.tensor(self.owner, device=codes.device, dtype=torch.long)
-        return self.net(torch.cat([codes * mask.index_select(-1, owner), mask], -1))
+        # An entry that is not observed can have any value, even an infinite one, so that a product with the mask could be NaN.
+        seen = torch.where(observed.index_select(-1, owner), codes, 0.0)
+        return self.net(torch.cat([seen, observed.to(codes.dtype)], -1))
 
     def all_terms(self, x: Tensor, observed: Tensor) -> Tensor:
         """Return log p(x_i | observed entries) of every entry of rows from one pass: (B, *shape), (B, D) -> (B, D)."""

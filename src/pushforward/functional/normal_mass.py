@@ -16,12 +16,10 @@ FAR = 40.0
 def log_normal_mass(lower: Tensor, upper: Tensor, width: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return log(Phi((upper - mean) / s) - Phi((lower - mean) / s)) with s = exp(log_scale).
 
-    An interval much narrower than s would lose all digits in the difference. Its probability is, with m = (lower + upper) / 2,
-    u = (m - mean) / s and d = width / s,
+    An interval much narrower than s would lose all digits in the difference. With m = (lower + upper) / 2, u = (m - mean) / s
+    and d = width / s, its probability is the integral of phi(u + t) = phi(u) exp(-u t) exp(-t^2 / 2) over |t| < d / 2, that is
 
-        phi(u) d (1 + (u^2 - 1) d^2 / 24) + O(d^5),
-
-    which follows from the Taylor series of the density phi around the middle.
+        phi(u) d sinh(y) / y (1 - d^2 / 24) + O(d^4),    y = u d / 2.
 
     Args:
         lower: Lower ends; may be -inf.
@@ -48,9 +46,9 @@ def log_normal_mass(lower: Tensor, upper: Tensor, width: Tensor, mean: Tensor, l
     wide = top + _log1mexp((top - torch.special.log_ndtr(low)).clamp_min(torch.finfo(top.dtype).tiny))
     u = torch.where(narrow, (a + b) / 2, 0.0)
     step = torch.where(narrow, d, NARROW).clamp_min(torch.finfo(d.dtype).tiny)
-    # Far out in a tail the series of the exponential is better than the bracket, and the two agree to order d^4.
-    series = -0.5 * (u.square() + math.log(2 * math.pi)) + step.log() + (u.square() - 1) * step.square() / 24
-    return torch.where(narrow, series, wide)
+    y = (u * step / 2).abs()
+    density = -0.5 * (u.square() + math.log(2 * math.pi)) + step.log() + _log_sinhc(y) - step.square() / 24
+    return torch.where(narrow, density, wide)
 
 
 def _log1mexp(x: Tensor) -> Tensor:
@@ -61,3 +59,11 @@ def _log1mexp(x: Tensor) -> Tensor:
         (-torch.expm1(-torch.where(small, x, 1.0))).log(),
         torch.log1p(-torch.exp(-torch.where(small, 1.0, x))),
     )
+
+
+def _log_sinhc(y: Tensor) -> Tensor:
+    """Return log(sinh(y) / y) for y >= 0."""
+    small = y < 0.5
+    square, large = torch.where(small, y, 0.0).square(), torch.where(small, 1.0, y)
+    series = square * (1 / 6 - square * (1 / 180 - square / 2835))
+    return torch.where(small, series, large + torch.log1p(-(-2 * large).exp()) - (2 * large).log())

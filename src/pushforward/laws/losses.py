@@ -18,8 +18,8 @@ BATCHES, ROWS = 40, 64
 def law_loss_bounds_the_likelihood(case: Case) -> None:
     """Check on samples of a model that a loss which counts as a likelihood is at least -log_prob in the mean.
 
-    Such a loss is -log q(x) of some density q, or a bound of it. Events from p have, in the mean, their largest log-density under
-    p itself (Gibbs' inequality).
+    Such a loss is -log q(x) of some density q, or a bound of it. In the mean over events from p, no density has a larger
+    logarithm than p itself (Gibbs' inequality).
     """
     node = case.build()
     objective = case.spec.loss(node) if case.spec is not None and isinstance(node, Distribution) else None

@@ -27,7 +27,13 @@ MUTANTS = [
     Mutant(
         "orderless: entries that are not observed reach the network",
         "^any-order-1$",
-        [("Orderless._units", "codes * mask.index_select(-1, owner)", "codes")],
+        [
+            (
+                "Orderless._units",
+                "torch.where(observed.index_select(-1, owner), codes, 0.0)",
+                "codes.expand(*observed.shape[:-1], -1)",
+            )
+        ],
     ),
     Mutant(
         "orderless: spikes of whole numbers only from the softmax",
