@@ -208,7 +208,7 @@ def demo() -> None:
     for name, system, more in (
         ("spline flow (--flow nsf)", "nsf", {"layers": 3, "hidden": 32}),
         ("chosen (without --flow)", None, {}),
-        ("any order", "any-order", {"dropout": 0.2, "orders": 16, "patience": 60}),
+        ("any order", "any-order", {"orders": 16, "patience": 80}),
     ):
         model = pf.Table(tumours(), test=0.2).fit(system, **{**options, **more} if system else {"baselines": False})
         scores = model.training["scores"]

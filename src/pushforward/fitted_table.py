@@ -309,9 +309,9 @@ class FittedTable:
         Raises:
             FlowError: The rows cannot be read, a value is none of its column, or the model has no such conditionals.
         """
-        return as_frame(
-            self.filled(as_table(rows, Reading(hints=self.schema.hints)), draws, seed, point=point), self.like
-        )
+        # An entry that cannot be read is an error here and not a missing value, because entries that are there must not change.
+        table = as_table(rows, Reading(hints=self.schema.hints, strict=True))
+        return as_frame(self.filled(table, draws, seed, point=point), self.like)
 
     def filled(self, table: Table, draws: int = 1, seed: int = 0, *, point: bool = False) -> Table:
         """Return `impute` of a table as a table."""

@@ -165,7 +165,7 @@ def test_multiple_imputations_and_absent_columns(fitted):
     with pytest.raises(DataError, match="no spread"):
         fitted.impute(frame, draws=2, point=True)
     with pytest.raises(DataError, match="expected numbers"):
-        fitted.impute(frame.with_columns(pl.lit("x").alias("count")))
+        fitted.impute(frame.with_columns(pl.lit("several").alias("count")))
     with pytest.raises(DataError, match="some of the columns"):
         fitted.impute(pl.DataFrame({"other": [1.0]}))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..tables import read_table
 from .console import Terminal
 from .options import ImputeOptions, MachineOptions, ReadOptions, UsageError
@@ -25,6 +27,8 @@ def impute(
     require_table_output(options.out, [path, source], escape_formulas=options.escape_formulas)
     trained = kind.open(path, start(machine))
     model = trained.fitted.any_order
-    table = read_table(source, reading=reading.reading(model.schema.hints), **reading.limits())
+    # An entry that cannot be read is an error here and not a missing value, because entries that are there must not change.
+    entries = replace(reading.reading(model.schema.hints), strict=True)
+    table = read_table(source, reading=entries, **reading.limits())
     trained.impute(table, options, machine.seed, Terminal(quiet=machine.quiet))
     return 0

@@ -178,6 +178,8 @@ class TrainedTable(TrainedModel):
 
     def impute(self, table: Table, options: ImputeOptions, seed: int, terminal: Terminal) -> None:
         """Fill in the missing values of a table, and write it."""
+        for note in table.notes:
+            terminal.tell(f"note: {note.sentence}")
         gaps = np.isnan(self.fitted.schema.encode_gaps(table))
         varying = np.array([column.kind != "constant" or column.missing for column in self.fitted.schema.columns])
         filled = self.fitted.filled(table, options.draws, seed, point=options.point)

@@ -45,7 +45,7 @@ class AnyOrder(RowSpec):
     orders: int = 8
     residual: bool = True
     activation: str = "silu"
-    dropout: float = 0.1
+    dropout: float = 0.0
 
     def validate(self) -> None:
         """Check the arguments."""
