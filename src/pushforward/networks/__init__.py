@@ -7,8 +7,10 @@ from .conditioner import Conditioner, OptionalContext, as_conditioner, make_cond
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer, OneHotCode
 from .lipschitz import LipschitzConvNet, LipschitzMLP
+from .mask_ensemble import MaskEnsemble
 from .masked import MaskedMLP
 from .mlp import MLP, Activation, Constant, Parameters, activation, head
+from .nade_network import NADENetwork
 from .network import Network, lower_precision
 from .ordered import OrderedNetwork
 from .potential import Potential
@@ -22,6 +24,8 @@ __all__ = [
     "LipschitzMLP",
     "MaskedMLP",
     "MLP",
+    "NADENetwork",
+    "MaskEnsemble",
     "Activation",
     "AutoregressiveTable",
     "BidirectionalLSTM",

@@ -28,7 +28,6 @@ from torch import Tensor
 from ..core import Chain, Distribution, Flow, Given, Real, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
-from ..systems.label_spec import LabelSpec
 from ..systems.spec import Spec, spec_from_dict
 from .column_layers import OnSurface, column_layers
 from .row_space import TableSpace
@@ -80,10 +79,10 @@ class TableModel(Distribution):
     def _label_model(self) -> Distribution:
         if self.label_spec is None:
             return AutoregressiveCategorical(self.classes, hidden=self.label_hidden)
-        given = getattr(self.label_spec, "classes", None)
-        if given != self.classes:
-            raise SpecError(f"expected a system of labels with classes={self.classes} for this table, got {given}")
-        return self.label_spec.build()
+        model = self.label_spec.build()
+        if model.space.counts != self.classes or model.context is not None:
+            raise SpecError(f"expected a system of labels with {self.classes} labels for this table, got {model.space}")
+        return model
 
     def _number_model(self, spec: Spec) -> Flow:
         # The density models only ordinary numbers, so a spike is a missing value here, like a value that is really missing.
@@ -238,7 +237,7 @@ def table_model(
         if name in fields:
             raise SpecError(f"expected no argument {name!r}: it follows from the table's columns")
     features, context = _sizes(schema)
-    if models_labels(system):
+    if models_labels(system, only=True) or (models_labels(system) and not features):
         numeric = [column.name for column in schema.columns if column.numeric]
         if numeric:
             raise DataError(
@@ -259,17 +258,22 @@ def table_model(
     return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
 
 
-def models_labels(system: str) -> bool:
-    """Return whether the system of this name models rows of labels."""
+def models_labels(system: str, *, only: bool = False) -> bool:
+    """Return whether the system of this name models rows of labels.
+
+    Args:
+        system: Name of the system.
+        only: Whether to return False for a system that also models real numbers.
+    """
     known = Spec.registry.get(system)
-    return known is not None and issubclass(known, LabelSpec)
+    return known is not None and known.models_labels and not (only and "features" in known.sizes)
 
 
 def _label_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:
     classes = tuple(column.classes for column in schema.columns if column.classes > 1)
     if not classes:
         raise DataError("expected a column with different values, got a table whose columns are all constant")
-    return spec_from_dict({"system": system, **fields, "classes": classes})
+    return spec_from_dict({"system": system, **fields, **Spec.registry[system].label_sizes(classes)})
 
 
 def _sizes(schema: Schema) -> tuple[int, int]:
