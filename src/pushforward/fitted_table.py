@@ -19,7 +19,7 @@ from .evaluation.ranks import ScoreRanks
 from .output import atomic_output
 from .serialize import load, save
 from .tables import AnyOrderTable, Schema, Table, TableModel, digest
-from .tables.conditional import MOST_ROUNDS, ConditionalRows, conditional_rows
+from .tables.conditional_rows import MOST_ROUNDS, ConditionalRows, conditional_rows
 from .tables.data_frames import Source, as_frame, as_table
 from .tables.drawing import CHUNK, draw_rows
 from .tables.hints import Reading

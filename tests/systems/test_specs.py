@@ -42,6 +42,10 @@ def test_every_system_of_vectors_takes_a_base(name):
         with pytest.raises(SpecError, match="base to be one of 'normal'"):
             cls(**values, base="student")
         return
+    if name == "rnade":
+        with pytest.raises(SpecError, match="labels and mixtures have no latent variables"):
+            cls(**values, base="student")
+        return
     assert isinstance(cls(**values, base="student").build().base, StudentT)
     own = GaussianMixture(Real((values["features"],)), 3)
     model = cls(**values, base=own).build()

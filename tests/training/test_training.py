@@ -273,6 +273,7 @@ def test_schedules():
     assert schedule_factor(cosine, 0, 100, 1.0) == pytest.approx(0.25)
     assert schedule_factor(cosine, 50, 100, 1.0) == pytest.approx(0.5)
     assert schedule_factor(cosine, 100, 100, 1.0) == pytest.approx(0.0)
+    assert schedule_factor(TrainConfig(schedule="linear", warmup=0), 25, 100, 1.0) == pytest.approx(0.75)
     assert schedule_factor(TrainConfig(schedule="constant", warmup=0), 9, 10, 0.1) == 1.0
     assert schedule_factor(TrainConfig(schedule="plateau", warmup=0), 9, 10, 0.1) == 0.1
 

@@ -89,7 +89,7 @@ class TableTask(Task):
         self.parts = holdout.parts()
         most, strict = self.options.columns.max_labels, self.options.reading.strict
         schema = schema_of(self.table, self.choices, most, rows=self.parts.train, strict=strict)
-        if models_labels(self.system):
+        if models_labels(self.system, only=True):
             whole = [c.name for c in schema.columns if c.kind == "integer" and c.name not in self.choices.bounds]
             choices = self.choices.updated(dict.fromkeys(whole, "categorical") | self.choices.kinds, {}, ())
             schema = schema_of(self.table, choices, most, rows=self.parts.train, strict=strict)

@@ -30,6 +30,8 @@ class Identity(Transform):
     def __init__(self, space: Space) -> None:
         super().__init__()
         self.x_space = self.z_space = space
+        # Events may be whole numbers, so the dtype of dlogp comes from this buffer, which follows the model.
+        self.register_buffer("zero", torch.zeros(()), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x and 0."""

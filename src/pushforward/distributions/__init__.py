@@ -2,7 +2,7 @@
 
 from ..core.torch_boundary import Conditioned, FromTorch
 from ..moved import old_names
-from .autoregressive import AutoregressiveModel
+from .autoregressive_model import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
@@ -18,6 +18,7 @@ from .factors import (
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
+from .order_average import OrderAverage
 from .orderless import Orderless
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .uniform import UniformSphere, UniformTorus
@@ -45,6 +46,7 @@ __all__ = [
     "LogisticLevelsFactor",
     "MixtureFactor",
     "Normal",
+    "OrderAverage",
     "Orderless",
     "RowCoding",
     "StudentT",

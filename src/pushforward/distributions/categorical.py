@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..core import Categories, Distribution, OneHot, Space, Symbols, context_space
 from ..errors import SpecError
 from ..networks import MaskedMLP
-from .autoregressive import AutoregressiveModel
+from .autoregressive_model import AutoregressiveModel
 from .chance import Chance
 from .factors import CategoricalFactor
 

@@ -41,6 +41,8 @@ def law_gradients_of_samples(case: Case) -> None:
     node, _, c = _model(case)
     if node.space.discrete or node.exactness or not isinstance(node, Flow):
         raise NotApplicable("not an exact continuous flow")
+    if not any(True for _ in node.chain.parameters()):
+        raise NotApplicable("no layer has parameters")
     given = None if c is None else c[0]
     x, logp = node.rsample_and_log_prob(32, given)
     (x.flatten(1).square().sum(1) + logp).sum().backward()

@@ -39,6 +39,7 @@ from ..networks import (
     LipschitzConvNet,
     LipschitzMLP,
     MaskedMLP,
+    MaskEnsemble,
     Potential,
     Velocity,
     VelocityMLP,
@@ -51,6 +52,14 @@ from .cases import Case, system_cases
 def varied(make: Callable[[], Node], **options: Any) -> Case:
     """Return a case with other options than the defaults; `layer_cases` sets its name."""
     return Case("", make, **options)
+
+
+def pixels(factor: d.Factor, channels: int) -> d.AutoregressiveModel:
+    """Return a causal transformer over the entries of small pictures."""
+    space = Integers((channels, 1, 2) if channels > 1 else (1, 2, 2), 0, 2)
+    length = space.size // (channels if factor.entry else 1)
+    net = CausalTransformer(factor.width, factor.n, length=length, hidden=4, blocks=1, heads=2)
+    return d.AutoregressiveModel(space, factor, net)
 
 
 class Field(Velocity):
@@ -321,6 +330,22 @@ def layer_cases() -> list[Case]:
         "modular-tables": varied(
             lambda: t.Autoregressive(t.Modular(3), OneHot((3, 3), 3), AutoregressiveTable(3, 3, classes=3)),
             constant=True,
+        ),
+        "autoregressive-gaussians": lambda: d.AutoregressiveModel(
+            r3, d.MixtureFactor(2), MaskedMLP(3, 6, hidden=(8,), direct=True, order=(2, 0, 1))
+        ),
+        "autoregressive-laplacians": lambda: d.AutoregressiveModel(
+            r2, d.MixtureFactor(2, "laplace"), CausalTransformer(1, 6, length=2, hidden=4, blocks=1, heads=2)
+        ),
+        "autoregressive-pixels": lambda: pixels(d.CategoricalFactor((3,) * 4, code="number"), channels=1),
+        "autoregressive-colours": lambda: pixels(d.LogisticLevelsFactor(3, 2, channels=2), channels=2),
+        "order-average": lambda: d.OrderAverage(
+            Categories((3,), (3, 2, 4)),
+            d.CategoricalFactor((3, 2, 4)),
+            MaskEnsemble(3, 4, masks=3, width=4, hidden=(9,)),
+        ),
+        "order-average-direct": lambda: d.OrderAverage(
+            r2, d.MixtureFactor(2), MaskEnsemble(2, 6, masks=2, hidden=(6, 5), direct=True, context=2), context=2
         ),
         "autoregressive-categorical": lambda: d.AutoregressiveCategorical((3, 2, 4), hidden=(16,)),
         "conditional-categorical": lambda: d.AutoregressiveCategorical((3, 2), context=2, hidden=(8,)),

@@ -8,8 +8,10 @@ from .conv import Condition, ConvNet, DenseNet, ResNet
 from .entry_heads import EntryHeads, HiddenLayers
 from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer, OneHotCode
 from .lipschitz import LipschitzConvNet, LipschitzMLP
+from .mask_ensemble import MaskEnsemble
 from .masked import MaskedMLP
 from .mlp import MLP, Activation, Constant, Parameters, activation, head
+from .nade_network import NADENetwork
 from .network import Network, lower_precision
 from .ordered import OrderedNetwork
 from .potential import Potential
@@ -23,6 +25,8 @@ __all__ = [
     "LipschitzMLP",
     "MaskedMLP",
     "MLP",
+    "NADENetwork",
+    "MaskEnsemble",
     "Activation",
     "AutoregressiveTable",
     "BidirectionalLSTM",

@@ -97,14 +97,13 @@ class MaskedMLP(OrderedNetwork):
         rank = torch.tensor(order)
         self.register_buffer("order", rank, persistent=False)
         self.register_buffer("columns", rank.argsort(), persistent=False)
-        lowest = -1 if context or features == 1 else 0
         self.visit = rank.argsort().tolist()
         self._kept: tuple[object, dict[bool, Staircase]] | None = None
         # units[l][r]: number of units of layer l that depend only on inputs of rank < r
         self.units: list[list[int]] = []
         layers, before = [], rank.repeat_interleave(width)
         for size in hidden:
-            degree = _degrees(size, lowest, features)
+            degree = hidden_degrees(size, features, given=context > 0)
             self.units.append([int((degree < r).sum()) for r in range(features + 1)])
             layers.append(MaskedLinear(degree[:, None] >= before[None]))
             before = degree
@@ -243,8 +242,17 @@ class MaskedMLP(OrderedNetwork):
         return {**self.__dict__, "_kept": None}
 
 
-def _degrees(width: int, lowest: int, features: int) -> Tensor:
-    """Return `width` degrees from `lowest` to features - 2, in equal shares, sorted."""
+def hidden_degrees(width: int, features: int, *, given: bool) -> Tensor:
+    """Return the degrees of the hidden units of a layer, in equal shares, sorted.
+
+    The degree of a unit is the largest rank of the inputs on which it may depend.
+
+    Args:
+        width: Number of units.
+        features: Number of features D; the largest degree is D - 2.
+        given: Whether there is a context. Then some units have degree -1 and depend on the context only.
+    """
+    lowest = -1 if given or features == 1 else 0
     levels = max(features - 1 - lowest, 1)
     return lowest + torch.arange(width) * levels // width
 

@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "gelu": F.gelu,
     "elu": F.elu,
+    "sigmoid": torch.sigmoid,
 }
 
 

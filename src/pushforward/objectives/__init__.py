@@ -9,7 +9,7 @@ from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .matching import FlowMatching
 from .naming import objective_name
-from .orderless import OrderlessLikelihood
+from .random_orders import OrderlessLikelihood
 
 __all__ = [
     "Binarised",

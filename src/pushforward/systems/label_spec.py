@@ -21,6 +21,7 @@ class LabelSpec(Spec, register=False):
     """
 
     sizes = ("classes",)
+    models_labels = True
 
     classes: tuple[int, ...]
 
@@ -47,6 +48,11 @@ class LabelSpec(Spec, register=False):
         if labels.ndim != 2 or labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0:
             raise SpecError(f"expected rows of whole numbers from 0, got {labels.dtype} of shape {labels.shape}")
         return cls(classes=tuple(int(k) + 1 for k in labels.max(0)), **fields)
+
+    @classmethod
+    def label_sizes(cls, counts: tuple[int, ...]) -> dict[str, Any]:
+        """Return the argument `classes` for the number of labels of each column."""
+        return {"classes": counts}
 
     @property
     def space(self) -> Categories:

@@ -47,6 +47,8 @@ class Spec(abc.ABC):
     """Sets of arguments by name, such as "tiny", "small" and "paper"."""
     sizes: ClassVar[tuple[str, ...]] = ()
     """Names of the arguments that `from_data` sets from the data."""
+    models_labels: ClassVar[bool] = False
+    """Whether the system models rows of labels, such as the categorical columns of a table; see `label_sizes`."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """Present names of arguments, by the names that files of the previous version use."""
 
@@ -143,6 +145,15 @@ class Spec(abc.ABC):
         raise SpecError(
             f"expected the arguments {', '.join(cls.sizes) or 'of the system'}, because {cls.name} cannot derive them from data"
         )
+
+    @classmethod
+    def label_sizes(cls, counts: tuple[int, ...]) -> dict[str, Any]:
+        """Return the arguments in `sizes` for rows of labels, from the number of labels of each column.
+
+        Raises:
+            SpecError: The system does not model labels.
+        """
+        raise SpecError(f"expected a system of labels, such as 'discrete', got {cls.name!r}")
 
     @classmethod
     @abc.abstractmethod

@@ -5,18 +5,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 
 from ..core import Categories, Chain, Distribution, Flow, Real, Transform
-from ..distributions import FullGaussianMixture, GaussianMixture, Logistic, Normal, StudentT
+from ..distributions import (
+    AutoregressiveModel,
+    FullGaussianMixture,
+    GaussianMixture,
+    Logistic,
+    MixtureFactor,
+    Normal,
+    StudentT,
+)
 from ..errors import SpecError
-from ..networks import OneHotCode
+from ..networks import MaskedMLP, OneHotCode
 from .spec import Spec, label_classes
 
-Base = Literal["normal", "student", "mixture", "full-mixture", "logistic"]
+Base = Literal["normal", "student", "mixture", "full-mixture", "autoregressive-mixture", "logistic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +38,13 @@ class VectorSpec(Spec, register=False):
         activation: Activation function of the networks, such as "relu", "silu" or "tanh".
         base: Distribution of the latent variables: "normal", "student" (Student t with learned degrees of freedom),
             "mixture" (learned Gaussians with diagonal covariances), "full-mixture" (Gaussians with full covariances, which
-            start at a fit to the data and follow the context), or "logistic"; in Python also any distribution on vectors of
-            length D.
-        components: Number of Gaussians of the bases "mixture" and "full-mixture".
+            start at a fit to the data and follow the context), "autoregressive-mixture" (Gaussian mixtures of each variable
+            given those before it, from a masked network that also sees the context; MAF-MoG of Papamakarios et al. 2017), or
+            "logistic"; in Python also any distribution on vectors of length D.
+        components: Number of Gaussians of the bases that are mixtures.
     """
 
-    sizes = ("features", "context", "classes")
+    sizes: ClassVar[tuple[str, ...]] = ("features", "context", "classes")
 
     features: int
     context: int = 0
@@ -72,6 +81,17 @@ class VectorSpec(Spec, register=False):
             return GaussianMixture(self.space, self.components)
         if self.base == "full-mixture":
             return FullGaussianMixture(self.space, self.components, context=self.given)
+        if self.base == "autoregressive-mixture":
+            factor = MixtureFactor(self.components, scaled_means=False)
+            hidden = getattr(self, "hidden", ())
+            network = MaskedMLP(
+                self.features,
+                factor.n,
+                hidden=hidden if isinstance(hidden, tuple) and hidden else (64, 64),
+                context=self.given,
+                activation=self.activation,
+            )
+            return AutoregressiveModel(self.space, factor, network, context=self.given)
         return {"normal": Normal, "student": StudentT, "logistic": Logistic}[self.base](self.space)
 
     def flow(self, layers: Transform | Sequence[Transform]) -> Flow:

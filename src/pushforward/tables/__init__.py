@@ -1,6 +1,6 @@
 """Tables: files, the schema of the columns, the coding of rows as numbers, and models of rows."""
 
-from .any_order import AnyOrderTable
+from .any_order_table import AnyOrderTable
 from .infer import infer_schema
 from .model_choice import model_of, models_labels, table_model
 from .row_space import Column, TableSpace

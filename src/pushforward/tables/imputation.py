@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from .any_order import AnyOrderTable
+from .any_order_table import AnyOrderTable
 from .drawing import ROUNDS
 from .row_space import Column
 from .table import Table

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DataError, SpecError
-from ..systems.label_spec import LabelSpec
 from ..systems.row_spec import RowSpec
 from ..systems.spec import Spec, spec_from_dict
-from .any_order import AnyOrderTable
+from .any_order_table import AnyOrderTable
 from .schema import Schema
 from .table_model import TableModel, model_sizes
 
@@ -58,7 +57,7 @@ def table_model(
                 f"expected no system of labels beside {system!r}, which models labels and numbers together, got {labels!r}"
             )
         return model_of(schema, _row_spec(schema, system, fields))
-    if models_labels(system):
+    if models_labels(system, only=True) or (models_labels(system) and not features):
         numeric = [column.name for column in schema.columns if column.numeric]
         if numeric:
             raise DataError(
@@ -79,17 +78,22 @@ def table_model(
     return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
 
 
-def models_labels(system: str) -> bool:
-    """Return whether the system of this name models rows of labels."""
+def models_labels(system: str, *, only: bool = False) -> bool:
+    """Return whether the system of this name models rows of labels.
+
+    Args:
+        system: Name of the system.
+        only: Whether to return False for a system that also models real numbers.
+    """
     known = Spec.registry.get(system)
-    return known is not None and issubclass(known, LabelSpec)
+    return known is not None and known.models_labels and not (only and "features" in known.sizes)
 
 
 def _label_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:
     classes = tuple(column.classes for column in schema.columns if column.classes > 1)
     if not classes:
         raise DataError("expected a column with different values, got a table whose columns are all constant")
-    return spec_from_dict({"system": system, **fields, "classes": classes})
+    return spec_from_dict({"system": system, **fields, **Spec.registry[system].label_sizes(classes)})
 
 
 def _row_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:

@@ -84,10 +84,10 @@ class TableModel(Distribution):
     def _label_model(self) -> Distribution:
         if self.label_spec is None:
             return AutoregressiveCategorical(self.classes, hidden=self.label_hidden)
-        given = getattr(self.label_spec, "classes", None)
-        if given != self.classes:
-            raise SpecError(f"expected a system of labels with classes={self.classes} for this table, got {given}")
-        return self.label_spec.build()
+        model = self.label_spec.build()
+        if model.space.counts != self.classes or model.context is not None:
+            raise SpecError(f"expected a system of labels with {self.classes} labels for this table, got {model.space}")
+        return model
 
     def _number_model(self, spec: Spec) -> Flow:
         # The density models only ordinary numbers, so a spike is a missing value here, like a value that is really missing.

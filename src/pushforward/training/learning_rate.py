@@ -1,4 +1,4 @@
-"""Learning rate of every step: warm-up, then a plateau, cosine or constant schedule."""
+"""Learning rate of every step: warm-up, then a plateau, cosine, linear or constant schedule."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def schedule_factor(config: TrainConfig, step: int, total: int, plateau: float) 
     warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     if config.schedule == "cosine":
         return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+    if config.schedule == "linear":
+        return warmup * max(0.0, 1 - step / total)
     if config.schedule == "plateau":
         return warmup * plateau
     return warmup

@@ -3,9 +3,10 @@
     z_i = f(x_i; net_i(x_<i, context)),    dlogp = sum_i log f'(x_i)
 
 The Jacobian is triangular (Papamakarios et al. 2017, arXiv:1705.07057, section 3). Forward is one pass through the network.
-The inverse solves for one coordinate after the other. With a `MaskedMLP` it also costs about one pass, because each hidden
-unit is computed once, as soon as the last of its inputs is known. With any other network the inverse is a Jacobi iteration:
-repeated passes, which stop when the result no longer changes and are exact after D of them.
+The inverse solves for one coordinate after the other. With an `OrderedNetwork`, such as `MaskedMLP` or `NADENetwork`, it also
+costs about one pass, because each hidden unit is computed once, as soon as the last of its inputs is known. With any other
+network the inverse is a Jacobi iteration: repeated passes, which stop when the result no longer changes and are exact after D
+of them.
 
 Coordinates may also be tokens, vectors of equal length: every number of a token is mapped with parameters computed from the
 tokens before it (Zhai et al. 2024, arXiv:2412.06329, eq. 3). With a causal transformer the inverse solves for one token after
@@ -28,7 +29,7 @@ from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..functional.fixed_point import jacobi
 from ..functional.hand_gradients import ordinary, second_gradient
-from ..networks import CausalNetwork, MaskedMLP, Network, as_conditioner
+from ..networks import CausalNetwork, MaskedMLP, Network, OrderedNetwork, as_conditioner
 from .scalar import Scalar
 
 
@@ -39,14 +40,14 @@ class Autoregressive(Transform):
         scalar: Map of one coordinate.
         space: Space of x and z: (D,) for vectors, (T, d) for T tokens, or `OneHot` labels (D, K).
         net: Network from (B, D) and the context to (B, D, scalar.n), where output i depends only on coordinates before i
-            in some order: a `MaskedMLP`, or any network with that property. For tokens the network maps (B, T, d) to
+            in some order: an `OrderedNetwork`, or any network with that property. For tokens the network maps (B, T, d) to
             (B, T, scalar.n d), the first parameter of all numbers of a token, then the second: a `CausalNetwork`, or any
-            network with that property. For labels it maps (B, D, K) to (B, D, scalar.n), or it is a `MaskedMLP` of
+            network with that property. For labels it maps (B, D, K) to (B, D, scalar.n), or it is an `OrderedNetwork` of
             width K. A module with one argument is called without a context if there is none; otherwise the context is
             concatenated along the last dimension, and the module gets (B, D + C), or (B, T, d + C) for tokens.
         context: Length of the context, 0 for none; or its space.
         tolerance: Change at which the Jacobi iteration stops, relative to the largest coordinate of a row; None means 16
-            times the resolution of the dtype. Not used with a `MaskedMLP`, whose inverse is exact.
+            times the resolution of the dtype. Not used with an `OrderedNetwork`, whose inverse is exact.
         block: Number of tokens that the inverse of a `CausalNetwork` solves for together; 1 is strictly sequential.
 
     Raises:
@@ -73,9 +74,9 @@ class Autoregressive(Transform):
             raise SpecError(f"expected blocks of at least one token, got {block}")
         labels = space.one_hot
         features, width = space.shape if labels else (space.size, 1)
-        if isinstance(net, MaskedMLP) and (net.features, net.n, net.width) != (features, scalar.n, width):
+        if isinstance(net, OrderedNetwork) and (net.features, net.n, net.width) != (features, scalar.n, width):
             raise SpecError(
-                f"expected a MaskedMLP of {features} features of width {width} with {scalar.n} parameters each, "
+                f"expected a network of {features} features of width {width} with {scalar.n} parameters each, "
                 f"got {net.features} of width {net.width} with {net.n}"
             )
         self.tokens = len(space.shape) == 2 and not labels
@@ -108,7 +109,7 @@ class Autoregressive(Transform):
         """Return the inverse; every step is recorded by autograd where gradients are enabled."""
         if isinstance(self.net, CausalNetwork) and not self._random:
             return self._solve_tokens(self.net, z, context)
-        if not isinstance(self.net, MaskedMLP) or self._random:
+        if not isinstance(self.net, OrderedNetwork) or self._random:
             x = jacobi(
                 lambda x: self.scalar.inverse(z, self._made(x, context))[0],
                 torch.zeros_like(z),
@@ -225,8 +226,8 @@ class Autoregressive(Transform):
         return made.unflatten(2, (self.scalar.n, -1)).movedim(2, -1) if self.tokens else made
 
     def _flat(self, x: Tensor) -> Tensor:
-        """Return x as the network takes it: a MaskedMLP takes the one-hot vectors of labels side by side."""
-        return x.flatten(1) if isinstance(self.net, MaskedMLP) else x
+        """Return x as the network takes it: an OrderedNetwork takes the one-hot vectors of labels side by side."""
+        return x.flatten(1) if isinstance(self.net, OrderedNetwork) else x
 
     def _made(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Return the parameters, computed in full precision also under autocast."""

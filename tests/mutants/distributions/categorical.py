@@ -5,18 +5,12 @@ from ..mutant import Mutant
 MUTANTS = [
     Mutant(
         "categorical: last label free",
-        "autoregressive-categorical",
-        [
-            (
-                "Labels._chosen",
-                "(self._normalised(logits).masked_fill(~self.allowed, 0.0) * codes).flatten",
-                "(self._normalised(logits).masked_fill(~self.allowed, 0.0) * codes)[:, :-1].flatten",
-            )
-        ],
+        "^categorical",
+        [("Categorical._log_prob", ").sum(1)", ")[:, :-1].sum(1)")],
     ),
     Mutant(
-        "categorical: labels that a column lacks get mass",
-        "categorical",
-        [("Labels._normalised", "logits.masked_fill(~self.allowed, -torch.inf).log_softmax", "logits.log_softmax")],
+        "categorical: drawn without its logits",
+        "^categorical",
+        [("Categorical._generate", "self.factor.normalised(self.logits)", "self.factor.normalised(0 * self.logits)")],
     ),
 ]

@@ -20,11 +20,6 @@ MUTANTS = [
         [("ConditionalBernoulli._log_prob", "2 * x - 1", "1 - 2 * x")],
     ),
     Mutant(
-        "conditional logistic: edges without tails",
-        "^conditional-logistic$",
-        [("ConditionalLogistic._of", "torch.where(x == 0, F.logsigmoid((x + 0.5 - mean) * rate), inner)", "inner")],
-    ),
-    Mutant(
         "conditional levels: softmax left out",
         "^conditional-levels$",
         [

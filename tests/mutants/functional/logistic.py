@@ -47,4 +47,9 @@ MUTANTS = [
         "discretised-logistic",
         [("discretised_logistic", " + torch.log(-torch.expm1(-rate))", "")],
     ),
+    Mutant(
+        "levels of a logistic: edges without tails",
+        "^conditional-logistic$|autoregressive-colours",
+        [("logistic_levels", "torch.where(x == 0, F.logsigmoid((x + 0.5 - means) * rate), inner)", "inner")],
+    ),
 ]

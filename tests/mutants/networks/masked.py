@@ -21,7 +21,7 @@ MUTANTS = [
     Mutant(
         "MADE: first feature cannot see the context",
         "maf-1|made-1",
-        [("MaskedMLP.__init__", "-1 if context or features == 1 else 0", "0")],
+        [("hidden_degrees", "-1 if given or features == 1 else 0", "0")],
     ),
     Mutant(
         "MADE: context enters with the wrong sign when unrolled",
@@ -49,4 +49,20 @@ MUTANTS = [
         [("MaskedMLP._staircase", "self._kept is None or key is None or self._kept[0] != key", "self._kept is None")],
     ),
     Mutant("MADE: unrolled features in rank order", "made-1|maf-2", [("MaskedMLP.unroll", "x[:, self.order]", "x")]),
+    Mutant(
+        "MADE: direct connections from the feature itself",
+        "made-2|made-3|autoregressive-gaussians",
+        [
+            (
+                "MaskedMLP.__init__",
+                "rank.repeat(n)[:, None] > rank.repeat_interleave",
+                "rank.repeat(n)[:, None] >= rank.repeat_interleave",
+            )
+        ],
+    ),
+    Mutant(
+        "MADE: direct connections unrolled in another order",
+        "autoregressive-gaussians",
+        [("MaskedMLP._sorted", "direct = direct[:, self.columns].flatten(1)", "direct = direct.flatten(1)")],
+    ),
 ]

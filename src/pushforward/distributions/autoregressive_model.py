@@ -30,8 +30,8 @@ class AutoregressiveModel(Distribution):
         space: Space of one event: (D,) for vectors and labels, (D, K) for one-hot labels, (C, H, W) for pictures.
         factor: Distribution of one entry.
         net: Network from the codes of the entries and the context to the parameters (B, T, factor.n), where the parameters of
-            an entry depend only on the entries before it. An `OrderedNetwork`, such as `MaskedMLP` or `NADE`, takes the codes
-            (B, T width). A `CausalNetwork`, or any other module with this property, takes (B, T, width).
+            an entry depend only on the entries before it. An `OrderedNetwork`, such as `MaskedMLP`, takes codes (B, T width).
+            A `CausalNetwork`, or any other module with this property, takes (B, T, width).
         context: Length of the context, 0 for none; or its space.
 
     Raises:
@@ -125,7 +125,8 @@ class AutoregressiveModel(Distribution):
             self.net.unroll(step, rows, self.length, context)
         else:
             self._step_by_step(step, rows, context)
-        return self.events(torch.stack([found[i] for i in range(self.length)], 1)), total
+        drawn = torch.stack([found[i] for i in range(self.length)], 1)
+        return self.events(drawn).to(self.space.event_dtype(self.dtype)), total
 
     def _step_by_step(self, step: Callable[[int, Tensor], Tensor], rows: Tensor, context: Tensor | None) -> None:
         """Compute the entries one after the other, with one pass of the network for each."""

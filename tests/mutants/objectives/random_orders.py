@@ -1,4 +1,4 @@
-"""Faults of `pushforward/objectives/orderless.py`."""
+"""Faults of `pushforward/objectives/random_orders.py`."""
 
 from ..mutant import Mutant
 

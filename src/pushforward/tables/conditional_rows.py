@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import DataError, brief
-from .any_order import AnyOrderTable
+from .any_order_table import AnyOrderTable
 from .conditions import Conditions, check_conditions, keeping
 from .drawing import CHUNK, draw_rows
 from .schema import Schema
