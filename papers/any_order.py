@@ -209,6 +209,7 @@ def demo() -> None:
         ("spline flow (--flow nsf)", "nsf", {"layers": 3, "hidden": 32}),
         ("chosen (without --flow)", None, {}),
         ("any order", "any-order", {"orders": 16, "patience": 80}),
+        ("any order, linear", "any-order", {"orders": 16, "patience": 80, "linear": True}),
     ):
         model = pf.Table(tumours(), test=0.2).fit(system, **{**options, **more} if system else {"baselines": False})
         scores = model.training["scores"]

@@ -107,6 +107,24 @@ def test_it_learns_a_parity():
     assert float(model.eval().log_prob(x).mean().detach()) == pytest.approx(-math.log(4), abs=0.05)
 
 
+def test_linear_prediction_is_that_of_a_gaussian():
+    torch.manual_seed(0)
+    x = torch.randn(4000, 3).double() @ torch.tensor([[1.0, 0.9, 0.2], [0.0, 0.5, 1.0], [0.0, 0.0, 0.7]]).double()
+    model = AnyOrder(features=3, hidden=(8,), components=1, linear=True).build().double().eval().requires_grad_(False)
+    model.init_from(x)
+    covariance, given = torch.cov(x.mT), torch.tensor([True, False, True])
+    _, parts = model.conditional(x[:5], given.expand(5, -1), 1)
+    weights = torch.linalg.solve(covariance[given][:, given], covariance[given, 1])
+    deviation = (covariance[1, 1] - weights @ covariance[given, 1]).sqrt()
+    start = model.number_heads.bias[1]
+    mean = (x[:5] - x.mean(0))[:, given] @ weights + x.mean(0)[1] + deviation * start[1]
+    torch.testing.assert_close(parts[1][:, 0], mean, atol=2e-3, rtol=2e-3)
+    # Whatever the frame is, the density is normalised: here over the second number given the others.
+    grid = x[:1].repeat(2001, 1)
+    grid[:, 1] = torch.linspace(-40, 40, 2001)
+    assert float(model.entry_log_prob(grid, 1).exp().sum() * 0.04) == pytest.approx(1, abs=1e-4)
+
+
 @pytest.mark.parametrize("width", [1e-6, 1e-3, 0.049, 0.051, 0.5, 3.0])
 @pytest.mark.parametrize("place", [-30.0, -3.0, 0.0, 2.0, 30.0])
 def test_normal_masses(width, place):

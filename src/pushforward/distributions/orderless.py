@@ -25,10 +25,17 @@ from ..errors import SpecError
 from ..functional.normal_mass import log_normal_mass
 from ..networks import EntryHeads, HiddenLayers
 from .factors import CategoricalFactor, MixtureFactor
+from .linear_conditionals import LinearConditionals
 from .row_coding import Entries, RowCoding
 
 MEMORY = 2**25
 """Approximate number of values that a pass of the network may hold at once, for 4096 rows."""
+
+
+Parts = tuple[Tensor, Tensor, Tensor]
+"""Log-weights, means and log-scales of mixtures."""
+Frame = tuple[Tensor, Tensor]
+"""Means and log-deviations to which mixtures are relative."""
 
 
 class Orderless(Distribution):
@@ -43,6 +50,9 @@ class Orderless(Distribution):
         hidden: Widths of the hidden layers of the network.
         components: Number of Gaussians of each number.
         orders: Number S of orders in the average.
+        linear: Whether the mixture of a number is one of r = (z - m) / s, where m and s are the mean and the deviation of the
+            number z given the observed numbers under a Gaussian; the network then learns what linear prediction misses. It
+            helps where columns are nearly linear combinations of others, and its cost is cubic in the number of numbers.
         residual: Whether the hidden layers are residual; then their number is odd and their widths are equal.
         activation: Activation function of the network.
         dropout: Probability of dropping a hidden unit in training.
@@ -61,6 +71,7 @@ class Orderless(Distribution):
         hidden: tuple[int, ...] = (128, 128),
         components: int = 10,
         orders: int = 4,
+        linear: bool = False,
         residual: bool = False,
         activation: str = "relu",
         dropout: float = 0.0,
@@ -75,6 +86,7 @@ class Orderless(Distribution):
         self.offsets = list(itertools.accumulate(self.counts, initial=0))[:-1]
         self.labels = CategoricalFactor(self.counts) if self.counts else None
         self.mixture = MixtureFactor(components) if self.number_at else None
+        self.linear = LinearConditionals(len(self.number_at)) if linear and self.number_at else None
         self.owner = [i for i in self.fact_at for _ in range(coding.counts[i])] + self.number_at
         self.net = HiddenLayers(
             len(self.owner) + coding.size, hidden=hidden, residual=residual, activation=activation, dropout=dropout
@@ -98,7 +110,11 @@ class Orderless(Distribution):
         if self.labels is not None and self.label_heads is not None:
             self.label_heads.start_at(self.labels.start(found.facts).to(self.dtype))
         if self.mixture is not None and self.number_heads is not None:
-            self.number_heads.start_at(self.mixture.start(found.numbers).to(self.dtype))
+            numbers = found.numbers
+            if self.linear is not None:
+                self.linear.start_at(numbers, found.valued)
+                numbers = (numbers - self.linear.mean) * self.linear.covariance.diagonal().rsqrt()
+            self.number_heads.start_at(self.mixture.start(numbers).to(self.dtype))
 
     def _codes(self, found: Entries) -> Tensor:
         """Return the inputs of the network for complete rows: one-hot codes of the facts, and the numbers, (B, I)."""
@@ -114,22 +130,38 @@ class Orderless(Distribution):
         seen = torch.where(observed.index_select(-1, owner), codes, 0.0)
         return self.net(torch.cat([seen, observed.to(codes.dtype)], -1))
 
+    def _frame(self, found: Entries, observed: Tensor) -> Frame | None:
+        """Return mean and log-deviation of every number under linear prediction: masks (..., B or 1, D) -> (..., B, N) each."""
+        if self.linear is None:
+            return None
+        at = self._tensor(self.number_at)
+        return self.linear(found.numbers.to(self.dtype), found.valued, observed.index_select(-1, at))
+
+    def number_parts(self, p: Tensor, frame: Frame | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-weights, means and log-scales of mixtures, (..., M), from parameters (..., n) and their frame (...)."""
+        log_weights, means, log_scales = self.mixture.parts(p)  # type: ignore[union-attr]
+        if frame is None:
+            return log_weights, means, log_scales
+        mean, log_deviation = (t.unsqueeze(-1) for t in frame)
+        return log_weights, mean + log_deviation.exp() * means, log_scales + log_deviation
+
     def all_terms(self, x: Tensor, observed: Tensor) -> Tensor:
         """Return log p(x_i | observed entries) of every entry of rows from one pass: (B, *shape), (B, D) -> (B, D)."""
         found = self.coding.split(x, self.dtype)
         units = self._units(self._codes(found), observed)
         logits = None if self.label_heads is None else self.label_heads(units)
         numbers = None if self.number_heads is None else self.number_heads(units)
-        return self._terms(found, list(range(self.coding.size)), logits, numbers)
+        parts = None if numbers is None else self.number_parts(numbers, self._frame(found, observed))
+        return self._terms(found, list(range(self.coding.size)), logits, parts)
 
-    def _terms(self, found: Entries, entries: list[int], logits: Tensor | None, numbers: Tensor | None) -> Tensor:
+    def _terms(self, found: Entries, entries: list[int], logits: Tensor | None, parts: Parts | None) -> Tensor:
         """Return the log-probabilities of some entries, (B, P).
 
         Args:
             found: Entries of the rows.
             entries: Indices of the P entries.
             logits: Logits of the facts of those entries that have facts, (B, P_f, K).
-            numbers: Parameters of the mixtures of those entries that have numbers, (B, P_n, n).
+            parts: Log-weights, means and log-scales of the mixtures of those entries that have numbers, (B, P_n, M) each.
         """
         zeros = found.slopes.new_zeros(found.facts.shape[0], len(entries))
         log_fact, log_ordinary, log_number = zeros, zeros, zeros
@@ -141,12 +173,12 @@ class Orderless(Distribution):
             fact = found.facts.index_select(1, at)
             log_fact = zeros.index_copy(1, self._tensor(with_fact), logp.gather(-1, fact.unsqueeze(-1)).squeeze(-1))
             log_ordinary = zeros.index_copy(1, self._tensor(with_fact), logp[..., 0])
-        if numbers is None or not with_number:
+        if parts is None or not with_number:
             return log_fact
         at = self._tensor([self.number_at.index(entries[k]) for k in with_number])
         whole = [self.coding.whole[entries[k]] for k in with_number]
         place = self._tensor(with_number)
-        log_number = zeros.index_copy(1, place, self._number_terms(found, at, whole, numbers).to(zeros.dtype))
+        log_number = zeros.index_copy(1, place, self._number_terms(found, at, whole, parts).to(zeros.dtype))
         valued = torch.zeros_like(zeros, dtype=torch.bool).index_copy(1, place, found.valued.index_select(1, at))
         ordinary = log_ordinary + log_number
         plain = torch.zeros_like(valued)
@@ -159,9 +191,9 @@ class Orderless(Distribution):
         both = torch.where(valued, torch.logaddexp(log_fact, ordinary), log_fact)
         return torch.where(plain, both, ordinary)
 
-    def _number_terms(self, found: Entries, at: Tensor, whole: list[bool], p: Tensor) -> Tensor:
+    def _number_terms(self, found: Entries, at: Tensor, whole: list[bool], parts: Parts) -> Tensor:
         """Return log-densities and log-probabilities of numbers in the units of the rows, (B, P)."""
-        log_weights, means, log_scales = self.mixture.parts(p)  # type: ignore[union-attr]
+        log_weights, means, log_scales = parts
         points = self.mixture.each(found.numbers.index_select(1, at), means, log_scales)  # type: ignore[union-attr]
         logp = (log_weights + points).logsumexp(-1).to(found.slopes.dtype) + found.slopes.index_select(1, at)
         if any(whole):
@@ -197,8 +229,7 @@ class Orderless(Distribution):
             observed = observed if asked is None else observed & asked
             observed = observed if given is None else observed | given
             units = self._units(codes, observed)
-            logits, numbers = self._selected(units, entries)
-            terms = self._terms(found, entries, logits, numbers)
+            terms = self._terms(found, entries, *self._selected(found, units, observed, entries))
             if asked is not None:
                 terms = torch.where(asked.index_select(1, at), terms, 0.0)
             for s in dict.fromkeys(s for s, _ in pairs):
@@ -212,17 +243,36 @@ class Orderless(Distribution):
         for first in range(0, len(pairs), self.chunk):
             yield pairs[first : first + self.chunk]
 
-    def _selected(self, units: Tensor, entries: list[int]) -> tuple[Tensor | None, Tensor | None]:
-        """Return the logits and the mixture parameters of one entry for each mask: units (P, B, H) -> (B, P_f or P_n, n)."""
-        found: list[Tensor | None] = []
+    def _selected(
+        self, found: Entries, units: Tensor, observed: Tensor, entries: list[int]
+    ) -> tuple[Tensor | None, Parts | None]:
+        """Return the logits, (B, P_f, K), and the mixtures, (B, P_n, M) each, of one entry for each mask.
+
+        Args:
+            found: Entries of the rows.
+            units: Hidden units (P, B, H).
+            observed: Masks (P, B or 1, D).
+            entries: Indices of the P entries.
+        """
+        outputs: list[Tensor | None] = []
         for heads, places in ((self.label_heads, self.fact_at), (self.number_heads, self.number_at)):
             use = [k for k, i in enumerate(entries) if i in places]
             if heads is None or not use:
-                found.append(None)
+                outputs.append(None)
                 continue
             at = self._tensor([places.index(entries[k]) for k in use])
-            found.append(heads.of(units.index_select(0, self._tensor(use)), at).transpose(0, 1))
-        return found[0], found[1]
+            outputs.append(heads.of(units.index_select(0, self._tensor(use)), at).transpose(0, 1))
+        logits, p = outputs
+        if p is None:
+            return logits, None
+        with_number = self._tensor([k for k, i in enumerate(entries) if i in self.number_at])
+        frame = self._frame(found, observed.index_select(0, with_number))
+        if frame is not None:
+            # Of the frame of each mask only the one entry is needed: (P_n, B, N) -> (B, P_n).
+            at = self._tensor([self.number_at.index(i) for i in entries if i in self.number_at])
+            pick = at.reshape(-1, 1, 1)
+            frame = tuple(t.gather(-1, pick.expand(-1, t.shape[1], 1)).squeeze(-1).mT for t in frame)  # type: ignore[assignment]
+        return logits, self.number_parts(p, frame)
 
     def given_log_prob(self, x: Tensor, given: Tensor | None) -> Tensor:
         """Return the log of the mean over orders of p(other entries | given entries) of rows, (B,).
@@ -273,50 +323,57 @@ class Orderless(Distribution):
         for step in range(int(counts.max()) if len(x) else 0):
             active = (counts > step).nonzero()[:, 0]
             found = self.coding.split(x[active], self.dtype)
-            units = self._units(self._codes(found), known[active])
             entry = sequence[active, step]
             for i in entry.unique().tolist():
                 at = (entry == i).nonzero()[:, 0]
-                x[active[at], self.coding.places[i]] = self._drawn(units[at], i, present=present).to(x.dtype)
+                logp, parts = self._distributions(found.rows(at), known[active[at]], i, present=present)
+                x[active[at], self.coding.places[i]] = self._drawn(i, logp, parts, len(at)).to(x.dtype)
                 known[active[at], i] = True
         return x
 
-    def _drawn(self, units: Tensor, entry: int, *, present: bool) -> Tensor:
-        """Return drawn values of one entry from the hidden units, (K, H) -> (K,)."""
-        logp, p = self.parameters_of(units, entry, present=present)
-        fact = torch.zeros(len(units), dtype=torch.long, device=units.device)
-        number = units.new_zeros(len(units))
+    def _drawn(self, entry: int, logp: Tensor | None, parts: Parts | None, count: int) -> Tensor:
+        """Return drawn values of one entry, (K,), from the distributions of its facts and of its number."""
+        fact = torch.zeros(count, dtype=torch.long, device=self.device)
+        number = torch.zeros(count, dtype=self.dtype, device=self.device)
         if logp is not None:
             # Gumbel-max trick: the argmax of log-probabilities plus Gumbel noise is a draw.
             fact = (logp - torch.empty_like(logp).exponential_().log()).argmax(-1)
-        if p is not None:
-            number = self.mixture.sample(p)  # type: ignore[union-attr]
+        if parts is not None:
+            number = self.mixture.sample(parts)  # type: ignore[union-attr]
         return self.coding.values(entry, fact, number)
 
-    def parameters_of(self, units: Tensor, entry: int, *, present: bool = False) -> tuple[Tensor | None, Tensor | None]:
-        """Return the log-probabilities of the facts of an entry, (K, count), and the parameters of its mixture, (K, n).
-
-        Args:
-            units: Hidden units (K, H).
-            entry: Index of the entry.
-            present: Whether the value is known not to be missing.
-        """
-        logits, p = self._selected(units.unsqueeze(0), [entry])
+    def _distributions(
+        self, found: Entries, observed: Tensor, entry: int, *, present: bool = False
+    ) -> tuple[Tensor | None, Parts | None]:
+        """Return the log-probabilities of the facts of one entry, (B, count), and its mixtures, (B, M) each."""
+        units = self._units(self._codes(found), observed)
+        logits, parts = self._selected(found, units.unsqueeze(0), observed.unsqueeze(0), [entry])
         logp = None
         if logits is not None:
-            allowed = torch.arange(logits.shape[-1], device=units.device) < self.coding.counts[entry] - (
+            count = self.coding.counts[entry]
+            allowed = torch.arange(logits.shape[-1], device=self.device) < count - (
                 present and self.coding.missing[entry]
             )
-            logp = logits[:, 0].masked_fill(~allowed, -torch.inf).log_softmax(-1)[:, : self.coding.counts[entry]]
-        return logp, None if p is None else p[:, 0]
+            logp = logits[:, 0].masked_fill(~allowed, -torch.inf).log_softmax(-1)[:, :count]
+        return logp, None if parts is None else (parts[0][:, 0], parts[1][:, 0], parts[2][:, 0])
 
     @torch.no_grad()
-    def conditional_parameters(
+    def conditional(
         self, x: Tensor, observed: Tensor, entry: int, *, present: bool = False
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return `parameters_of` an entry given the observed entries of rows, (B, *shape) and (B, D)."""
-        found = self.coding.split(x, self.dtype)
-        return self.parameters_of(self._units(self._codes(found), observed), entry, present=present)
+    ) -> tuple[Tensor | None, Parts | None]:
+        """Return the distribution of one entry of rows given the observed entries.
+
+        Args:
+            x: Rows (B, *shape).
+            observed: Mask (B, D) of the observed entries.
+            entry: Index of the entry.
+            present: Whether the value is known not to be missing.
+
+        Returns:
+            Log-probabilities of the facts, (B, count), or None for an entry with a number only; and log-weights, means and
+            log-scales of the mixture of the number, (B, M) each, or None for an entry without a number.
+        """
+        return self._distributions(self.coding.split(x, self.dtype), observed, entry, present=present)
 
     def entry_log_prob(self, x: Tensor, entry: int) -> Tensor:
         """Return log p(x_i | all other entries) of one entry of rows, (B,)."""
@@ -324,8 +381,8 @@ class Orderless(Distribution):
         observed = torch.ones(len(x), self.coding.size, dtype=torch.bool, device=self.device)
         observed = observed if found.asked is None else found.asked.clone()
         observed[:, entry] = False
-        logits, numbers = self._selected(self._units(self._codes(found), observed).unsqueeze(0), [entry])
-        return self._terms(found, [entry], logits, numbers)[:, 0]
+        units = self._units(self._codes(found), observed).unsqueeze(0)
+        return self._terms(found, [entry], *self._selected(found, units, observed.unsqueeze(0), [entry]))[:, 0]
 
 
 def _ranks(size: int, orders: int) -> Tensor:

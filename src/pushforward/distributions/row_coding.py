@@ -23,7 +23,7 @@ class Entries:
 
     Args:
         facts: Discrete facts, (B, F), one column for each entry with more than one fact.
-        numbers: Numbers as the network sees them, (B, N); 0 where there is no ordinary number.
+        numbers: Numbers as the network sees them, (B, N); 0 where the entry has no number.
         slopes: Logarithms of the derivatives of these numbers with respect to the values of the row, (B, N); 0 for whole
             numbers.
         valued: Mask (B, N) of the numbers that the distribution of the numbers can give. A spike of a column of whole numbers
@@ -42,6 +42,12 @@ class Entries:
     upper: Tensor
     width: Tensor
     asked: Tensor | None = None
+
+    def rows(self, index: Tensor) -> Entries:
+        """Return some of the rows."""
+        asked = None if self.asked is None else self.asked[index]
+        parts = {name: value[index] for name, value in vars(self).items() if name != "asked"}
+        return Entries(**parts, asked=asked)
 
 
 class RowCoding(Recorded, nn.Module, abc.ABC):

@@ -29,6 +29,8 @@ class AnyOrder(RowSpec):
         hidden: Widths of the hidden layers of the network.
         components: Number of Gaussians in the mixture of a number.
         orders: Number S of orders whose probabilities are averaged.
+        linear: Whether the mixture of a number is relative to its linear prediction from the observed numbers; this helps
+            where columns are nearly linear combinations of others, and costs more time.
         residual: Whether the hidden layers are residual; then their number is odd and their widths are equal.
         activation: Activation function of the network, such as "relu", "silu" or "tanh".
         dropout: Probability of dropping a hidden unit in training.
@@ -43,6 +45,7 @@ class AnyOrder(RowSpec):
     hidden: tuple[int, ...] = (256, 256, 256)
     components: int = 10
     orders: int = 8
+    linear: bool = False
     residual: bool = True
     activation: str = "silu"
     dropout: float = 0.0
@@ -62,6 +65,7 @@ class AnyOrder(RowSpec):
             hidden=self.hidden,
             components=self.components,
             orders=self.orders,
+            linear=self.linear,
             residual=self.residual,
             activation=self.activation,
             dropout=self.dropout,
@@ -75,5 +79,6 @@ class AnyOrder(RowSpec):
     def cases(cls) -> Iterator[AnyOrder]:
         """Yield specs of vectors, of labels with unequal numbers of classes, and of bits."""
         yield cls(features=2, hidden=(8,), components=3)
+        yield cls(features=2, hidden=(8,), components=2, linear=True)
         yield cls(classes=(3, 2, 4), hidden=(8, 8), residual=False, orders=3)
         yield cls(classes=(2, 2, 2, 2), hidden=(8, 8, 8), orders=2)

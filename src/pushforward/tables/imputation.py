@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..distributions.orderless import Parts
 from ..errors import DataError
 from .any_order_table import AnyOrderTable
 from .drawing import ROUNDS
@@ -66,19 +67,19 @@ def point_gaps(model: AnyOrderTable, rows: Array) -> Array:
             at = np.flatnonzero(gaps[part][:, i])
             if len(at) == 0:
                 continue
-            logp, p = model.rows.conditional_parameters(x[at], observed[at], entry, present=True)
+            logp, parts = model.rows.conditional(x[at], observed[at], entry, present=True)
             column = model.schema.columns[i]
-            result[first + at, i] = _point(model, entry, column, logp, p).cpu().numpy()
+            result[first + at, i] = _point(model, entry, column, logp, parts).cpu().numpy()
     return result
 
 
-def _point(model: AnyOrderTable, entry: int, column: Column, logp: Tensor | None, p: Tensor | None) -> Tensor:
-    """Return the mean of a number, or the likeliest label, (K,), from the parameters of its distribution."""
-    if p is None or not column.numeric:
+def _point(model: AnyOrderTable, entry: int, column: Column, logp: Tensor | None, parts: Parts | None) -> Tensor:
+    """Return the mean of a number, or the likeliest label, (K,), from its distribution."""
+    if parts is None or not column.numeric:
         assert logp is not None  # noqa: S101
         likeliest = logp.argmax(-1)
         return model.coding.values(entry, likeliest, torch.zeros_like(likeliest, dtype=torch.float64))
-    log_weights, means, log_scales = model.rows.mixture.parts(p)  # type: ignore[union-attr]
+    log_weights, means, log_scales = parts
     points, masses = np.polynomial.hermite_e.hermegauss(NODES)
     nodes, weights = (torch.as_tensor(t, device=means.device) for t in (points, masses / masses.sum()))
     # The mean of x = u(z) over a mixture in z: a sum over Gaussians, and over the nodes of a quadrature for each of them.

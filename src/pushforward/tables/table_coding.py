@@ -67,12 +67,13 @@ class TableCoding(RowCoding):
             )
         given = x[:, torch.tensor(self.number_at, device=x.device)]
         whole = torch.tensor([column.kind == "integer" for column in self.number_columns], device=x.device)
-        ordinary = without_spikes(self.number_columns, given)
+        # A spike of a column of whole numbers is a whole number, too, but a spike of the others has no density.
+        ordinary = torch.where(whole, given, without_spikes(self.number_columns, given))
         low = torch.tensor([column.support[0] for column in self.number_columns], dtype=x.dtype, device=x.device)
         low = torch.where(whole, low, 0.0)
         z, log_slopes = self._images(ordinary - low + 0.5 * whole)
         slopes = torch.where(whole, 0.0, log_slopes.nan_to_num())
-        valued = torch.where(whole, given.isfinite(), ordinary.isfinite())
+        valued = ordinary.isfinite()
         lower, upper = self._cells(given - low, whole)
         width = (upper - lower).to(dtype)
         return Entries(facts, z.nan_to_num().to(dtype), slopes, valued, lower.to(dtype), upper.to(dtype), width, asked)

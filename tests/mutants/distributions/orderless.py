@@ -5,7 +5,7 @@ from ..mutant import Mutant
 MUTANTS = [
     Mutant(
         "orderless: an entry is among those that it is given",
-        "^any-order-1$",
+        "^any-order-2$",
         [
             (
                 "Orderless.order_log_probs",
@@ -16,17 +16,17 @@ MUTANTS = [
     ),
     Mutant(
         "orderless: mean of log-probabilities over orders",
-        "^any-order-1$",
+        "^any-order-2$",
         [("Orderless.given_log_prob", "logp.logsumexp(0) - math.log(logp.shape[0])", "logp.mean(0)")],
     ),
     Mutant(
         "orderless: number of orders forgotten",
-        "^any-order-1$",
+        "^any-order-2$",
         [("Orderless.given_log_prob", "logp.logsumexp(0) - math.log(logp.shape[0])", "logp.logsumexp(0)")],
     ),
     Mutant(
         "orderless: entries that are not observed reach the network",
-        "^any-order-1$",
+        "^any-order-2$",
         [
             (
                 "Orderless._units",
@@ -47,7 +47,7 @@ MUTANTS = [
     ),
     Mutant(
         "orderless: drawn entries are not given to the later ones",
-        "^any-order-1$",
+        "^any-order-2$",
         [("Orderless.complete", "known[active[at], i] = True", "known[active[at], i] = False")],
     ),
 ]
