@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ..core import Distribution
 from ..errors import SpecError
-from ..functional.normal_mass import log_normal_mass
 from ..networks import EntryHeads, HiddenLayers
+from .entry_terms import Parts, entry_terms
 from .factors import CategoricalFactor, MixtureFactor
 from .linear_conditionals import LinearConditionals
 from .row_coding import Entries, RowCoding
@@ -32,8 +32,6 @@ MEMORY = 2**25
 """Approximate number of values that a pass of the network may hold at once, for 4096 rows."""
 
 
-Parts = tuple[Tensor, Tensor, Tensor]
-"""Log-weights, means and log-scales of mixtures."""
 Frame = tuple[Tensor, Tensor]
 """Means and log-deviations to which mixtures are relative."""
 
@@ -80,8 +78,7 @@ class Orderless(Distribution):
         if orders < 1:
             raise SpecError(f"expected at least one order, got {orders}")
         self.coding, self.space = coding, coding.space
-        self.fact_at = [i for i, count in enumerate(coding.counts) if count > 1]
-        self.number_at = [i for i, numeric in enumerate(coding.numeric) if numeric]
+        self.fact_at, self.number_at = coding.with_facts, coding.with_numbers
         self.counts = tuple(coding.counts[i] for i in self.fact_at)
         self.offsets = list(itertools.accumulate(self.counts, initial=0))[:-1]
         self.labels = CategoricalFactor(self.counts) if self.counts else None
@@ -152,59 +149,7 @@ class Orderless(Distribution):
         logits = None if self.label_heads is None else self.label_heads(units)
         numbers = None if self.number_heads is None else self.number_heads(units)
         parts = None if numbers is None else self.number_parts(numbers, self._frame(found, observed))
-        return self._terms(found, list(range(self.coding.size)), logits, parts)
-
-    def _terms(self, found: Entries, entries: list[int], logits: Tensor | None, parts: Parts | None) -> Tensor:
-        """Return the log-probabilities of some entries, (B, P).
-
-        Args:
-            found: Entries of the rows.
-            entries: Indices of the P entries.
-            logits: Logits of the facts of those entries that have facts, (B, P_f, K).
-            parts: Log-weights, means and log-scales of the mixtures of those entries that have numbers, (B, P_n, M) each.
-        """
-        zeros = found.slopes.new_zeros(found.facts.shape[0], len(entries))
-        log_fact, log_ordinary, log_number = zeros, zeros, zeros
-        with_fact = [k for k, i in enumerate(entries) if self.coding.counts[i] > 1]
-        with_number = [k for k, i in enumerate(entries) if self.coding.numeric[i]]
-        if logits is not None and self.labels is not None and with_fact:
-            at = self._tensor([self.fact_at.index(entries[k]) for k in with_fact])
-            logp = logits.masked_fill(~self.labels.allowed[at], -torch.inf).log_softmax(-1).to(zeros.dtype)
-            fact = found.facts.index_select(1, at)
-            log_fact = zeros.index_copy(1, self._tensor(with_fact), logp.gather(-1, fact.unsqueeze(-1)).squeeze(-1))
-            log_ordinary = zeros.index_copy(1, self._tensor(with_fact), logp[..., 0])
-        if parts is None or not with_number:
-            return log_fact
-        at = self._tensor([self.number_at.index(entries[k]) for k in with_number])
-        whole = [self.coding.whole[entries[k]] for k in with_number]
-        place = self._tensor(with_number)
-        log_number = zeros.index_copy(1, place, self._number_terms(found, at, whole, parts).to(zeros.dtype))
-        valued = torch.zeros_like(zeros, dtype=torch.bool).index_copy(1, place, found.valued.index_select(1, at))
-        ordinary = log_ordinary + log_number
-        plain = torch.zeros_like(valued)
-        if with_fact:
-            # In an entry with a number, every fact but 0 is a single value. A whole number that is a spike can come from the
-            # softmax or from the mixture, and its probability is the sum of both.
-            facts = torch.zeros_like(zeros, dtype=torch.long).index_copy(1, self._tensor(with_fact), fact)
-            number = self._tensor([int(self.coding.numeric[i]) for i in entries]).bool()
-            plain = (facts > 0) | ~number
-        both = torch.where(valued, torch.logaddexp(log_fact, ordinary), log_fact)
-        return torch.where(plain, both, ordinary)
-
-    def _number_terms(self, found: Entries, at: Tensor, whole: list[bool], parts: Parts) -> Tensor:
-        """Return log-densities and log-probabilities of numbers in the units of the rows, (B, P)."""
-        log_weights, means, log_scales = parts
-        points = self.mixture.each(found.numbers.index_select(1, at), means, log_scales)  # type: ignore[union-attr]
-        logp = (log_weights + points).logsumexp(-1).to(found.slopes.dtype) + found.slopes.index_select(1, at)
-        if any(whole):
-            k = self._tensor([i for i, w in enumerate(whole) if w])
-            lower, upper, width = (
-                t.index_select(1, at[k]).unsqueeze(-1) for t in (found.lower, found.upper, found.width)
-            )
-            mass = log_normal_mass(lower, upper, width, means.index_select(1, k), log_scales.index_select(1, k))
-            mass = (log_weights.index_select(1, k) + mass).logsumexp(-1)
-            logp = logp.index_copy(1, k, mass.to(logp.dtype))
-        return logp
+        return entry_terms(self.coding, self.mixture, found, list(range(self.coding.size)), logits, parts)
 
     def _tensor(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)
@@ -229,7 +174,9 @@ class Orderless(Distribution):
             observed = observed if asked is None else observed & asked
             observed = observed if given is None else observed | given
             units = self._units(codes, observed)
-            terms = self._terms(found, entries, *self._selected(found, units, observed, entries))
+            terms = entry_terms(
+                self.coding, self.mixture, found, entries, *self._selected(found, units, observed, entries)
+            )
             if asked is not None:
                 terms = torch.where(asked.index_select(1, at), terms, 0.0)
             for s in dict.fromkeys(s for s, _ in pairs):
@@ -382,7 +329,8 @@ class Orderless(Distribution):
         observed = observed if found.asked is None else found.asked.clone()
         observed[:, entry] = False
         units = self._units(self._codes(found), observed).unsqueeze(0)
-        return self._terms(found, [entry], *self._selected(found, units, observed.unsqueeze(0), [entry]))[:, 0]
+        selected = self._selected(found, units, observed.unsqueeze(0), [entry])
+        return entry_terms(self.coding, self.mixture, found, [entry], *selected)[:, 0]
 
 
 def _ranks(size: int, orders: int) -> Tensor:

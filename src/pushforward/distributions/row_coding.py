@@ -74,6 +74,16 @@ class RowCoding(Recorded, nn.Module, abc.ABC):
         """Number of entries D."""
         return len(self.counts)
 
+    @property
+    def with_facts(self) -> list[int]:
+        """Indices of the entries with more than one fact."""
+        return [i for i, count in enumerate(self.counts) if count > 1]
+
+    @property
+    def with_numbers(self) -> list[int]:
+        """Indices of the entries that can have a number."""
+        return [i for i, numeric in enumerate(self.numeric) if numeric]
+
     @abc.abstractmethod
     def split(self, x: Tensor, dtype: torch.dtype) -> Entries:
         """Return the entries of rows, with codes in the dtype of the network."""

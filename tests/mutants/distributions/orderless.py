@@ -36,16 +36,6 @@ MUTANTS = [
         ],
     ),
     Mutant(
-        "orderless: spikes of whole numbers only from the softmax",
-        "^orderless-table$",
-        [("Orderless._terms", "torch.logaddexp(log_fact, ordinary)", "log_fact")],
-    ),
-    Mutant(
-        "orderless: probability of an ordinary number forgotten",
-        "^orderless-table$",
-        [("Orderless._terms", "log_ordinary + log_number", "log_number")],
-    ),
-    Mutant(
         "orderless: drawn entries are not given to the later ones",
         "^any-order-2$",
         [("Orderless.complete", "known[active[at], i] = True", "known[active[at], i] = False")],
