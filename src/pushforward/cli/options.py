@@ -64,8 +64,9 @@ class SystemOptions:
     """Options for the choice of the flow.
 
     Args:
-        flow: Name of the flow; `pushforward systems` lists all. In a table it models the numeric columns. By default it is
-            chosen for the table and compared with a mixture of Gaussians; for pictures the default is glow.
+        flow: Name of the flow; `pushforward systems` lists all. In a table it models the numeric columns; any-order models all
+            columns, and can then condition on any of them. By default the flow is chosen for the table and compared with a
+            mixture of Gaussians; for pictures the default is glow.
         quick: Give a usable model within half a minute, by a coarse choice of the flow and 15 seconds of training.
         labels: Name of the system for the categorical columns of a table, such as discrete; by default a network with
             softmaxes.
