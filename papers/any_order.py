@@ -221,15 +221,15 @@ def demo() -> None:
 def binary(names: list[str], seconds: float) -> None:
     """Keep the test likelihood of EoNADE on binary data with 1, 4 and 16 orders."""
     z = data("debd_binary.npz")
-    options = {"mushrooms": {}, "adult": {}, "dna": {"dropout": 0.5}, "nips": {"dropout": 0.4}}
+    # The 1,600 training rows of dna need a smaller network.
+    options: dict[str, dict[str, Any]] = {"dna": {"hidden": (200,), "dropout": 0.2}, "nips": {"dropout": 0.4}}
     for name in names:
         train, valid, test = (torch.as_tensor(z[f"{name}_{part}"]).long() for part in ("train", "valid", "test"))
         size = train.shape[1]
         torch.manual_seed(0)
-        orders = 16 if size < 150 else 4
-        model = AnyOrder(
-            classes=(2,) * size, hidden=(500, 500), residual=False, orders=orders, **{"dropout": 0.0, **options[name]}
-        ).build()
+        orders = 16 if size < 200 else 4
+        arguments = {"hidden": (500, 500), "dropout": 0.0, **options.get(name, {})}
+        model = AnyOrder(classes=(2,) * size, residual=False, orders=orders, **arguments).build()
         started = time.time()
         result = pf.fit(
             model,
@@ -295,7 +295,7 @@ def report(started: float) -> None:
             cells = [f"{found[s]:.3f}" if s in found else "-" for s in ("1", "4", "16")]
             rows.append([name, str(size), *cells, f"{error:.3f}", MADE[name], f"{seconds / 60:.1f} min"])
         parts.append(
-            f"EoNADE on binary data, two layers of 500 units: negative log-likelihood of the first {TESTED:,} test rows in nats. "
+            f"EoNADE on binary data, two layers of 500 units (dna: one of 200): negative log-likelihood of the first {TESTED:,} test rows in nats. "
             "MADE is that of the section on MADE, of all test rows.\n\n"
             + table(["data", "dimensions", "1 order", "4 orders", "16 orders", "error", "MADE here", "time"], rows)
         )

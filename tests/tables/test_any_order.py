@@ -204,7 +204,12 @@ def test_files(fitted, tmp_path):
     assert isinstance(again.model, AnyOrderTable)
     rows = fitted.schema.encode(people().head(20))
     assert (again.model.entry_log_prob(rows, 2) == fitted.model.entry_log_prob(rows, 2)).all()
-    assert fitted.report(tmp_path / "r.html").endswith("r.html")
+
+
+def test_the_report(fitted, tmp_path):
+    page = fitted.report(tmp_path / "r.html", rows=people().head(100))
+    assert "any-order" in (tmp_path / "r.html").read_text()
+    assert page.endswith("r.html")
 
 
 def test_what_does_not_fit():
