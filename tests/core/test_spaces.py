@@ -127,6 +127,7 @@ def test_quadratures_of_flat_spaces():
         (OneHot((2, 3), (3, 2)), 6),
         (Integers((2,), 0, 4), 25),
         (Categories((), 4), 4),
+        (TableSpace([Column(name=name, kind="integer", low=3.0, high=5.0) for name in "ab"]), 9),
     ):
         x, w = space.quadrature()
         assert (len(x), float(w.sum())) == (count, count)
@@ -142,7 +143,8 @@ def test_quadratures_of_flat_spaces():
         Sphere((5,)),
         Simplex((4,)),
         Integers((9,), 0, 9),
-        TableSpace((Column(name="a", kind="continuous"),)),
+        TableSpace([Column(name=name, kind="continuous") for name in "abc"]),
+        TableSpace((Column(name="a", kind="integer"),)),
     ],
 )
 def test_spaces_without_a_quadrature_say_so(space):

@@ -187,11 +187,11 @@ class TableSpace(Space):
         """Return a rule over all rows: every label, whole number, spike and missing value, and a grid of the other numbers.
 
         Raises:
-            SpecError: The rule would have too many points.
+            SpecError: The rule would have too many points, or a column of whole numbers has no bounds.
         """
         axes, weights = zip(*(_axis(column, points) for column in self.columns), strict=True)
         if math.prod(map(len, axes)) > MOST_STATES:
-            raise SpecError(f"expected a table with a rule of at most {MOST_STATES:,} rows, got {self}")
+            raise SpecError(f"expected a space of at most {MOST_STATES:,} points to integrate over, got {self}")
         x = torch.cartesian_prod(*axes).reshape(-1, len(axes))
         return x, torch.cartesian_prod(*weights).reshape(-1, len(axes)).prod(1)
 
@@ -224,6 +224,8 @@ def _axis(column: Column, points: int) -> tuple[Tensor, Tensor]:
         single = torch.tensor(column.spikes, dtype=torch.float64)
     else:
         values, weights = torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
+        if not math.isfinite(high - low):
+            raise SpecError(f"expected a space of whole numbers between bounds, got column {column.name!r} without")
         single = torch.arange(low, high + 1, dtype=torch.float64)
     if column.missing:
         single = torch.cat([single, torch.full((1,), math.nan, dtype=torch.float64)])
