@@ -1029,7 +1029,7 @@ BAD = {
     "schedule": (
         lambda: fit(small(), table(), schedule="steps"),
         SpecError,
-        "plateau, cosine, constant, got 'linear'",
+        "plateau, cosine, linear, constant, got 'steps'",
     ),
 }
 

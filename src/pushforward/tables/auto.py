@@ -29,6 +29,10 @@ MOST_FOR_ALTERNATIVES = 200_000
 QUICK_ROWS, QUICK_COMPONENTS = 2000, (1, 4, 16)
 """Number of rows, and numbers of mixture components to try, for a quick choice."""
 DROPOUT = 0.2
+LABEL_DROPOUT = 0.5
+"""Dropout of a masked network for a table of labels only; its direct connections carry what is linear."""
+MASKS = 8
+"""Number of masks of the alternative for a small table of labels only."""
 PATIENCE = 30
 """Number of epochs without a better validation score after which training stops, for fewer than `SMALL` rows."""
 FAR = 6.0
@@ -63,6 +67,13 @@ class AutoChoice:
     patience: int | None = None
     why: str = ""
 
+    def with_label_hidden(self, widths: tuple[int, ...]) -> AutoChoice:
+        """Return the choice with other widths of the hidden layers of the network of labels."""
+        if "direct" not in self.arguments:
+            return replace(self, label_hidden=widths)
+        alternatives = tuple((system, {**arguments, "hidden": widths}) for system, arguments in self.alternatives)
+        return replace(self, arguments={**self.arguments, "hidden": widths}, alternatives=alternatives)
+
     def of(self, system: str, arguments: Arguments) -> AutoChoice:
         """Return the choice with another system."""
         return replace(self, system=system, arguments=arguments)
@@ -81,7 +92,8 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
 
     Numbers get a neural spline flow. Its base is a mixture of Gaussians that starts from a fit to the training rows, so the
     flow only has to learn the difference between the data and the mixture. If columns have heavy tails, the base is Student's t
-    instead. The alternative is the mixture without a flow, which can be the better model of a small table.
+    instead. The alternative is the mixture without a flow, which can be the better model of a small table. A table of labels
+    only gets a masked network with direct connections; the alternative for a small table has several masks.
 
     Args:
         schema: Schema of the table.
@@ -94,8 +106,14 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
     patience, dropout = (PATIENCE, DROPOUT) if small else (None, 0.0)
     features = sum(column.numeric for column in schema.columns)
     if features == 0:
+        arguments: Arguments = {"hidden": hidden, "direct": True, "dropout": LABEL_DROPOUT if small else 0.0}
+        averaged = ("made", {**arguments, "masks": MASKS, "dropout": DROPOUT})
         return AutoChoice(
-            system="nsf", label_hidden=hidden, label_dropout=dropout, patience=patience, why="all columns are labels"
+            system="made",
+            arguments=arguments,
+            alternatives=(averaged,) if small else (),
+            patience=patience,
+            why="all columns are labels",
         )
     z = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
     arguments, alternatives, why = choose_flow(z, len(rows), seed, quick=quick)
