@@ -1,4 +1,9 @@
-"""Expectation-maximisation of Gaussian mixtures with full covariances and a ridge that keeps them regular."""
+"""Expectation-maximisation of mixtures: Gaussians with full covariances and a ridge that keeps them regular, and labels.
+
+Rows may also have labels, as one-hot codes c. Labels are independent of each other and of the numbers within a component:
+
+    p(x, c) = sum_k w_k N(x; m_k, S_k) prod_j q_kj(c_j)
+"""
 
 from __future__ import annotations
 
@@ -21,11 +26,13 @@ class MixtureFit(NamedTuple):
         weights: (K,) probabilities.
         means: (K, D).
         covariances: (K, D, D).
+        labels: (K, L) log-probabilities of the labels, for codes (N, L); None without labels.
     """
 
     weights: Tensor
     means: Tensor
     covariances: Tensor
+    labels: Tensor | None = None
 
 
 RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
@@ -42,7 +49,13 @@ STARTS = 5
 
 
 def fit_mixture(
-    x: Tensor, components: int, ridge: float = 0.1, *, generator: torch.Generator | None = None
+    x: Tensor,
+    components: int,
+    ridge: float = 0.1,
+    *,
+    codes: Tensor | None = None,
+    frequencies: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> MixtureFit:
     """Fit a mixture of K Gaussians to rows by expectation-maximisation with a ridge on the covariances.
 
@@ -51,24 +64,31 @@ def fit_mixture(
         w_k = N_k / N,    m_k = sum_n r_nk x_n / N_k,    N_k = sum_n r_nk,
         S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k + ridge diag(var x),
 
-    where the ridge keeps a component of few rows from collapsing onto them.
+    where the ridge keeps a component of few rows from collapsing onto them. The label j of component k has the probability
+    q_kj = (sum_n r_nk c_nj + f_j) / (N_k + 1): one more row that has the frequencies f.
 
     Args:
         x: Rows (N, D), at least one, finite.
         components: Number K of Gaussians.
         ridge: Ridge, in units of the variances of the columns.
+        codes: One-hot codes of the labels of each row, side by side, (N, L); None without labels.
+        frequencies: Frequency f of each label in all rows, (L,), positive; needed with codes.
         generator: Source of the random starting means.
 
     References:
         Dempster, Laird, Rubin 1977.
     """
     x = x.double()
-    added = torch.diag(ridge * x.var(0, unbiased=False).clamp_min(1e-12))
-    responsibilities = _start(x, components, generator)
+    variance = x.var(0, unbiased=False) if x.shape[1] else x.new_zeros(0)
+    added = torch.diag(ridge * variance.clamp_min(1e-12))
+    responsibilities = _start(x if codes is None else torch.cat([x, codes], 1), components, generator)
     before = -math.inf
     for _ in range(MOST_ROUNDS):
         fit = _maximised(x, responsibilities, added)
-        joint = log_joint(x, fit)
+        if codes is not None and frequencies is not None:
+            counts = responsibilities.sum(0)[:, None]
+            fit = fit._replace(labels=((responsibilities.mT @ codes + frequencies) / (counts + 1)).log())
+        joint = log_joint(x, fit, codes)
         total = joint.logsumexp(1)
         responsibilities = (joint - total[:, None]).exp()
         now = float(total.mean())
@@ -129,14 +149,17 @@ def best_mixture(x: Tensor, components: int, ridge: float) -> MixtureFit:
     return max(fits, key=lambda fit: float(log_joint(x.double(), fit).logsumexp(1).mean()))
 
 
-def log_joint(x: Tensor, fit: MixtureFit) -> Tensor:
-    """Return log w_k + log N(x_n; m_k, S_k): (N, K)."""
+def log_joint(x: Tensor, fit: MixtureFit, codes: Tensor | None = None) -> Tensor:
+    """Return log w_k + log N(x_n; m_k, S_k), and the log-probabilities of the labels if there are any: (N, K)."""
+    labels = 0.0 if codes is None or fit.labels is None else codes @ fit.labels.mT
+    if x.shape[1] == 0:
+        return fit.weights.log()[None] + labels
     factors = torch.linalg.cholesky(fit.covariances)
     centred = (x[None] - fit.means[:, None]).mT
     whitened = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(1)
     log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
-    return (fit.weights.log() - log_dets - constant)[None] - 0.5 * whitened.mT
+    return (fit.weights.log() - log_dets - constant)[None] - 0.5 * whitened.mT + labels
 
 
 def _maximised(x: Tensor, responsibilities: Tensor, added: Tensor) -> MixtureFit:
