@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Chain
-from ..functional.mixture_em import COMPONENTS, choose_mixture, ridge_slopes
+from ..functional.mixture_em import COMPONENTS, choose_mixture
 from ..networks import MaskedMLP
 from ..training import FitResult, TrainConfig, fit
 from ..training.random_state import isolated
@@ -115,8 +115,8 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
             patience=patience,
             why="all columns are labels",
         )
-    z = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
-    arguments, alternatives, why = choose_flow(z, len(rows), seed, quick=quick)
+    z, codes = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
+    arguments, alternatives, why = choose_flow(z, len(rows), seed, codes=codes, quick=quick)
     return AutoChoice(
         system="nsf",
         arguments=arguments,
@@ -129,7 +129,7 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
 
 
 def choose_flow(
-    z: Tensor, rows: int, seed: int = 0, *, quick: bool = False
+    z: Tensor, rows: int, seed: int = 0, *, codes: Tensor | None = None, quick: bool = False
 ) -> tuple[Arguments, tuple[tuple[str, Arguments], ...], str]:
     """Return the arguments of a neural spline flow for standardised numbers, the alternatives, and the reason.
 
@@ -137,11 +137,17 @@ def choose_flow(
         z: Standardised numbers (N, F), all or some of the training rows.
         rows: Number of training rows.
         seed: Seed of the choice.
+        codes: One-hot codes of the labels of each row, (N, L); None without labels.
         quick: Whether a coarse choice is enough.
     """
     small = rows < SMALL
     common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if rows < TINY else {})
-    components, _ = choose_mixture(z, QUICK_COMPONENTS if quick else COMPONENTS, seed=seed)
+    numbers = QUICK_COMPONENTS if quick else COMPONENTS
+    found = choose_mixture(z, numbers, codes=codes, seed=seed)
+    if small and codes is not None:
+        gated = choose_mixture(z, numbers, codes=codes, gated=True, seed=seed)
+        found = gated if gated.score > found.score else found
+    components = found.components
     gaussians = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
     mixed = {**common, "base": "full-mixture", "components": components}
     alone: tuple[str, Arguments] = ("mixture", {"components": components})
@@ -242,22 +248,12 @@ def fresh(schema: Schema, choice: AutoChoice, seed: int, labels: str | None = No
 
 
 @torch.no_grad()
-def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
-    """Return the numbers of rows (N, F) as the flow receives them, without the linear effect of the labels.
-
-    The labels explain a part of the numbers, which the conditional flow learns anyway. Without removing it, a mixture would
-    need components for the labels. It is removed by ridge regression on the one-hot code.
-    """
+def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+    """Return the numbers of rows (N, F) as the flow receives them, and the code of their discrete facts (N, L) or None."""
     model = table_model(schema, "gaussian")
     x = torch.from_numpy(rows)
     with isolated(torch.device("cpu"), seed):
-        z, code = _before_the_flow(model, x)
-    if code is None:
-        return z
-    # A regression on the labels removes the differences of their means, which the base of the flow learns by itself. Otherwise
-    # the mixture would need a component for each label.
-    given = code.double()
-    return z - (given - given.mean(0)) @ ridge_slopes(given, z)
+        return _before_the_flow(model, x)
 
 
 def _before_the_flow(model: TableModel, x: Tensor) -> tuple[Tensor, Tensor | None]:
