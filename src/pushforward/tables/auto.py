@@ -26,6 +26,8 @@ REFITTED = 2000
 """Number of rows below which the best model is trained once more, on training and validation rows together."""
 MOST_FOR_ALTERNATIVES = 200_000
 """Largest number of rows for which other models are tried."""
+QUICK_SECONDS = 15.0
+"""Length of training of a quick run, in seconds."""
 QUICK_ROWS, QUICK_COMPONENTS = 2000, (1, 4, 16)
 """Number of rows, and numbers of mixture components to try, for a quick choice."""
 DROPOUT = 0.2
