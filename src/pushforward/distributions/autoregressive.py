@@ -125,7 +125,8 @@ class AutoregressiveModel(Distribution):
             self.net.unroll(step, rows, self.length, context)
         else:
             self._step_by_step(step, rows, context)
-        return self.events(torch.stack([found[i] for i in range(self.length)], 1)), total
+        drawn = torch.stack([found[i] for i in range(self.length)], 1)
+        return self.events(drawn).to(self.space.event_dtype(self.dtype)), total
 
     def _step_by_step(self, step: Callable[[int, Tensor], Tensor], rows: Tensor, context: Tensor | None) -> None:
         """Compute the entries one after the other, with one pass of the network for each."""
