@@ -4,11 +4,13 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from pushforward.errors import ShapeError, SpecError
 from pushforward.functional.skewing import skew, unskew
 from pushforward.networks import CausalTransformer, PixelConvNet, PixelGatedNet, PixelLSTMNet
-from pushforward.networks.pixel_masks import MaskedConv2d, group_slice, groups_of
+from pushforward.networks.pixel_lstm import cell
+from pushforward.networks.pixel_masks import MaskedConv2d, gate, group_slice, groups_of
 
 DOUBLE = torch.float64
 NETS = {
@@ -192,6 +194,20 @@ def test_masks_are_those_of_the_paper():
         [1, 1, 0],
         [1, 1, 1],
     ]
+
+
+def test_gates_are_those_of_the_papers():
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 3, 4, 2, 2)
+    for made in (gate(torch.cat([a, b], 1)), gate(torch.cat([a, b], 1)[0, :, 0]).unsqueeze(0)):
+        expected = torch.tanh(a) * torch.sigmoid(b)
+        torch.testing.assert_close(made, expected if made.dim() == 4 else expected[:1, :, 0])
+    # torch has the order i, f, g, o of the gates.
+    known = nn.LSTMCell(3, 4)
+    x, h, c = torch.randn(5, 3), torch.randn(5, 4), torch.randn(5, 4)
+    i, f, g, o = (x @ known.weight_ih.mT + h @ known.weight_hh.mT + known.bias_ih + known.bias_hh).chunk(4, 1)
+    for made, expected in zip(cell(torch.cat([o, f, i, g], 1), c, 1), known(x, (h, c)), strict=True):
+        torch.testing.assert_close(made, expected)
 
 
 def test_skewed_maps():

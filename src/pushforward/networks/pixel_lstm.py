@@ -184,21 +184,19 @@ class _DiagonalLSTM(_Layer):
         self.around = nn.Parameter(torch.empty(2, 4 * hidden, 2 * hidden).uniform_(-1, 1) / (2 * hidden) ** 0.5)
 
     def states(self, gates: Tensor, x: Tensor) -> Tensor:
-        rows, _, height, width = gates.shape
+        rows, height = gates.shape[0], gates.shape[2]
         left, right = gates.chunk(2, 1)
         # In the skewed map of both directions, (2, B, 4 hidden, H, W + H - 1), a column needs the column before only: the state
         # before in the row is in the same row there, and the state above one row higher.
         skewed = skew(torch.stack([left, (right + self.row(x)).flip(-1)]))
         columns = skewed.permute(4, 0, 2, 3, 1).flatten(3)
-        inside = skew(gates.new_ones(height, width)).mT[..., None].expand(-1, -1, rows).flatten(1)
         h = c = gates.new_zeros(2, self.hidden, height * rows)
         found = []
-        for column, mask in zip(columns, inside, strict=True):
-            # One row of the batch's columns later is `rows` entries later.
-            above = F.pad(h, (rows, 0))[..., :-rows]
+        for column in columns:
+            # A column has the rows of the picture one after the other, and in each of them all pictures of the batch. To the
+            # left of the picture all gates and states are zero; states to the right of it reach no pixel.
+            above = F.pad(h, (rows, 0))[..., : h.shape[-1]]
             h, c = cell(torch.baddbmm(column, self.around, torch.cat([h, above], 1)), c, 1)
-            # States outside of the picture are zero.
-            h, c = h * mask, c * mask
             found.append(h)
         made = torch.stack(found, -1).unflatten(2, (height, rows)).permute(0, 3, 1, 2, 4)
         first, second = unskew(made)

@@ -73,7 +73,7 @@ class PixelCNN(PixelSpec):
         small: dict[str, Any] = {"hidden": 4, "blocks": 1, "first_kernel": 3}
         yield cls(shape=(1, 2, 2), levels=2, **small)
         yield cls(shape=(1, 2, 2), levels=3, classes=3, network="plain", **small)
-        yield cls(shape=(2, 2, 3), levels=3, condition=(1, 2, 2), condition_channels=3, **small)
+        yield cls(shape=(2, 3, 2), levels=3, condition=(1, 2, 2), condition_channels=3, **small)
         yield cls(shape=(2, 2, 1), levels=4, factor="logistic", components=2, **small)
         yield cls(shape=(2, 1, 2), levels=2, network="plain", condition=(1, 2, 2), condition_channels=3, **small)
         yield cls(shape=(1, 2, 2), levels=3, network="transformer", heads=2, **small)

@@ -42,9 +42,10 @@ class PixelRNN(PixelSpec):
 
     @classmethod
     def cases(cls) -> Iterator[PixelRNN]:
-        """Yield specs of both directions: bits, a label, colours, and colours with a picture."""
+        """Yield specs of both directions: bits, a label, colours, and colours with a picture as context."""
         small: dict[str, Any] = {"hidden": 4, "layers": 1, "first_kernel": 3}
         yield cls(shape=(1, 2, 2), levels=2, **small)
         yield cls(shape=(1, 2, 2), levels=3, classes=3, direction="row", **small)
-        yield cls(shape=(2, 2, 3), levels=2, direction="row", condition=(1, 2, 2), condition_channels=3, **small)
-        yield cls(shape=(2, 2, 1), levels=3, **small)
+        yield cls(shape=(2, 3, 2), levels=2, direction="row", condition=(1, 2, 2), condition_channels=3, **small)
+        yield cls(shape=(2, 1, 2), levels=3, **small)
+        yield cls(shape=(2, 3, 2), levels=4, condition=(1, 3, 2), condition_channels=3, **small)
