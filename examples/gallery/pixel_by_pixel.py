@@ -38,7 +38,7 @@ def main(out: Path, *, quick: bool = False) -> None:
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     panel = figure.subplots()
-    panel.imshow(tiled(torch.cat([started, completed])), cmap="gray_r")
+    panel.imshow(tiled(torch.cat([started, completed])[:, 0]), cmap="gray_r")
     panel.axhline(9.5, color="#D55E00")
     panel.set_title(f"real digits, and completions of their upper halves; {bits.value:.2f} bits per dimension, exact")
     panel.set_axis_off()
