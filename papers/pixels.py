@@ -39,32 +39,30 @@ TRAINING: dict[str, Any] = {
     "progress": False,
 }
 BINARY: dict[str, tuple[pf.Spec, dict[str, Any]]] = {
-    "PixelCNN, masked": (
-        PixelCNN(**BITS, network="plain", hidden=24, blocks=3, first_kernel=5, dropout=0.5),
-        {"epochs": 70, "lr": 5e-3},
-    ),
     "PixelCNN, gated": (
-        PixelCNN(**BITS, hidden=24, blocks=2, first_kernel=5, dropout=0.5),
+        PixelCNN(**BITS, hidden=16, blocks=7, first_kernel=3, dropout=0.4),
         {"epochs": 70, "lr": 1e-2},
     ),
     "Row LSTM": (
-        PixelRNN(**BITS, direction="row", hidden=24, layers=2, first_kernel=3, dropout=0.5),
-        {"epochs": 70, "lr": 1e-2},
+        PixelRNN(**BITS, direction="row", hidden=18, layers=3, kernel=5, first_kernel=3, dropout=0.5),
+        {"epochs": 80, "lr": 1e-2},
     ),
     "Diagonal BiLSTM": (
         PixelRNN(**BITS, direction="diagonal", hidden=20, layers=2, first_kernel=3, dropout=0.5),
         {"epochs": 70, "lr": 1e-2},
     ),
-}
-"""Models of binary digits, and how they are trained."""
-GREY: dict[str, tuple[pf.Spec, dict[str, Any]]] = {
-    "gated PixelCNN, softmax": (
-        PixelCNN(**DIGITS, hidden=32, blocks=3, first_kernel=5, dropout=0.5),
-        {"epochs": 80, "lr": 1e-2},
+    "PixelCNN, masked": (
+        PixelCNN(**BITS, network="plain", hidden=24, blocks=7, first_kernel=3, dropout=0.5),
+        {"epochs": 60, "lr": 1e-2},
     ),
+}
+"""Models of binary digits with about as many weights each, and how they are trained."""
+GREY_TRAINING = {"epochs": 45, "lr": 5e-3, "clip": 320.0, "weight_decay": 1e-2}
+GREY: dict[str, tuple[pf.Spec, dict[str, Any]]] = {
+    "gated PixelCNN, softmax": (PixelCNN(**DIGITS, hidden=24, blocks=4, first_kernel=3, dropout=0.2), GREY_TRAINING),
     "PixelCNN++, mixture of logistics": (
-        PixelCNN(**DIGITS, factor="logistic", components=5, hidden=32, blocks=3, first_kernel=5, dropout=0.5),
-        {"epochs": 80, "lr": 1e-2},
+        PixelCNN(**DIGITS, factor="logistic", components=5, hidden=24, blocks=4, first_kernel=3, dropout=0.2),
+        GREY_TRAINING,
     ),
 }
 """Models of digits with 17 levels, and how they are trained."""
@@ -129,6 +127,7 @@ def binary(seeds: int) -> dict[str, Any]:
             found.append(nats(model, test))
             print(name, weights(model), f"{found[-1]:.3f} nats, {time.time() - started:.0f} s", flush=True)
         result[name] = {"weights": weights(model), "found": found}
+        keep("pixels", "binary", name, value=result[name])
     return result
 
 

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pushforward.errors import ShapeError, SpecError
 from pushforward.functional.skewing import skew, unskew
@@ -142,6 +143,18 @@ def test_gradients_through_a_walk_are_those_of_a_pass(name):
     a, b = (torch.autograd.grad((made * weight).sum(), given) for made in (net(x, context), unrolled(net, x, context)))
     for one, other in zip(a, b, strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NETS)
+def test_a_walk_takes_the_operations_of_one_pass(name, channels):
+    net = built(name, channels=channels, height=6, width=6)
+    x = tokens(net)
+    with torch.no_grad(), FlopCounterMode(display=False) as whole:
+        net(x)
+    with torch.no_grad(), FlopCounterMode(display=False) as walk:
+        unrolled(net, x, None)
+    assert walk.get_total_flops() <= 1.1 * whole.get_total_flops()
 
 
 def test_walks_refuse_other_positions():

@@ -21,10 +21,10 @@ Added = tuple[Tensor | None, ...]
 class PixelNetwork(CausalNetwork):
     """Base class of causal networks over the tokens of a picture: its pixels, or the channels of its pixels one by one.
 
-    Tokens are in raster order, and the channels of a pixel follow each other. A network computes features of 2 `hidden`
-    channels, whose group g depends on earlier pixels and on the tokens before g of the same pixel, and two 1 x 1 convolutions
-    turn them into the outputs. Each position also has a learned bias behind the first layer. Without the last layer's
-    weights (`zero`), the network returns its last bias.
+    Tokens are in raster order, and the channels of a pixel follow each other. A network computes features whose group g
+    depends on earlier pixels and on the tokens before g of the same pixel, and two 1 x 1 convolutions turn them into the
+    outputs. Each position also has a learned bias behind the first layer. With `zero`, the last weights are zero at first,
+    so that a fresh network returns its last bias.
 
     `unroll` keeps the features of the tokens so far, so that all tokens together cost about one pass. With dropout, use it in
     evaluation mode.
@@ -33,7 +33,7 @@ class PixelNetwork(CausalNetwork):
         inputs: Length of every input token.
         outputs: Length of every output token.
         size: Number of tokens of a pixel, height and width.
-        hidden: Half of the number of channels of the features.
+        hidden: Number of hidden channels inside of a layer.
         features: Number of channels from which the outputs are computed.
         context: Number of channels of the condition, a vector or a picture; 0 for none.
         added: Number of channels that the condition adds to each layer.
