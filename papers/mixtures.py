@@ -62,7 +62,7 @@ def main() -> None:
             torch.manual_seed(0)
             model = spec.build()
             front = Standardise(space, loc, scale)
-            layers, base = (model.chain.layers, model.base) if isinstance(model, Flow) else ((), model)
+            layers, base = (Chain(model.chain), model.base) if isinstance(model, Flow) else ((), model)
             flow = Flow(Chain(front, *layers), base)
             result = pf.fit(
                 flow,
