@@ -70,8 +70,10 @@ def test_conditions(fitted):
     assert 0.05 < found.acceptance < 0.6
     with pytest.raises(DataError, match="'town'"):
         fitted.conditional({"town": "Oslo"})
-    with pytest.raises(DataError, match="give wider ranges"):
+    with pytest.raises(DataError, match="expected one of the labels 'Oslo', 'Rome' in column 'city', got 'Lima'"):
         fitted.conditional({"city": "Lima"})
+    with pytest.raises(DataError, match="give wider ranges"):
+        fitted.conditional({"x": (50, None)}, rounds=1)
 
 
 def test_the_report(fitted, tmp_path):

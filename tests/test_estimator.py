@@ -275,6 +275,8 @@ def test_data_frames_with_labels_dates_and_gaps(library):
     assert list(drawn.columns) == ["city", "age", "since"]
     assert set(drawn["city"]) <= {"Berlin", "Paris"}
     assert np.isfinite(model.score(drawn))
+    given = model.sample(20, random_state=2, given={"city": "Paris", "age": (50, 70)})
+    assert set(given["city"]) == {"Paris"}
     other = frame_of({**business(), "city": np.full(300, "Rome")})
     assert np.isneginf(model.score_samples(other)).all()
     assert model.transform(frame).shape == (300, 2)

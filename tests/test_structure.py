@@ -38,8 +38,8 @@ from pushforward.transforms import (
 )
 
 SPACE = Real((3,))
-REFUSED = {"leapfrog", "annealed-langevin", "underdamped", "metropolis", "autoregressive-jacobi"}
-"""Cases with functions, or modules of the laws' own, as arguments."""
+REFUSED = {"leapfrog", "annealed-langevin", "underdamped", "metropolis", "autoregressive-jacobi", "orderless-table"}
+"""Cases with functions, modules of the laws' own, or columns of a table, which files hold as a schema, as arguments."""
 
 
 def layers(inputs, outputs):

@@ -24,6 +24,7 @@ FAMILIES = {
     "images": "Pictures",
     "integers": "Whole numbers",
     "labels": "Labels",
+    "rows": "Whole rows",
     "variational": "Posteriors",
     "simulation": "Simulators",
     "energy": "Densities normalised on a grid",

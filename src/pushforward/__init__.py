@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .core import Chain, Distribution, Exactness, Flow, Inverse, Transform, exactly, initialise
     from .data_table import DataTable as Table
     from .estimator import FlowDensity
+    from .imputer import FlowImputer
     from .serialize import load, save
     from .systems.spec import Spec, build
     from .training import fit
@@ -32,6 +33,7 @@ __all__ = [
     "Exactness",
     "Flow",
     "FlowDensity",
+    "FlowImputer",
     "Inverse",
     "Spec",
     "Table",
@@ -74,6 +76,7 @@ _CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Transform", "
 _HOMES = {
     **dict.fromkeys(_CORE, "core"),
     "FlowDensity": "estimator",
+    "FlowImputer": "imputer",
     "Spec": "systems.spec",
     "Table": "data_table",
     "build": "systems.spec",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .core import Distribution, Flow
+from .distributions import Orderless
 from .errors import DataError, SpecError
 from .frame_density import FrameDensity, is_labelled_frame
 from .systems.spec import build
@@ -238,29 +239,54 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Mapping[Any, Any] | None = None) -> Any:
         """Draw samples from the fitted density, in the units of X.
 
         Args:
             n_samples: Number of samples, at least 1.
             random_state: Seed or generator of the samples.
+            given: Values of some columns, by index or name, on which the samples are conditioned; for system="any-order". For
+                a data frame with labels also ranges and sets of labels, and by rejection for every system.
 
         Returns:
             Samples (n_samples, columns), or a data frame like the one of the fit.
 
         Raises:
-            SpecError: `n_samples` is not a whole number of at least 1.
+            SpecError: `n_samples` is not a whole number of at least 1, a given column is unknown, or the system has no
+                conditionals.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
             raise SpecError(f"expected n_samples to be a whole number >= 1, got {n_samples!r}")
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         if self._frame is not None:
-            return self._frame.draw(int(n_samples), seed)
+            return self._frame.draw(int(n_samples), seed, given)
+        draw = self._exact().sample if given is None else self._conditional(given)
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
-            draws = [self._exact().sample(min(_CHUNK, n_samples - start)) for start in range(0, n_samples, _CHUNK)]
+            draws = [draw(min(_CHUNK, n_samples - start)) for start in range(0, n_samples, _CHUNK)]
         return self._raw(torch.cat(draws).numpy())
+
+    def _conditional(self, given: Mapping[int | str, float]) -> Callable[[int], Tensor]:
+        """Return a function that draws standardised rows with the given values."""
+        flow = self._exact()
+        if not isinstance(flow, Orderless):
+            raise SpecError(
+                f"expected system='any-order' for samples given some columns, got {self.system!r}, which has no conditionals"
+            )
+        row, fixed = self._raw(np.zeros((1, int(self.varying_.sum()))))[0], np.zeros(self.n_features_in_, dtype=bool)
+        names = list(getattr(self, "feature_names_in_", ()))
+        for key, value in given.items():
+            index = names.index(key) if key in names else key
+            if not isinstance(index, numbers.Integral) or not 0 <= index < self.n_features_in_:
+                raise SpecError(f"expected given columns 0 to {self.n_features_in_ - 1} or their names, got {key!r}")
+            if not np.isfinite(value) or not (self.varying_[index] or value == row[index]):
+                raise SpecError(f"expected a value that column {key!r} can have, got {value!r}")
+            row[index], fixed[index] = value, True
+        if fixed[self.varying_].all():
+            raise SpecError("expected a column to draw, got the values of all of them")
+        start, known = torch.from_numpy(self._standard(row[None])), torch.from_numpy(fixed[self.varying_])
+        return lambda n: flow.complete(start.repeat(n, 1), known.expand(n, -1))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the latent codes (rows, codes) of the rows.

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import torch
 
-from .errors import DataError, brief, listed
+from .errors import DataError, listed
 from .evaluation import check_solver
 from .evaluation.explain import explained, outside
 from .evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
 from .evaluation.ranks import ScoreRanks
 from .output import atomic_output
 from .serialize import load, save
-from .tables import Schema, Table, TableModel, digest
+from .tables import AnyOrderTable, Schema, Table, TableModel, digest
+from .tables.conditional_rows import MOST_ROUNDS, ConditionalRows, conditional_rows
 from .tables.data_frames import Source, as_frame, as_table
 from .tables.drawing import CHUNK, draw_rows
 from .tables.hints import Reading
+from .tables.imputation import imputed_table
 from .tables.schema import Encoded
 from .training.random_state import isolated
 from .training_record import usable
@@ -31,8 +33,6 @@ MOST_EXPLAINED = 200
 """Largest number of outliers that are explained, the least likely first."""
 FEWEST_SAMPLES, MOST_SAMPLES = 1000, 10_000
 """Smallest and largest number of samples in a report."""
-MOST_ROUNDS = 100
-"""Largest number of rounds of draws in the search for rows that meet conditions."""
 
 
 @dataclass(frozen=True)
@@ -56,52 +56,16 @@ class ConditionalDraws:
 
     Args:
         rows: The draws, as a data frame or a table.
-        acceptance: Share of all draws that meet the conditions.
+        acceptance: Share of all draws that meet the conditions; with exact conditionals the share among draws that have the
+            given values.
+        exact: Whether the values that are given exactly were conditioned on; otherwise all conditions were met by rejection.
+        warnings: Sentences about conditions outside of the range of the training table.
     """
 
     rows: Any
     acceptance: float
-
-
-def keeping(table: Table, given: Mapping[str, Any]) -> Array:
-    """Return which rows of a table keep conditions: (N,) truth values. A missing value is in no range.
-
-    Args:
-        table: The rows.
-        given: Conditions by column, as for `FittedTable.conditional`.
-
-    Raises:
-        DataError: A column is unknown, or its values have no order and the condition is a range.
-    """
-    keep = np.ones(table.n_rows, dtype=bool)
-    for name, wanted in given.items():
-        if name not in table.names:
-            raise DataError(f"expected conditions on the columns {listed(table.names)}, got {brief(name)}")
-        values = table[name]
-        present = ~np.array([value is None or value != value for value in values.tolist()], dtype=bool)
-        if values.dtype.kind in "mM":
-            present = ~np.isnat(values)
-        if wanted is None:
-            keep &= ~present
-        elif isinstance(wanted, (tuple, list)) and len(wanted) == 2:
-            for bound, compare in zip(wanted, (np.greater_equal, np.less_equal), strict=True):
-                if bound is not None:
-                    keep &= present
-                    keep[present] &= _compared(name, values[present], bound, compare)
-        else:
-            same = [value == wanted or str(value) == str(wanted) for value in values.tolist()]
-            keep &= present & np.array(same, dtype=bool)
-    return keep
-
-
-def _compared(name: str, values: Array, bound: Any, compare: Callable[[Array, Any], Array]) -> Array:
-    """Compare values that are not missing with a bound."""
-    try:
-        return compare(values.astype(np.float64), bound) if values.dtype.kind == "O" else compare(values, bound)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"expected a range of column {brief(name)} with bounds like its values, got {brief(bound)}"
-        ) from None
+    exact: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class FittedTable:
@@ -184,7 +148,8 @@ class FittedTable:
         if reading is not None and reading.strict:
             rows = self.schema.encode(table)
             return TableRows(name, table, Encoded(rows, np.zeros(len(rows), dtype=bool), {}))
-        return TableRows(name, table, self.schema.encode_rows(table))
+        gaps = isinstance(self.model, AnyOrderTable)
+        return TableRows(name, table, self.schema.encode_rows(table, gaps=gaps))
 
     def log_prob(self, rows: TableRows, samples: int = 1, seed: int = 0) -> Array:
         """Return the log-likelihood of each row in nats and in the units of the table; -inf for a row that cannot be scored.
@@ -231,10 +196,14 @@ class FittedTable:
         return Table(tuple(columns), tuple(columns.values()), rows.table.zones)
 
     def notes(self, rows: TableRows, log_prob: Array) -> list[str]:
-        """Return for each row the reason why it cannot be scored or has probability zero; an empty text for other rows."""
+        """Return for each row the reason why it is scored in part or not, or has probability zero; an empty text for others."""
         notes = [rows.encoded.notes.get(row, "") for row in range(len(log_prob))]
         for row in np.flatnonzero(np.isneginf(log_prob)):
             notes[row] = notes[row] or outside(self.schema, rows.encoded.rows[row])
+        unasked = np.isnan(rows.encoded.rows) & ~np.array([column.missing for column in self.schema.columns])
+        for row in np.flatnonzero(unasked.any(1)):
+            names = listed([name for name, gap in zip(self.schema.names, unasked[row], strict=True) if gap])
+            notes[row] = notes[row] or f"{names} not given, so log_prob is that of the other entries"
         return notes
 
     def draw(self, count: int, seed: int = 0, chunk: int = CHUNK, *, extrapolate: bool = False) -> Table:
@@ -288,35 +257,79 @@ class FittedTable:
     def conditional(
         self, given: Mapping[str, Any], n: int = 1000, *, seed: int = 0, rounds: int = MOST_ROUNDS
     ) -> ConditionalDraws:
-        """Return draws that meet conditions, by rejection: rows are drawn from the model, and those that meet them are kept.
+        """Return draws that meet conditions.
+
+        A model of the system "any-order" draws the other columns given the values of those that are fixed, and meets ranges and
+        sets of labels by rejection. For other models all conditions are met by rejection.
 
         Args:
-            given: Condition of each column, by name: a label, a number, a range (low, high) with None for no bound, or None for
-                a missing value.
+            given: Condition of each column, by name: a label, a number, a set of labels, a range (low, high) with None for no
+                bound, or None for a missing value.
             n: Largest number of draws to return; there are fewer if the conditions are rare.
             seed: Seed of the draws.
             rounds: Largest number of rounds of 8192 draws each.
 
         Raises:
-            DataError: A column is unknown, or no draw meets the conditions.
+            DataError: A condition is wrong, or no draw meets the conditions.
         """
-        kept: list[Array] = []
-        found = drawn = 0
+        found = self.meeting(given, n, seed, rounds=rounds)
+        table = as_frame(self.schema.decode(found.rows), self.like)
+        return ConditionalDraws(table, found.acceptance, found.exact, found.warnings)
+
+    def meeting(
+        self, given: Mapping[str, Any], n: int, seed: int = 0, *, rounds: int = MOST_ROUNDS, extrapolate: bool = False
+    ) -> ConditionalRows:
+        """Return `conditional` as encoded rows; with `extrapolate` values outside the ranges of the training table are kept."""
         with isolated(self.model.device, seed):
-            for _ in range(rounds):
-                rows = draw_rows(self.model, CHUNK)
-                table = self.schema.decode(rows)
-                keep = keeping(table, given)
-                kept.append(rows[keep])
-                found, drawn = found + int(keep.sum()), drawn + len(rows)
-                if found >= n:
-                    break
-        if found == 0:
+            return conditional_rows(self.model, given, n, rounds=rounds, extrapolate=extrapolate)
+
+    @property
+    def any_order(self) -> AnyOrderTable:
+        """The model, if it has the conditionals of each column given any others.
+
+        Raises:
+            DataError: It has not.
+        """
+        if not isinstance(self.model, AnyOrderTable):
             raise DataError(
-                f"expected conditions that some of {drawn:,} draws meet, got {brief(dict(given))}; give wider ranges"
+                f"expected a model with the conditionals of each column given any others, got one of the system "
+                f"{self.system!r}; fit the table with --flow any-order"
             )
-        table = self.schema.decode(np.concatenate(kept)[:n])
-        return ConditionalDraws(as_frame(table, self.like), found / drawn)
+        return self.model
+
+    def impute(self, rows: Source, *, draws: int = 1, point: bool = False, seed: int = 0) -> Any:
+        """Return rows whose missing values are filled in, given the values that are there, which never change.
+
+        Args:
+            rows: Rows with missing values; columns of the model that are absent are filled in as a whole.
+            draws: Number of draws of each row; with more than one, a first column `draw` counts them.
+            point: Whether the mean of each number and the likeliest label replace draws.
+            seed: Seed of the draws.
+
+        Raises:
+            FlowError: The rows cannot be read, a value is none of its column, or the model has no such conditionals.
+        """
+        # An entry that cannot be read is an error here and not a missing value, because entries that are there must not change.
+        table = as_table(rows, Reading(hints=self.schema.hints, strict=True))
+        return as_frame(self.filled(table, draws, seed, point=point), self.like)
+
+    def filled(self, table: Table, draws: int = 1, seed: int = 0, *, point: bool = False) -> Table:
+        """Return `impute` of a table as a table."""
+        with isolated(self.model.device, seed):
+            return imputed_table(self.any_order, table, draws, point=point)
+
+    def surprise(self, rows: Source | None = None) -> Any:
+        """Return -log p(entry | all other entries of the row) for each entry, in nats, as a data frame with the same columns.
+
+        Args:
+            rows: Rows to judge; by default the rows of the table that the model was fitted to.
+
+        Raises:
+            FlowError: The rows cannot be read, or the model has no such conditionals.
+        """
+        model, encoded = self.any_order, self._asked(rows).encoded
+        values = [0.0 - model.entry_log_prob(encoded.rows, i) for i in range(len(self.schema.columns))]
+        return as_frame(Table(self.schema.names, tuple(values)), self.like)
 
     def report(self, path: str | os.PathLike[str] = "report.html", rows: Source | None = None, title: str = "") -> str:
         """Write an HTML page about the model: scores, samples beside data, impossible values, the least likely rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from .errors import DataError
 from .evaluation.held_out import row_scores
 from .tables import infer_schema
 from .tables.auto import AutoChoice, choose, fresh, label_widths
+from .tables.conditional_rows import conditional_rows
 from .tables.data_frames import as_frame, as_table, kind_of_frame
-from .tables.drawing import draw_rows
+from .tables.drawing import CHUNK, draw_rows
 from .tables.hints import Reading
 from .training import FitResult, TrainConfig, fit
 from .training.random_state import isolated
@@ -85,10 +87,17 @@ class FrameDensity:
         scores = row_scores(self.model, encoded.rows, seed)
         return np.where(encoded.bad | np.isnan(scores), -np.inf, scores)
 
-    def draw(self, n: int, seed: int, chunk: int = 8192) -> Any:
-        """Return new rows as a data frame of the kind of the fit."""
+    def draw(self, n: int, seed: int, given: Mapping[str, Any] | None = None) -> Any:
+        """Return new rows as a data frame of the kind of the fit.
+
+        Args:
+            n: Number of rows; with conditions that are rare there may be fewer.
+            seed: Seed of the draws.
+            given: Condition of each column, by name, see `FittedTable.conditional`; None for none.
+        """
         with isolated(self.model.device, seed):
-            return as_frame(self.schema.decode(draw_rows(self.model, n, chunk)), self.like)
+            rows = draw_rows(self.model, n, CHUNK) if given is None else conditional_rows(self.model, given, n).rows
+        return as_frame(self.schema.decode(rows), self.like)
 
     def codes(self, frame: Any) -> Array:
         """Return the latent codes of the numeric columns of the rows.

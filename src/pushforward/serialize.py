@@ -39,7 +39,7 @@ from .networks import MLP, Constant, MaskedMLP
 from .output import atomic_output, reason
 from .structure import build_structure, describe_structure
 from .systems.spec import Spec, spec_from_dict
-from .tables import Schema, TableModel
+from .tables import Schema, TableModel, model_of
 from .transforms import Coupling
 
 
@@ -240,7 +240,7 @@ def _built(document: Mapping[str, Any], classes: Iterable[type] = ()) -> Distrib
         model: Distribution
         if document["model"] == "table":
             labels = document.get("labels")
-            model = TableModel(
+            model = model_of(
                 Schema.from_dict(document["schema"]),
                 spec,
                 tuple(document["label_hidden"]),

@@ -141,6 +141,11 @@ def test_markers_of_missing_values_among_numbers(tmp_path):
     assert set_by_hand["y"].tolist() == ["a", "NA", "b"]
 
 
+def test_a_column_of_numbers_can_be_called_count(tmp_path):
+    table = read(tmp_path, "count\n" + "".join(f"{i}\n" for i in range(40)) + "?\n")
+    assert np.isnan(table["count"].astype(float)).sum() == 1
+
+
 def test_censored_numbers_are_said(tmp_path):
     table = read(tmp_path, "x\n<0.5\n" + "\n".join(f"{v / 8}" for v in range(4, 60)) + "\n")
     assert math.isnan(table["x"][0])

@@ -17,6 +17,7 @@ from .options import (
     FilePath,
     Flag,
     ImageOptions,
+    ImputeOptions,
     MachineOptions,
     OutPath,
     OutputOptions,
@@ -219,6 +220,27 @@ def sample(
     from .scoring import sample as run
 
     return run(_trained_by(model), model, options, machine)
+
+
+@app.command(sort_key=3.5, usage="Usage: pushforward impute [OPTIONS] MODEL TABLE")
+def impute(
+    model: FilePath,
+    table: FilePath,
+    /,
+    *,
+    options: ImputeOptions = ImputeOptions(),  # noqa: B008
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Fill in the missing values of a table, given the other entries of each row, which do not change.
+
+    Args:
+        model: Model of a table that `fit --flow any-order` wrote.
+        table: Table with missing values; columns of the model that it does not have are added.
+    """
+    from .imputing import impute as run
+
+    return run(_trained_by(model, table), model, table, options, reading, machine)
 
 
 @app.command(sort_key=4)

@@ -64,8 +64,9 @@ class SystemOptions:
     """Options for the choice of the flow.
 
     Args:
-        flow: Name of the flow; `pushforward systems` lists all. In a table it models the numeric columns. By default it is
-            chosen for the table and compared with a mixture of Gaussians; for pictures the default is glow.
+        flow: Name of the flow; `pushforward systems` lists all. In a table it models the numeric columns; any-order models all
+            columns, and can then condition on any of them. By default the flow is chosen for the table and compared with a
+            mixture of Gaussians; for pictures the default is glow.
         quick: Give a usable model within half a minute, by a coarse choice of the flow and 15 seconds of training.
         labels: Name of the system for the categorical columns of a table, such as discrete; by default a network with
             softmaxes.
@@ -343,6 +344,9 @@ class SampleOptions:
         temperature: Factor by which the latent codes of pictures are multiplied; below 1 the pictures are more typical.
         label: Class of the pictures, by number or name; by default all classes in turn.
         nearest: Folder, array or data set of pictures; the nearest of its training pictures is shown below each sample.
+        where: Conditions on columns of a table, such as "city=Berlin|Paris, age=30..40, height>=180, note=missing"; can be
+            repeated. A name or a label with a comma is written in double quotes. Models of the system any-order condition on
+            the values that are given exactly; other models draw rows until they meet the conditions.
         extrapolate: Allow values outside the ranges of the table that the model was fitted to; by default such rows are drawn
             again.
         escape_formulas: Write a single quote before each name or text of a CSV file that a spreadsheet would run as a formula.
@@ -353,7 +357,27 @@ class SampleOptions:
     temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0
     label: str | None = None
     nearest: FilePath | None = None
+    where: Repeated = ()
     extrapolate: Flag = False
+    escape_formulas: Flag = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ImputeOptions:
+    """Options of `impute`.
+
+    Args:
+        out: Table to write; the suffix determines its type, and - stands for CSV on standard output.
+        draws: Number of draws of each row; with more than one, the rows stand below each other, and a first column `draw`
+            counts the draws.
+        point: Write the mean of each missing number and the likeliest label instead of draws.
+        escape_formulas: Write a single quote before each name or text of a CSV file that a spreadsheet would run as a formula.
+    """
+
+    out: OutPath = "-"
+    draws: Positive = 1
+    point: Flag = False
     escape_formulas: Flag = False
 
 

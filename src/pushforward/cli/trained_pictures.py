@@ -121,6 +121,8 @@ class TrainedPictures(TrainedModel):
     @classmethod
     def check_sample(cls, path: str, options: SampleOptions) -> None:
         """Refuse options for tables, and an output that cannot be written."""
+        if options.where:
+            raise UsageError(f"--where is for tables, and {path} is a model of pictures; leave it out")
         if options.escape_formulas:
             raise UsageError(f"--escape-formulas is for tables, and {path} is a model of pictures; leave it out")
         require_picture_output(options.out, [path] if options.nearest is None else [path, options.nearest])

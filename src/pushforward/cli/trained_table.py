@@ -13,10 +13,11 @@ import torch
 from ..evaluation import can_average, check_solver, mean_and_error
 from ..fitted_table import FittedTable
 from ..output import require_writable
-from ..tables import Table, read_table, write_table
+from ..tables import AnyOrderTable, Table, read_table, write_table
+from ..tables.conditions import parse_conditions
 from ..tables.formats import SUFFIXES, TEXT
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
-from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
+from .options import ImputeOptions, ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
 from .task import TrainedModel, require_suffix
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -58,12 +59,7 @@ class TrainedTable(TrainedModel):
                 f"--temperature, --label and --nearest are for models of pictures, and {path} is a model of a table; "
                 "leave them out"
             )
-        require_suffix(options.out, "--out", SUFFIXES)
-        if options.escape_formulas and options.out != "-" and Path(options.out).suffix.lower() not in TEXT:
-            raise UsageError(
-                f"--escape-formulas is for {', '.join(TEXT)} and standard output, got {options.out}; leave it out"
-            )
-        require_writable(options.out, "--out", [path])
+        require_table_output(options.out, [path], escape_formulas=options.escape_formulas)
 
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
         """Read a table for this model, without the columns that were dropped when it was fitted."""
@@ -121,6 +117,10 @@ class TrainedTable(TrainedModel):
         yield f"{len(log_prob):,} rows: {exactness.symbol} {mean} nats per row, {meaning}"
         if len(possible) < len(log_prob):
             yield f"{impossible_text(len(log_prob) - len(possible), len(log_prob))}; the mean is over the others"
+        if isinstance(self.model, AnyOrderTable):
+            spread = self.model.order_spread(self.asked.encoded.rows[np.isfinite(log_prob)])
+            count = len(self.model.rows.ranks)
+            yield (f"log_prob averages {count} orders of the columns, which differ by {spread.mean():.3f} nats")
         solver = check_solver(self.model, self.asked.encoded.rows)
         if solver is not None:
             yield f"{solver.sentence}; use --exactly for exact scores"
@@ -148,10 +148,51 @@ class TrainedTable(TrainedModel):
 
     def sample(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> None:
         """Draw rows and write them as a table."""
-        drawn = self.fitted.draw(count, seed, extrapolate=options.extrapolate)
+        if options.where:
+            drawn = self._conditional(count, options, seed, terminal)
+        else:
+            drawn = self.fitted.draw(count, seed, extrapolate=options.extrapolate)
         write_table(drawn, options.out, formulas=not options.escape_formulas)
         if options.out != "-":
-            terminal.tell(f"wrote {count:,} rows to {options.out}")
+            terminal.tell(f"wrote {drawn.n_rows:,} rows to {options.out}")
+
+    def _conditional(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> Table:
+        """Return rows that meet the conditions, and print how they were found."""
+        schema = self.fitted.schema
+        given = parse_conditions(schema, options.where)
+        found = self.fitted.meeting(given, count, seed, extrapolate=options.extrapolate)
+        for warning in found.warnings:
+            terminal.warn(f"warning: {warning}")
+        share = f"{found.acceptance:.2%}"
+        if found.exact:
+            others = "" if found.acceptance == 1 else f"; {share} of these draws meet the other conditions"
+            terminal.tell(f"rows are drawn given the values that are fixed{others}")
+        else:
+            terminal.tell(
+                f"{self.system} has no exact conditionals, so rows are drawn until they meet the conditions: {share} of the "
+                "draws do; fit with --flow any-order to draw given values"
+            )
+        if len(found.rows) < count:
+            terminal.warn(f"warning: only {len(found.rows):,} of {count:,} rows were found that meet the conditions")
+        return schema.decode(found.rows)
+
+    def impute(self, table: Table, options: ImputeOptions, seed: int, terminal: Terminal) -> None:
+        """Fill in the missing values of a table, and write it."""
+        for note in table.notes:
+            terminal.tell(f"note: {note.sentence}")
+        gaps = np.isnan(self.fitted.schema.encode_gaps(table))
+        varying = np.array([column.kind != "constant" or column.missing for column in self.fitted.schema.columns])
+        filled = self.fitted.filled(table, options.draws, seed, point=options.point)
+        empty = np.flatnonzero(gaps[:, varying].all(1))
+        if len(empty):
+            rows = "row is" if len(empty) == 1 else "rows are"
+            terminal.warn(
+                f"warning: {len(empty):,} {rows} without any entry, such as row {empty[0] + 1}, and filled from the whole model"
+            )
+        write_table(filled, options.out, formulas=not options.escape_formulas)
+        terminal.tell(f"filled {int(gaps.sum()):,} missing values in {int(gaps.any(1).sum()):,} of {len(gaps):,} rows")
+        if options.out != "-":
+            terminal.tell(f"wrote {options.out}")
 
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
@@ -161,3 +202,15 @@ class TrainedTable(TrainedModel):
         page, record, choice = self.fitted.page(self.asked, title=title or name, seed=seed, baselines=baselines)
         terminal.tell(choice)
         return page, score_text(self.system, record), record
+
+
+def require_table_output(out: str, inputs: Sequence[str], *, escape_formulas: bool) -> None:
+    """Refuse an output for a table that cannot be written, or that cannot have escaped formulas.
+
+    Raises:
+        UsageError: The suffix is unknown, or the type of file has no formulas to escape.
+    """
+    require_suffix(out, "--out", SUFFIXES)
+    if escape_formulas and out != "-" and Path(out).suffix.lower() not in TEXT:
+        raise UsageError(f"--escape-formulas is for {', '.join(TEXT)} and standard output, got {out}; leave it out")
+    require_writable(out, "--out", inputs)

@@ -19,6 +19,8 @@ from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
 from .order_average import OrderAverage
+from .orderless import Orderless
+from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .uniform import UniformSphere, UniformTorus
 
 __all__ = [
@@ -34,19 +36,24 @@ __all__ = [
     "ConditionalNormal",
     "Conditioned",
     "DiscretisedLogistic",
+    "Entries",
     "Factor",
     "FromTorch",
     "FullGaussianMixture",
     "GaussianMixture",
+    "LabelCoding",
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",
     "Normal",
     "OrderAverage",
+    "Orderless",
+    "RowCoding",
     "StudentT",
     "Uniform",
     "UniformSphere",
     "UniformTorus",
+    "VectorCoding",
     "label_factor",
 ]
 

@@ -226,12 +226,16 @@ class MixtureFactor(Factor):
 
     def draw(self, i: int, p: Tensor, symbols: Symbols, at: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Return numbers drawn from a random component, and their log-densities under the mixture."""
-        log_weights, means, log_scales = self.parts(p)
+        x = self.sample(self.parts(p))
+        return x, self.log_prob(x, p)
+
+    def sample(self, parts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Return numbers (...) drawn from mixtures with these log-weights, means and log-scales, (..., M) each."""
+        log_weights, means, log_scales = parts
         # Gumbel-max trick: the argmax of log-weights plus Gumbel noise, -log of exponential noise, picks the component.
         chosen = (log_weights - torch.empty_like(log_weights).exponential_().log()).argmax(-1, keepdim=True)
         mean, scale = (t.gather(-1, chosen).squeeze(-1) for t in (means, log_scales.exp()))
-        x = mean + scale * self._noise(mean)
-        return x, (log_weights + self.each(x, means, log_scales)).logsumexp(-1)
+        return mean + scale * self._noise(mean)
 
     def _noise(self, like: Tensor) -> Tensor:
         if self.kind == "gaussian":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..tables import Schema, TableModel
+from ..tables import AnyOrderTable, Schema, TableModel
 from ..tables.describe import shown_number
 from ..tables.row_space import Column
 from .scores import log_likelihoods
@@ -35,7 +35,8 @@ def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
         sum of w p(v, x_rest) over the v with p(v, x_rest) <= p(x)   /   sum of w p(v, x_rest) over all v,
 
     with weights w: 1 for labels, spikes and the missing value, the width of a cell for other numbers (a midpoint rule). A small
-    probability means that the entry does not fit the others.
+    probability means that the entry does not fit the others. A model with the conditionals of each column, an `AnyOrderTable`,
+    gives p(v | x_rest) itself, from one pass of its network.
 
     Args:
         model: Model of the table.
@@ -46,15 +47,18 @@ def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
         Probabilities (N, C); 1 for constant columns.
     """
     result = np.ones(rows.shape)
-    base = log_likelihoods(model, rows, seed=seed).numpy()
+    joint = None if isinstance(model, AnyOrderTable) else log_likelihoods(model, rows, seed=seed).numpy()
     for i, column in enumerate(model.schema.columns):
         if column.kind == "constant":
             continue
+        base = _log_prob(model, rows, i, seed) if joint is None else joint
         for n, row in enumerate(rows):
+            if math.isnan(row[i]) and not column.missing:
+                continue
             values, log_weights = _values(column, row[i])
             varied = np.repeat(row[None], len(values), axis=0)
             varied[:, i] = values
-            log_prob = log_likelihoods(model, varied, seed=seed).numpy()
+            log_prob = _log_prob(model, varied, i, seed)
             log_mass = np.where(np.isfinite(log_prob), log_prob + log_weights, -math.inf)
             total = np.logaddexp.reduce(log_mass)
             if math.isfinite(total):
@@ -65,6 +69,13 @@ def entry_probabilities(model: TableModel, rows: Array, seed: int = 0) -> Array:
                     min(1.0, float(np.exp(np.logaddexp.reduce(log_mass[unlikely]) - total))) if unlikely.any() else 0.0
                 )
     return result
+
+
+def _log_prob(model: TableModel, rows: Array, i: int, seed: int) -> Array:
+    """Return log p(v, x_rest) of rows up to a constant that is the same for all values v of column i."""
+    if isinstance(model, AnyOrderTable):
+        return model.entry_log_prob(rows, i)
+    return log_likelihoods(model, rows, seed=seed).numpy()
 
 
 def _values(column: Column, own: float) -> tuple[Array, Array]:

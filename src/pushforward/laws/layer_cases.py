@@ -44,6 +44,8 @@ from ..networks import (
     Velocity,
     VelocityMLP,
 )
+from ..tables import Column
+from ..tables.table_coding import TableCoding
 from .cases import Case, system_cases
 
 
@@ -103,6 +105,14 @@ def layer_cases() -> list[Case]:
     convolutions = partial(ConvNet, hidden=6)
     labels = partial(LabelMLP, classes=5, hidden=(8,))
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
+    # A label, whole numbers with a spike, and numbers with a spike: every kind of entry of an any-order model.
+    table = TableCoding(
+        (
+            Column(name="label", kind="categorical", categories=("a", "b", "c")),
+            Column(name="count", kind="integer", low=0.0, high=5.0, spikes=(2.0,)),
+            Column(name="number", kind="continuous", loc=1.0, scale=2.0, spikes=(0.0,)),
+        )
+    )
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
         return t.Autoregressive(scalar, r3, MaskedMLP(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
@@ -339,6 +349,13 @@ def layer_cases() -> list[Case]:
         ),
         "autoregressive-categorical": lambda: d.AutoregressiveCategorical((3, 2, 4), hidden=(16,)),
         "conditional-categorical": lambda: d.AutoregressiveCategorical((3, 2), context=2, hidden=(8,)),
+        "orderless-table": varied(
+            lambda: d.Orderless(table, hidden=(8,), components=2, orders=3),
+            exempt={
+                "dtype": "rows of tables and their log-densities are float64 for every dtype of the model",
+                "bad_input": "NaN is an entry that is not asked for",
+            },
+        ),
         "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
     }
     return [

@@ -9,14 +9,14 @@ import torch
 
 from ..core import Node
 from ..systems.spec import Spec
-from . import engineering, layers, probability
+from . import engineering, layers, losses, probability
 from . import interface as structure
 from .cases import Case, case_of
 from .violations import LawBroken, NotApplicable
 
 LAWS: dict[str, Callable[[Case], None]] = {
     name.removeprefix("law_"): law
-    for module in (structure, layers, probability, engineering)
+    for module in (structure, layers, probability, losses, engineering)
     for name, law in vars(module).items()
     if name.startswith("law_")
 }

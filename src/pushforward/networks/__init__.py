@@ -5,6 +5,7 @@ from ..recording import Recorded
 from .attention import GatedAttention
 from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
+from .entry_heads import EntryHeads, HiddenLayers
 from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer, OneHotCode
 from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .mask_ensemble import MaskEnsemble
@@ -42,7 +43,9 @@ __all__ = [
     "Constant",
     "DenseNet",
     "ConvNet",
+    "EntryHeads",
     "GatedAttention",
+    "HiddenLayers",
     "LabelMLP",
     "LabelSequence",
     "LabelTable",

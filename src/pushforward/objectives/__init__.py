@@ -9,6 +9,7 @@ from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .matching import FlowMatching
 from .naming import objective_name
+from .random_orders import OrderlessLikelihood
 
 __all__ = [
     "Binarised",
@@ -18,6 +19,7 @@ __all__ = [
     "Flipped",
     "ForwardKL",
     "NegativeLogLikelihood",
+    "OrderlessLikelihood",
     "PathGradient",
     "PenalisedLikelihood",
     "Renyi",

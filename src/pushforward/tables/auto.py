@@ -15,8 +15,9 @@ from ..functional.mixture_em import COMPONENTS, choose_mixture
 from ..networks import MaskedMLP
 from ..training import FitResult, TrainConfig, fit
 from ..training.random_state import isolated
+from .model_choice import table_model
 from .schema import Schema
-from .table_model import TableModel, table_model
+from .table_model import TableModel
 
 SMALL = 5000
 """Number of training rows below which the networks use dropout."""

@@ -50,7 +50,7 @@ class DequantiseColumns(Transform):
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__()
         self.x_space = TableSpace(columns)
-        self.z_space = TableSpace([_interval(column) for column in columns])
+        self.z_space = TableSpace([interval(column) for column in columns])
         self.at = [i for i, column in enumerate(columns) if column.kind == "integer"]
         self.limits = [column.support for column in columns if column.kind == "integer"]
 
@@ -98,13 +98,18 @@ class Unbound(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the logits or logarithms of the distances to the bounds, and the sum of the log-slopes."""
-        z, dlogp = x, x.new_zeros(x.shape[0])
+        z, log_slopes = self.images(x)
+        return z, log_slopes.nansum(1)
+
+    def images(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the images of all entries and the log-slopes of the map there, each (B, C); NaN for missing values."""
+        z, log_slopes = x, torch.zeros_like(x)
         for forward, _, at, constants in self.groups:
             index = torch.tensor(at, device=x.device)
             # A value exactly on a bound would have an infinite image; the map first moves it inside by `edge`.
             image, log_slope = forward(x[:, index], *_rows(constants, x))
-            z, dlogp = z.index_copy(1, index, image), dlogp + log_slope.nansum(1)
-        return z, dlogp
+            z, log_slopes = z.index_copy(1, index, image), log_slopes.index_copy(1, index, log_slope)
+        return z, log_slopes
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return values strictly inside the bounds, and minus the sum of the log-slopes."""
@@ -266,7 +271,7 @@ def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[in
     layers: list[Transform] = []
     if any(column.kind == "integer" for column in columns):
         layers.append(DequantiseColumns(columns))
-    columns = [_interval(column) for column in columns]
+    columns = [interval(column) for column in columns]
     if any(column.low is not None or column.high is not None for column in columns):
         layers.append(Unbound(columns))
         columns = layers[-1].z_space.columns  # type: ignore[attr-defined]
@@ -282,13 +287,13 @@ def unbounded(column: Column, x: Tensor) -> Tensor:
     """Return the unbounded coordinate (B,) of values (B,) of a numeric column; an integer x is taken as x + 1/2."""
     if column.kind == "integer":
         x = x - column.support[0] + 0.5
-    return Unbound((_interval(column),))(x[:, None])[0][:, 0]
+    return Unbound((interval(column),))(x[:, None])[0][:, 0]
 
 
 _Map = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def _interval(column: Column) -> Column:
+def interval(column: Column) -> Column:
     """Return the continuous column after `DequantiseColumns`; an integer column has the range 0 < y < high - low + 1."""
     if column.kind != "integer":
         return column

@@ -13,7 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..core import Space
+from ..core import Box, Real, Space
+from ..core.discrete_space import MOST_STATES
+from ..errors import SpecError
 from .hints import ANY, Hint
 
 Kind = Literal["continuous", "integer", "categorical", "constant"]
@@ -110,12 +112,15 @@ class TableSpace(Space):
 
     Args:
         columns: Columns of the table.
+        gaps: Whether NaN is also allowed in the other columns, where it means that a model is not asked about the entry.
     """
 
     columns: tuple[Column, ...]
+    gaps: bool = False
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], *, gaps: bool = False) -> None:
         object.__setattr__(self, "columns", tuple(columns))
+        object.__setattr__(self, "gaps", gaps)
         super().__init__((len(self.columns),))
 
     def __repr__(self) -> str:
@@ -125,7 +130,7 @@ class TableSpace(Space):
     @property
     def allows_missing(self) -> bool:
         """Whether NaN is allowed in any column."""
-        return any(column.missing for column in self.columns)
+        return self.gaps or any(column.missing for column in self.columns)
 
     @property
     def discrete(self) -> bool:
@@ -147,13 +152,13 @@ class TableSpace(Space):
         """Return which entries are finite, or NaN in a column that can have missing values."""
         if x.shape[-1:] != self.shape:
             return x.isfinite()
-        return x.isfinite() | (x.isnan() & self._flags("missing", x))
+        return x.isfinite() | (x.isnan() & self._may_be_nan(x))
 
     def contains(self, x: Tensor) -> Tensor:
         """Return which rows have every number in its range and only known labels."""
         low, high = self._limits(x)
         present = x.isfinite() & (x >= low) & (x <= high) & (~self._whole(x) | (x == x.round()))
-        return (present | (x.isnan() & self._flags("missing", x))).all(1)
+        return (present | (x.isnan() & self._may_be_nan(x))).all(1)
 
     def nearest(self, x: Tensor) -> Tensor:
         """Return the rows with numbers moved to the nearest value in range.
@@ -163,7 +168,7 @@ class TableSpace(Space):
         low, high = self._limits(x)
         middle = torch.where(low == -math.inf, torch.where(high == math.inf, self._values("loc", x), high), low)
         moved = torch.where(self._whole(x), x.round(), x).clamp(low, high)
-        usable = moved.isfinite() | (x.isnan() & self._flags("missing", x))
+        usable = moved.isfinite() | (x.isnan() & self._may_be_nan(x))
         return torch.where(usable, moved, middle)
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -178,9 +183,24 @@ class TableSpace(Space):
                 x[:, i] = torch.where(torch.rand(n) < 0.3, spikes, x[:, i])
         return x.masked_fill((torch.rand(n, self.size) < 0.2) & self._flags("missing", x), math.nan)
 
+    def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
+        """Return a rule over all rows: every label, whole number, spike and missing value, and a grid of the other numbers.
+
+        Raises:
+            SpecError: The rule would have too many points.
+        """
+        axes, weights = zip(*(_axis(column, points) for column in self.columns), strict=True)
+        if math.prod(map(len, axes)) > MOST_STATES:
+            raise SpecError(f"expected a table with a rule of at most {MOST_STATES:,} rows, got {self}")
+        x = torch.cartesian_prod(*axes).reshape(-1, len(axes))
+        return x, torch.cartesian_prod(*weights).reshape(-1, len(axes)).prod(1)
+
     def _limits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         limits = torch.tensor([c.support for c in self.columns], dtype=torch.float64, device=x.device)
         return limits[:, 0], limits[:, 1]
+
+    def _may_be_nan(self, x: Tensor) -> Tensor:
+        return self._flags("missing", x) | self.gaps
 
     def _flags(self, field: str, x: Tensor) -> Tensor:
         return torch.tensor([getattr(c, field) for c in self.columns], dtype=torch.bool, device=x.device)
@@ -190,6 +210,24 @@ class TableSpace(Space):
 
     def _whole(self, x: Tensor) -> Tensor:
         return torch.tensor([c.kind in ("integer", "categorical") for c in self.columns], device=x.device)
+
+
+def _axis(column: Column, points: int) -> tuple[Tensor, Tensor]:
+    """Return values of a column and their weights: 1 for single values, the width of a cell for other numbers."""
+    low, high = column.support
+    if column.kind == "continuous":
+        inside = Box((1,), low, high) if math.isfinite(low) or math.isfinite(high) else Real((1,))
+        x, weight = inside.quadrature(points)
+        if not inside.bounded:
+            x, weight = column.loc + column.scale * x, column.scale * weight
+        values, weights = x[:, 0], weight
+        single = torch.tensor(column.spikes, dtype=torch.float64)
+    else:
+        values, weights = torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
+        single = torch.arange(low, high + 1, dtype=torch.float64)
+    if column.missing:
+        single = torch.cat([single, torch.full((1,), math.nan, dtype=torch.float64)])
+    return torch.cat([values, single]), torch.cat([weights, torch.ones_like(single)])
 
 
 def _random(column: Column, n: int) -> Tensor:

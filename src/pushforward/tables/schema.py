@@ -127,19 +127,35 @@ class Schema:
         """
         return self._encode(table, extra, strict=True).rows
 
-    def encode_rows(self, table: Any, *, extra: Literal["error", "ignore"] = "error") -> Encoded:
+    def encode_rows(self, table: Any, *, extra: Literal["error", "ignore"] = "error", gaps: bool = False) -> Encoded:
         """Return the rows as numbers, and a mask of the rows with entries that cannot be used, in place of an error.
+
+        Args:
+            table: A Table, or an argument that `table_from` accepts.
+            extra: Treatment of columns that are not in the schema.
+            gaps: Whether NaN is kept for a missing value in a column that had none in training.
 
         Raises:
             DataError: A column is missing or unknown.
         """
-        return self._encode(table, extra, strict=False)
+        return self._encode(table, extra, strict=False, gaps=gaps)
 
-    def _encode(self, table: Any, extra: str, *, strict: bool) -> Encoded:
+    def encode_gaps(self, table: Any) -> np.ndarray:
+        """Return the rows as numbers, with NaN for every missing value and for columns that the table does not have.
+
+        Raises:
+            DataError: An entry is no value of its column, or the table has none of the columns.
+        """
+        table = table_from(table)
+        if not set(self.names) & set(table.names):
+            raise DataError(f"expected some of the columns {listed(self.names)}, got a table without any of them")
+        return self._encode(table, "ignore", strict=True, gaps=True).rows
+
+    def _encode(self, table: Any, extra: str, *, strict: bool, gaps: bool = False) -> Encoded:
         table = table_from(table)
         known = {*self.names, *(beside.name for beside in self.beside)}
         absent = [name for name in self.names if name not in table.names]
-        if absent:
+        if absent and not (strict and gaps):
             raise DataError(f"expected the columns {listed(self.names)}, got a table without {listed(absent)}")
         unknown = [name for name in table.names if name not in known]
         if unknown and extra != "ignore":
@@ -149,12 +165,15 @@ class Schema:
         findings = Findings(table.n_rows, strict=strict)
         encoded = np.empty((table.n_rows, len(self.columns)))
         for i, column in enumerate(self.columns):
+            if column.name in absent:
+                encoded[:, i] = np.nan
+                continue
             numbers = _encoded_column(column, table, findings)
-            if not column.missing:
+            if not column.missing and not gaps:
                 missing = np.isnan(numbers) & ~findings.bad
                 findings.add(column.name, missing, "has a missing value", "and had none in training")
             if not strict:
-                numbers[np.isnan(numbers) & (findings.bad | (not column.missing))] = _usual(column)
+                numbers[np.isnan(numbers) & (findings.bad | (not column.missing and not gaps))] = _usual(column)
             encoded[:, i] = numbers
         if not strict:
             self._check_computed(table, encoded, findings)

@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,8 +26,9 @@ from torch import Tensor
 from ..core import Chain, Distribution, Flow, Given, Real, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
-from ..systems.spec import Spec, spec_from_dict
+from ..systems.spec import Spec
 from .column_layers import OnSurface, column_layers
+from .facts import facts_of, value_of, without_spikes
 from .row_space import TableSpace
 from .schema import Schema
 
@@ -53,6 +52,8 @@ class TableModel(Distribution):
     """
 
     space: TableSpace
+    labels: Distribution | None
+    numbers: Flow | None
 
     def __init__(
         self,
@@ -72,7 +73,11 @@ class TableModel(Distribution):
         self.offsets = list(itertools.accumulate(self.classes, initial=0))[:-1]
         if not self.number_at and not self.fact_at:
             raise DataError("expected a column with different values, got a table whose columns are all constant")
-        _require_fit(schema, spec)
+        self._make_parts(spec)
+
+    def _make_parts(self, spec: Spec | None) -> None:
+        """Make the model of the labels and that of the numbers."""
+        _require_fit(self.schema, spec)
         self.labels = self._label_model() if self.fact_at else None
         self.numbers = None if spec is None else self._number_model(spec)
 
@@ -106,16 +111,7 @@ class TableModel(Distribution):
         if self.labels is None:
             return None, None
         columns = [self.schema.columns[i] for i in self.fact_at]
-        given = x[:, torch.tensor(self.fact_at, device=x.device)]
-        labelled = torch.tensor([column.kind == "categorical" for column in columns], device=x.device)
-        absent = torch.tensor([column.classes - 1 for column in columns], device=x.device)
-        # A label is its own fact. An ordinary number is fact 0, which the product with False gives.
-        facts = (given.nan_to_num() * labelled).long()
-        for i, column in enumerate(columns):
-            # Spikes are the facts from 1 on. They are equal to the value exactly, as both come from the same table.
-            for number, spike in enumerate(column.spikes, 1):
-                facts[:, i] = torch.where(given[:, i] == spike, number, facts[:, i])
-        facts = torch.where(given.isnan(), absent, facts)
+        facts = facts_of(columns, x[:, torch.tensor(self.fact_at, device=x.device)])
         return facts, self._code(facts)
 
     def _code(self, facts: Tensor) -> Tensor:
@@ -125,12 +121,8 @@ class TableModel(Distribution):
 
     def _numbers_of(self, x: Tensor) -> Tensor:
         """Return the ordinary numbers (B, features), with NaN for spikes."""
-        # Indexing with a tensor makes a copy, so the rows that were passed do not change.
-        numbers = x[:, torch.tensor(self.number_at, device=x.device)]
-        for k, i in enumerate(self.number_at):
-            for spike in self.schema.columns[i].spikes:
-                numbers[:, k] = numbers[:, k].masked_fill(numbers[:, k] == spike, math.nan)
-        return numbers
+        columns = [self.schema.columns[i] for i in self.number_at]
+        return without_spikes(columns, x[:, torch.tensor(self.number_at, device=x.device)])
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         code, logp = self._scored_labels(x)
@@ -172,21 +164,13 @@ class TableModel(Distribution):
         return self._joined(n, facts, numbers), logp
 
     def _joined(self, n: int, facts: Tensor | None, numbers: Tensor | None) -> Tensor:
-        x: list[Tensor] = []
+        like = torch.empty(n, 0, device=self.device)
         number_of, fact_of = ({i: k for k, i in enumerate(at)} for at in (self.number_at, self.fact_at))
+        x = []
         for i, column in enumerate(self.schema.columns):
-            if numbers is not None and column.numeric:
-                value = numbers[:, number_of[i]]
-                for number, spike in enumerate(column.spikes, 1):
-                    value = value.masked_fill(facts[:, fact_of[i]] == number, spike)  # type: ignore[index]
-                x.append(value)
-                continue
-            value = torch.full((n,), column.value, dtype=torch.float64, device=self.device)
-            if facts is not None and i in fact_of:
-                fact = facts[:, fact_of[i]]
-                value = value if column.kind == "constant" else fact.double()
-                value = value.masked_fill(fact == column.classes - 1, math.nan) if column.missing else value
-            x.append(value)
+            fact = None if facts is None or i not in fact_of else facts[:, fact_of[i]]
+            number = None if numbers is None or i not in number_of else numbers[:, number_of[i]]
+            x.append(value_of(column, fact, number, like))
         return torch.stack(x, 1)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -210,80 +194,14 @@ class TableModel(Distribution):
             self.numbers.init_from(self._numbers_of(x), given)
 
 
-def table_model(
-    schema: Schema,
-    system: str = "nsf",
-    *,
-    labels: str | None = None,
-    label_hidden: tuple[int, ...] = (64, 64),
-    **fields: Any,
-) -> TableModel:
-    """Return a model of a table with any system of the registry, such as `table_model(schema, "maf", layers=8)`.
-
-    Args:
-        schema: Schema of the table.
-        system: Name of the system for the numeric columns; not used without such columns. For a table of labels only, it can
-            also be the name of a system for labels.
-        labels: Name of a system for the discrete facts; by default an autoregressive network with softmaxes.
-        label_hidden: Widths of the hidden layers of the network of labels.
-        fields: Arguments of the system, without `features` and `context`, which follow from the schema.
-
-    Raises:
-        SpecError: The system or one of its arguments is unknown, or it takes no context and the table needs one.
-        DataError: Every column is constant, or there are numeric columns and the system models labels only.
-    """
-    known = Spec.registry.get(system)
-    for name in () if known is None else known.sizes:
-        if name in fields:
-            raise SpecError(f"expected no argument {name!r}: it follows from the table's columns")
-    features, context = _sizes(schema)
-    if models_labels(system, only=True) or (models_labels(system) and not features):
-        numeric = [column.name for column in schema.columns if column.numeric]
-        if numeric:
-            raise DataError(
-                f"expected a table of labels for system {system!r}, got the numeric column {numeric[0]!r}; declare it "
-                f"categorical, leave it out, or name another system for the numbers and {system!r} for the labels"
-            )
-        return TableModel(schema, None, label_hidden, _label_spec(schema, system, fields))
-    label_spec = None
-    if labels is not None:
-        if not models_labels(labels):
-            raise SpecError(f"expected a system of labels, such as 'discrete', got {labels!r}")
-        label_spec = _label_spec(schema, labels, {}) if context else None
-    if features == 0:
-        return TableModel(schema, None, label_hidden, label_spec)
-    if known is not None and context and "context" not in known.sizes:
-        raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
-    sizes = {"features": features, "context": context} if context else {"features": features}
-    return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
-
-
-def models_labels(system: str, *, only: bool = False) -> bool:
-    """Return whether the system of this name models rows of labels.
-
-    Args:
-        system: Name of the system.
-        only: Whether to return False for a system that also models real numbers.
-    """
-    known = Spec.registry.get(system)
-    return known is not None and known.models_labels and not (only and "features" in known.sizes)
-
-
-def _label_spec(schema: Schema, system: str, fields: dict[str, Any]) -> Spec:
-    classes = tuple(column.classes for column in schema.columns if column.classes > 1)
-    if not classes:
-        raise DataError("expected a column with different values, got a table whose columns are all constant")
-    return spec_from_dict({"system": system, **fields, **Spec.registry[system].label_sizes(classes)})
-
-
-def _sizes(schema: Schema) -> tuple[int, int]:
+def model_sizes(schema: Schema) -> tuple[int, int]:
     """Return the number of numeric columns, and the length of the one-hot code of the discrete facts."""
     features = sum(column.numeric for column in schema.columns)
     return features, sum(column.classes for column in schema.columns if column.classes > 1)
 
 
 def _require_fit(schema: Schema, spec: Spec | None) -> None:
-    features, context = _sizes(schema)
+    features, context = model_sizes(schema)
     given = (0, 0) if spec is None else (getattr(spec, "features", 0), getattr(spec, "context", 0))
     wanted = (features, context if features else 0)
     if given != wanted:

@@ -147,7 +147,7 @@ def written_numbers(
     notes: list[str] = []
     strange = 0
     if odd.len():
-        counts = odd.str.strip_chars().value_counts(sort=True)
+        counts = odd.str.strip_chars().alias("text").value_counts(sort=True)
         texts = dict(zip(counts[counts.columns[0]].to_list(), counts[counts.columns[1]].to_list(), strict=True))
         known = [entry for entry in texts if entry.lower() in KNOWN_MARKERS]
         censored = [

@@ -5,7 +5,6 @@ Every question is a dictionary of plain values from JSON, and so is every answer
 
 from __future__ import annotations
 
-import datetime
 import functools
 import math
 import os
@@ -19,10 +18,12 @@ import torch
 from ..errors import DataError, brief, listed
 from ..evaluation.explain import UNUSUAL, entry_probabilities, reasons
 from ..evaluation.ranks import ScoreRanks
-from ..fitted_table import FittedTable, TableRows, keeping
+from ..fitted_table import FittedTable, TableRows
 from ..tables import Table
 from ..tables.coding import Findings, to_codes, to_numbers, to_values
+from ..tables.conditions import keeping
 from ..tables.describe import column_rows, schema_notes, sentences, shown_number, shown_values
+from ..tables.entry_numbers import entry_number
 from ..tables.formats import as_csv
 from ..tables.formulas import escape_formulas
 from ..tables.row_space import TIMES, Column
@@ -131,7 +132,7 @@ class Explorer:
         self.columns = {column.name: column for column in fitted.schema.columns}
         self.fields = self._fields()
         self.data, self.choice = self._shown_rows()
-        self._last: tuple[str, tuple[Table, float]] | None = None
+        self._last: tuple[str, tuple[Table, float, bool]] | None = None
 
     @property
     def questions(self) -> dict[str, Callable[[Body], Any]]:
@@ -230,7 +231,7 @@ class Explorer:
         count = whole_number(body, "n", 1000, 1, MOST_POINTS)
         seed = self._seed(body)
         given = self._given(body)
-        samples, acceptance = self._conditional(given, count, seed, ROUNDS)
+        samples, acceptance, exact = self._conditional(given, count, seed, ROUNDS)
         data = None if self.data is None else self.data.take(keeping(self.data, given))
         data = data if data is None or data.n_rows <= count else data.take(np.arange(count))
         values = [
@@ -241,23 +242,26 @@ class Explorer:
             }
             for field in fields
         ]
-        return {"values": values, "samples": samples.n_rows, "acceptance": acceptance, "conditions": len(given)}
+        return {
+            "values": values,
+            "samples": samples.n_rows,
+            "acceptance": acceptance,
+            "conditions": len(given),
+            "exact": exact,
+        }
 
-    def _conditional(self, given: dict[str, Any], count: int, seed: int, rounds: int) -> tuple[Table, float]:
-        """Return draws that keep conditions, and the acceptance; the last ones are kept for other columns of the same rows."""
+    def _conditional(self, given: dict[str, Any], count: int, seed: int, rounds: int) -> tuple[Table, float, bool]:
+        """Return draws that keep conditions, the acceptance, and whether exact conditionals gave them.
+
+        The last draws are kept for other columns of the same rows.
+        """
         key = repr((given, count, seed, rounds))
         if self._last is None or self._last[0] != key:
             if given:
-                try:
-                    found = self._tables.conditional(given, count, seed=seed, rounds=rounds)
-                except DataError:
-                    raise DataError(
-                        "expected conditions that some draws of the model keep, got none in "
-                        f"{rounds * 8192:,} draws; widen the conditions"
-                    ) from None
-                self._last = key, (found.rows, found.acceptance)
+                found = self._tables.conditional(given, count, seed=seed, rounds=rounds)
+                self._last = key, (found.rows, found.acceptance, found.exact)
             else:
-                self._last = key, (self.fitted.draw(count, seed), 1.0)
+                self._last = key, (self.fitted.draw(count, seed), 1.0, False)
         return self._last[1]
 
     @functools.cached_property
@@ -273,7 +277,7 @@ class Explorer:
         """
         require_known(body, "given", "seed")
         seed = self._seed(body)
-        samples, _ = self._conditional(self._given(body), 1, seed, ROUNDS)
+        samples, _, _ = self._conditional(self._given(body), 1, seed, ROUNDS)
         entries = {}
         for name, field in self.fields.items():
             if field.typed:
@@ -382,7 +386,7 @@ class Explorer:
         require_known(body, "n", "given", "seed", "quoted")
         count = whole_number(body, "n", 1000, 1, MOST_DOWNLOADED)
         seed = self._seed(body)
-        table, acceptance = self._conditional(self._given(body), count, seed, 4 * ROUNDS)
+        table, acceptance, _ = self._conditional(self._given(body), count, seed, 4 * ROUNDS)
         columns = dict(zip(table.names, table.columns, strict=True))
         if body.get("quoted", True):
             columns = escape_formulas(columns)
@@ -464,36 +468,7 @@ def _encoded(column: Column, entry: Any) -> float:
         if column.missing:
             return math.nan
         raise DataError(f"expected a value {where}, got none; the table of the fit had no missing values there")
-    if column.categories:
-        if entry not in column.categories:
-            raise DataError(f"expected one of the labels {listed(column.categories)} {where}, got {brief(entry)}")
-        return float(column.categories.index(entry))
-    try:
-        number = _microseconds(column.storage, entry.strip()) / column.step if column.storage in TIMES else float(entry)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        kind = {
-            "date": "a date such as 2024-01-31",
-            "datetime": "a timestamp such as 2024-01-31T12:00",
-            "time": "a time such as 12:00",
-        }
-        raise DataError(f"expected {kind.get(column.storage, 'a finite number')} {where}, got {brief(entry)}")
-    return number
-
-
-def _microseconds(storage: str, text: str) -> int:
-    """Return a date, a timestamp or a time of day as microseconds since 1970 or since midnight."""
-    if storage == "time":
-        time = datetime.time.fromisoformat(text)
-        length = datetime.timedelta(
-            hours=time.hour, minutes=time.minute, seconds=time.second, microseconds=time.microsecond
-        )
-        return length // datetime.timedelta(microseconds=1)
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    return (moment - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)
+    return entry_number(column, entry)
 
 
 def _numbers(column: Column, table: Table) -> Array:

@@ -199,7 +199,8 @@ async function draw() {
     const drawn = await ask("draw", body);
     if (asked !== state.asked) return;
     state.drawn = drawn;
-    const rate = drawn.conditions ? ` Acceptance: ${share(drawn.acceptance)} of all draws keep the conditions.` : "";
+    const kept = drawn.exact ? "of the draws given the fixed values keep the other conditions" : "of all draws keep the conditions";
+    const rate = drawn.conditions ? ` Acceptance: ${share(drawn.acceptance)} ${kept}.` : "";
     $("acceptance").className = "";
     $("acceptance").textContent = `${drawn.samples.toLocaleString("en")} samples.${rate}`;
     plot();
