@@ -249,3 +249,51 @@ def test_a_flow_is_chosen_for_the_rows():
     assert (labels == -1).sum() <= 6
     alone = FlowDensity(system="nsf", max_iter=2, random_state=0).fit(X)
     assert model.score(X) > alone.score(X) + 0.5
+
+
+def business(rows=300):
+    """A table with labels, a date, gaps and numbers, as a dictionary of lists."""
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Berlin", "Paris"], rows)
+    age = np.where(city == "Berlin", 30.0, 60.0) + rng.normal(size=rows)
+    age[::7] = np.nan
+    day = np.datetime64("2024-01-01") + rng.integers(0, 300, rows)
+    return {"city": city, "age": age, "since": day}
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_with_labels_dates_and_gaps(library):
+    frame_of = pytest.importorskip(library).DataFrame
+    frame = frame_of(business())
+    model = FlowDensity(layers=1, hidden=16, max_iter=15, lr=1e-2, random_state=0).fit(frame)
+    scores = model.score_samples(frame)
+    assert scores.shape == (300,)
+    assert np.isfinite(scores).all()
+    assert set(model.predict(frame)) <= {-1, 1}
+    drawn = model.sample(50, random_state=1)
+    assert type(drawn) is frame_of
+    assert list(drawn.columns) == ["city", "age", "since"]
+    assert set(drawn["city"]) <= {"Berlin", "Paris"}
+    assert np.isfinite(model.score(drawn))
+    given = model.sample(20, random_state=2, given={"city": "Paris", "age": (50, 70)})
+    assert set(given["city"]) == {"Paris"}
+    other = frame_of({**business(), "city": np.full(300, "Rome")})
+    assert np.isneginf(model.score_samples(other)).all()
+    assert model.transform(frame).shape == (300, 2)
+    assert model.n_features_in_ == 3
+    assert list(model.feature_names_in_) == ["city", "age", "since"]
+
+
+def test_a_data_frame_of_labels_only_and_auto():
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    side = rng.random(200) < 0.5
+    frame = pandas.DataFrame({"a": np.where(side, "x", "y"), "b": np.where(side, "u", "v")})
+    model = FlowDensity(system="auto", max_iter=60, lr=1e-2, random_state=0).fit(frame)
+    assert model.score(frame) == pytest.approx(-np.log(2), abs=0.15)
+
+
+def test_a_quick_fit_limits_the_time(iris):
+    model = FlowDensity(system="auto", quick=True, max_iter=3, random_state=0).fit(iris)
+    assert model.n_iter_ <= 3
+    assert FlowDensity(quick=True)._training(0).max_seconds == 15

@@ -14,9 +14,11 @@ from torch import Tensor
 from .core import Distribution, Flow
 from .distributions import Orderless
 from .errors import DataError, SpecError
+from .frame_density import FrameDensity, is_labelled_frame
 from .systems.spec import build
-from .tables.auto import choose_flow
-from .training import fit
+from .tables import Schema
+from .tables.auto import QUICK_SECONDS, choose_flow
+from .training import TrainConfig, fit
 from .training.row_weights import as_row_weights
 
 try:
@@ -32,15 +34,18 @@ _CHUNK = 8192
 
 
 class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Normalizing flow as a scikit-learn estimator of the density of continuous columns.
+    """Normalizing flow as a scikit-learn estimator of the density of rows.
 
     The columns are standardised internally; log-densities are those of the raw columns, in nats per row. A column that is
     constant in training is not modelled: its value adds nothing to the log-density, and a row with another value has
     log-density -inf. Training runs in single precision, and everything after it in double precision.
 
+    X may also be a data frame of pandas or polars with columns of text, categories or dates, and with missing values. Then
+    every column is modelled by its kind, as `pushforward.Table` does, and samples are data frames.
+
     Args:
         system: Name of a system, such as "nsf", "maf" or "realnvp"; or "auto" for a spline flow whose base and size suit the
-            rows.
+            rows, or a model of labels for a data frame of labels only.
         layers: Number of layers of the system; None for its default.
         hidden: Width of the hidden layers, or a tuple of widths, depending on the system; None for its default.
         options: Further arguments of the system, by name.
@@ -49,12 +54,15 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         lr: Learning rate.
         validation_fraction: Share of the rows that is held out for early stopping; 0 for none.
         patience: Number of epochs without improvement after which training stops; None to choose it from the number of rows.
+        quick: Whether training ends after 15 seconds, and "auto" makes a coarse choice.
         contamination: Share of the training rows, or of their weight, that `predict` calls outliers, in [0, 1).
         random_state: Seed or generator for the weights, the split and the order of rows.
         verbose: Whether to show progress on standard error: 0 or 1.
 
     Attributes:
-        flow_: Trained distribution of the standardised columns, in double precision.
+        flow_: Trained distribution of the standardised columns, in double precision; for a data frame with other columns than
+            numbers, of its encoded rows.
+        schema_: Schema of such a data frame; None for arrays.
         scaler_: The `StandardScaler` between raw and standardised columns.
         varying_: Mask of the modelled columns, which have different values in training.
         constants_: Values of the other columns.
@@ -81,6 +89,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         lr: float = 1e-3,
         validation_fraction: float = 0.1,
         patience: int | None = None,
+        quick: bool = False,
         contamination: float = 0.01,
         random_state: Any = None,
         verbose: int = 0,
@@ -94,6 +103,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.lr = lr
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.quick = quick
         self.contamination = contamination
         self.random_state = random_state
         self.verbose = verbose
@@ -102,7 +112,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """Fit the density of the rows of X.
 
         Args:
-            X: Array (rows, columns) of finite numbers, with at least three rows, or two without validation.
+            X: Array (rows, columns) of finite numbers, with at least three rows, or two without validation; or a data frame.
             y: Ignored.
             sample_weight: Finite weights (rows,) >= 0, or None for equal weights. They are used in the loss, the validation
                 score, the standardisation and the quantile of `threshold_`; rows of weight 0 are left out.
@@ -116,6 +126,10 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             KeyboardInterrupt: The user pressed Ctrl-C; the best weights so far are kept, and the estimator is fitted.
         """
         self._check_arguments()
+        self._frame: FrameDensity | None = None
+        self.schema_: Schema | None = None
+        if is_labelled_frame(X):
+            return self._fit_frame(X, sample_weight)
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=3 if self.validation_fraction else 2)
         weights = None if sample_weight is None else as_row_weights(sample_weight, len(X)).numpy()
         if weights is not None:
@@ -135,11 +149,7 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             weights=weights,
             validation=_plain(self.validation_fraction) or None,
             progress=bool(self.verbose),
-            epochs=_plain(self.max_iter),
-            batch_size=_plain(self.batch_size),
-            patience=_plain(self.patience),
-            lr=_plain(self.lr),
-            seed=seed,
+            config=self._training(seed),
         )
         self.scaler_ = scaler
         self.varying_ = varying
@@ -153,8 +163,48 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             raise KeyboardInterrupt(result.message)
         return self
 
+    def _fit_frame(self, X: Any, sample_weight: Any) -> FlowDensity:
+        """Fit the rows of a data frame with labels, dates or gaps."""
+        weights = None if sample_weight is None else as_row_weights(sample_weight, len(X)).numpy()
+        own = {"layers": self.layers, "hidden": self.hidden}
+        arguments = {**(self.options or {}), **{k: _plain(v) for k, v in own.items() if v is not None}}
+        self._frame = FrameDensity(
+            X,
+            system=self.system,
+            arguments=arguments,
+            config=self._training(int(check_random_state(self.random_state).randint(2**31 - 1))),
+            validation=_plain(self.validation_fraction) or None,
+            weights=weights,
+            quick=self.quick,
+            progress=bool(self.verbose),
+        )
+        self.schema_, self.flow_ = self._frame.schema, self._frame.model
+        self.n_features_in_, self.feature_names_in_ = (
+            len(X.columns),
+            np.asarray(list(map(str, X.columns)), dtype=object),
+        )
+        self.n_iter_, self.history_ = self._frame.result.epochs, self._frame.result.history
+        self._n_features_out = len(self.flow_.number_at)
+        self.threshold_ = _quantile(self.score_samples(X), self.contamination, weights)
+        if self._frame.result.stopped == "interrupted":
+            raise KeyboardInterrupt(self._frame.result.message)
+        return self
+
+    def _training(self, seed: int) -> TrainConfig:
+        return TrainConfig(
+            epochs=_plain(self.max_iter),
+            batch_size=_plain(self.batch_size),
+            patience=_plain(self.patience),
+            lr=_plain(self.lr),
+            seed=seed,
+            max_seconds=QUICK_SECONDS if self.quick else None,
+        )
+
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density (rows,) of each row, in nats and in the units of X."""
+        check_is_fitted(self)
+        if self._frame is not None:
+            return self._frame.log_density(X)
         return self._log_density(self._checked(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -189,18 +239,17 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def sample(
-        self, n_samples: int = 1, random_state: Any = None, *, given: Mapping[int | str, float] | None = None
-    ) -> np.ndarray:
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Mapping[Any, Any] | None = None) -> Any:
         """Draw samples from the fitted density, in the units of X.
 
         Args:
             n_samples: Number of samples, at least 1.
             random_state: Seed or generator of the samples.
-            given: Values of some columns, by index or name, on which the samples are conditioned; for system="any-order".
+            given: Values of some columns, by index or name, on which the samples are conditioned; for system="any-order". For
+                a data frame with labels also ranges and sets of labels, and by rejection for every system.
 
         Returns:
-            Samples (n_samples, columns).
+            Samples (n_samples, columns), or a data frame like the one of the fit.
 
         Raises:
             SpecError: `n_samples` is not a whole number of at least 1, a given column is unknown, or the system has no
@@ -210,6 +259,8 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
             raise SpecError(f"expected n_samples to be a whole number >= 1, got {n_samples!r}")
         seed = int(check_random_state(random_state).randint(2**31 - 1))
+        if self._frame is not None:
+            return self._frame.draw(int(n_samples), seed, given)
         draw = self._exact().sample if given is None else self._conditional(given)
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
@@ -246,6 +297,9 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         Raises:
             SpecError: The system has no latent code.
         """
+        check_is_fitted(self)
+        if self._frame is not None:
+            return self._frame.codes(X)
         X = self._checked(X)
         return _in_chunks(self._invertible().encode, self._standard(X))
 
@@ -257,6 +311,10 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             SpecError: The system has no latent code.
         """
         check_is_fitted(self)
+        if self._frame is not None:
+            raise SpecError(
+                "expected a fit to an array of numbers, got codes of a data frame, which do not have its labels"
+            )
         codes = check_array(X, dtype=np.float64)
         flow = self._invertible()
         if codes.shape[1] != self._n_features_out:
@@ -292,7 +350,10 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def _build(self, rows: np.ndarray, seed: int) -> Distribution:
         fields, system, features = dict(self.options or {}), self.system, rows.shape[1]
         if system == "auto":
-            system, fields = "nsf", {**choose_flow(torch.from_numpy(rows), len(rows), seed)[0], **fields}
+            system, fields = (
+                "nsf",
+                {**choose_flow(torch.from_numpy(rows), len(rows), seed, quick=self.quick)[0], **fields},
+            )
             if self.layers is not None:
                 fields.pop("layers", None)
         own = {"features": features, "layers": self.layers, "hidden": self.hidden}

@@ -161,9 +161,7 @@ def test_missing_values_use_the_marginal_of_the_observed_columns():
     np.testing.assert_allclose(scores["Gaussian"].per_row, truth, atol=0.4)
     assert scores["Gaussian"].mean == pytest.approx(truth.mean(), abs=0.01)
     for name in ("Gaussian mixture", "kernel density"):
-        assert scores[name].skipped
-        assert "missing values" in scores[name].note
-        assert math.isnan(scores[name].mean)
+        assert scores[name].mean == pytest.approx(truth.mean(), abs=0.15)
 
 
 def test_expectation_maximisation_corrects_for_values_that_are_missing_by_another_column():
@@ -215,8 +213,44 @@ def test_labels_cost_their_smoothed_frequencies():
     np.testing.assert_allclose(views[1].log_prob_discrete, np.log([3 / 7, 1 / 7, 1 / 7]))
     np.testing.assert_allclose(views[0].log_prob_discrete, np.log([3 / 7, 3 / 7, 2 / 7]))
     scores = baselines(*views)
-    assert [score.name for score in scores] == ["independent labels"]
+    assert [score.name for score in scores] == ["independent labels", "mixture of labels"]
     np.testing.assert_allclose(scores[0].per_row, views[1].log_prob_discrete)
+
+
+def test_a_mixture_has_labels_of_its_own_in_each_component():
+    rng = np.random.default_rng(0)
+
+    def rows(n):
+        side = rng.random(n) < 0.5
+        return {"x": np.where(side, 3.0, -3.0) + rng.normal(size=n), "kind": np.where(side, "left", "right")}
+
+    train, test = rows(600), rows(300)
+    scores = baselines(*table_views(train, test, {"x": "continuous", "kind": "categorical"}))
+    assert [score.name for score in scores] == [
+        "independent labels + Gaussian",
+        "mixture with labels",
+        "independent labels + kernel density",
+    ]
+    truth = -math.log(2) - 0.5 * math.log(2 * math.pi * math.e)
+    assert scores[1].mean == pytest.approx(truth, abs=0.1)
+    assert scores[1].mean > scores[2].mean + 0.5
+
+
+def test_a_mixture_of_labels_and_gaps_has_mass_one():
+    rng = np.random.default_rng(1)
+    column = np.where(rng.random(200) < 0.3, math.nan, rng.normal(size=200))
+    train = {"a": column, "b": rng.normal(size=200), "kind": rng.choice(["u", "v"], 200)}
+    grid = np.linspace(-7, 7, 120)
+    kinds = {"a": "continuous", "b": "continuous", "kind": "categorical"}
+    both, b_only = np.meshgrid(grid, grid), grid
+    a = np.concatenate([np.tile(both[0].ravel(), 2), np.full(240, math.nan)])
+    b = np.concatenate([np.tile(both[1].ravel(), 2), np.tile(b_only, 2)])
+    kind = np.concatenate([np.repeat(["u", "v"], 120**2), np.repeat(["u", "v"], 120)])
+    scores = baselines(*table_views(train, {"a": a, "b": b, "kind": kind}, kinds))
+    step = grid[1] - grid[0]
+    cell = np.where(np.isnan(a), step, step**2)
+    for score in scores:
+        assert (np.exp(score.per_row) * cell).sum() == pytest.approx(1, abs=0.01), score.name
 
 
 def test_independent_labels_and_gaussian():

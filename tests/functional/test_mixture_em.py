@@ -10,7 +10,14 @@ from sklearn.mixture import GaussianMixture
 
 from pushforward.core import Real
 from pushforward.distributions import FullGaussianMixture
-from pushforward.functional.mixture_em import best_mixture, choose_mixture, fit_mixture, log_joint
+from pushforward.functional.mixture_em import (
+    best_mixture,
+    choose_mixture,
+    conditional_log_prob,
+    fit_mixture,
+    label_frequencies,
+    log_joint,
+)
 
 
 def clusters(seed=0, rows=900):
@@ -71,3 +78,42 @@ def test_means_follow_the_context():
     with torch.no_grad():
         score = float(base.log_prob(x, c).mean())
     assert score == pytest.approx(2 * (-0.5 - 0.5 * np.log(2 * np.pi) - np.log(0.1)), abs=0.2)
+
+
+def two_classes(rows=600, seed=0):
+    """Rows of two classes with the same mean and different covariances, and their one-hot codes."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (rows,), generator=generator)
+    z = torch.randn(rows, 2, generator=generator).double()
+    turned = torch.where(label[:, None] == 0, z * torch.tensor([3.0, 0.3]), z * torch.tensor([0.3, 3.0]))
+    return turned, torch.nn.functional.one_hot(label, 2).double()
+
+
+def test_labels_have_probabilities_in_each_component():
+    x, codes = two_classes()
+    fit = fit_mixture(x, 2, 1e-3, codes=codes, frequencies=label_frequencies(codes))
+    torch.testing.assert_close(fit.labels.exp().sum(1), torch.ones(2).double())
+    assert float(fit.labels.exp().amax(1).min()) > 0.95
+    joint = torch.stack([log_joint(x, fit, c.expand(len(x), 2)).logsumexp(1).exp() for c in torch.eye(2).double()]).sum(
+        0
+    )
+    torch.testing.assert_close(joint, log_joint(x, fit).logsumexp(1).exp())
+
+
+def test_labels_that_gate_are_chosen_where_classes_differ_in_their_spread():
+    x, codes = two_classes()
+    shifted, gated = (choose_mixture(x, (2,), codes=codes, gated=gated).score for gated in (False, True))
+    assert gated > shifted + 0.3
+    mixture = FullGaussianMixture(Real((2,)), 2, context=2).double()
+    mixture.init_from(x, codes)
+    fit = best_mixture(x, 2, choose_mixture(x, (2,), codes=codes, gated=True).ridge, codes)
+    torch.testing.assert_close(mixture.log_prob(x, codes), conditional_log_prob(x, fit, codes))
+
+
+def test_labels_that_shift_are_chosen_where_classes_differ_in_their_mean():
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(3, (400,), generator=generator)
+    x = torch.randn(400, 2, generator=generator).double() + 2.0 * label[:, None]
+    codes = torch.nn.functional.one_hot(label, 3).double()
+    shifted, gated = (choose_mixture(x, (1, 2), codes=codes, gated=gated).score for gated in (False, True))
+    assert shifted > gated

@@ -143,5 +143,5 @@ def test_bad_arguments():
         MLP(3, 1, activation="relo")
     with pytest.raises(SpecError, match="both True and False"):
         Coupling(Affine(), Real((3,)), [True, True, True])
-    with pytest.raises(SpecError, match="MaskedMLP of 3 features"):
+    with pytest.raises(SpecError, match="network of 3 features"):
         Autoregressive(Affine(), Real((3,)), MaskedMLP(4, 2))

@@ -45,8 +45,13 @@ def test_networks_of_labels_grow_with_the_labels():
     binary = Table(tuple(f"b{i}" for i in range(126)), tuple(rng.integers(0, 2, size=(126, 50)).astype(bool)))
     schema, rows = encoded(binary)
     assert label_widths(schema) == (504,)
-    assert choose(schema, rows).label_hidden == (504,)
-    assert fresh(schema, choose(schema, rows), 0).labels.net.dropout.p > 0
+    choice = choose(schema, rows)
+    assert (choice.system, choice.arguments["hidden"]) == ("made", (504,))
+    assert choice.alternatives[0][1]["masks"] > 1
+    assert choice.with_label_hidden((7,)).alternatives[0][1]["hidden"] == (7,)
+    net = fresh(schema, choice, 0).labels.net
+    assert net.dropout.p > 0
+    assert net.direct is not None
     assert label_widths(encoded(table())[0]) == (64, 64)
 
 

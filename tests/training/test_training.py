@@ -1027,9 +1027,9 @@ BAD = {
     "rate": (lambda: fit(small(), table(), lr=-1.0), SpecError, "lr to be a finite number >= 0"),
     "ema": (lambda: fit(small(), table(), ema=1.0), SpecError, "expected ema in [0, 1), got 1.0"),
     "schedule": (
-        lambda: fit(small(), table(), schedule="linear"),
+        lambda: fit(small(), table(), schedule="steps"),
         SpecError,
-        "plateau, cosine, constant, got 'linear'",
+        "plateau, cosine, linear, constant, got 'steps'",
     ),
 }
 

@@ -22,8 +22,9 @@ from ..errors import FlowError
 from ..output import only_writer, require_writable
 from ..serialize import save
 from ..signals import Interrupted, signal_of
-from ..training import FitResult, TrainConfig
+from ..training import FitResult, TrainConfig, measure_batch_norm
 from ..training import fit as train
+from ..training.data_loader import is_loader
 from ..training.parallel.processes import LostProcess, leave, process_rank, world_size
 from ..training.random_state import isolated
 from .console import Terminal, finite, training_text
@@ -122,7 +123,7 @@ def train_model(model: Distribution, data: TrainingRows, config: TrainConfig, op
     """
     output = options.output
     try:
-        return train(
+        result = train(
             model,
             data.rows,
             context=data.context,
@@ -135,6 +136,9 @@ def train_model(model: Distribution, data: TrainingRows, config: TrainConfig, op
             resume=output.resume,
             progress=not options.machine.quiet and process_rank() == 0,
         )
+        if world_size() == 1 and result.history and not is_loader(data.rows):
+            measure_batch_norm(model, data.rows, data.context)
+        return result
     except LostProcess:
         raise
     except FlowError:

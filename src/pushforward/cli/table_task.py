@@ -96,11 +96,14 @@ class TableTask(Task):
         self.schema, self.encoded = schema, schema.encode(self.table)
         self.choice = AutoChoice(system=self.system, label_hidden=label_widths(schema))
         if self.automatic:
-            self.choice = choose(schema, self.encoded[self.parts.train], self.seed, quick=self.quick)
+            found = choose(schema, self.encoded[self.parts.train], self.seed, quick=self.quick)
+            # Arguments of the flow, or another network of labels, ask for the default system also for a table of labels.
+            if found.system == TABLE_FLOW or not (self.arguments or self.options.system.labels):
+                self.choice, self.system = found, found.system
             if self.config.patience is None and self.choice.patience is not None:
                 self.config = self.config.replace(patience=self.choice.patience)
         if self.label_hidden is not None:
-            self.choice = replace(self.choice, label_hidden=self.label_hidden)
+            self.choice = self.choice.with_label_hidden(self.label_hidden)
         arguments = {**self.choice.arguments, **self.arguments}
         self.choice = replace(self.choice, system=self.system, arguments=arguments)
         self.holdout = replace(holdout, digest=digest(self.encoded))
@@ -148,9 +151,9 @@ class TableTask(Task):
             raise Interrupted(f"interrupted; {kept}", found.interrupted)
         for entry in found.tried:
             score = "-" if entry["validation"] is None else f"{entry['validation']:.4f}"
-            self.terminal.tell(
-                f"  {entry['system']}, base {entry.get('base', 'itself')}: {score} nats per validation row"
-            )
+            detail = f", base {entry['base']}" if "base" in entry else ""
+            detail += f", {entry['masks']} masks" if "masks" in entry else ""
+            self.terminal.tell(f"  {entry['system']}{detail}: {score} nats per validation row")
         if found.refitted:
             self.terminal.tell(f"fitted {found.system} once more, with the validation rows")
         return found.model.eval(), {"tried": found.tried, "refitted": found.refitted}

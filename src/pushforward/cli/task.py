@@ -16,6 +16,7 @@ from ..core import Distribution, exactly
 from ..errors import SpecError
 from ..evaluation.held_out import Holdout
 from ..tables import Table
+from ..tables.auto import QUICK_SECONDS
 from ..training import FitResult, TrainConfig
 from ..training.parallel.processes import local_rank, world_size
 from .console import Terminal
@@ -34,8 +35,6 @@ from .options import (
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
-QUICK_SECONDS = 15.0
-"""Length of training with --quick, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,19 +45,30 @@ class FullGaussianMixture(Distribution):
         self.register_buffer("fitted", torch.zeros(1, dtype=torch.bool))
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Start a fresh mixture at the fit of expectation-maximisation, after a regression on the context.
+        """Start a fresh mixture at the fit of expectation-maximisation, with the ridge chosen by cross-validation.
 
-        The ridge is chosen by cross-validation.
+        If the context is a code of zeros and ones, there are two candidates, of which cross-validation chooses one: the
+        context shifts all means, by a regression; or it determines the weights, by its frequencies in each component. A
+        context of other numbers shifts the means.
         """
         if bool(self.fitted) or x.shape[0] < 2:
             return
-        rows = x.double()
-        if self.of_context is not None and context is not None:
-            slopes = ridge_slopes(context.double(), rows)
-            self.of_context.weight.data[len(self.logits) :] = slopes.mT.to(self.dtype)
-            rows = rows - context.double() @ slopes
-        _, ridge = choose_mixture(rows, (len(self.logits),))
-        fit = best_mixture(rows[:MOST_ROWS], len(self.logits), ridge)
+        rows, number = x.double(), len(self.logits)
+        given = None if self.of_context is None or context is None else context.double()
+        chosen = choose_mixture(rows, (number,), codes=given)
+        codes = None
+        if given is not None and self.of_context is not None:
+            binary = number > 1 and bool(((given == 0) | (given == 1)).all())
+            gated = choose_mixture(rows, (number,), codes=given, gated=True) if binary else chosen
+            if gated.score > chosen.score:
+                chosen, codes = gated, given[:MOST_ROWS]
+            else:
+                slopes = ridge_slopes(given, rows)
+                self.of_context.weight.data[number:] = slopes.mT.to(self.dtype)
+                rows = rows - given @ slopes
+        fit = best_mixture(rows[:MOST_ROWS], number, chosen.ridge, codes)
+        if self.of_context is not None and fit.labels is not None:
+            self.of_context.weight.data[:number] = fit.labels.to(self.dtype)
         # S = (L^T L)^-1: the lower factor of the inverse is that of the reversed matrix, reversed.
         precision = torch.linalg.cholesky(torch.linalg.inv(fit.covariances).flip(-1, -2))
         factors = precision.flip(-1, -2).mT

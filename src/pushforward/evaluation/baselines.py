@@ -1,4 +1,4 @@
-"""Simple densities to compare a flow with, in held-out nats per row: a Gaussian, a Gaussian mixture, a kernel density."""
+"""Simple densities to compare a flow with, in held-out nats per row: a Gaussian, a mixture, a kernel density."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from ..errors import DataError
 from .gaussian_baseline import LOG_2PI, GaussianBaseline, fit_gaussian, folds, subsample
+from .mixture_baseline import mixture_log_prob
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,11 +40,15 @@ class NumericView:
     Args:
         values: Array (N, D), float64, in raw units; NaN marks a missing value, and integer columns are already dequantised.
         log_prob_discrete: Log-probability (N,) of the labels and of the pattern of missing values, in nats; it is added to the
-            log-density of every baseline. None if no column is discrete or has missing values.
+            log-density of the baselines that treat labels as independent. None if no column is discrete or has missing values.
+        codes: One-hot codes of these labels, side by side, (N, L), for the mixture; None without them.
+        frequencies: Smoothed frequency of each label in the training rows, (L,); None without codes.
     """
 
     values: Array
     log_prob_discrete: Array | None = None
+    codes: Array | None = None
+    frequencies: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -132,39 +137,42 @@ def table_views(
     rng = np.random.default_rng(seed)
     tables = (train, test)
     rows = [len(next(iter(table.values()))) if table else 0 for table in tables]
-    discrete = [np.zeros(n) for n in rows]
-    any_discrete = False
+    labels: list[_Labels] = []
     numeric: list[list[Array]] = [[], []]
     for name, kind in kinds.items():
         if kind in {"continuous", "integer"}:
             columns = [np.asarray(table[name]).astype(np.float64) for table in tables]
             missing = [np.isnan(column) for column in columns]
             if missing[0].any() or missing[1].any():
-                costs = _cell_costs(missing[0].astype(str), missing[1].astype(str))
-                discrete = [total + cost for total, cost in zip(discrete, costs, strict=True)]
-                any_discrete = True
+                labels.append(_labels(missing[0].astype(str), missing[1].astype(str)))
             if kind == "integer" and not _one_value(columns[0]):
                 columns = [column + rng.random(len(column)) for column in columns]
             for part, column in zip(numeric, columns, strict=True):
                 part.append(column)
         else:
-            costs = _cell_costs(labels_as_text(train[name]), labels_as_text(test[name]))
-            discrete = [total + cost for total, cost in zip(discrete, costs, strict=True)]
-            any_discrete = True
+            labels.append(_labels(labels_as_text(train[name]), labels_as_text(test[name])))
     views = []
-    for part, n, cost in zip(numeric, rows, discrete, strict=True):
+    for which, (part, n) in enumerate(zip(numeric, rows, strict=True)):
         values = np.stack(part, axis=1) if part else np.zeros((n, 0))
-        views.append(NumericView(values, cost if any_discrete else None))
+        if not labels:
+            views.append(NumericView(values))
+            continue
+        cost = np.sum([label.log_prob(which) for label in labels], axis=0)
+        codes = np.concatenate([label.one_hot(which) for label in labels], axis=1)
+        views.append(NumericView(values, cost, codes, np.concatenate([label.frequencies for label in labels])))
     return views[0], views[1]
 
 
 def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: int = 0) -> list[BaselineScore]:
-    """Return the held-out log-likelihoods of a Gaussian, a Gaussian mixture and a kernel density, in nats per row.
+    """Return the held-out log-likelihoods of a Gaussian, a mixture and a kernel density, in nats per row.
 
     All settings (the shrinkage of the Gaussian, the number of components of the mixture, the width and the shape of the kernel)
     are chosen on the training rows alone, by cross-validation. Columns that are constant in the training rows are dropped; a
-    held-out row with another value there has log-likelihood -inf. If values are missing, the Gaussian is fitted by expectation
-    maximisation and scores the observed columns of each row with its marginal density; the other baselines are skipped.
+    held-out row with another value there has log-likelihood -inf.
+
+    Labels are independent of everything else for the Gaussian and the kernel density. In the mixture every component has its
+    own frequencies of the labels. If values are missing, the Gaussian is fitted by expectation maximisation, and it fills the
+    training rows of the other densities. Every density scores the observed columns of a row by its marginal density.
 
     Args:
         train: Training rows, (N, D) or a `NumericView`.
@@ -186,29 +194,38 @@ def baselines(train: NumericView | Array, test: NumericView | Array, *, seed: in
         raise DataError(
             f"expected at least 2 training rows and 1 held-out row, got {len(train.values)} and {len(test.values)}"
         )
-    prefix = "" if test.log_prob_discrete is None else "independent labels + "
-    base = np.zeros(len(test.values)) if test.log_prob_discrete is None else test.log_prob_discrete
-    x, y, base = _standardise(train.values, test.values, base)
-    if x.shape[1] == 0:
-        name = "independent labels" if prefix else "constant columns"
-        return [_score(name, base, "no numeric column varies")]
+    labelled = test.log_prob_discrete is not None
+    prefix = "independent labels + " if labelled else ""
+    x, y, units = _standardise(train.values, test.values)
+    base = units if test.log_prob_discrete is None else units + test.log_prob_discrete
     rng = np.random.default_rng(seed)
     with torch.no_grad(), np.errstate(under="ignore"):
-        gaussian = fit_gaussian(x, rng)
-        log_prob, note = gaussian.log_prob(y), gaussian.note
-        scores = [_score(f"{prefix}Gaussian", base + log_prob, note)]
-        others = (("Gaussian mixture", _mixture), ("kernel density", _kernel_density))
-        for name, method in others:
-            if np.isnan(x).any() or np.isnan(y).any():
-                reason = "skipped: some rows have missing values, and this density has no closed form for them"
-                scores.append(BaselineScore(f"{prefix}{name}", math.nan, math.nan, np.zeros(0), reason))
-                continue
-            log_prob, note = method(x, y, gaussian, rng)
-            scores.append(_score(f"{prefix}{name}", base + log_prob, note))
+        if x.shape[1] == 0:
+            scores = [
+                _score("independent labels" if labelled else "constant columns", base, "no numeric column varies")
+            ]
+            filled = x
+        else:
+            gaussian = fit_gaussian(x, rng)
+            filled = gaussian.filled(x, rng)
+            scores = [_score(f"{prefix}Gaussian", base + gaussian.log_prob(y), gaussian.note)]
+        if labelled and train.codes is not None and test.codes is not None and train.frequencies is not None:
+            log_prob, note = mixture_log_prob(filled, y, train.codes, test.codes, train.frequencies, rng)
+            scores.append(_score("mixture with labels" if x.shape[1] else "mixture of labels", units + log_prob, note))
+        elif np.isnan(y).any():
+            none = (np.zeros((len(x), 0)), np.zeros((len(y), 0)), np.zeros(0))
+            log_prob, note = mixture_log_prob(filled, y, *none, rng)
+            scores.append(_score(f"{prefix}Gaussian mixture", base + log_prob, note))
+        elif x.shape[1]:
+            log_prob, note = _mixture(filled, y, rng)
+            scores.append(_score(f"{prefix}Gaussian mixture", base + log_prob, note))
+        if x.shape[1]:
+            log_prob, note = _kernel_density(filled, y, gaussian, rng)
+            scores.append(_score(f"{prefix}kernel density", base + log_prob, note))
     return scores
 
 
-def _mixture(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Generator) -> tuple[Array, str]:
+def _mixture(x: Array, y: Array, rng: np.random.Generator) -> tuple[Array, str]:
     """Fit a Gaussian mixture with full covariances by scikit-learn; return the log-density of y (M,), and a note.
 
     The number of components and the ridge on the covariances are chosen by held-out likelihood on the training rows.
@@ -249,13 +266,15 @@ def _kernel_density(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.rand
 
     The shape of the kernels is either the variances of the columns or the covariance of the data. Shape and width are chosen by
     the leave-one-out likelihood: each point is scored by the kernels of the other points. Exact copies of the point are left
-    out as well, because a copy at distance zero would favour kernels of width zero.
+    out as well, because a copy at distance zero would favour kernels of width zero. If y has missing values (NaN), the kernels
+    have the variances of the columns, and the missing columns are left out.
     """
     dimensions = x.shape[1]
     centres = subsample(x, _KERNELS, rng)
     factor = np.linalg.cholesky(gaussian.covariance)
     shapes: dict[str, Callable[[Array], Array]] = {"the columns' variances": lambda v: v}
-    if dimensions > 1:
+    missing = np.isnan(y)
+    if dimensions > 1 and not missing.any():
         shapes["the data's covariance"] = lambda v: np.linalg.solve(factor, v.T).T
     best: tuple[float, str, float] = (-math.inf, "the columns' variances", 1.0)
     for name, shape in shapes.items():
@@ -273,27 +292,32 @@ def _kernel_density(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.rand
                 best = float(log_prob.mean()), name, float(width)
     _, name, width = best
     log_det = 0.0 if name == "the columns' variances" else float(np.log(np.diag(factor)).sum())
-    points, queries = torch.from_numpy(shapes[name](centres)), torch.from_numpy(shapes[name](y))
+    points, queries = torch.from_numpy(shapes[name](centres)), torch.from_numpy(shapes[name](np.nan_to_num(y)))
+    known = torch.from_numpy(~missing).double()
     parts = [
-        torch.logsumexp(-_squared_distances(part, points) / (2 * width**2), 1) for part in torch.split(queries, 1000)
+        torch.logsumexp(-_squared_distances(part, points, seen) / (2 * width**2), 1)
+        for part, seen in zip(torch.split(queries, 1000), torch.split(known, 1000), strict=True)
     ]
-    constant = math.log(len(centres)) + dimensions * (math.log(width) + 0.5 * LOG_2PI) + log_det
+    constant = math.log(len(centres)) + (~missing).sum(1) * (math.log(width) + 0.5 * LOG_2PI) + log_det
     capped = f" on {len(centres)} of {len(x)} rows" if len(centres) < len(x) else ""
     note = f"width {width:.2g} times {name}{capped}, by leave-one-out on the training rows"
-    return (torch.cat(parts) - constant).numpy(), note
+    return torch.cat(parts).numpy() - constant, note
 
 
-def _squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+def _squared_distances(a: torch.Tensor, b: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the squared distances of the rows of a and b, over the columns that are seen in the row of a."""
+    if seen is None or bool(seen.all()):
+        return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    return (seen * a.square()).sum(1)[:, None] - 2 * (seen * a) @ b.mT + seen @ b.square().mT
 
 
-def _standardise(train: Array, test: Array, base: Array) -> tuple[Array, Array, Array]:
-    """Return both tables without constant columns, in standard deviations of the training rows, and the corrected `base`.
+def _standardise(train: Array, test: Array) -> tuple[Array, Array, Array]:
+    """Return both tables without constant columns, in standard deviations of the training rows, and a correction (M,) in nats.
 
-    With y = (x - centre) / scale, log p(x) = log p(y) - sum_i log scale_i over the observed columns i. This correction is added
-    to `base`, as is -inf for a held-out row that differs from the value of a constant column.
+    With y = (x - centre) / scale, log p(x) = log p(y) - sum_i log scale_i over the observed columns i. The correction is -inf
+    for a held-out row that differs from the value of a constant column.
     """
-    kept, base = [], base.copy()
+    kept, base = [], np.zeros(len(test))
     for i in range(train.shape[1]):
         if not _one_value(train[:, i]):
             kept.append(i)
@@ -328,7 +352,7 @@ def _as_view(values: NumericView | Array, name: str) -> NumericView:
     discrete = view.log_prob_discrete
     if discrete is not None and discrete.shape != (len(array),):
         raise DataError(f"expected log_prob_discrete of {name} for {len(array)} rows, got shape {discrete.shape}")
-    return NumericView(array, discrete)
+    return NumericView(array, discrete, view.codes, view.frequencies)
 
 
 def labels_as_text(column: Array) -> Array:
@@ -340,9 +364,23 @@ def labels_as_text(column: Array) -> Array:
     return np.array(["" if value is None or value != value else str(value) for value in column], dtype=np.str_)
 
 
-def _cell_costs(train: Array, test: Array) -> tuple[Array, Array]:
-    """Return the logarithm of the smoothed frequency in the training table, for the label of each row of both tables."""
+class _Labels(NamedTuple):
+    """Labels of one column as whole numbers, in both tables, and their smoothed frequencies in the training table."""
+
+    codes: tuple[Array, Array]
+    frequencies: Array
+
+    def log_prob(self, which: int) -> Array:
+        """Return the logarithm of the frequency of each row's label."""
+        found: Array = np.log(self.frequencies)[self.codes[which]]
+        return found
+
+    def one_hot(self, which: int) -> Array:
+        """Return one-hot codes (N, K)."""
+        return np.eye(len(self.frequencies))[self.codes[which]]
+
+
+def _labels(train: Array, test: Array) -> _Labels:
     cells, codes = np.unique(np.concatenate([train, test]), return_inverse=True)
     counts = np.bincount(codes[: len(train)], minlength=len(cells))
-    log_prob = np.log((counts + 1) / (len(train) + len(cells)))
-    return log_prob[codes[: len(train)]], log_prob[codes[len(train) :]]
+    return _Labels((codes[: len(train)], codes[len(train) :]), (counts + 1) / (len(train) + len(cells)))

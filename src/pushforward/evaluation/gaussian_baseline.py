@@ -44,7 +44,7 @@ class GaussianBaseline:
     def log_prob(self, values: Array) -> Array:
         """Return the log-density (N,) of the observed columns of rows (N, D); NaN marks a missing value."""
         out = np.empty(len(values))
-        for observed, rows in _patterns(values):
+        for observed, rows in patterns(values):
             centred = values[np.ix_(rows, observed)] - self.mean[observed]
             if centred.shape[1] == 0:
                 out[rows] = 0.0
@@ -53,6 +53,23 @@ class GaussianBaseline:
             white = np.linalg.solve(factor, centred.T)
             log_det = np.log(np.diag(factor)).sum()
             out[rows] = -0.5 * (white**2).sum(0) - log_det - 0.5 * centred.shape[1] * LOG_2PI
+        return out
+
+    def filled(self, values: Array, rng: np.random.Generator) -> Array:
+        """Return rows (N, D) whose missing values are drawn from the Gaussian, given the observed values of the row."""
+        out = values.copy()
+        for observed, rows in patterns(values):
+            unseen = ~observed
+            if not unseen.any():
+                continue
+            cross = self.covariance[np.ix_(unseen, observed)]
+            slope = np.linalg.solve(self.covariance[np.ix_(observed, observed)], cross.T).T
+            spread = np.linalg.cholesky(
+                self.covariance[np.ix_(unseen, unseen)] - slope @ cross.T + 1e-9 * np.eye(int(unseen.sum()))
+            )
+            noise = rng.standard_normal((len(rows), int(unseen.sum()))) @ spread.T
+            centred = values[np.ix_(rows, observed)] - self.mean[observed]
+            out[np.ix_(rows, unseen)] = self.mean[unseen] + centred @ slope.T + noise
         return out
 
 
@@ -96,11 +113,11 @@ def _moments(x: Array) -> tuple[Array, Array]:
     filled = np.where(missing, 0.0, x)
     mean = filled.sum(0) / seen
     covariance = np.diag((np.where(missing, 0.0, x - mean) ** 2).sum(0) / seen + 1e-9)
-    patterns = _patterns(x)
+    groups = patterns(x)
     for _ in range(50):
         extra = np.zeros_like(covariance)
         filled = x.copy()
-        for observed, rows in patterns:
+        for observed, rows in groups:
             unseen = ~observed
             if not unseen.any():
                 continue
@@ -118,7 +135,7 @@ def _moments(x: Array) -> tuple[Array, Array]:
     return mean, covariance
 
 
-def _patterns(values: Array) -> list[tuple[Array, Array]]:
+def patterns(values: Array) -> list[tuple[Array, Array]]:
     """Return the different patterns of observed columns, boolean (D,), each with the numbers of its rows."""
     observed = ~np.isnan(values)
     if observed.all():

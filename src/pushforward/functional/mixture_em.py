@@ -1,4 +1,9 @@
-"""Expectation-maximisation of Gaussian mixtures with full covariances and a ridge that keeps them regular."""
+"""Expectation-maximisation of mixtures: Gaussians with full covariances and a ridge that keeps them regular, and labels.
+
+Rows may also have labels, as one-hot codes c. Labels are independent of each other and of the numbers within a component:
+
+    p(x, c) = sum_k w_k N(x; m_k, S_k) prod_j q_kj(c_j)
+"""
 
 from __future__ import annotations
 
@@ -21,11 +26,13 @@ class MixtureFit(NamedTuple):
         weights: (K,) probabilities.
         means: (K, D).
         covariances: (K, D, D).
+        labels: (K, L) log-probabilities of the labels, for codes (N, L); None without labels.
     """
 
     weights: Tensor
     means: Tensor
     covariances: Tensor
+    labels: Tensor | None = None
 
 
 RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
@@ -42,7 +49,13 @@ STARTS = 5
 
 
 def fit_mixture(
-    x: Tensor, components: int, ridge: float = 0.1, *, generator: torch.Generator | None = None
+    x: Tensor,
+    components: int,
+    ridge: float = 0.1,
+    *,
+    codes: Tensor | None = None,
+    frequencies: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> MixtureFit:
     """Fit a mixture of K Gaussians to rows by expectation-maximisation with a ridge on the covariances.
 
@@ -51,24 +64,31 @@ def fit_mixture(
         w_k = N_k / N,    m_k = sum_n r_nk x_n / N_k,    N_k = sum_n r_nk,
         S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k + ridge diag(var x),
 
-    where the ridge keeps a component of few rows from collapsing onto them.
+    where the ridge keeps a component of few rows from collapsing onto them. The label j of component k has the probability
+    q_kj = (sum_n r_nk c_nj + f_j) / (N_k + 1): one more row that has the frequencies f.
 
     Args:
         x: Rows (N, D), at least one, finite.
         components: Number K of Gaussians.
         ridge: Ridge, in units of the variances of the columns.
+        codes: One-hot codes of the labels of each row, side by side, (N, L); None without labels.
+        frequencies: Frequency f of each label in all rows, (L,), positive; needed with codes.
         generator: Source of the random starting means.
 
     References:
         Dempster, Laird, Rubin 1977.
     """
     x = x.double()
-    added = torch.diag(ridge * x.var(0, unbiased=False).clamp_min(1e-12))
-    responsibilities = _start(x, components, generator)
+    variance = x.var(0, unbiased=False) if x.shape[1] else x.new_zeros(0)
+    added = torch.diag(ridge * variance.clamp_min(1e-12))
+    responsibilities = _start(x if codes is None else torch.cat([x, codes], 1), components, generator)
     before = -math.inf
     for _ in range(MOST_ROUNDS):
         fit = _maximised(x, responsibilities, added)
-        joint = log_joint(x, fit)
+        if codes is not None and frequencies is not None:
+            counts = responsibilities.sum(0)[:, None]
+            fit = fit._replace(labels=((responsibilities.mT @ codes + frequencies) / (counts + 1)).log())
+        joint = log_joint(x, fit, codes)
         total = joint.logsumexp(1)
         responsibilities = (joint - total[:, None]).exp()
         now = float(total.mean())
@@ -78,35 +98,83 @@ def fit_mixture(
     return fit
 
 
-def choose_mixture(x: Tensor, components: Sequence[int] = COMPONENTS, *, seed: int = 0) -> tuple[int, float]:
+class MixtureChoice(NamedTuple):
+    """Settings of a mixture, chosen by cross-validation.
+
+    Args:
+        components: Number of components.
+        ridge: Ridge on the covariances.
+        score: Mean held-out log-density in nats.
+    """
+
+    components: int
+    ridge: float
+    score: float
+
+
+def choose_mixture(
+    x: Tensor,
+    components: Sequence[int] = COMPONENTS,
+    *,
+    codes: Tensor | None = None,
+    gated: bool = False,
+    seed: int = 0,
+) -> MixtureChoice:
     """Return the number of components and the ridge with the best held-out log-density, by cross-validation.
 
-    More components are tried until the score has fallen twice in a row.
+    More components are tried until the score has fallen twice in a row. With codes, the score is that of the numbers given the
+    labels: of a mixture of what a regression on the codes leaves, or of a gated mixture (see `conditional_log_prob`).
 
     Args:
         x: Rows (N, D).
         components: Numbers of components to choose from, ascending.
+        codes: One-hot codes of the labels of each row, (N, L); None without labels.
+        gated: Whether the labels determine the weights of the components, and do not shift their means.
         seed: Seed of the folds and of the starting means.
     """
     generator = torch.Generator().manual_seed(seed)
     x = x.double().cpu()
+    codes = None if codes is None else codes.double().cpu()
     order = torch.randperm(len(x), generator=generator)[:MOST_ROWS]
     folds = [order[i::FOLDS] for i in range(FOLDS if len(order) <= MOST_FOR_FOLDS else 1)]
-    best, chosen = -math.inf, (components[0], RIDGES[-2])
+    splits = [(order[~torch.isin(order, fold)], fold) for fold in folds]
+    best = MixtureChoice(components[0], RIDGES[-2], -math.inf)
     for ridge in RIDGES:
         worse, before = 0, -math.inf
         for number in components:
             if number * 2 > len(order) or worse == 2:
                 break
-            total = 0.0
-            for fold in folds:
-                rest = order[~torch.isin(order, fold)]
-                fit = fit_mixture(x[rest], number, ridge, generator=torch.Generator().manual_seed(seed))
-                total += float(log_joint(x[fold], fit).logsumexp(1).mean())
+            scores = [_held_out(x, codes, rest, fold, number, ridge, gated=gated, seed=seed) for rest, fold in splits]
+            total = sum(scores) / len(scores)
             worse, before = (0, total) if total > before else (worse + 1, before)
-            if total > best:
-                best, chosen = total, (number, ridge)
-    return chosen
+            if total > best.score:
+                best = MixtureChoice(number, ridge, total)
+    return best
+
+
+def _held_out(
+    x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, number: int, ridge: float, *, gated: bool, seed: int
+) -> float:
+    """Return the mean log-density of the rows of a fold, under a mixture that is fitted to the rest."""
+    generator = torch.Generator().manual_seed(seed)
+    if gated and codes is not None:
+        prior = label_frequencies(codes[rest])
+        fit = fit_mixture(x[rest], number, ridge, codes=codes[rest], frequencies=prior, generator=generator)
+        return float(conditional_log_prob(x[fold], fit, codes[fold]).mean())
+    if codes is not None:
+        x = x - (codes - codes[rest].mean(0)) @ ridge_slopes(codes[rest], x[rest])
+    return float(log_joint(x[fold], fit_mixture(x[rest], number, ridge, generator=generator)).logsumexp(1).mean())
+
+
+def label_frequencies(codes: Tensor) -> Tensor:
+    """Return the share of the rows (N, L) that have each label, with half a row added to each, (L,)."""
+    return (codes.sum(0) + 0.5) / (len(codes) + 1)
+
+
+def conditional_log_prob(x: Tensor, fit: MixtureFit, codes: Tensor) -> Tensor:
+    """Return log p(x_n | c_n), (N,): the weights of such a gated mixture are w_k q_k(c) / sum_j w_j q_j(c)."""
+    labels = fit.weights.log() + (codes @ fit.labels.mT if fit.labels is not None else 0.0)
+    return log_joint(x, fit, codes).logsumexp(1) - labels.logsumexp(-1)
 
 
 def ridge_slopes(context: Tensor, x: Tensor, ridge: float = 1.0) -> Tensor:
@@ -122,21 +190,28 @@ def ridge_slopes(context: Tensor, x: Tensor, ridge: float = 1.0) -> Tensor:
     return torch.linalg.solve(gram, given.mT @ (x - x.mean(0)))
 
 
-def best_mixture(x: Tensor, components: int, ridge: float) -> MixtureFit:
+def best_mixture(x: Tensor, components: int, ridge: float, codes: Tensor | None = None) -> MixtureFit:
     """Return the best of several fits from different starting means, for which the rows are most likely."""
     starts = 1 if components == 1 else STARTS
-    fits = [fit_mixture(x, components, ridge, generator=torch.Generator().manual_seed(i)) for i in range(starts)]
-    return max(fits, key=lambda fit: float(log_joint(x.double(), fit).logsumexp(1).mean()))
+    prior = None if codes is None else label_frequencies(codes)
+    fits = [
+        fit_mixture(x, components, ridge, codes=codes, frequencies=prior, generator=torch.Generator().manual_seed(i))
+        for i in range(starts)
+    ]
+    return max(fits, key=lambda fit: float(log_joint(x.double(), fit, codes).logsumexp(1).mean()))
 
 
-def log_joint(x: Tensor, fit: MixtureFit) -> Tensor:
-    """Return log w_k + log N(x_n; m_k, S_k): (N, K)."""
+def log_joint(x: Tensor, fit: MixtureFit, codes: Tensor | None = None) -> Tensor:
+    """Return log w_k + log N(x_n; m_k, S_k), and the log-probabilities of the labels if there are any: (N, K)."""
+    labels = 0.0 if codes is None or fit.labels is None else codes @ fit.labels.mT
+    if x.shape[1] == 0:
+        return fit.weights.log()[None] + labels
     factors = torch.linalg.cholesky(fit.covariances)
     centred = (x[None] - fit.means[:, None]).mT
     whitened = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(1)
     log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
-    return (fit.weights.log() - log_dets - constant)[None] - 0.5 * whitened.mT
+    return (fit.weights.log() - log_dets - constant)[None] - 0.5 * whitened.mT + labels
 
 
 def _maximised(x: Tensor, responsibilities: Tensor, added: Tensor) -> MixtureFit:

@@ -14,6 +14,10 @@ from .mlp import MLP, Activation, Constant, Parameters, activation, head
 from .nade_network import NADENetwork
 from .network import Network, lower_precision
 from .ordered import OrderedNetwork
+from .pixel_conv import PixelConvNet
+from .pixel_gated import PixelGatedNet
+from .pixel_lstm import PixelLSTMNet
+from .pixel_network import PixelNetwork
 from .potential import Potential
 from .recurrent import BidirectionalLSTM, CausalLSTM
 from .sequence import CausalNetwork
@@ -50,6 +54,10 @@ __all__ = [
     "OptionalContext",
     "OrderedNetwork",
     "Parameters",
+    "PixelConvNet",
+    "PixelGatedNet",
+    "PixelLSTMNet",
+    "PixelNetwork",
     "Potential",
     "Recorded",
     "OneHotCode",

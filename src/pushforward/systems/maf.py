@@ -20,7 +20,8 @@ class MAF(VectorSpec):
     Args:
         layers: Number of autoregressive layers.
         hidden: Widths of the hidden layers in each masked network.
-        batch_norm: Whether a running batch normalisation follows each layer but the last.
+        batch_norm: Whether a batch normalisation follows each layer but the last. It has running averages in training;
+            `pushforward.training.measure_batch_norm` sets them to the moments of all training rows, as `pushforward fit` does.
         dropout: Probability of dropping a hidden unit in training.
     """
 

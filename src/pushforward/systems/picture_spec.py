@@ -123,14 +123,14 @@ class PictureSpec(Spec, register=False):
         """Length of the context as a vector, for systems whose networks take no picture."""
         return self.condition_channels * self.condition[1] * self.condition[2] if self.condition else self.classes
 
-    def finish(self, chain: Chain, base: Distribution) -> Flow:
+    def finish(self, chain: Transform, base: Distribution) -> Flow:
         """Return the model of a chain and a base, with the network for a picture as context if there is one."""
         if not self.condition:
             return _channels_last(Flow(chain, base))
         embed: nn.Module = ConvNet(
             self.condition[0], self.condition_channels, hidden=self.condition_channels, zero=False
         )
-        if chain.context == Real((self.given_vector,)):
+        if (base.context if chain.context is None else chain.context) == Real((self.given_vector,)):
             embed = nn.Sequential(embed, nn.Flatten())
         return _channels_last(Flow(chain, base, embed=embed, context=Real(self.condition)))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Chain
-from ..functional.mixture_em import COMPONENTS, choose_mixture, ridge_slopes
+from ..functional.mixture_em import COMPONENTS, choose_mixture
 from ..networks import MaskedMLP
 from ..training import FitResult, TrainConfig, fit
 from ..training.random_state import isolated
@@ -27,9 +27,15 @@ REFITTED = 2000
 """Number of rows below which the best model is trained once more, on training and validation rows together."""
 MOST_FOR_ALTERNATIVES = 200_000
 """Largest number of rows for which other models are tried."""
+QUICK_SECONDS = 15.0
+"""Length of training of a quick run, in seconds."""
 QUICK_ROWS, QUICK_COMPONENTS = 2000, (1, 4, 16)
 """Number of rows, and numbers of mixture components to try, for a quick choice."""
 DROPOUT = 0.2
+LABEL_DROPOUT = 0.5
+"""Dropout of a masked network for a table of labels only; its direct connections carry what is linear."""
+MASKS = 8
+"""Number of masks of the alternative for a small table of labels only."""
 PATIENCE = 30
 """Number of epochs without a better validation score after which training stops, for fewer than `SMALL` rows."""
 FAR = 6.0
@@ -64,6 +70,13 @@ class AutoChoice:
     patience: int | None = None
     why: str = ""
 
+    def with_label_hidden(self, widths: tuple[int, ...]) -> AutoChoice:
+        """Return the choice with other widths of the hidden layers of the network of labels."""
+        if "direct" not in self.arguments:
+            return replace(self, label_hidden=widths)
+        alternatives = tuple((system, {**arguments, "hidden": widths}) for system, arguments in self.alternatives)
+        return replace(self, arguments={**self.arguments, "hidden": widths}, alternatives=alternatives)
+
     def of(self, system: str, arguments: Arguments) -> AutoChoice:
         """Return the choice with another system."""
         return replace(self, system=system, arguments=arguments)
@@ -82,7 +95,8 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
 
     Numbers get a neural spline flow. Its base is a mixture of Gaussians that starts from a fit to the training rows, so the
     flow only has to learn the difference between the data and the mixture. If columns have heavy tails, the base is Student's t
-    instead. The alternative is the mixture without a flow, which can be the better model of a small table.
+    instead. The alternative is the mixture without a flow, which can be the better model of a small table. A table of labels
+    only gets a masked network with direct connections; the alternative for a small table has several masks.
 
     Args:
         schema: Schema of the table.
@@ -95,11 +109,17 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
     patience, dropout = (PATIENCE, DROPOUT) if small else (None, 0.0)
     features = sum(column.numeric for column in schema.columns)
     if features == 0:
+        arguments: Arguments = {"hidden": hidden, "direct": True, "dropout": LABEL_DROPOUT if small else 0.0}
+        averaged = ("made", {**arguments, "masks": MASKS, "dropout": DROPOUT})
         return AutoChoice(
-            system="nsf", label_hidden=hidden, label_dropout=dropout, patience=patience, why="all columns are labels"
+            system="made",
+            arguments=arguments,
+            alternatives=(averaged,) if small else (),
+            patience=patience,
+            why="all columns are labels",
         )
-    z = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
-    arguments, alternatives, why = choose_flow(z, len(rows), seed, quick=quick)
+    z, codes = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
+    arguments, alternatives, why = choose_flow(z, len(rows), seed, codes=codes, quick=quick)
     return AutoChoice(
         system="nsf",
         arguments=arguments,
@@ -112,7 +132,7 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
 
 
 def choose_flow(
-    z: Tensor, rows: int, seed: int = 0, *, quick: bool = False
+    z: Tensor, rows: int, seed: int = 0, *, codes: Tensor | None = None, quick: bool = False
 ) -> tuple[Arguments, tuple[tuple[str, Arguments], ...], str]:
     """Return the arguments of a neural spline flow for standardised numbers, the alternatives, and the reason.
 
@@ -120,11 +140,17 @@ def choose_flow(
         z: Standardised numbers (N, F), all or some of the training rows.
         rows: Number of training rows.
         seed: Seed of the choice.
+        codes: One-hot codes of the labels of each row, (N, L); None without labels.
         quick: Whether a coarse choice is enough.
     """
     small = rows < SMALL
     common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if rows < TINY else {})
-    components, _ = choose_mixture(z, QUICK_COMPONENTS if quick else COMPONENTS, seed=seed)
+    numbers = QUICK_COMPONENTS if quick else COMPONENTS
+    found = choose_mixture(z, numbers, codes=codes, seed=seed)
+    if small and codes is not None:
+        gated = choose_mixture(z, numbers, codes=codes, gated=True, seed=seed)
+        found = gated if gated.score > found.score else found
+    components = found.components
     gaussians = "a Gaussian" if components == 1 else f"a mixture of {components} Gaussians"
     mixed = {**common, "base": "full-mixture", "components": components}
     alone: tuple[str, Arguments] = ("mixture", {"components": components})
@@ -225,22 +251,12 @@ def fresh(schema: Schema, choice: AutoChoice, seed: int, labels: str | None = No
 
 
 @torch.no_grad()
-def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> Tensor:
-    """Return the numbers of rows (N, F) as the flow receives them, without the linear effect of the labels.
-
-    The labels explain a part of the numbers, which the conditional flow learns anyway. Without removing it, a mixture would
-    need components for the labels. It is removed by ridge regression on the one-hot code.
-    """
+def standardised(schema: Schema, rows: np.ndarray, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+    """Return the numbers of rows (N, F) as the flow receives them, and the code of their discrete facts (N, L) or None."""
     model = table_model(schema, "gaussian")
     x = torch.from_numpy(rows)
     with isolated(torch.device("cpu"), seed):
-        z, code = _before_the_flow(model, x)
-    if code is None:
-        return z
-    # A regression on the labels removes the differences of their means, which the base of the flow learns by itself. Otherwise
-    # the mixture would need a component for each label.
-    given = code.double()
-    return z - (given - given.mean(0)) @ ridge_slopes(given, z)
+        return _before_the_flow(model, x)
 
 
 def _before_the_flow(model: TableModel, x: Tensor) -> tuple[Tensor, Tensor | None]:

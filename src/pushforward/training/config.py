@@ -69,8 +69,8 @@ class TrainConfig:
         lr: Learning rate after the warm-up.
         weight_decay: Decoupled weight decay of AdamW.
         schedule: Learning-rate schedule: lowered when the validation score stalls (plateau), lowered to zero over the
-            run (cosine or linear), or constant. "plateau" multiplies the rate by `plateau_factor` whenever the validation score has not
-            improved for `plateau_patience` epochs; without validation rows it uses the training score.
+            run (cosine or linear), or constant. "plateau" multiplies the rate by `plateau_factor` whenever the validation
+            score has not improved for `plateau_patience` epochs; without validation rows it uses the training score.
         plateau_factor: Factor in (0, 1) by which the plateau schedule lowers the learning rate.
         plateau_patience: Number of epochs without progress before the plateau schedule lowers the rate; by default a third of
             the patience.

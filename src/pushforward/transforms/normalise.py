@@ -132,11 +132,17 @@ class BatchNorm(_Started):
         self.mean.copy_(mean)
         self.variance.copy_(variance)
 
+    def rows_of(self, x: Tensor) -> Tensor:
+        """Return the values as rows of which each entry has its own average; every position of a picture is one more row."""
+        return x if self.mean.shape == x.shape[1:] else x.movedim(1, -1).flatten(0, -2)
+
+    def set_moments(self, mean: Tensor, variance: Tensor) -> None:
+        """Set the averages to the moments of the rows of `rows_of`."""
+        self.mean.copy_(mean.view_as(self.mean))
+        self.variance.copy_(variance.view_as(self.variance))
+
     def _measured(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        if self.mean.shape == x.shape[1:]:
-            return self.moments(x)
-        # Every position of an image counts as one more row.
-        found = self.moments(x.movedim(1, -1).flatten(0, -2))
+        found = self.moments(self.rows_of(x))
         return None if found is None else (found[0].view_as(self.mean), found[1].view_as(self.mean))
 
     @property

@@ -1,0 +1,80 @@
+"""Mixture of Gaussians and labels as a baseline, for rows with labels or missing values.
+
+Within a component the labels are independent, but across components they are not, and they go with the numbers. A missing value
+of a held-out row is left out exactly, by the marginal density of each component; training rows are filled in beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..functional.mixture_em import MixtureFit, fit_mixture, log_joint
+from .gaussian_baseline import folds, patterns, subsample
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
+RIDGES = (1e-6, 1e-2, 1e-1)
+CHOOSING_ROWS, MOST_ROWS = 2000, 5000
+"""Numbers of rows on which the settings are chosen, and to which the mixture is fitted, at most."""
+
+
+def mixture_log_prob(
+    x: Array, y: Array, x_codes: Array, y_codes: Array, frequencies: Array, rng: np.random.Generator
+) -> tuple[Array, str]:
+    """Return the log-probability (M,) of held-out rows under a mixture of Gaussians and labels, and a note.
+
+    The number of components and the ridge on the covariances are chosen by held-out likelihood on the training rows.
+
+    Args:
+        x: Numbers of the training rows (N, D), without missing values, standardised.
+        y: Numbers of the held-out rows (M, D); NaN marks a missing value.
+        x_codes: One-hot codes of the labels of the training rows, side by side, (N, L).
+        y_codes: One-hot codes of the labels of the held-out rows, (M, L).
+        frequencies: Smoothed frequency of each label in the training rows, (L,), positive.
+        rng: Source of the folds and of the starting values.
+    """
+    seed = int(rng.integers(2**31))
+    order = subsample(np.arange(len(x)), MOST_ROWS, rng)
+    rows, codes = torch.from_numpy(x[order]), torch.from_numpy(x_codes[order])
+    prior = torch.from_numpy(frequencies)
+
+    def fitted(index: Array, components: int, ridge: float) -> MixtureFit:
+        generator = torch.Generator().manual_seed(seed)
+        given = codes[index]
+        return fit_mixture(rows[index], components, ridge, codes=given, frequencies=prior, generator=generator)
+
+    splits = folds(min(len(order), CHOOSING_ROWS), 5, rng)
+    splits = splits if len(order) <= 1000 else splits[:1]
+    ridges = RIDGES if x.shape[1] else RIDGES[:1]
+    best, chosen = -math.inf, (1, ridges[0])
+    for ridge in ridges:
+        worse, before = 0, -math.inf
+        for components in COMPONENTS:
+            if components > max(1, len(splits[0][0]) // 2) or worse == 2:
+                break
+            total = sum(
+                float(log_joint(rows[check], fitted(fit, components, ridge), codes[check]).logsumexp(1).mean())
+                for fit, check in splits
+            )
+            worse, before = (0, total) if total > before else (worse + 1, before)
+            if total > best:
+                best, chosen = total, (components, ridge)
+    model = fitted(np.arange(len(order)), *chosen)
+    log_prob = np.empty(len(y))
+    for observed, index in patterns(y):
+        part = _marginal(model, torch.from_numpy(np.flatnonzero(observed)))
+        numbers = torch.from_numpy(y[np.ix_(index, observed)])
+        log_prob[index] = log_joint(numbers, part, torch.from_numpy(y_codes[index])).logsumexp(1).numpy()
+    plural = "s" if chosen[0] > 1 else ""
+    return log_prob, f"{chosen[0]} component{plural}, chosen on the training rows"
+
+
+def _marginal(fit: MixtureFit, columns: Tensor) -> MixtureFit:
+    """Return the mixture of some of the columns."""
+    return fit._replace(means=fit.means[:, columns], covariances=fit.covariances[:, columns][:, :, columns])
