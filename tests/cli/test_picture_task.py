@@ -261,3 +261,21 @@ def test_options_from_the_file(home, tmp_path):
     assert (json.loads(out)["spec"]["classes"], json.loads(out)["spec"]["hidden"]) == (3, 16)
     (tmp_path / "c.toml").write_text("[fit]\nlabel = true\npreset = 'tiny'\nmax_steps = 1\nlevels = 4\n")
     assert json.loads(run(*command)[1])["data"]["label"] == "label"
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "system"),
+    [
+        ((1, 6, 7), [], "pixelcnn"),
+        ((1, 8, 8), [], "glow"),
+        ((1, 8, 8), ["--quick"], "pixelcnn"),
+        ((1, 8, 8), ["--quick", "--preset", "tiny"], "glow"),
+        ((3, 40, 40), ["--quick"], "glow"),
+    ],
+)
+def test_small_pictures_of_any_size_have_a_default(tmp_path, shape, options, system):
+    np.savez(tmp_path / "p.npz", images=noise(12, shape=shape))
+    options = [*options, "--levels", 4, "--max-steps", 1, "--out", tmp_path / "p.flow", "--no-baselines"]
+    code, _, err = run("fit", tmp_path / "p.npz", *options)
+    assert code == 0, err
+    assert pf.load(tmp_path / "p.flow").spec.name == system

@@ -39,6 +39,12 @@ from .trained_pictures import TrainedPictures, advised, describe, grid_columns, 
 
 IMAGE_FLOW = "glow"
 """Default system for pictures."""
+EVENLY = 4
+"""Number by which the default system for pictures divides their height and width."""
+SMALL_PICTURE = 4096
+"""Largest number of values of a picture for which a model of pixels is the default."""
+FEW_LEVELS = 32
+"""Largest number of levels for which each level has a probability of its own in such a model."""
 BATCH = 64
 """Default number of pictures in a batch."""
 LONG, LONG_EMA = 10_000, 0.999
@@ -148,6 +154,10 @@ class PictureTask(Task):
 
     def spec(self) -> dict[str, Any]:
         """Return the name of the system and its arguments, with those that follow from the pictures."""
+        if self._suits_pixels():
+            self.system, self.arguments = "pixelcnn", self.options.system.arguments("pixelcnn", preset="small")
+            if self.train.levels > FEW_LEVELS:
+                self.arguments = {"factor": "logistic", **self.arguments}
         for field in Spec.registry[self.system].sizes:
             if field in self.arguments:
                 raise SpecError(f"expected no argument {field!r}: it follows from the pictures")
@@ -157,6 +167,16 @@ class PictureTask(Task):
         resume, pixels = self.options.output.resume, math.prod(self.train.shape)
         self.config = picture_config(self.config, self.options.training, resume, len(self.train), pixels)
         return spec
+
+    def _suits_pixels(self) -> bool:
+        """Return whether a model of small pictures pixel by pixel replaces the default system.
+
+        It learns more in the first minute than the default, and it takes pictures of any height and width.
+        """
+        system, (channels, height, width) = self.options.system, self.train.shape
+        given = system.flow or system.layers is not None or system.hidden is not None or system.set or system.preset
+        odd = height % EVENLY != 0 or width % EVENLY != 0
+        return not given and (system.quick or odd) and channels * height * width <= SMALL_PICTURE
 
     def model(self, spec: Mapping[str, Any]) -> Distribution:
         """Return a model of the pictures with new random weights."""
