@@ -56,6 +56,7 @@ SYSTEMS = [
     ("pixelcnn", "pixels", "given the label", 3, "digits by class: samples that a classifier agrees with", "the label asked for"),
     ("pixelcnn", "pixels", "gated convolutions", 1, "a pixel that depends on the blind spot of masked convolutions, nats", "0; 0.6931 for masked convolutions"),
     ("pixelcnn", "pixels", "gated convolutions, 100", 3, "drawing pictures of 28 x 28, in density passes", "784, without kept features"),
+    ("pixelcnn", "pixels", "masked PixelCNN on MNIST", 3, "binary MNIST, 4 minutes of training, NLL", "81.30, published, far longer training"),
     ("pixelrnn", "pixels", "Row LSTM", 2, "binary digits 8 x 8, NLL", "PixelCNN and MADE, in the table"),
     ("pixelrnn", "pixels", "Diagonal BiLSTM", 2, "binary digits 8 x 8, NLL", "PixelCNN and MADE, in the table"),
     ("made", "made", "dna", 3, "dna, NLL, one mask", "83.63, published"),
