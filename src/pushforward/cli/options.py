@@ -66,8 +66,8 @@ class SystemOptions:
     Args:
         flow: Name of the flow; `pushforward systems` lists all. In a table it models the numeric columns; any-order models all
             columns, and can then condition on any of them. By default the flow is chosen for the table and compared with a
-            mixture of Gaussians; for pictures the default is glow, or pixelcnn for small pictures with --quick or with a height or
-            width that 4 does not divide.
+            mixture of Gaussians. For pictures the default is glow, or pixelcnn for small pictures with --quick or with a height
+            or width that 4 does not divide.
         quick: Give a usable model within half a minute, by a coarse choice of the flow and 15 seconds of training.
         labels: Name of the system for the categorical columns of a table, such as discrete; by default a network with
             softmaxes.
