@@ -78,6 +78,8 @@ SYSTEMS = [
     ("idf", "compression", "BSDS300", 4, "BSDS300 patches of 8 x 8, archive, bits/dim", "5.92, full-covariance Gaussian"),
     ("idf", "compression", "MNIST", 4, "MNIST, archive, bits/dim", "PNG, WebP, JPEG-XL and xz, in the table"),
     ("idf", "compression", "CIFAR-10", 4, "CIFAR-10, 3000 pictures, tiles, archive, bits/dim", "3.34, published, on all of it"),
+    ("pixelcnn", "compression", "digits pixel by pixel", 4, "digits, archive, bits/dim", "other models and formats, in the table"),
+    ("made", "compression", "binary MNIST", 4, "binary MNIST, 2,000 pictures, archive, bits/dim", "xz, in the table"),
     ("discrete", "discrete", "8 Gaussians", 2, "quantised 8 Gaussians, one layer, independent base, NLL", "6.7033, the optimum"),
     ("discrete", "addition", "4 digits, discrete flow", -2, "addition of 4 digits, exact", "1.000, softmaxes of the same network"),
     ("discrete", "characters", "tinyshakespeare", 3, "tinyshakespeare, bits per character", "flows and LSTM, in the table"),

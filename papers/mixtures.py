@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="training time of each model on patches")
     parser.add_argument("--power-minutes", type=float, default=1.0, help="training time of each model on POWER")
+    parser.add_argument("--models", nargs="*", help="names of models; all by default")
     parser.add_argument("--sets", nargs="*", default=["POWER", "BSDS300"])
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -59,6 +60,8 @@ def main() -> None:
         rows, held, left_out = (torch.as_tensor(x).float() for x in (train, valid, test))
         space = Real((rows.shape[1],))
         for which, spec in specs(rows.shape[1], hidden).items():
+            if options.models and which not in options.models:
+                continue
             torch.manual_seed(0)
             model = spec.build()
             front = Standardise(space, loc, scale)
@@ -73,7 +76,7 @@ def main() -> None:
                 max_seconds=60 * minutes,
                 epochs=1000,
                 patience=1000,
-                ema=0.999,
+                ema=0.99,
                 progress=False,
             )
             pf.training.measure_batch_norm(flow, rows[:200_000])

@@ -129,6 +129,17 @@ def test_mixtures_start_on_a_grid_over_the_data():
     torch.testing.assert_close(log_scales[0].exp(), torch.full((4,), 2.0))
 
 
+def test_mixtures_start_at_the_quantiles_of_values_with_outliers():
+    factor = MixtureFactor(10, start_from="quantiles")
+    model = AutoregressiveModel(Real((1,)), factor, MaskedMLP(1, factor.n, hidden=(8,)))
+    torch.manual_seed(0)
+    x = torch.randn(2000, 1)
+    x[0] = 1000.0
+    model.init_from(x)
+    entropy = 0.5 * math.log(2 * math.pi * math.e)
+    assert float(model.log_prob(x[1:]).mean().detach()) == pytest.approx(-entropy, abs=0.15)
+
+
 def test_an_average_over_masks_is_the_mean_of_its_members():
     space = Integers((6,), 0, 1)
     net = MaskEnsemble(6, 1, masks=3, hidden=(9,))

@@ -175,13 +175,21 @@ class MixtureFactor(Factor):
         scaled_means: Whether the gradient of a mean is multiplied by its scale (Uria et al. 2013, section 3.1), so that a
             narrow component does not receive gradients of unbounded size. The value of the density does not change.
         bound: Upper bound of |log s_m|; the smallest scale is exp(-bound).
+        start_from: Means at the start: "grid" for even steps over the range of a batch, as in the paper; "quantiles" for the
+            quantiles of the batch, which suit values with outliers.
 
     Raises:
         SpecError: There are no components, or the bound is not positive.
     """
 
     def __init__(
-        self, components: int = 10, kind: Kind = "gaussian", *, scaled_means: bool = True, bound: float = 7.0
+        self,
+        components: int = 10,
+        kind: Kind = "gaussian",
+        *,
+        scaled_means: bool = True,
+        bound: float = 7.0,
+        start_from: Literal["grid", "quantiles"] = "grid",
     ) -> None:
         super().__init__()
         if components < 1 or bound <= 0 or kind not in ("gaussian", "laplace", "logistic"):
@@ -190,6 +198,7 @@ class MixtureFactor(Factor):
                 f"got {components}, {bound} and {kind!r}"
             )
         self.components, self.kind, self.scaled_means, self.bound = components, kind, scaled_means, bound
+        self.start_from = start_from
         self.n = 3 * components
 
     def check(self, space: Space) -> None:
@@ -249,16 +258,29 @@ class MixtureFactor(Factor):
         return -centred.sign() * torch.log1p(-centred.abs())
 
     def start(self, x: Tensor) -> Tensor:
-        """Return equal weights, means on an even grid over the range of a batch, and the spacing as the scale."""
+        """Return equal weights, means on a grid or at the quantiles of a batch, and the spacing of the means as scales."""
         m = self.components
-        low, high = x.amin(0), x.amax(0)
         places = (torch.arange(m, device=x.device, dtype=x.dtype) + 0.5) / m
-        means = low[..., None] + (high - low)[..., None] * places
-        spacing = ((high - low) / m).clamp_min(1e-3)
+        deviation = x.std(0, unbiased=False)[..., None]
+        if self.start_from == "grid":
+            low, high = x.amin(0)[..., None], x.amax(0)[..., None]
+            means = low + (high - low) * places
+            spacing = ((high - low) / m).expand_as(means)
+        else:
+            means = x.quantile(places, 0).movedim(0, -1)
+            gaps = means.diff(dim=-1)
+            # The mean distance to both neighbours, but not less than a share of the deviation: values may be equal.
+            spacing = (
+                deviation
+                if m == 1
+                else (torch.cat([gaps[..., :1], gaps], -1) + torch.cat([gaps, gaps[..., -1:]], -1)) / 2
+            )
+            spacing = spacing.maximum(0.05 * deviation).expand_as(means)
+        spacing = spacing.clamp_min(1e-3)
         raw = spacing.log().clamp(-0.9 * self.bound, 0.9 * self.bound)
         # The inverse of soft_clip, s / sqrt(1 + (s / bound)^2), so that the clipped value is `raw`.
         raw = raw * torch.rsqrt(1 - (raw / self.bound).square())
-        return torch.cat([torch.zeros_like(means), means, raw[..., None].expand_as(means)], -1)
+        return torch.cat([torch.zeros_like(means), means, raw], -1)
 
 
 class LogisticLevelsFactor(Factor):

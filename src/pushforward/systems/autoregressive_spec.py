@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from torch import nn
@@ -35,6 +35,8 @@ class AutoregressiveSpec(VectorSpec, register=False):
 
     sizes = ("features", "labels", "context", "classes")
     models_labels = True
+    start_from: ClassVar[Literal["grid", "quantiles"]] = "quantiles"
+    """Starting means of mixtures, see `MixtureFactor`."""
 
     labels: tuple[int, ...] = ()
     conditionals: Conditionals = "normal"
@@ -90,7 +92,8 @@ class AutoregressiveSpec(VectorSpec, register=False):
             return label_factor(self.space)
         if self.conditionals == "normal":
             return MixtureFactor(1, scaled_means=False)
-        return MixtureFactor(self.components, self.conditionals.removesuffix("-mixture"))  # type: ignore[arg-type]
+        kind = self.conditionals.removesuffix("-mixture")
+        return MixtureFactor(self.components, kind, start_from=self.start_from)  # type: ignore[arg-type]
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:

@@ -66,6 +66,7 @@ class RNADE(NADE):
 
     name = "rnade"
     paper = "Uria, Murray, Larochelle 2013, arXiv:1306.0186"
+    start_from = "grid"
 
     hidden: int = 50
     activation: str = "relu"

@@ -82,7 +82,7 @@ class VectorSpec(Spec, register=False):
         if self.base == "full-mixture":
             return FullGaussianMixture(self.space, self.components, context=self.given)
         if self.base == "autoregressive-mixture":
-            factor = MixtureFactor(self.components, scaled_means=False)
+            factor = MixtureFactor(self.components, scaled_means=False, start_from="quantiles")
             hidden = getattr(self, "hidden", ())
             network = MaskedMLP(
                 self.features,
