@@ -17,6 +17,7 @@ from pushforward.functional.mixture_em import (
     fit_mixture,
     label_frequencies,
     log_joint,
+    ridge_slopes,
 )
 
 
@@ -117,3 +118,10 @@ def test_labels_that_shift_are_chosen_where_classes_differ_in_their_mean():
     codes = torch.nn.functional.one_hot(label, 3).double()
     shifted, gated = (choose_mixture(x, (1, 2), codes=codes, gated=gated).score for gated in (False, True))
     assert shifted > gated
+
+
+def test_slopes_from_rows_are_those_from_labels():
+    codes, x = torch.randn(6, 20, dtype=torch.double), torch.randn(6, 3, dtype=torch.double)
+    given, centred = codes - codes.mean(0), x - x.mean(0)
+    expected = torch.linalg.solve(given.mT @ given + 0.7 * torch.eye(20, dtype=torch.double), given.mT @ centred)
+    torch.testing.assert_close(ridge_slopes(codes, x, 0.7), expected)

@@ -137,14 +137,14 @@ def choose_mixture(
     codes = None if codes is None else codes.double().cpu()
     order = torch.randperm(len(x), generator=generator)[:MOST_ROWS]
     folds = [order[i::FOLDS] for i in range(FOLDS if len(order) <= MOST_FOR_FOLDS else 1)]
-    splits = [(order[~torch.isin(order, fold)], fold) for fold in folds]
+    splits = [_split(x, codes, order[~torch.isin(order, fold)], fold, gated=gated) for fold in folds]
     best = MixtureChoice(components[0], RIDGES[-2], -math.inf)
     for ridge in RIDGES:
         worse, before = 0, -math.inf
         for number in components:
             if number * 2 > len(order) or worse == 2:
                 break
-            scores = [_held_out(x, codes, rest, fold, number, ridge, gated=gated, seed=seed) for rest, fold in splits]
+            scores = [_held_out(split, number, ridge, seed) for split in splits]
             total = sum(scores) / len(scores)
             worse, before = (0, total) if total > before else (worse + 1, before)
             if total > best.score:
@@ -152,18 +152,35 @@ def choose_mixture(
     return best
 
 
-def _held_out(
-    x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, number: int, ridge: float, *, gated: bool, seed: int
-) -> float:
-    """Return the mean log-density of the rows of a fold, under a mixture that is fitted to the rest."""
+class _Split(NamedTuple):
+    """Rows to fit and rows to check, and their codes if the labels determine the weights."""
+
+    fit: Tensor
+    check: Tensor
+    fit_codes: Tensor | None = None
+    check_codes: Tensor | None = None
+
+
+def _split(x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, *, gated: bool) -> _Split:
+    """Return the rows of one fold; if the labels shift the means, without what a regression on them explains."""
+    if codes is None:
+        return _Split(x[rest], x[fold])
+    if gated:
+        return _Split(x[rest], x[fold], codes[rest], codes[fold])
+    slopes, mean = ridge_slopes(codes[rest], x[rest]), codes[rest].mean(0)
+    return _Split(*(x[rows] - (codes[rows] - mean) @ slopes for rows in (rest, fold)))
+
+
+def _held_out(split: _Split, number: int, ridge: float, seed: int) -> float:
+    """Return the mean log-density of the rows to check, under a mixture that is fitted to the others."""
     generator = torch.Generator().manual_seed(seed)
-    if gated and codes is not None:
-        prior = label_frequencies(codes[rest])
-        fit = fit_mixture(x[rest], number, ridge, codes=codes[rest], frequencies=prior, generator=generator)
-        return float(conditional_log_prob(x[fold], fit, codes[fold]).mean())
-    if codes is not None:
-        x = x - (codes - codes[rest].mean(0)) @ ridge_slopes(codes[rest], x[rest])
-    return float(log_joint(x[fold], fit_mixture(x[rest], number, ridge, generator=generator)).logsumexp(1).mean())
+    if split.fit_codes is None or split.check_codes is None:
+        return float(
+            log_joint(split.check, fit_mixture(split.fit, number, ridge, generator=generator)).logsumexp(1).mean()
+        )
+    prior = label_frequencies(split.fit_codes)
+    fit = fit_mixture(split.fit, number, ridge, codes=split.fit_codes, frequencies=prior, generator=generator)
+    return float(conditional_log_prob(split.check, fit, split.check_codes).mean())
 
 
 def label_frequencies(codes: Tensor) -> Tensor:
@@ -186,8 +203,13 @@ def ridge_slopes(context: Tensor, x: Tensor, ridge: float = 1.0) -> Tensor:
         ridge: Penalty on the squared slopes, in rows.
     """
     given = context - context.mean(0)
+    centred = x - x.mean(0)
+    if given.shape[1] > len(given):
+        # The same slopes from the rows: c^T (c c^T + ridge I)^-1 x, a smaller system if there are many labels.
+        gram = given @ given.mT + ridge * torch.eye(len(given), dtype=given.dtype, device=given.device)
+        return given.mT @ torch.linalg.solve(gram, centred)
     gram = given.mT @ given + ridge * torch.eye(given.shape[1], dtype=given.dtype, device=given.device)
-    return torch.linalg.solve(gram, given.mT @ (x - x.mean(0)))
+    return torch.linalg.solve(gram, given.mT @ centred)
 
 
 def best_mixture(x: Tensor, components: int, ridge: float, codes: Tensor | None = None) -> MixtureFit:

@@ -34,6 +34,8 @@ QUICK_ROWS, QUICK_COMPONENTS = 2000, (1, 4, 16)
 DROPOUT = 0.2
 LABEL_DROPOUT = 0.5
 """Dropout of a masked network for a table of labels only; its direct connections carry what is linear."""
+MOST_CODES = 1000
+"""Largest number of labels in all columns for which a mixture that is gated by them is tried."""
 MASKS = 8
 """Number of masks of the alternative for a small table of labels only."""
 PATIENCE = 30
@@ -147,7 +149,7 @@ def choose_flow(
     common: Arguments = ({"dropout": DROPOUT} if small else {}) | ({"layers": 2} if rows < TINY else {})
     numbers = QUICK_COMPONENTS if quick else COMPONENTS
     found = choose_mixture(z, numbers, codes=codes, seed=seed)
-    if small and codes is not None:
+    if small and codes is not None and codes.shape[1] <= MOST_CODES:
         gated = choose_mixture(z, numbers, codes=codes, gated=True, seed=seed)
         found = gated if gated.score > found.score else found
     components = found.components
