@@ -419,7 +419,7 @@ BAD_FITS = [
     (["mnits", "--preset", "tiny"], 1, ["did you mean 'mnist'"]),
     (["X.npz", "--levels", 3], 1, ["X.npz", "0 to 2", "got 3", "--levels"]),
     (["X.npz", "--levels", 1], 1, ["2 to 256 levels"]),
-    (["X.npz", "--image-size", 7], 2, ["7 x 7", "--image-size"]),
+    (["X.npz", "--flow", "glow", "--image-size", 7], 2, ["7 x 7", "--image-size"]),
     (["X.npz", "--image-size", 0], 2, ["--image-size"]),
     (["T.csv", "--image-size", 8], 2, ["--image-size", "T.csv is a table"]),
     (["T.csv", "--flow", "glow"], 2, ["glow models pictures, not tables"]),
