@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from ..errors import DataError
+from ..functional.mixture_em import COMPONENTS, MixtureChoice, best_settings
 from .gaussian_baseline import LOG_2PI, GaussianBaseline, fit_gaussian, folds, subsample
+from .mixture_baseline import RIDGES as MIXTURE_RIDGES
 from .mixture_baseline import mixture_log_prob
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
-_MIXTURE_RIDGES = (1e-6, 1e-2, 1e-1)
 _BANDWIDTHS = tuple(np.geomspace(0.01, 2.0, 25))
 _CHOOSING_ROWS = 3000
 _MIXTURE_ROWS = 10_000
@@ -246,19 +246,17 @@ def _mixture(x: Array, y: Array, rng: np.random.Generator) -> tuple[Array, str]:
     rows = subsample(x, _CHOOSING_ROWS, rng)
     splits = folds(len(rows), 5, rng)
     splits = splits if len(rows) <= 1000 else splits[:1]
-    best, chosen = -math.inf, (1, _MIXTURE_RIDGES[0])
-    for ridge in _MIXTURE_RIDGES:
-        worse, before = 0, -math.inf
-        for components in _COMPONENTS:
-            if components > max(1, len(splits[0][0]) // 2) or worse == 2:
-                break
-            total = sum(float(fitted(rows[fit], components, ridge, seed).score(rows[check])) for fit, check in splits)
-            worse, before = (0, total) if total > before else (worse + 1, before)
-            if total > best:
-                best, chosen = total, (components, ridge)
-    model = fitted(subsample(x, _MIXTURE_ROWS, rng), *chosen, seed)
-    plural = "s" if chosen[0] > 1 else ""
-    return model.score_samples(y), f"{chosen[0]} component{plural}, full covariances, chosen on the training rows"
+
+    def score(components: int, ridge: float) -> float:
+        return sum(float(fitted(rows[fit], components, ridge, seed).score(rows[check])) for fit, check in splits)
+
+    possible = [number for number in COMPONENTS if number <= max(1, len(splits[0][0]) // 2)]
+    chosen = best_settings(score, possible, MIXTURE_RIDGES, MixtureChoice(1, MIXTURE_RIDGES[0], -math.inf))
+    model = fitted(subsample(x, _MIXTURE_ROWS, rng), chosen.components, chosen.ridge, seed)
+    plural = "s" if chosen.components > 1 else ""
+    return model.score_samples(
+        y
+    ), f"{chosen.components} component{plural}, full covariances, chosen on the training rows"
 
 
 def _kernel_density(x: Array, y: Array, gaussian: GaussianBaseline, rng: np.random.Generator) -> tuple[Array, str]:

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..functional.mixture_em import MixtureFit, fit_mixture, log_joint
+from ..functional.mixture_em import COMPONENTS, MixtureChoice, MixtureFit, best_settings, fit_mixture, log_joint
 from .gaussian_baseline import folds, patterns, subsample
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
 RIDGES = (1e-6, 1e-2, 1e-1)
 CHOOSING_ROWS, MOST_ROWS = 2000, 5000
 """Numbers of rows on which the settings are chosen, and to which the mixture is fitted, at most."""
@@ -52,27 +51,23 @@ def mixture_log_prob(
     splits = folds(min(len(order), CHOOSING_ROWS), 5, rng)
     splits = splits if len(order) <= 1000 else splits[:1]
     ridges = RIDGES if x.shape[1] else RIDGES[:1]
-    best, chosen = -math.inf, (1, ridges[0])
-    for ridge in ridges:
-        worse, before = 0, -math.inf
-        for components in COMPONENTS:
-            if components > max(1, len(splits[0][0]) // 2) or worse == 2:
-                break
-            total = sum(
-                float(log_joint(rows[check], fitted(fit, components, ridge), codes[check]).logsumexp(1).mean())
-                for fit, check in splits
-            )
-            worse, before = (0, total) if total > before else (worse + 1, before)
-            if total > best:
-                best, chosen = total, (components, ridge)
-    model = fitted(np.arange(len(order)), *chosen)
+
+    def score(components: int, ridge: float) -> float:
+        return sum(
+            float(log_joint(rows[check], fitted(fit, components, ridge), codes[check]).logsumexp(1).mean())
+            for fit, check in splits
+        )
+
+    possible = [number for number in COMPONENTS if number <= max(1, len(splits[0][0]) // 2)]
+    chosen = best_settings(score, possible, ridges, MixtureChoice(1, ridges[0], -math.inf))
+    model = fitted(np.arange(len(order)), chosen.components, chosen.ridge)
     log_prob = np.empty(len(y))
     for observed, index in patterns(y):
         part = _marginal(model, torch.from_numpy(np.flatnonzero(observed)))
         numbers = torch.from_numpy(y[np.ix_(index, observed)])
         log_prob[index] = log_joint(numbers, part, torch.from_numpy(y_codes[index])).logsumexp(1).numpy()
-    plural = "s" if chosen[0] > 1 else ""
-    return log_prob, f"{chosen[0]} component{plural}, chosen on the training rows"
+    plural = "s" if chosen.components > 1 else ""
+    return log_prob, f"{chosen.components} component{plural}, chosen on the training rows"
 
 
 def _marginal(fit: MixtureFit, columns: Tensor) -> MixtureFit:

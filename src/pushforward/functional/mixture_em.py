@@ -8,7 +8,7 @@ Rows may also have labels, as one-hot codes c. Labels are independent of each ot
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -138,14 +138,32 @@ def choose_mixture(
     order = torch.randperm(len(x), generator=generator)[:MOST_ROWS]
     folds = [order[i::FOLDS] for i in range(FOLDS if len(order) <= MOST_FOR_FOLDS else 1)]
     splits = [_split(x, codes, order[~torch.isin(order, fold)], fold, gated=gated) for fold in folds]
-    best = MixtureChoice(components[0], RIDGES[-2], -math.inf)
-    for ridge in RIDGES:
+    start = MixtureChoice(components[0], RIDGES[-2], -math.inf)
+
+    def score(number: int, ridge: float) -> float:
+        return sum(_held_out(split, number, ridge, seed) for split in splits) / len(splits)
+
+    return best_settings(score, [n for n in components if n * 2 <= len(order)], RIDGES, start)
+
+
+def best_settings(
+    score: Callable[[int, float], float], components: Sequence[int], ridges: Sequence[float], start: MixtureChoice
+) -> MixtureChoice:
+    """Return the number of components and the ridge with the largest score.
+
+    Args:
+        score: Function (number of components, ridge) that returns a score.
+        components: Numbers of components, ascending; more are tried until the score has fallen twice in a row.
+        ridges: Ridges to try, each with all numbers of components.
+        start: Choice that is returned if no score is larger than its own.
+    """
+    best = start
+    for ridge in ridges:
         worse, before = 0, -math.inf
         for number in components:
-            if number * 2 > len(order) or worse == 2:
+            if worse == 2:
                 break
-            scores = [_held_out(split, number, ridge, seed) for split in splits]
-            total = sum(scores) / len(scores)
+            total = score(number, ridge)
             worse, before = (0, total) if total > before else (worse + 1, before)
             if total > best.score:
                 best = MixtureChoice(number, ridge, total)
