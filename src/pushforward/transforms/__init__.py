@@ -3,6 +3,7 @@
 from .autoregressive import Autoregressive
 from .bounded import Centre, Log, Logit, LogRatio, to_line
 from .cholesky import Cholesky
+from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
@@ -14,6 +15,7 @@ from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, 
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
+from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
 from .scalar import (
     Additive,
@@ -45,6 +47,8 @@ __all__ = [
     "Centre",
     "Checkerboard",
     "Cholesky",
+    "CircleMap",
+    "CircularSpline",
     "Composed",
     "Continuous",
     "Coupling",
@@ -63,9 +67,12 @@ __all__ = [
     "Logit",
     "Metropolis",
     "Modular",
+    "MoebiusMixture",
     "Orthogonal",
+    "PerCoordinate",
     "Permutation",
     "Planar",
+    "Projection",
     "Radial",
     "RationalQuadratic",
     "Refresh",
