@@ -45,7 +45,8 @@ from ..networks import (
     Velocity,
     VelocityMLP,
 )
-from ..tables import Column
+from ..tables import Column, Schema, table_model
+from ..tables.column_layers import CurveColumns
 from ..tables.table_coding import TableCoding
 from .cases import Case, system_cases
 
@@ -115,6 +116,12 @@ def layer_cases() -> list[Case]:
             Column(name="count", kind="integer", low=0.0, high=5.0, spikes=(2.0,)),
             Column(name="number", kind="continuous", loc=1.0, scale=2.0, spikes=(0.0,)),
         )
+    )
+
+    places = (
+        Column(name="at", kind="continuous", low=1.0, high=25.0, edge=0.1, axis="angle"),
+        Column(name="lat", kind="continuous", low=-90.0, high=90.0, edge=0.1, axis="height", partner="lon"),
+        Column(name="lon", kind="continuous", low=-180.0, high=180.0, edge=0.1, axis="angle", partner="lat"),
     )
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
@@ -330,6 +337,11 @@ def layer_cases() -> list[Case]:
         "coupling-of-kinds-turned": lambda: t.Coupling(kinds, product, [True, False, True], net),
         "autoregressive-kinds": lambda: t.Autoregressive(
             kinds, product, MaskedMLP(3, kinds.n, width=2, hidden=(8,), activation="tanh", context=2), context=2
+        ),
+        "curved-columns": lambda: CurveColumns(places),
+        "table-of-places": varied(
+            lambda: table_model(Schema(places[1:]), "mixed", layers=1, hidden=(8,), bins=3),
+            exempt={"dtype": "rows of tables and their log-densities are float64 for every dtype of the model"},
         ),
         "side-by-side": lambda: d.SideBySide(d.StudentT(r1, 4.0), d.UniformTorus(Circle())),
         "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
