@@ -197,6 +197,7 @@ def layer_cases() -> list[Case]:
         moves = [t.Leapfrog(Wells(), r2, steps=2, step=0.4), t.Tempering(r2, 0.8), t.Refresh(r2)]
         return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
 
+    in_float64 = {"dtype": "rows of tables and their log-densities are float64 for every dtype of the model"}
     without_export = {"export": "torch.export cannot differentiate a target density"}
     makers: dict[str, Callable[[], Node] | Case] = {
         "leapfrog": varied(lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2), constant=True),
@@ -338,10 +339,10 @@ def layer_cases() -> list[Case]:
         "autoregressive-kinds": lambda: t.Autoregressive(
             kinds, product, MaskedMLP(3, kinds.n, width=2, hidden=(8,), activation="tanh", context=2), context=2
         ),
-        "curved-columns": lambda: CurveColumns(places),
+        "curved-columns": varied(lambda: CurveColumns(places), exempt=in_float64),
         "table-of-places": varied(
             lambda: table_model(Schema(places[1:]), "mixed", layers=1, hidden=(8,), bins=3),
-            exempt={"dtype": "rows of tables and their log-densities are float64 for every dtype of the model"},
+            exempt=in_float64,
         ),
         "side-by-side": lambda: d.SideBySide(d.StudentT(r1, 4.0), d.UniformTorus(Circle())),
         "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
@@ -391,7 +392,7 @@ def layer_cases() -> list[Case]:
         "orderless-table": varied(
             lambda: d.Orderless(table, hidden=(8,), components=2, orders=3),
             exempt={
-                "dtype": "rows of tables and their log-densities are float64 for every dtype of the model",
+                **in_float64,
                 "bad_input": "NaN is an entry that is not asked for",
             },
         ),
