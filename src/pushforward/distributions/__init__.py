@@ -5,6 +5,7 @@ from ..moved import old_names
 from .autoregressive_model import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
+from .class_gaussians import ClassGaussians
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .factors import (
@@ -18,8 +19,10 @@ from .factors import (
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
+from .mixture_of import MixtureOf
 from .order_average import OrderAverage
 from .orderless import Orderless
+from .resampled import ResampledNormal
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .side_by_side import SideBySide
 from .uniform import UniformSphere, UniformTorus
@@ -31,6 +34,7 @@ __all__ = [
     "Categorical",
     "CategoricalFactor",
     "Chance",
+    "ClassGaussians",
     "ConditionalBernoulli",
     "ConditionalCategorical",
     "ConditionalLogistic",
@@ -46,9 +50,11 @@ __all__ = [
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",
+    "MixtureOf",
     "Normal",
     "OrderAverage",
     "Orderless",
+    "ResampledNormal",
     "RowCoding",
     "SideBySide",
     "StudentT",
