@@ -17,6 +17,7 @@ from . import errors, moved
 
 if TYPE_CHECKING:
     from . import core, distributions, systems, transforms
+    from .classifier import FlowClassifier
     from .core import Chain, Distribution, Exactness, Flow, Inverse, Transform, exactly, initialise
     from .data_table import DataTable as Table
     from .estimator import FlowDensity
@@ -32,6 +33,7 @@ __all__ = [
     "Distribution",
     "Exactness",
     "Flow",
+    "FlowClassifier",
     "FlowDensity",
     "FlowImputer",
     "Inverse",
@@ -75,6 +77,7 @@ _MODULES = frozenset(
 _CORE = ("Chain", "Distribution", "Exactness", "Flow", "Inverse", "Transform", "exactly", "initialise")
 _HOMES = {
     **dict.fromkeys(_CORE, "core"),
+    "FlowClassifier": "classifier",
     "FlowDensity": "estimator",
     "FlowImputer": "imputer",
     "Spec": "systems.spec",

@@ -59,7 +59,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         verbose: Whether to show progress on standard error: 0 or 1.
 
     Attributes:
-        flow_: Trained flow of the standardised columns.
+        flow_: Trained flow of the standardised columns, in double precision.
         classes_: Labels of the classes, without -1.
         scaler_: The `StandardScaler` between raw and standardised columns.
         widening_: Factor of the variances from the calibration; 1 without one.
@@ -149,9 +149,9 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
             )
             epochs += result.epochs
         assert result is not None  # noqa: S101
-        self.flow_, self.n_iter_, self.widening_ = flow.eval(), epochs, 1.0
+        self.flow_, self.n_iter_, self.widening_ = flow.double().eval(), epochs, 1.0
         if len(aside):
-            self.widening_ = calibrate_classes(flow, rows[aside], labels[aside])
+            self.widening_ = calibrate_classes(flow, rows[aside].double(), labels[aside])
         if result.stopped == "interrupted":
             raise KeyboardInterrupt(result.message)
         return self
@@ -168,7 +168,8 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most likely class of each row, (rows,)."""
-        labels: np.ndarray = self.classes_[self.predict_log_proba(X).argmax(1)]
+        best = self.predict_log_proba(X).argmax(1)
+        labels: np.ndarray = self.classes_[best]
         return labels
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -198,7 +199,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
 
     def _standard(self, X: Any) -> Tensor:
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return torch.tensor(self.scaler_.transform(X)).float()
+        return torch.tensor(self.scaler_.transform(X))
 
     def _split(self, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return the rows to train with, and the labelled rows that are kept aside for the calibration."""

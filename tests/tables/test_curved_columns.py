@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.command_line import run
+from command_line import run
 
 import pushforward as pf
 from pushforward.core import Circle, Product, Real

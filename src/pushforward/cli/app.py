@@ -14,6 +14,7 @@ from .. import __version__
 from ..dataclass_source import argument_texts
 from ..errors import DataError
 from .options import (
+    ClassifyOptions,
     FilePath,
     Flag,
     ImageOptions,
@@ -239,6 +240,27 @@ def impute(
         table: Table with missing values; columns of the model that it does not have are added.
     """
     from .imputing import impute as run
+
+    return run(_trained_by(model, table), model, table, options, reading, machine)
+
+
+@app.command(sort_key=3.7, usage="Usage: pushforward classify [OPTIONS] MODEL TABLE")
+def classify(
+    model: FilePath,
+    table: FilePath,
+    /,
+    *,
+    options: ClassifyOptions = ClassifyOptions(),  # noqa: B008
+    reading: ReadOptions = ReadOptions(),  # noqa: B008
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Predict the label of each row of a table, with the probability of each label, by Bayes' rule.
+
+    Args:
+        model: Model of a table that `fit` wrote.
+        table: Table with the other columns of the model; labels in it are compared with the predictions.
+    """
+    from .classifying import classify as run
 
     return run(_trained_by(model, table), model, table, options, reading, machine)
 

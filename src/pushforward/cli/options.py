@@ -234,7 +234,7 @@ class ImageOptions:
             `compress` will use; then the pictures can have any size.
         levels: Number of values that a pixel can have, 0 ... levels - 1; by default the number of the data set, or 256.
         label: Attribute of the pictures whose class is given to the model, so that classes can be sampled; without a name it is
-            their label.
+            their label. For a table and the system flowgmm: the column of classes.
         flips: Mirror a random half of the pictures, left to right, in every step of training.
         grids: Folder for a grid of sampled pictures after each epoch.
     """
@@ -380,6 +380,22 @@ class ImputeOptions:
     out: OutPath = "-"
     draws: Positive = 1
     point: Flag = False
+    escape_formulas: Flag = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions:
+    """Options of `classify`.
+
+    Args:
+        column: Column of labels to predict; by default the one that was given to `fit` with --label.
+        out: Table to write; the suffix determines its type, and - stands for CSV on standard output.
+        escape_formulas: Write a single quote before each name or text of a CSV file that a spreadsheet would run as a formula.
+    """
+
+    column: str | None = None
+    out: OutPath = "-"
     escape_formulas: Flag = False
 
 

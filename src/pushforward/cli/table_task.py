@@ -41,7 +41,8 @@ class TableTask(Task):
 
     def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
         super().__init__(source, options, terminal)
-        if options.images != ImageOptions():
+        classes = options.images.label if options.system.flow == "flowgmm" else False
+        if replace(options.images, label=False) != ImageOptions() or (options.images.label and not classes):
             raise UsageError(
                 "--image-size, --tiles, --levels, --label, --flips and --grids are for pictures, "
                 f"and {source} is a table"
@@ -55,6 +56,8 @@ class TableTask(Task):
                 "data set"
             )
         self.arguments = options.system.arguments(self.system)
+        if isinstance(classes, str):
+            self.arguments = {**self.arguments, "label": classes}
         self.quick = options.system.quick
         self.label_hidden = options.system.label_widths()
         self.choices, self.shares = column_choices(options.columns), options.columns.shares()

@@ -66,10 +66,13 @@ class TrainedTable(TrainedModel):
         """Read a table for this model, without the columns that were dropped when it was fitted."""
         entries = reading.reading(self.fitted.schema.hints)
         table = read_table(source, reading=entries, **reading.limits())
-        before = [name for name in self.training.get("data", {}).get("dropped", ()) if name in table.names]
-        table = table.without(drop).without([name for name in before if name not in drop])
+        table = table.without(drop).without([name for name in self.dropped(table) if name not in drop])
         self.asked = self.fitted.read(table, entries, source)
         self.source, self.table = source, table
+
+    def dropped(self, table: Table) -> list[str]:
+        """Return the columns of a table that were dropped when the model was fitted."""
+        return [name for name in self.training.get("data", {}).get("dropped", ()) if name in table.names]
 
     def solve_exactly(self) -> None:
         """Replace the model by its exact version, whose solvers, traces and series are exact up to rounding."""

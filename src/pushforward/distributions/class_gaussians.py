@@ -77,11 +77,21 @@ class ClassGaussians(Distribution):
         return z, self._log_prob(z, context)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set the class weights to the frequencies of the known labels, each counted once more."""
-        if context is not None:
-            known = context[context < self.classes]
-            counts = torch.bincount(known, minlength=self.classes).to(self.logits) + 1
-            self.logits.data.copy_((counts / counts.sum()).log())
+        """Set the class weights to the frequencies of the known labels, and turn the means towards those of the labelled rows.
+
+        The rotation makes the sum of the products of the class means and the means of the labelled rows as large as possible
+        (the orthogonal Procrustes problem), so the flow has to move the rows as little as possible.
+        """
+        if context is None:
+            return
+        known = context < self.classes
+        label, z = context[known], x[known].detach().double()
+        counts = torch.bincount(label, minlength=self.classes).double()
+        self.logits.data.copy_(((counts + 1) / (counts + 1).sum()).log())
+        if len(label) and self.space.size > 1:
+            sums = z.new_zeros(self.classes, self.space.size).index_add_(0, label, z - z.mean(0))
+            left, _, right = torch.linalg.svd(self.means.double().mT @ (sums / counts.clamp_min(1)[:, None]))
+            self.means.copy_(self.means.double() @ left @ right)
 
     @property
     def has_start(self) -> bool:

@@ -65,8 +65,8 @@ class ResampledNormal(Distribution):
     def normaliser(self) -> tuple[float, float]:
         """Return Z and its standard error, from the means over 16 parts of the points."""
         with torch.no_grad():
-            # Every 16th point of a Sobol sequence is again spread evenly.
-            parts = self.acceptance(self.points).double().reshape(-1, 16).mean(0)
+            # Successive blocks of a Sobol sequence are spread evenly, too.
+            parts = self.acceptance(self.points).double().reshape(16, -1).mean(1)
         return float(parts.mean()), float(parts.std()) / 4
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:

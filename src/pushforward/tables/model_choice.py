@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import DataError, SpecError
+from ..systems.flowgmm import FlowGMM
 from ..systems.row_spec import RowSpec
 from ..systems.spec import Spec, spec_from_dict
 from .any_order_table import AnyOrderTable
+from .class_table import ClassTable, class_column
 from .schema import Schema
 from .table_model import TableModel, model_sizes
 
@@ -21,6 +23,8 @@ def model_of(
     """Return the model of a table with the given specs, see `TableModel` and `AnyOrderTable`."""
     if isinstance(spec, RowSpec):
         return AnyOrderTable(schema, spec)
+    if isinstance(spec, FlowGMM):
+        return ClassTable(schema, spec, label_hidden)
     return TableModel(schema, spec, label_hidden, label_spec)
 
 
@@ -57,6 +61,8 @@ def table_model(
                 f"expected no system of labels beside {system!r}, which models labels and numbers together, got {labels!r}"
             )
         return model_of(schema, _row_spec(schema, system, fields))
+    if known is not None and issubclass(known, FlowGMM):
+        return _class_table(schema, system, fields, label_hidden)
     if models_labels(system, only=True) or (models_labels(system) and not features):
         numeric = [column.name for column in schema.columns if column.numeric]
         if numeric:
@@ -78,6 +84,19 @@ def table_model(
     if known is not None and "kinds" in known.sizes:
         sizes["kinds"] = tuple(column.axis for column in schema.columns if column.numeric)
     return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
+
+
+def _class_table(schema: Schema, system: str, fields: dict[str, Any], label_hidden: tuple[int, ...]) -> TableModel:
+    at = class_column(schema, str(fields.get("label", "")))
+    features = sum(column.numeric for column in schema.columns)
+    if not features:
+        raise DataError(f"expected columns of numbers for system {system!r}, got a table of labels only")
+    if any(column.axis != "number" for column in schema.columns):
+        raise DataError(f"expected numbers, no angles and positions, for system {system!r}")
+    classes = len(schema.columns[at].categories)
+    return model_of(
+        schema, spec_from_dict({"system": system, **fields, "features": features, "classes": classes}), label_hidden
+    )
 
 
 def models_labels(system: str, *, only: bool = False) -> bool:

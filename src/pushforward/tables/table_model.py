@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from ..errors import DataError, SpecError
 from ..systems.spec import Spec
 from .column_layers import OnSurface, column_layers, space_of_axes
 from .facts import facts_of, value_of, without_spikes
-from .row_space import TableSpace
+from .row_space import Column, TableSpace
 from .schema import Schema
 
 
@@ -90,11 +90,7 @@ class TableModel(Distribution):
         return model
 
     def _number_model(self, spec: Spec) -> Flow:
-        # The density models only ordinary numbers, so a spike is a missing value here, like a value that is really missing.
-        columns = [
-            dataclasses.replace(column, missing=column.classes > 1, spikes=())
-            for column in (self.schema.columns[i] for i in self.number_at)
-        ]
+        columns = number_columns(self.schema, self.number_at)
         bit = dict(zip(self.fact_at, self.offsets, strict=True))
         inner = spec.build()
         layers: list[Transform]
@@ -200,6 +196,15 @@ class TableModel(Distribution):
             self.labels.init_from(labels)
         if self.numbers is not None:
             self.numbers.init_from(self._numbers_of(x), given)
+
+
+def number_columns(schema: Schema, at: Sequence[int]) -> list[Column]:
+    """Return the columns of numbers as the flow sees them.
+
+    The density models only ordinary numbers, so a spike is a missing value here, like a value that is really missing.
+    """
+    columns = (schema.columns[i] for i in at)
+    return [dataclasses.replace(column, missing=column.classes > 1, spikes=()) for column in columns]
 
 
 def model_sizes(schema: Schema) -> tuple[int, int]:
