@@ -6,6 +6,7 @@ from .autoregressive_model import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
+from .directional import VonMises, VonMisesFisher, VonMisesFisherMixture
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .factors import (
     BernoulliFactor,
@@ -54,6 +55,9 @@ __all__ = [
     "UniformSphere",
     "UniformTorus",
     "VectorCoding",
+    "VonMises",
+    "VonMisesFisher",
+    "VonMisesFisherMixture",
     "label_factor",
 ]
 
