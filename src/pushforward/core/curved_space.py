@@ -115,7 +115,7 @@ class Sphere(Space):
         """Return the vectors divided by their lengths; a zero vector becomes the first unit vector."""
         length = x.norm(dim=1, keepdim=True)
         first = torch.eye(self.size, dtype=x.dtype, device=x.device)[0]
-        return torch.where(length > 0, x / torch.where(length > 0, length, 1.0), first)
+        return torch.where(length == 0, first, x / torch.where(length == 0, 1.0, length))
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return n uniformly distributed points."""

@@ -21,6 +21,7 @@ from .pixel_network import PixelNetwork
 from .potential import Potential
 from .recurrent import BidirectionalLSTM, CausalLSTM
 from .sequence import CausalNetwork
+from .tangent_velocity import TangentVelocity
 from .transformer import Cache, CausalTransformer, ViT
 from .velocity import Velocity, VelocityMLP
 
@@ -62,6 +63,7 @@ __all__ = [
     "Recorded",
     "OneHotCode",
     "ResNet",
+    "TangentVelocity",
     "Velocity",
     "VelocityMLP",
     "ViT",
