@@ -20,12 +20,14 @@ from pushforward.core import (
     Flow,
     Integers,
     OneHot,
+    Product,
     Real,
     Simplex,
     Space,
     Sphere,
     Torus,
     Transform,
+    product_of,
 )
 from pushforward.distributions import GaussianMixture, Normal, UniformSphere, UniformTorus
 from pushforward.errors import DomainError, SpecError
@@ -53,6 +55,8 @@ SPACES = [
     Sphere((2,)),
     Sphere((3,)),
     Sphere((6,)),
+    Product(Torus((2,)), Real((3,))),
+    Product(Sphere((3,)), Box((1,), -1.0, 1.0), Circle()),
 ]
 
 
@@ -116,6 +120,18 @@ def test_quadratures_of_spheres_are_exact_for_polynomials(n):
 def test_quadratures_of_flat_spaces():
     assert moment(Real((2,)), lambda x: (-x.square().sum(1) / 2).exp() / (2 * math.pi)) == pytest.approx(1, abs=1e-6)
     assert moment(Torus((2,)), lambda x: torch.cos(x[:, 0]) ** 2) == pytest.approx(2 * math.pi**2)
+    for angles in (3, 4):
+        torus = Torus(angles)
+        assert moment(torus, lambda x: torch.cos(x[:, 0] - 2 * x[:, -1]) ** 2) == pytest.approx(
+            (2 * math.pi) ** angles / 2, rel=1e-6
+        )
+        # The integral of exp(a cos x) over the circle is 2 pi I_0(a).
+        bessel = 2 * math.pi * float(torch.special.i0(torch.tensor(2.0)))
+        assert moment(torus, lambda x: (2 * x.cos()).sum(1).exp()) == pytest.approx(bessel**angles, rel=1e-4)
+    product = Product(Circle(), Real(1), Box(1, -1.0, 1.0))
+    assert moment(
+        product, lambda x: x[:, 0].cos().exp() * (-x[:, 1].square() / 2).exp() * x[:, 2] ** 2
+    ) == pytest.approx(2 * math.pi * 1.2660658777520084 * math.sqrt(2 * math.pi) * 2 / 3, rel=1e-3)
     assert moment(Circle(), lambda x: torch.ones(len(x))) == pytest.approx(2 * math.pi)
     assert moment(Box((1,), 2.0, math.inf), lambda x: (2 - x[:, 0]).exp()) == pytest.approx(1, abs=1e-2)
     dirichlet = torch.distributions.Dirichlet(torch.tensor([2.0, 3.0, 4.0]).double(), validate_args=False)
@@ -139,8 +155,9 @@ def test_quadratures_of_flat_spaces():
     "space",
     [
         Real((3,)),
-        Torus((3,)),
+        Torus((5,)),
         Sphere((5,)),
+        Product(Real((3,)), Circle()),
         Simplex((4,)),
         Integers((9,), 0, 9),
         TableSpace([Column(name=name, kind="continuous") for name in "abc"]),
@@ -378,3 +395,39 @@ def test_laws_of_a_module_out_of_the_tree(tmp_path):
 
 def test_a_mixture_base_still_keeps_the_laws():
     laws.check(lambda: GaussianMixture(Real((2,)), 3), fast=True)
+
+
+def test_a_product_joins_its_parts():
+    space = product_of([Real(1), Real(2), Circle(), Torus(2), Box(1, -1.0, 1.0)])
+    assert space == Product(Real(3), Torus(3), Box(1, -1.0, 1.0))
+    assert space.angles == (False,) * 3 + (True,) * 3 + (False,)
+    assert (space.dim, space.size) == (7, 7)
+    assert space.axes[3] == Circle()
+    assert product_of([Real(1), Real(2)]) == Real(3)
+    x = torch.tensor([[0.0, 1.0, 2.0, 7.0, 0.0, 0.0, 3.0]])
+    assert not bool(space.contains(x))
+    inside = space.nearest(x)
+    assert bool(space.contains(inside))
+    assert inside[0, 3] == pytest.approx(7 - 2 * math.pi)
+    assert inside[0, 6] == 1
+    assert bool(space.on_edge(inside))
+    with pytest.raises(SpecError, match="continuous spaces of vectors"):
+        Product(Real((2, 3)))
+    with pytest.raises(SpecError, match="do not constrain each other"):
+        _ = Product(Sphere(3), Real(1)).axes
+
+
+def test_the_difference_of_angles_is_the_shorter_way():
+    torus = Torus(2)
+    near = torch.tensor([[0.1, 3.0]])
+    far = torch.tensor([[6.2, 1.0]])
+    assert torus.difference(near, far)[0].tolist() == pytest.approx([0.1 - 6.2 + 2 * math.pi, 2.0], abs=1e-5)
+    points = torus.extreme(torus.random(100))
+    assert bool(torus.contains(points).all())
+    assert float(torus.difference(points, torch.zeros(1, 2)).abs().max()) < 0.004
+
+
+def test_a_whole_number_is_the_shape_of_vectors():
+    assert Real(3) == Real((3,))
+    assert Torus(2) == Torus((2,))
+    assert Sphere(3).area == pytest.approx(4 * math.pi)

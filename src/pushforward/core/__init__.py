@@ -14,6 +14,7 @@ from .distribution import Distribution
 from .exactness import Exactness
 from .flow import Flow, initialise
 from .node import Node
+from .product_space import Product, product_of
 from .space import Box, Real, Simplex, Space, context_space
 from .symbols import Symbols
 from .torch_boundary import FromTorch
@@ -37,6 +38,7 @@ __all__ = [
     "Inverse",
     "Node",
     "OneHot",
+    "Product",
     "Real",
     "Simplex",
     "Space",
@@ -49,6 +51,7 @@ __all__ = [
     "exactly",
     "initialise",
     "layers_of",
+    "product_of",
 ]
 
 __getattr__ = old_names("core")

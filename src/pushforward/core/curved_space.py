@@ -14,6 +14,8 @@ from .space import Space, product_rule, rows
 
 TURN = 2 * math.pi
 """A full turn, in radians."""
+LATTICES = {3: (100_003, 7275), 4: (200_003, 93_130)}
+"""Number of points and base of the lattice rules, by dimension; the bases have the smallest error of a random search."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,32 @@ class Torus(Space):
         # For a tiny negative x, the remainder rounds to 2 pi, which lies outside [0, 2 pi).
         return torch.where(turned >= TURN, torch.zeros_like(turned), turned)
 
+    @property
+    def axes(self) -> tuple[Space, ...]:
+        """The circle for each angle."""
+        return (Circle(),) * self.size if len(self.shape) == 1 else super().axes
+
+    @property
+    def angles(self) -> tuple[bool, ...]:
+        """Whether each entry is an angle: True."""
+        return (True,) * self.size
+
+    def joined(self, other: Space) -> Space | None:
+        """Return the torus of both numbers of angles together, if the other space is a torus, too."""
+        return Torus((self.size + other.size,)) if isinstance(other, Torus) else None
+
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the angles from y to x, in [-pi, pi)."""
+        return torch.remainder(x - y + math.pi, TURN) - math.pi
+
+    def extreme(self, x: Tensor) -> Tensor:
+        """Return angles on both sides of the cut at 0, at most 0.003 away."""
+        return self.nearest(1e-3 * (x - math.pi))
+
+    def edges(self) -> list[float]:
+        """Return both ends of [0, 2 pi) and the opposite angle."""
+        return [0.0, math.nextafter(TURN, 0) - 1e-6, math.pi]
+
     def near(self, x: Tensor) -> Tensor:
         """Return which rows are finite; every finite number stands for some angle."""
         return rows(x.isfinite())
@@ -60,7 +88,20 @@ class Torus(Space):
         return self.nearest(x + math.pi)
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return equally spaced angles and weights, in one or two dimensions; exact for trigonometric polynomials."""
+        """Return equally spaced angles in one or two dimensions, and a lattice in three or four; with equal weights.
+
+        Both are exact for trigonometric polynomials of low degree. The lattice is x_k = 2 pi (k (1, a, a^2, ...) / N mod 1)
+        (Korobov 1959).
+
+        Raises:
+            SpecError: There are more than four angles.
+        """
+        if 2 < self.size <= 4:
+            count, base = LATTICES[self.size]
+            k = torch.arange(count, dtype=torch.float64) + 0.5
+            steps = [base**power % count for power in range(self.size)]
+            x = torch.stack([torch.remainder(k * step / count, 1.0) for step in steps], 1)
+            return (TURN * x).reshape(-1, *self.shape), torch.full_like(k, TURN**self.size / count)
         count = min(points, 300)
         axis = TURN * (torch.arange(count, dtype=torch.float64) + 0.5) / count
         return product_rule(self, axis, torch.full_like(axis, TURN / count))
@@ -124,6 +165,11 @@ class Sphere(Space):
     def another(self, x: Tensor) -> Tensor:
         """Return the opposite points."""
         return -x
+
+    def extreme(self, x: Tensor) -> Tensor:
+        """Return points near the poles of the last axis, on the same side as x."""
+        side = torch.where(x[:, -1:] < 0, -1.0, 1.0).to(x)
+        return self.nearest(torch.cat([1e-2 * x[:, :-1], side], 1))
 
     def tangent(self, x: Tensor) -> Tensor:
         """Return an orthonormal basis of the tangent space at each x, shape (B, n, n - 1).

@@ -21,14 +21,15 @@ class Space(abc.ABC):
     """Set of values that one event can take. Two layers can be chained when their spaces are equal.
 
     Args:
-        shape: Shape of one event, without batch dimensions.
+        shape: Shape of one event, without batch dimensions; a whole number n stands for (n,).
     """
 
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Store the shape as a tuple and check that it consists of whole numbers."""
-        object.__setattr__(self, "shape", tuple(self.shape))
+        """Store the shape as a tuple, (n,) for a number n, and check that it consists of whole numbers."""
+        shape: object = self.shape
+        object.__setattr__(self, "shape", (shape,) if isinstance(shape, int) else tuple(self.shape))
         if any(not isinstance(s, int) or s < 0 for s in self.shape):
             raise SpecError(f"expected a shape of whole numbers >= 0, got {self.shape}")
 
@@ -89,6 +90,14 @@ class Space(abc.ABC):
         """Return, for each point, a clearly different point of the space: (B, *shape) -> (B, *shape)."""
         return self.random(len(x), x.dtype).to(x)
 
+    def extreme(self, x: Tensor) -> Tensor:
+        """Return points of the space at which a formula may fail: far out, near a cut or near a pole; by default x itself."""
+        return x
+
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return x - y; for angles the shorter way around."""
+        return x - y
+
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
         """Return points (N, *shape) and weights (N,) of a rule that integrates over the space, both in float64.
 
@@ -105,6 +114,24 @@ class Space(abc.ABC):
     @property
     def interval(self) -> tuple[float, float] | None:
         """Smallest and largest value of an entry, where entries do not constrain each other; None where they do."""
+        return None
+
+    @property
+    def axes(self) -> tuple[Space, ...]:
+        """Space of each entry of a vector, as vectors of length one.
+
+        Raises:
+            SpecError: The entries constrain each other, or events are not vectors.
+        """
+        raise SpecError(f"expected a space of vectors whose entries do not constrain each other, got {self}")
+
+    @property
+    def angles(self) -> tuple[bool, ...]:
+        """Whether each entry is an angle, which networks see as its cosine and sine."""
+        return (False,) * self.size
+
+    def joined(self, other: Space) -> Space | None:
+        """Return the space of vectors of this space followed by those of the other, if they are of one kind; or None."""
         return None
 
     @property
@@ -152,6 +179,19 @@ class Real(Space):
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return n standard normal points."""
         return torch.randn(n, *self.shape, dtype=dtype)
+
+    @property
+    def axes(self) -> tuple[Space, ...]:
+        """The real line for each entry of a vector."""
+        return (Real((1,)),) * self.size if len(self.shape) == 1 else super().axes
+
+    def joined(self, other: Space) -> Space | None:
+        """Return the vectors of both lengths together, if the other space has real vectors, too."""
+        return Real((self.size + other.size,)) if type(other) is Real else None
+
+    def extreme(self, x: Tensor) -> Tensor:
+        """Return 6 x, beyond the bounds of splines and in the tails of mixtures."""
+        return 6 * x
 
     def edges(self) -> list[float]:
         """Return zero and the usual bounds and knots of splines."""
@@ -201,6 +241,16 @@ class Box(Space):
         return self.low, self.high
 
     @property
+    def axes(self) -> tuple[Space, ...]:
+        """The interval for each entry of a vector."""
+        return (Box((1,), self.low, self.high),) * self.size if len(self.shape) == 1 else super().axes
+
+    def joined(self, other: Space) -> Space | None:
+        """Return the vectors of both lengths together, if the other box has the same bounds."""
+        fits = isinstance(other, Box) and (self.low, self.high) == (other.low, other.high)
+        return Box((self.size + other.size,), self.low, self.high) if fits else None
+
+    @property
     def constraint(self) -> Constraint:
         """Torch constraint: an interval, a half-line or the real line for every entry."""
         inner: Constraint
@@ -246,7 +296,7 @@ class Box(Space):
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
         """Return a rule for one or two dimensions: equal cells between two bounds, x = low + e^t on a half-line."""
         if math.isfinite(self.low) and math.isfinite(self.high):
-            cells = 600
+            cells = min(600, 2 * points)
             width = (self.high - self.low) / cells
             axis = self.low + (torch.arange(cells, dtype=torch.float64) + 0.5) * width
             return product_rule(self, axis, torch.full_like(axis, width))

@@ -22,6 +22,7 @@ from .mixture import GaussianMixture
 from .order_average import OrderAverage
 from .orderless import Orderless
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
+from .side_by_side import SideBySide
 from .uniform import UniformSphere, UniformTorus
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "OrderAverage",
     "Orderless",
     "RowCoding",
+    "SideBySide",
     "StudentT",
     "Uniform",
     "UniformSphere",

@@ -23,6 +23,7 @@ from ..core import (
     Inverse,
     Node,
     OneHot,
+    Product,
     Real,
     Simplex,
     Sphere,
@@ -105,6 +106,8 @@ def layer_cases() -> list[Case]:
     convolutions = partial(ConvNet, hidden=6)
     labels = partial(LabelMLP, classes=5, hidden=(8,))
     bounded = t.RationalQuadratic(4, low=0.0, high=1.0)
+    product = Product(Circle(), r1, Box((1,), -1.0, 1.0))
+    kinds = t.PerCoordinate((t.CircularSpline(3), t.RationalQuadratic(3), t.RationalQuadratic(3, low=-1.0, high=1.0)))
     # A label, whole numbers with a spike, and numbers with a spike: every kind of entry of an any-order model.
     table = TableCoding(
         (
@@ -313,6 +316,30 @@ def layer_cases() -> list[Case]:
         "von-mises-fisher-4": lambda: d.VonMisesFisher(Sphere((4,))),
         "von-mises-fisher-mixture": varied(lambda: d.VonMisesFisherMixture(Sphere((3,)), 3), spread=4.0),
         "von-mises": lambda: d.VonMises(Torus((2,))),
+        "circular-spline": lambda: t.Elementwise(t.CircularSpline(4), Torus((2,))),
+        "circular-spline-cut": lambda: t.Elementwise(t.CircularSpline(5, phase=False), Circle()),
+        "moebius": lambda: t.Elementwise(t.MoebiusMixture(3), Torus((2,))),
+        "moebius-cut": lambda: t.Elementwise(t.MoebiusMixture(3, phase=False), Circle()),
+        "moebius-steep": varied(lambda: t.Elementwise(t.MoebiusMixture(2), Circle()), spread=4.0),
+        "projection": lambda: t.Elementwise(t.Projection(3), Torus((2,))),
+        "projection-alone": lambda: t.Elementwise(t.Projection(1), Circle()),
+        "coupling-of-angles": lambda: t.Coupling(
+            t.CircularSpline(3), Torus((3,)), t.alternating_mask(3), net, context=2
+        ),
+        "autoregressive-angles": lambda: t.Autoregressive(
+            t.MoebiusMixture(2), Torus((2,)), MaskedMLP(2, 7, width=2, hidden=(8,), activation="tanh", order=(1, 0))
+        ),
+        "coupling-of-kinds": lambda: t.Coupling(
+            t.PerCoordinate((kinds.maps[0], kinds.maps[1], kinds.maps[1], kinds.maps[0], kinds.maps[2])),
+            Product(Circle(), r2, Circle(), Box((1,), -1.0, 1.0)),
+            [False, False, False, False, True],
+            net,
+        ),
+        "coupling-of-kinds-turned": lambda: t.Coupling(kinds, product, [True, False, True], net),
+        "autoregressive-kinds": lambda: t.Autoregressive(
+            kinds, product, MaskedMLP(3, kinds.n, width=2, hidden=(8,), activation="tanh", context=2), context=2
+        ),
+        "side-by-side": lambda: d.SideBySide(d.StudentT(r1, 4.0), d.UniformTorus(Circle())),
         "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
         "conditional-normal": lambda: d.ConditionalNormal(r2, 3, hidden=(8,)),
         "conditional-bernoulli": lambda: d.ConditionalBernoulli((2,), 3, hidden=(8,)),

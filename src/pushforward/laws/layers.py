@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..core import Chain, Exactness, Real, Transform
+from ..core import Chain, Exactness, Real, Space, Transform
+from ..core.curved_space import TURN
 from ..transforms import Stochastic
 from .cases import Case, draw, draw_context, transforms_in
 from .interface import _name
@@ -13,6 +14,8 @@ from .violations import NotApplicable, require, require_close
 
 ROWS = 8
 STEP = 1e-7
+SEAM = 1e-9
+"""Distance from a full turn at which the two sides are compared."""
 TWINS = 1e-2
 """Largest difference between an approximation with few steps or terms and its exact twin, relative to the events' size."""
 
@@ -28,12 +31,17 @@ def layers_with_data(case: Case, dtype: torch.dtype = torch.float64) -> list[tup
         twins = [twin for layer in several if (twin := layer.exact_twin()) is not None]
         for layer in (*transforms_in(node), *(twin.train(node.training) for twin in twins)):
             x = draw(layer, "x_space", ROWS, dtype)
-            if type(layer.x_space) is Real:
-                x[::2] *= 6.0  # beyond the bounds of splines, into the tails of mixtures
+            x[::2] = layer.x_space.extreme(x[::2])
             found.append((layer, x, draw_context(layer, ROWS, dtype)))
     if not found:
         raise NotApplicable("no layers")
     return found
+
+
+def _require_same(space: Space, found: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
+    """Check that points of a space are equal up to rounding; angles near a full turn and near zero are close."""
+    require(found.shape == expected.shape, f"{what}: shapes {tuple(found.shape)} and {tuple(expected.shape)}")
+    require_close(space.difference(found, expected), torch.zeros_like(expected), tolerance, what)
 
 
 def law_roundtrip(case: Case) -> None:
@@ -46,9 +54,9 @@ def law_roundtrip(case: Case) -> None:
         back = layer.inverse(z, c)[0]
         inverse_fixed = torch.equal(back, layer.inverse(z, c)[0])
         if inverse_fixed:
-            require_close(back, x, 1e-6, f"{_name(layer)}: inverse(forward(x)) and x")
+            _require_same(layer.x_space, back, x, 1e-6, f"{_name(layer)}: inverse(forward(x)) and x")
         elif forward_fixed:
-            require_close(layer(back, c)[0], z, 1e-6, f"{_name(layer)}: forward(inverse(z)) and z")
+            _require_same(layer.z_space, layer(back, c)[0], z, 1e-6, f"{_name(layer)}: forward(inverse(z)) and z")
 
 
 @torch.no_grad()
@@ -62,9 +70,8 @@ def law_roundtrip_after_a_change(case: Case) -> None:
         layer.inverse(layer(x, c)[0], c)
         for p in layer.parameters():
             p.data.mul_(0.9)
-        require_close(
-            layer.inverse(layer(x, c)[0], c)[0], x, 1e-6, f"{_name(layer)}: round trip with changed parameters"
-        )
+        back = layer.inverse(layer(x, c)[0], c)[0]
+        _require_same(layer.x_space, back, x, 1e-6, f"{_name(layer)}: round trip with changed parameters")
     if not checked:
         raise NotApplicable("no exact layer with parameters")
 
@@ -82,9 +89,8 @@ def law_roundtrip_from_latent(case: Case) -> None:
         )  # in a box, far latent points are equal after rounding
         for scale in (1.0, 10.0) if on_the_line else (1.0,):
             again = layer(layer.inverse(z * scale, c)[0], c)[0]
-            require_close(
-                again, z * scale, 1e-6 * scale, f"{_name(layer)}: forward(inverse(z)) and z at {scale:g} sigma"
-            )
+            where = f"{_name(layer)}: forward(inverse(z)) and z at {scale:g} sigma"
+            _require_same(layer.z_space, again, z * scale, 1e-6 * scale, where)
 
 
 def law_gradient_through_inverse(case: Case) -> None:
@@ -260,7 +266,7 @@ def law_opposite_contributions(case: Case) -> None:
             continue
         z, dlogp = layer(x, c)
         back, opposite = layer.inverse(z, c)
-        if not torch.allclose(back.double(), x.double(), atol=1e-6):
+        if float(layer.x_space.difference(back, x).detach().double().abs().max()) > 1e-6:
             if layer.exactness:
                 continue
             dlogp = layer(back, c)[1]  # the inverse is random: pair it with its own draw
@@ -290,3 +296,29 @@ def law_jacobian(case: Case) -> None:
         require_close(alone, z[:1], 1e-8, f"{_name(layer)}: a row alone, and in a batch")
     if not checked:
         raise NotApplicable("no exact continuous layer")
+
+
+def law_seam(case: Case) -> None:
+    """Check that nothing jumps where an angle passes a full turn: the image and dlogp agree on both sides, both ways."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        for name, run, space, image in (
+            ("forward", layer, layer.x_space, layer.z_space),
+            ("inverse", layer.inverse, layer.z_space, layer.x_space),
+        ):
+            if layer.exactness or not any(space.angles):
+                continue
+            checked = True
+            v = x if name == "forward" else layer(x, c)[0]
+            angles = torch.tensor(space.angles).reshape(space.shape)
+            # One angle at a time, so that a jump as a function of one cannot hide behind that of another.
+            for i in angles.flatten().nonzero().flatten().tolist():
+                one = torch.zeros(space.size, dtype=torch.bool)
+                one[i] = True
+                here, there = (torch.where(one.reshape(space.shape), side, v) for side in (SEAM, TURN - SEAM))
+                (above, dlogp), (below, other) = run(here, c), run(there, c)
+                where = f"{_name(layer)}: {name} map of angle {i} on both sides of a full turn"
+                _require_same(image, above, below, 1e-5, where)
+                require_close(dlogp, other, 1e-5, f"{where}, dlogp")
+    if not checked:
+        raise NotApplicable("no exact layer of angles")

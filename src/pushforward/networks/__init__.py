@@ -2,6 +2,7 @@
 
 from ..moved import old_names
 from ..recording import Recorded
+from .angles import CosineSine, angle_code
 from .attention import GatedAttention
 from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
@@ -42,6 +43,7 @@ __all__ = [
     "Condition",
     "Conditioner",
     "Constant",
+    "CosineSine",
     "DenseNet",
     "ConvNet",
     "EntryHeads",
@@ -68,6 +70,7 @@ __all__ = [
     "VelocityMLP",
     "ViT",
     "activation",
+    "angle_code",
     "as_conditioner",
     "head",
     "lower_precision",

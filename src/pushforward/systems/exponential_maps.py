@@ -28,7 +28,7 @@ class ExponentialMaps(SphereSpec):
     """
 
     name = "exponential-map"
-    family = "spheres"
+    family = "manifold"
     paper = "Sei 2013; Rezende, Papamakarios, Racaniere et al. 2020, arXiv:2002.02428"
 
     layers: int = 12

@@ -32,7 +32,7 @@ class RiemannianMatching(SphereSpec):
     """
 
     name = "riemannian-flow-matching"
-    family = "spheres"
+    family = "manifold"
     spread = 0.3  # with larger weights, paths need many steps
     symbol = "~"
     paper = "Chen, Lipman 2024, arXiv:2302.03660"
@@ -65,4 +65,4 @@ class RiemannianMatching(SphereSpec):
     def cases(cls) -> Iterator[RiemannianMatching]:
         """Yield specs on the sphere, and with a context and a learned base."""
         yield cls(features=3, hidden=(8,), steps=2)
-        yield cls(features=3, hidden=(8, 8), steps=2, context=2, bridge="independent", base="mixture", components=2)
+        yield cls(features=3, hidden=(8, 8), steps=2, context=2, bridge="independent", base="mixture", centres=2)

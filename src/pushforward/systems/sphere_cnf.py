@@ -23,7 +23,7 @@ class SphereCNF(ContinuousSpec, SphereSpec):
     """
 
     name = "sphere-cnf"
-    family = "spheres"
+    family = "manifold"
     paper = "Mathieu, Nickel 2020, arXiv:2006.10605"
 
     def build(self) -> Flow:

@@ -20,19 +20,19 @@ class SphereSpec(CurvedSpec, register=False):
         context: Length of the context vector; 0 for none.
         base: Distribution of the latent points: "uniform", "von-mises-fisher" (one learned direction) or "mixture" (several
             von Mises-Fisher distributions, which start at a fit to the data).
-        components: Number of components of the base "mixture".
+        centres: Number of components of the base "mixture".
         largest: Upper bound of the concentrations of the base, at most 1e5; likelihoods of repeated points grow with it.
     """
 
     base: Literal["uniform", "von-mises-fisher", "mixture"] = "uniform"
-    components: int = 16
+    centres: int = 16
     largest: float = 1e4
 
     def validate(self) -> None:
         """Check the sizes."""
         super().validate()
         self._at_least("features", 2)
-        self._at_least("components", 1)
+        self._at_least("centres", 1)
         if not 0 < self.largest <= 1e5:
             raise SpecError(f"expected {self.name}.largest in (0, 1e5], got {self.largest}")
 
@@ -46,5 +46,5 @@ class SphereSpec(CurvedSpec, register=False):
         if self.base == "von-mises-fisher":
             return VonMisesFisher(self.space, largest=self.largest)
         if self.base == "mixture":
-            return VonMisesFisherMixture(self.space, self.components, largest=self.largest)
+            return VonMisesFisherMixture(self.space, self.centres, largest=self.largest)
         return UniformSphere(self.space)

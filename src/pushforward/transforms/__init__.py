@@ -3,6 +3,7 @@
 from .autoregressive import Autoregressive
 from .bounded import Centre, Log, Logit, LogRatio, to_line
 from .cholesky import Cholesky
+from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
@@ -15,6 +16,7 @@ from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, 
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
+from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
 from .scalar import (
     Additive,
@@ -46,6 +48,8 @@ __all__ = [
     "Centre",
     "Checkerboard",
     "Cholesky",
+    "CircleMap",
+    "CircularSpline",
     "Composed",
     "Continuous",
     "Coupling",
@@ -65,10 +69,13 @@ __all__ = [
     "Logit",
     "Metropolis",
     "Modular",
+    "MoebiusMixture",
     "Orthogonal",
+    "PerCoordinate",
     "Permutation",
     "Planar",
     "QuadraticPotential",
+    "Projection",
     "Radial",
     "RadialPotential",
     "RationalQuadratic",

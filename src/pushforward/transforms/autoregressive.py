@@ -29,7 +29,7 @@ from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..functional.fixed_point import jacobi
 from ..functional.hand_gradients import ordinary, second_gradient
-from ..networks import CausalNetwork, MaskedMLP, Network, OrderedNetwork, as_conditioner
+from ..networks import CausalNetwork, MaskedMLP, Network, OrderedNetwork, angle_code, as_conditioner
 from .scalar import Scalar
 
 
@@ -43,8 +43,10 @@ class Autoregressive(Transform):
             in some order: an `OrderedNetwork`, or any network with that property. For tokens the network maps (B, T, d) to
             (B, T, scalar.n d), the first parameter of all numbers of a token, then the second: a `CausalNetwork`, or any
             network with that property. For labels it maps (B, D, K) to (B, D, scalar.n), or it is an `OrderedNetwork` of
-            width K. A module with one argument is called without a context if there is none; otherwise the context is
-            concatenated along the last dimension, and the module gets (B, D + C), or (B, T, d + C) for tokens.
+            width K. In a space with angles, such as `Torus`, each coordinate is a pair of inputs, (cos, sin) of an angle or
+            (x, 0) of another number: an `OrderedNetwork` then has width 2, and any other network takes (B, 2 D). A module with
+            one argument is called without a context if there is none; otherwise the context is concatenated along the last
+            dimension, and the module gets (B, D + C), or (B, T, d + C) for tokens.
         context: Length of the context, 0 for none; or its space.
         tolerance: Change at which the Jacobi iteration stops, relative to the largest coordinate of a row; None means 16
             times the resolution of the dtype. Not used with an `OrderedNetwork`, whose inverse is exact.
@@ -73,7 +75,9 @@ class Autoregressive(Transform):
         if block < 1:
             raise SpecError(f"expected blocks of at least one token, got {block}")
         labels = space.one_hot
-        features, width = space.shape if labels else (space.size, 1)
+        # An angle is seen as its cosine and sine, so in a space with angles every coordinate is a pair of inputs.
+        self.code = angle_code(space.angles) if len(space.shape) == 1 else None
+        features, width = space.shape if labels else (space.size, 1 if self.code is None else 2)
         if isinstance(net, OrderedNetwork) and (net.features, net.n, net.width) != (features, scalar.n, width):
             raise SpecError(
                 f"expected a network of {features} features of width {width} with {scalar.n} parameters each, "
@@ -120,12 +124,18 @@ class Autoregressive(Transform):
         columns = z.transpose(0, 1).contiguous()
         slopes = []
 
+        solved: dict[int, Tensor] = {}
+
         def step(i: int, p: Tensor) -> Tensor:
             x, slope = self.scalar.part(i).inverse(columns[i], p)
             slopes.append(slope)
-            return x
+            if self.code is None:
+                return x
+            solved[i] = x
+            return self.code.pair(i, x)
 
-        x = self.net.unroll(step, z, context).reshape(z.shape)
+        x = self.net.unroll(step, z, context)
+        x = x.reshape(z.shape) if self.code is None else torch.stack([solved[i] for i in range(len(solved))], 1)
         return x, torch.stack(slopes).sum(0) if slopes else z.new_zeros(z.shape[0])
 
     def _solve_tokens(self, net: CausalNetwork, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -200,7 +210,7 @@ class Autoregressive(Transform):
                 materialize_grads=True,
             )
         right = g_x - l_x
-        if not isinstance(self.net, MaskedMLP):
+        if not isinstance(self.net, MaskedMLP) or self.code is not None:
             # `sent` is N^T q, one backward pass through the network. A Jacobi iteration solves the triangular system.
             def sweep(u: Tensor) -> Tensor:
                 (sent,) = torch.autograd.grad(made, x, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
@@ -226,7 +236,9 @@ class Autoregressive(Transform):
         return made.unflatten(2, (self.scalar.n, -1)).movedim(2, -1) if self.tokens else made
 
     def _flat(self, x: Tensor) -> Tensor:
-        """Return x as the network takes it: an OrderedNetwork takes the one-hot vectors of labels side by side."""
+        """Return x as the network takes it: pairs for angles, and for an OrderedNetwork one-hot vectors side by side."""
+        if self.code is not None:
+            return self.code.pairs(x).flatten(1)
         return x.flatten(1) if isinstance(self.net, OrderedNetwork) else x
 
     def _made(self, x: Tensor, context: Tensor | None) -> Tensor:

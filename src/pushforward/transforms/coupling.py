@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..core import Space, Transform, Undo, context_space
 from ..errors import SpecError
 from ..functional.bounds import sum_events
-from ..networks import MLP, Constant, make_conditioner
+from ..networks import MLP, Constant, angle_code, make_conditioner
 from .masks import Mask, parts_of
 from .scalar import Scalar
 
@@ -40,7 +40,8 @@ class Coupling(Transform):
             called with one argument. With a context of length C, a module whose `forward` has a second argument
             receives the context there; any other module receives it concatenated, (B, inputs + C), and a function
             without a `context` argument is called with (inputs + C, outputs). For images the network maps channels to
-            channels; with a mask of positions its input has all channels, zero where they are mapped, and the mask.
+            channels; with a mask of positions its input has all channels, zero where they are mapped, and the mask. The
+            network sees the cosine and the sine of each angle that passes, after all other numbers.
         context: Length of the context, 0 for none; or its space.
 
     Raises:
@@ -72,11 +73,14 @@ class Coupling(Transform):
         self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
         outputs = self.halves.outputs * scalar.n
         shape = (outputs, *space.shape[1:])
-        self.net = (
-            make_conditioner(network, self.halves.inputs, shape, length) if passed or length else Constant(outputs)
-        )
+        # Angles among the coordinates that pass are seen as their cosines and sines.
+        self.code = angle_code([space.angles[i] for i in self.halves.passed.tolist()]) if any(space.angles) else None
+        inputs = self.halves.inputs if self.code is None else self.code.outputs
+        self.net = make_conditioner(network, inputs, shape, length) if passed or length else Constant(outputs)
 
     def _parameters_of(self, seen: Tensor, context: Tensor | None) -> Tensor:
+        if self.code is not None:
+            seen = self.code(seen)
         return self.halves.parameters_from(self.net(seen, context), self.scalar.n)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
