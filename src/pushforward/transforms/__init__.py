@@ -7,6 +7,7 @@ from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
+from .cylinder import Cylinder
 from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
@@ -53,6 +54,7 @@ __all__ = [
     "Composed",
     "Continuous",
     "Coupling",
+    "Cylinder",
     "Dequantise",
     "Diagonal",
     "Elementwise",
