@@ -250,7 +250,7 @@ def cosine_and_sinc(q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     low, high = torch.where(small, q, 0.0), torch.where(small, SERIES, q)
     # C = sum_k (-q)^k / (2 k)! and S = sum_k (-q)^k / (2 k + 1)!.
     cosines, sincs, slopes = (torch.zeros_like(q) for _ in range(3))
-    for k in reversed(range(8)):
+    for k in reversed(range(6)):
         sign = (-1.0) ** k
         cosines = cosines * low + sign / math.factorial(2 * k)
         sincs = sincs * low + sign / math.factorial(2 * k + 1)
