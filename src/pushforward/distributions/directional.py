@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..core import Distribution, Sphere, Torus
 from ..errors import SpecError
 from ..functional.von_mises_fisher import draw_angles, height_rule, log_normaliser
-from ..functional.von_mises_fisher_em import best_directional
+from ..functional.von_mises_fisher_em import best_directional, fit_directional
 
 CAP = 1e5
 """Default upper bound of the concentrations."""
@@ -76,7 +76,7 @@ class VonMisesFisher(_Concentrated):
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """Start at the maximum-likelihood estimate for the batch."""
-        fit = best_directional(x, 1, self.largest)
+        fit = fit_directional(x, 1, 0.0, self.largest)
         self.direction.data.copy_(fit.means[0])
         self.free.data.copy_(_free(fit.kappa, self.largest))
 

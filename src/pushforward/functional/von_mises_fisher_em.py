@@ -11,8 +11,8 @@ from torch import Tensor
 from .mixture_em import MOST_ROUNDS, MOST_ROWS, NEARLY_DONE, STARTS, MixtureChoice, best_settings, start_responsibilities
 from .von_mises_fisher import concentration, height_rule, log_normaliser
 
-PRIORS = (0.1, 0.5, 2.0)
-"""Numbers of added rows without direction to choose from."""
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Ridges to choose from, in units of the mean distance of all rows from their common direction."""
 FEW_COMPONENTS = 32
 """Number of components up to which several starts are tried."""
 
@@ -32,31 +32,36 @@ class DirectionalFit(NamedTuple):
 
 
 def fit_directional(
-    x: Tensor, components: int, prior: float, largest: float, generator: torch.Generator | None = None
+    x: Tensor, components: int, ridge: float, largest: float, generator: torch.Generator | None = None
 ) -> DirectionalFit:
     """Fit a mixture of K von Mises-Fisher distributions to unit vectors by expectation-maximisation.
 
     In the E step row i belongs to component k with probability r_ik. In the M step the mean direction of component k is that of
-    v_k = sum_i r_ik x_i, and its concentration is the one whose mean vector has length |v_k| / (N_k + prior), N_k = sum_i r_ik:
-    the prior counts as so many rows without direction, which keep a component of few rows from collapsing onto them.
+    v_k = sum_i r_ik x_i, and its concentration is the one at which the mean of the distance 1 - m.x is
+
+        1 - |v_k| / N_k + ridge (1 - |mean of all x|),    N_k = sum_i r_ik.
+
+    The ridge keeps a component of few rows from collapsing onto them.
 
     Args:
         x: Unit vectors (N, n).
         components: Number K of components.
-        prior: Number of added rows without direction, not negative.
+        ridge: Distance added to that of each component, in units of the distance of all rows.
         largest: Upper bound of the concentrations.
         generator: Source of the random starting means.
     """
     x = x.double()
     rule = height_rule(x.shape[1], x.device)
-    responsibilities = start_responsibilities(x, components, generator)
+    added = ridge * (1 - x.mean(0).norm())
+    # Each row starts in one component: shares of distant rows would make all components wide.
+    responsibilities = (start_responsibilities(x, components, generator) > 0.5).double()
     before = -math.inf
     for _ in range(MOST_ROUNDS):
         counts = responsibilities.sum(0)
         vectors = responsibilities.mT @ x
         lengths = vectors.norm(dim=1)
         means = vectors / lengths.clamp_min(1e-300)[:, None]
-        distance = 1 - lengths / (counts + prior).clamp_min(1e-300)
+        distance = 1 - lengths / counts.clamp_min(1e-300) + added
         kappa = concentration(distance.clamp(1e-12, 1), rule, x.shape[1], largest)
         fit = DirectionalFit(counts.clamp_min(1e-9) / len(x), means, kappa)
         joint = directional_log_joint(x, fit, rule)
@@ -76,7 +81,7 @@ def directional_log_joint(x: Tensor, fit: DirectionalFit, rule: Tensor) -> Tenso
 
 
 def best_directional(x: Tensor, components: int, largest: float) -> DirectionalFit:
-    """Return the best of several fits, with the prior that is chosen by held-out rows.
+    """Return the best of several fits, with the ridge that is chosen by held-out rows.
 
     Args:
         x: Unit vectors (N, n).
@@ -89,12 +94,12 @@ def best_directional(x: Tensor, components: int, largest: float) -> DirectionalF
     check, rest = rows[::5], rows[torch.arange(len(rows)) % 5 != 0]
     rule = height_rule(x.shape[1])
 
-    def score(number: int, prior: float) -> float:
-        fit = fit_directional(rest, number, prior, largest, torch.Generator().manual_seed(0))
+    def score(number: int, ridge: float) -> float:
+        fit = fit_directional(rest, number, ridge, largest, torch.Generator().manual_seed(0))
         return float(directional_log_joint(check, fit, rule).logsumexp(1).mean())
 
-    start = MixtureChoice(components, PRIORS[-1], -math.inf)
-    chosen = best_settings(score, [components], PRIORS, start) if len(rest) > components else start
+    start = MixtureChoice(components, RIDGES[-2], -math.inf)
+    chosen = best_settings(score, [components], RIDGES, start) if len(rest) > components else start
     starts = STARTS if 1 < components <= FEW_COMPONENTS else 1
     fits = [
         fit_directional(x, components, chosen.ridge, largest, torch.Generator().manual_seed(i)) for i in range(starts)
