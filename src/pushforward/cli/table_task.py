@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 60
 """Largest number of columns of a schema that are shown."""
-TABLE_FLOW = "nsf"
-"""Default system for tables."""
+TABLE_FLOW, CURVED_FLOW = "nsf", "mixed"
+"""Default systems for tables of numbers, and for tables with angles or positions."""
 
 
 class TableTask(Task):
@@ -98,7 +98,7 @@ class TableTask(Task):
         if self.automatic:
             found = choose(schema, self.encoded[self.parts.train], self.seed, quick=self.quick)
             # Arguments of the flow, or another network of labels, ask for the default system also for a table of labels.
-            if found.system == TABLE_FLOW or not (self.arguments or self.options.system.labels):
+            if found.system in (TABLE_FLOW, CURVED_FLOW) or not (self.arguments or self.options.system.labels):
                 self.choice, self.system = found, found.system
             if self.config.patience is None and self.choice.patience is not None:
                 self.config = self.config.replace(patience=self.choice.patience)

@@ -15,6 +15,7 @@ from ..fitted_table import FittedTable
 from ..output import require_writable
 from ..tables import AnyOrderTable, Table, read_table, write_table
 from ..tables.conditions import parse_conditions
+from ..tables.describe import sentences, wrapped_notes
 from ..tables.formats import SUFFIXES, TEXT
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
 from .options import ImputeOptions, ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
@@ -106,6 +107,7 @@ class TrainedTable(TrainedModel):
         """Yield lines with the mean, the number of rows of probability zero, and the error that a solver adds."""
         for note in self.table.notes:
             yield f"note: {note.sentence}"
+        yield from sentences(wrapped_notes(self.fitted.schema, self.table))
         exactness = self.model.exactness
         possible = log_prob[np.isfinite(log_prob)]
         meaning = MEANING[exactness.symbol]

@@ -16,6 +16,7 @@ from ..evaluation.impossible import ValueCheck
 from ..tables.table import atomic_output
 from . import marginals as columns
 from . import sections
+from .curved_plots import Circle, curved_plots
 from .path_plot import Paths, path_plot
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -45,6 +46,8 @@ class ReportInputs:
         two_sample: Score of a classifier that tells held-out rows from samples.
         texts: Held-out values of columns as texts (N,), by name, for columns such as dates whose numbers mean little.
         value_checks: Checks for impossible values in the samples.
+        circles: Columns of angles that belong to no position.
+        positions: Names of the latitude and the longitude of each position.
         settings: Other facts of the run, such as the name of the data, the seed and options.
         versions: Version of each library, by name.
         created: Date and time, as text.
@@ -71,6 +74,8 @@ class ReportInputs:
     paths: Paths | None = None
     two_sample: TwoSampleScore | None = None
     value_checks: Sequence[ValueCheck] = ()
+    circles: Sequence[Circle] = ()
+    positions: Sequence[tuple[str, str]] = ()
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +131,7 @@ def build_report(inputs: ReportInputs) -> str:
         likelihood=likelihood,
         record=record,
         pairs=columns.pairs(inputs.kinds, inputs.held_out, inputs.samples),
+        curved=curved_plots(inputs.circles, inputs.positions, inputs.held_out, inputs.samples),
         columns=table,
         holes=any(row["missing"] for row in table),
         chance=columns.chance_distance(inputs.kinds, inputs.held_out, inputs.samples),

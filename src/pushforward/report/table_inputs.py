@@ -24,6 +24,7 @@ from ..tables.coding import to_numbers
 from ..tables.describe import shown_number
 from ..tables.row_space import TIMES
 from ..training.random_state import isolated
+from .curved_plots import Circle
 from .page import ReportInputs
 from .path_plot import Paths
 
@@ -75,6 +76,8 @@ def table_inputs(
         paths=_paths(model, rows, solver),
         texts=_texts(model, held_out),
         value_checks=check_values(model.schema, held_out, samples),
+        circles=_circles(model),
+        positions=[(c.name, c.partner) for c in model.schema.columns if c.axis == "height" and c.partner],
         two_sample=_two_sample(model, held_out, samples, seed),
         **about,
     )
@@ -83,6 +86,17 @@ def table_inputs(
 def _kinds(model: TableModel) -> dict[str, str]:
     """Return the kinds of the columns; dates and times are plotted as continuous numbers."""
     return {c.name: "continuous" if c.storage in TIMES and c.numeric else c.kind for c in model.schema.columns}
+
+
+def _circles(model: TableModel) -> list[Circle]:
+    """Return the angles that belong to no position; times of day are plotted in hours."""
+    return [
+        Circle(column.name, 0.0, 24.0)
+        if column.storage in TIMES
+        else Circle(column.name, column.support[0], column.period)
+        for column in model.schema.columns
+        if column.axis == "angle" and not column.partner
+    ]
 
 
 def _columns(model: TableModel, table: Table) -> Mapping[str, Array]:

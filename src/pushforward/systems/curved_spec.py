@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class CurvedSpec(Spec, register=False):
         context: Length of the context vector; 0 for none.
     """
 
-    sizes = ("features", "context")
+    sizes: ClassVar[tuple[str, ...]] = ("features", "context")
 
     features: int
     context: int = 0

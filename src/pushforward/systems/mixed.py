@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..core import Box, Chain, Circle, Distribution, Flow, Real, Space, Torus, product_of
 from ..distributions import Normal, SideBySide, Uniform, UniformTorus
@@ -32,6 +32,7 @@ class MixedFlow(CircleSpec):
     name = "mixed"
     family = "manifold"
     paper = "Rezende et al. 2020, arXiv:2002.02428; Durkan et al. 2019, arXiv:1906.04032"
+    sizes: ClassVar[tuple[str, ...]] = ("features", "context", "kinds")
 
     kinds: tuple[AxisKind, ...] = ()
     bound: float = 5.0

@@ -98,7 +98,8 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
     Numbers get a neural spline flow. Its base is a mixture of Gaussians that starts from a fit to the training rows, so the
     flow only has to learn the difference between the data and the mixture. If columns have heavy tails, the base is Student's t
     instead. The alternative is the mixture without a flow, which can be the better model of a small table. A table of labels
-    only gets a masked network with direct connections; the alternative for a small table has several masks.
+    only gets a masked network with direct connections; the alternative for a small table has several masks. A table with angles
+    or positions gets splines on circles, heights and lines.
 
     Args:
         schema: Schema of the table.
@@ -119,6 +120,15 @@ def choose(schema: Schema, rows: np.ndarray, seed: int = 0, *, quick: bool = Fal
             alternatives=(averaged,) if small else (),
             patience=patience,
             why="all columns are labels",
+        )
+    if any(column.axis != "number" for column in schema.columns):
+        return AutoChoice(
+            system="mixed",
+            arguments={"layers": 2 if len(rows) < TINY else 4},
+            label_hidden=hidden,
+            label_dropout=dropout,
+            patience=patience,
+            why="some columns are angles or positions",
         )
     z, codes = standardised(schema, rows[:: max(1, len(rows) // QUICK_ROWS)] if quick else rows, seed)
     arguments, alternatives, why = choose_flow(z, len(rows), seed, codes=codes, quick=quick)

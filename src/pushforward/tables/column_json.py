@@ -10,7 +10,7 @@ from typing import Any, get_args
 from ..errors import DataError, brief
 from .coding import LARGEST, is_number
 from .hints import Hint
-from .row_space import TIMES, Column, Kind, Storage
+from .row_space import TIMES, Axis, Column, Kind, Storage
 
 NUMBERS, BOUNDS = ("value", "edge", "loc", "scale", "step", "grid"), ("low", "high")
 DECIMALS = 15
@@ -42,13 +42,15 @@ def column_from(values: object) -> Column:
     if not isinstance(values, Mapping) or not {"name", "kind"} <= values.keys() <= set(known):
         raise DataError(f"expected the description of a schema's column, got {brief(values)}")
     entries: dict[str, Any] = dict(values)
-    for entry in ("name", "kind", "storage", "zone"):
+    for entry in ("name", "kind", "storage", "zone", "axis", "partner"):
         if not isinstance(entries.get(entry, ""), str):
             raise _unfit(entries, entry, "text")
     if entries["kind"] not in get_args(Kind) or entries.get("storage", "float64") not in get_args(Storage):
         raise DataError(
             f"expected a known kind of column, got {brief(entries['kind'])} of {brief(entries.get('storage'))}"
         )
+    if entries.get("axis", "number") not in get_args(Axis):
+        raise _unfit(entries, "axis", f"one of {', '.join(get_args(Axis))}")
     if not isinstance(entries.get("missing", False), bool):
         raise _unfit(entries, "missing", "true or false")
     for entry in (*NUMBERS, *BOUNDS):
@@ -132,6 +134,8 @@ def _require_consistent(column: Column) -> None:
         raise _contradiction(column, "no labels for numbers")
     if column.storage in TIMES and not (column.step > 0 and column.kind in ("integer", "constant")):
         raise _contradiction(column, "a step above 0 of dates and times")
+    if column.axis != "number" and (not column.numeric or low is None or high is None):
+        raise _contradiction(column, "numbers between bounds on a circle or sphere")
     if column.spikes and not (column.numeric and len(set(column.spikes)) == len(column.spikes)):
         raise _contradiction(column, "different spikes, and those for numbers only")
     if column.scale <= 0 or column.edge < 0 or not math.isfinite(1 / column.scale):

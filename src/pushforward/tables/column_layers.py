@@ -5,12 +5,16 @@ missing value. It passes through the layers unchanged and adds nothing to dlogp,
 are, in this order:
 
     DequantiseColumns     y = x - low + u, u ~ U[0, 1):    dlogp = 0 since q(u) = 1; inverse: x = floor(y) + low
+    CurveColumns angle:         z = 2 pi (x - low) / p,    log dz/dx = log(2 pi / p) with the period p
+                 latitude:      z = sin a,                 log dz/dx = log cos a + log(pi / (high - low))
+                                with a = pi (x - low) / (high - low) - pi / 2
     Unbound      low < x < high: z = log v - log w,        log dz/dx = -log v - log w - log(high - low)
                                  with v = (x - low) / (high - low) and w = 1 - v
                  low < x:        z = log(x - low),         log dz/dx = -z
                  x < high:       z = -log(high - x),       log dz/dx = z
     StandardiseColumns    z = (x - m) / s:                 dlogp = -log s
-    FillMissing  z = e ~ N(0, 1) if x is missing:          dlogp = -log N(e; 0, 1); inverse: NaN where the context has bit 0
+    FillMissing  z = e ~ N(0, 1) if x is missing:          dlogp = -log N(e; 0, 1); inverse: NaN where the context has bit 0;
+                 for angles and heights, e is uniform instead
     Cast         float64 to the dtype of the model:        dlogp = 0
 
 Bounds are removed by logarithms and not by softplus: a change of the units of a column then only shifts z, whereas softplus
@@ -32,9 +36,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Exactness, Real, Space, Transform
+from ..core import Exactness, Real, Space, Transform, product_of
+from ..core.curved_space import TURN
 from ..errors import DataError
 from ..functional.hand_gradients import eager
+from ..systems.mixed import AXES
 from .row_space import Column, TableSpace
 
 
@@ -83,7 +89,9 @@ class Unbound(Transform):
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__()
         self.x_space = TableSpace(columns)
-        self.z_space = TableSpace([dataclasses.replace(c, low=None, high=None, edge=0.0) for c in columns])
+        self.z_space = TableSpace(
+            [dataclasses.replace(c, low=None, high=None, edge=0.0) if c.axis == "number" else c for c in columns]
+        )
         self.groups: list[tuple[_Map, _Map, list[int], list[tuple[float, float, float]]]] = []
         for forward, inverse, bounded_below, bounded_above in (
             (_logit, _logit_inverse, True, True),
@@ -91,7 +99,11 @@ class Unbound(Transform):
             (_log_below, _log_below_inverse, False, True),
         ):
             wanted = (bounded_below, bounded_above)
-            at = [i for i, c in enumerate(columns) if (c.low is not None, c.high is not None) == wanted]
+            at = [
+                i
+                for i, c in enumerate(columns)
+                if c.axis == "number" and (c.low is not None, c.high is not None) == wanted
+            ]
             if at:
                 constants = [(*columns[i].support, columns[i].edge) for i in at]
                 self.groups.append((forward, inverse, at, constants))
@@ -124,6 +136,57 @@ class Unbound(Transform):
         return x, dlogp
 
 
+class CurveColumns(Transform):
+    """Map of angles to radians in [0, 2 pi), and of latitudes to their sines, heights in [-1, 1]. Other columns are unchanged.
+
+    Args:
+        columns: Continuous columns.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.x_space = TableSpace(columns)
+        self.z_space = TableSpace([_curved(column) for column in columns])
+        self.angles = [i for i, column in enumerate(columns) if column.axis == "angle"]
+        self.heights = [i for i, column in enumerate(columns) if column.axis == "height"]
+        self.limits = [(*column.support, column.edge) for column in columns]
+
+    def _constants(self, at: list[int], x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the index of some columns, and the start, the width and the edge of each."""
+        low, high, edge = _rows([self.limits[i] for i in at], x)
+        return torch.tensor(at, device=x.device), low, high - low, edge
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return radians and heights, and the sum of the log-slopes."""
+        z, log_slopes = x, torch.zeros_like(x)
+        if self.angles:
+            at, low, width, _ = self._constants(self.angles, x)
+            turns = (x[:, at] - low) / width
+            z = z.index_copy(1, at, TURN * torch.remainder(turns, 1.0))
+            log_slopes = log_slopes.index_copy(1, at, (TURN / width).log() + 0 * turns)
+        if self.heights:
+            at, low, width, edge = self._constants(self.heights, x)
+            latitude = math.pi * (_off_poles(x[:, at], low, width, edge) - low) / width - math.pi / 2
+            z = z.index_copy(1, at, latitude.sin())
+            log_slopes = log_slopes.index_copy(1, at, latitude.cos().log() + (math.pi / width).log())
+        return z, log_slopes.nansum(1)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return angles and latitudes in the units of the columns, and minus the sum of the log-slopes."""
+        x, log_slopes = z, torch.zeros_like(z)
+        if self.angles:
+            at, low, width, _ = self._constants(self.angles, z)
+            x = x.index_copy(1, at, low + width * (z[:, at] / TURN))
+            log_slopes = log_slopes.index_copy(1, at, (TURN / width).log() + 0 * z[:, at])
+        if self.heights:
+            at, low, width, edge = self._constants(self.heights, z)
+            image = _off_poles(low + width * (z[:, at].asin() / math.pi + 0.5), low, width, edge)
+            x = x.index_copy(1, at, image)
+            latitude = math.pi * (image - low) / width - math.pi / 2
+            log_slopes = log_slopes.index_copy(1, at, latitude.cos().log() + (math.pi / width).log())
+        return x, -log_slopes.nansum(1)
+
+
 class StandardiseColumns(Transform):
     """Standardisation z = (x - loc) / scale with constants of the columns, which stay float64 if the model changes its dtype.
 
@@ -135,7 +198,7 @@ class StandardiseColumns(Transform):
         super().__init__()
         self.x_space = TableSpace(columns)
         self.z_space = TableSpace([dataclasses.replace(column, loc=0.0, scale=1.0) for column in columns])
-        self.constants = [(column.loc, column.scale) for column in columns]
+        self.constants = [(c.loc, c.scale) if c.axis == "number" else (0.0, 1.0) for c in columns]
 
     def _loc_scale_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         loc, scale = _rows(self.constants, x)
@@ -153,7 +216,9 @@ class StandardiseColumns(Transform):
 
 
 class FillMissing(Transform):
-    """Fill of the entries without an ordinary number, which are missing or spikes, by standard normal draws.
+    """Fill of the entries without an ordinary number, which are missing or spikes, by draws.
+
+    The draws are standard normal for numbers, and uniform for angles in [0, 2 pi) and heights in [-1, 1].
 
     The inverse reads in the context which entries these are, and sets them to NaN.
 
@@ -173,19 +238,30 @@ class FillMissing(Transform):
         self.context = Real((context,))
         self.at = [i for i, bit in enumerate(bits) if bit >= 0]
         self.bits = [bit for bit in bits if bit >= 0]
+        self.limits = [(0.0, 0.0) if c.axis == "number" else c.support for c in columns]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x with draws e for NaN, and -sum log N(e)."""
-        # The flow needs a number everywhere. The draw e has density N(e), which the model must explain beside the others, so
-        # its log is subtracted: log p(x, e) - log N(e) is on average a lower bound of log p(x).
+        # The flow needs a number everywhere. The draw e has density q(e), which the model must explain beside the others, so
+        # its log is subtracted: log p(x, e) - log q(e) is on average a lower bound of log p(x).
         missing, draws = x.isnan(), torch.randn_like(x)
-        return torch.where(missing, draws, x), -_log_normal(draws, missing)
+        low, high = _rows(self.limits, x)
+        if bool((high > low).any()):
+            draws = torch.where(high > low, low + (high - low) * torch.rand_like(x), draws)
+        return torch.where(missing, draws, x), -self._log_noise(draws, missing)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z with NaN for the entries whose bits are zero, and the sum of log N(z) over these entries."""
         given = context[:, torch.tensor(self.bits, device=z.device)] < 0.5  # type: ignore[index]
         missing = torch.zeros_like(z, dtype=torch.bool).index_copy(1, torch.tensor(self.at, device=z.device), given)
-        return z.masked_fill(missing, math.nan), _log_normal(z, missing)
+        return z.masked_fill(missing, math.nan), self._log_noise(z, missing)
+
+    def _log_noise(self, z: Tensor, where: Tensor) -> Tensor:
+        """Return the log-density of the draws z (B, F) in some places: (B,)."""
+        low, high = _rows(self.limits, z)
+        normal = -0.5 * (z.square() + math.log(2 * math.pi))
+        log_q = torch.where(high > low, -(high - low).clamp_min(1e-300).log(), normal)
+        return torch.where(where, log_q, 0.0).sum(1)
 
 
 class Cast(Transform):
@@ -199,12 +275,13 @@ class Cast(Transform):
 
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__()
-        self.x_space, self.z_space = TableSpace(columns), Real((len(columns),))
+        self.x_space, self.z_space = TableSpace(columns), space_of_axes(columns)
         self.register_buffer("anchor", torch.zeros(1), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x in the dtype of the model, and 0."""
-        return x.to(self.anchor.dtype), x.new_zeros(x.shape[0])
+        # An angle just below a full turn can round to the full turn, which is the angle 0.
+        return self.z_space.nearest(x.to(self.anchor.dtype)), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z in float64, and 0."""
@@ -255,7 +332,7 @@ class OnSurface(Transform):
 
 
 def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[int] = ()) -> list[Transform]:
-    """Return the layers that numeric columns need, from raw rows to `Real((len(columns),))`.
+    """Return the layers that numeric columns need, from raw rows to `space_of_axes(columns)`.
 
     Args:
         columns: Numeric columns.
@@ -272,7 +349,10 @@ def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[in
     if any(column.kind == "integer" for column in columns):
         layers.append(DequantiseColumns(columns))
     columns = [interval(column) for column in columns]
-    if any(column.low is not None or column.high is not None for column in columns):
+    if any(column.axis != "number" for column in columns):
+        layers.append(CurveColumns(columns))
+        columns = layers[-1].z_space.columns  # type: ignore[attr-defined]
+    if any(column.axis == "number" and column.support != (-math.inf, math.inf) for column in columns):
         layers.append(Unbound(columns))
         columns = layers[-1].z_space.columns  # type: ignore[attr-defined]
     layers.append(StandardiseColumns(columns))
@@ -283,11 +363,16 @@ def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[in
     return [*layers, Cast(columns)]
 
 
+def space_of_axes(columns: Sequence[Column]) -> Space:
+    """Return the space of the flow of numeric columns: the line, circles and heights, in the order of the columns."""
+    return product_of([AXES[column.axis] for column in columns])
+
+
 def unbounded(column: Column, x: Tensor) -> Tensor:
     """Return the unbounded coordinate (B,) of values (B,) of a numeric column; an integer x is taken as x + 1/2."""
     if column.kind == "integer":
         x = x - column.support[0] + 0.5
-    return Unbound((interval(column),))(x[:, None])[0][:, 0]
+    return Unbound((dataclasses.replace(interval(column), axis="number"),))(x[:, None])[0][:, 0]
 
 
 _Map = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -301,12 +386,21 @@ def interval(column: Column) -> Column:
     return dataclasses.replace(column, kind="continuous", low=0.0, high=high - low + 1, edge=0.5)
 
 
+def _curved(column: Column) -> Column:
+    """Return a column after `CurveColumns`."""
+    if column.axis == "number":
+        return column
+    low, high = (0.0, TURN) if column.axis == "angle" else (-1.0, 1.0)
+    return dataclasses.replace(column, low=low, high=high, edge=0.0, loc=0.0, scale=1.0)
+
+
+def _off_poles(x: Tensor, low: Tensor, width: Tensor, edge: Tensor) -> Tensor:
+    """Return latitudes with those at a pole moved inside by `edge`: there the slope is zero, and its logarithm infinite."""
+    return torch.where(x <= low, low + edge, torch.where(x >= low + width, low + width - edge, x))
+
+
 def _rows(constants: Sequence[Sequence[float]], x: Tensor) -> tuple[Tensor, ...]:
     return torch.tensor(constants, dtype=x.dtype, device=x.device).unbind(1)
-
-
-def _log_normal(z: Tensor, where: Tensor) -> Tensor:
-    return torch.where(where, -0.5 * (z.square() + math.log(2 * math.pi)), 0.0).sum(1)
 
 
 def _inside(distance: Tensor, edge: Tensor) -> Tensor:

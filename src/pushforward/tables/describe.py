@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .coding import to_values
+from .coding import Findings, to_numbers, to_values
 from .row_space import TIMES, Column
 from .schema import Schema
 from .table import Table
@@ -66,6 +66,8 @@ def schema_notes(schema: Schema, table: Table, encoded: np.ndarray) -> dict[str,
     notes: dict[str, list[str]] = {}
     for note in (note for note in table.notes if not note.left_out):
         notes.setdefault(note.column, []).append(note.text)
+    for name, text in wrapped_notes(schema, table).items():
+        notes.setdefault(name, []).append(text)
     for column, values in zip(schema.columns, encoded.T, strict=True):
         if column.kind == "integer" and column.storage not in TIMES and _looks_like_dates(values):
             notes.setdefault(column.name, []).append(
@@ -84,6 +86,23 @@ def schema_notes(schema: Schema, table: Table, encoded: np.ndarray) -> dict[str,
         rows = "row is a copy" if copies == 1 else "rows are copies"
         notes.setdefault("", []).append(f"{copies:,} {rows} of another one")
     return {name: "; ".join(texts) for name, texts in notes.items()}
+
+
+def wrapped_notes(schema: Schema, table: Table) -> dict[str, str]:
+    """Return a note for each angle with entries outside its period, which are wrapped into it."""
+    notes = {}
+    for column in schema.columns:
+        if column.axis != "angle" or column.name not in table.names:
+            continue
+        numbers = to_numbers(column.name, table, Findings(table.n_rows, strict=False), column.step)
+        start, end = column.support[0], column.support[0] + column.period
+        with np.errstate(invalid="ignore"):
+            count = int(((numbers < start) | (numbers >= end)).sum())
+        if count:
+            entries = "1 entry" if count == 1 else f"{count:,} entries"
+            period = f"{shown_number(column, start)} to {end:g}"
+            notes[column.name] = f"{entries} outside the period from {period}, wrapped into it"
+    return notes
 
 
 def _looks_like_dates(values: np.ndarray) -> bool:

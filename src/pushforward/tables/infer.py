@@ -29,6 +29,7 @@ from ..errors import DataError, brief, listed
 from .beside import Beside, identifier
 from .coding import LARGEST, Findings, is_number, is_whole, labels_of, to_numbers
 from .column_layers import unbounded
+from .curved_columns import CURVED, curved_column, is_curved, paired, wrapped
 from .grain import find_grain, find_spikes
 from .hints import ANY, Hint
 from .identities import find_identities
@@ -80,7 +81,7 @@ def infer_schema(
     Args:
         table: A Table, or an argument that `table_from` accepts; at least two rows.
         kinds: Kinds of columns, by name, if the rules would choose a wrong one: the kinds of `Column`, and "date",
-            "identifier" or "text".
+            "identifier", "text" or "angle:PERIOD"; "position" for a pair of columns "latitude,longitude".
         bounds: Bounds (low, high) of continuous columns, or ranges of integer columns, by name; None for no bound.
         max_categories: Largest number of labels of a column.
         rows: Numbers, or a mask, of the rows whose mean and standard deviation standardise the columns; all by default.
@@ -93,6 +94,7 @@ def infer_schema(
     """
     table = table_from(table)
     kinds, bounds = dict(kinds or {}), dict(bounds or {})
+    kinds = paired(kinds, table.names)
     _require_options(table, kinds, bounds)
     if rows is None and split is not None:
         rows = split.indices()[0]
@@ -100,8 +102,11 @@ def infer_schema(
     beside: list[Beside] = []
     for name in table.names:
         try:
-            kind = _declared(name, kinds) or _guess(name, table, name in bounds, leave_out=leave_out)
-            column = _column(name, table, kind, bounds, max_categories, rows)
+            if is_curved(kinds.get(name, "")):
+                column = _curved(name, table, kinds[name], bounds, rows)
+            else:
+                kind = _declared(name, kinds) or _guess(name, table, name in bounds, leave_out=leave_out)
+                column = _column(name, table, kind, bounds, max_categories, rows)
         except _Unusable as error:
             if not leave_out:
                 raise DataError(str(error)) from None
@@ -124,10 +129,11 @@ def _require_options(table: Table, kinds: Mapping[str, str], bounds: Mapping[str
         for name in given:
             if name not in table.names:
                 raise DataError(f"expected one of the columns {listed(table.names)}, got {brief(name)}")
-    known = (*get_args(Kind), *OTHER_KINDS)
+    known = (*get_args(Kind), *OTHER_KINDS, *CURVED)
     for name, kind in kinds.items():
         if kind.partition(":")[0] not in known:
-            raise DataError(f"expected column {brief(name)} to be one of {', '.join(known)}, got {brief(kind)}")
+            words = (*get_args(Kind), *OTHER_KINDS, "angle", "position")
+            raise DataError(f"expected column {brief(name)} to be one of {', '.join(words)}, got {brief(kind)}")
     if table.n_rows < 2:
         raise DataError(f"expected at least 2 rows to learn from, got {table.n_rows}")
 
@@ -298,6 +304,31 @@ def _timed(name: str, table: Table, kind: Kind, rows: np.ndarray | None) -> Colu
         seen=(smallest, largest),
     )
     return _standardised(column, numbers, rows)
+
+
+def _curved(name: str, table: Table, declared: str, bounds: Mapping[str, Bounds], rows: np.ndarray | None) -> Column:
+    """Return a column of angles, latitudes or longitudes."""
+    if name in bounds:
+        raise DataError(f"expected no bounds for column {brief(name)}, which is declared {declared.partition(':')[0]}")
+    values = table[name]
+    if values.dtype.kind == "M" or (values.dtype.kind == "m" and declared.partition(":")[2]):
+        raise DataError(
+            f"expected numbers or times of day for the angle {brief(name)}, got dates; times of day take no period"
+        )
+    step = 0.0
+    numbers = to_numbers(name, table)
+    present = numbers[~np.isnan(numbers)]
+    if len(present) == 0:
+        raise _no_values(name)
+    if values.dtype.kind == "m":
+        step = float(next(s for s in STEPS[1:] if (present % s == 0).all()))
+        numbers = numbers / step
+    if float(present.min()) == float(present.max()):
+        raise DataError(f"expected different values in the angle {brief(name)}, got {present[0]:g} only")
+    column = curved_column(name, numbers, declared, day=STEPS[0] / step if step else 0.0)
+    if step:
+        column = dataclasses.replace(column, storage="time", step=step)
+    return _standardised(column, wrapped(column, numbers), rows)
 
 
 def _numeric(name: str, table: Table, kind: Kind, bounds: Bounds, rows: np.ndarray | None) -> Column:

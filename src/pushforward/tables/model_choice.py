@@ -74,7 +74,9 @@ def table_model(
         return TableModel(schema, None, label_hidden, label_spec)
     if known is not None and context and "context" not in known.sizes:
         raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
-    sizes = {"features": features, "context": context} if context else {"features": features}
+    sizes: dict[str, Any] = {"features": features, "context": context} if context else {"features": features}
+    if known is not None and "kinds" in known.sizes:
+        sizes["kinds"] = tuple(column.axis for column in schema.columns if column.numeric)
     return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)
 
 

@@ -19,6 +19,7 @@ from ..errors import SpecError
 from .hints import ANY, Hint
 
 Kind = Literal["continuous", "integer", "categorical", "constant"]
+Axis = Literal["number", "angle", "height"]
 Storage = Literal["float64", "int64", "bool", "str", "date", "datetime", "time"]
 TIMES = ("date", "datetime", "time")
 """Storage types of dates, timestamps and times of day; in a row such a value is a whole number of steps."""
@@ -50,6 +51,9 @@ class Column:
         seen: Smallest and largest value in the table; samples stay within them by default. None if unknown.
         step: Length of a step of a date or time, in microseconds; 0 for other columns.
         zone: Time zone in which timestamps are written; empty for none.
+        axis: Shape of the axis of a column of numbers: "number" for a line, "angle" for a circle whose period starts at `low`,
+            or "height" for the latitudes of a sphere.
+        partner: Name of the other column of a position, for its latitude and its longitude; empty for other columns.
         hint: Facts about the entries of the file that are needed to read the next file with this column.
     """
 
@@ -71,6 +75,8 @@ class Column:
     seen: tuple[float, float] | None = None
     step: float = 0.0
     zone: str = ""
+    axis: Axis = "number"
+    partner: str = ""
     hint: Hint = ANY
 
     @property
@@ -79,8 +85,16 @@ class Column:
         return self.kind in ("continuous", "integer")
 
     @property
+    def period(self) -> float:
+        """Length of a full turn of an angle."""
+        low, high = self.support
+        return high - low + 1 if self.kind == "integer" else high - low
+
+    @property
     def shown_kind(self) -> str:
-        """Kind in words; dates, timestamps and times of day have words of their own."""
+        """Kind in words; angles, positions, dates, timestamps and times of day have words of their own."""
+        if self.axis != "number" and self.kind != "constant":
+            return "position" if self.partner else "angle"
         times = {"date": "date", "datetime": "timestamp", "time": "time of day"}
         return times[self.storage] if self.storage in TIMES and self.kind != "constant" else self.kind
 

@@ -17,6 +17,7 @@ from .beside import Beside, beside_from, beside_to
 from .coding import Findings, to_codes, to_numbers, to_values
 from .column_json import column_from, column_to
 from .column_names import require_distinct
+from .curved_columns import require_latitudes, wrapped
 from .hints import Hint
 from .row_space import TIMES, Column
 from .table import Table, table_from
@@ -208,7 +209,9 @@ class Schema:
         array = np.asarray(rows.detach().cpu() if hasattr(rows, "detach") else rows, dtype=np.float64)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             raise DataError(f"expected rows of shape (N, {len(self.columns)}), got {array.shape}")
-        columns = {column.name: to_values(column, array[:, i]) for i, column in enumerate(self.columns)}
+        columns = {
+            column.name: to_values(column, wrapped(column, array[:, i])) for i, column in enumerate(self.columns)
+        }
         if self.beside:
             steps = {column.name: column.step for column in self.columns}
             made = Table(tuple(columns), tuple(columns.values()))
@@ -276,7 +279,10 @@ class Schema:
 def _encoded_column(column: Column, table: Table, findings: Findings) -> np.ndarray:
     if column.categories:
         return to_codes(column, table[column.name], findings)
-    return to_numbers(column.name, table, findings, column.step)
+    numbers = to_numbers(column.name, table, findings, column.step)
+    if column.axis == "height":
+        require_latitudes(column.name, numbers, findings)
+    return wrapped(column, numbers)
 
 
 def _usual(column: Column) -> float:

@@ -53,7 +53,10 @@ class ColumnChoices:
                 hints[name] = Hint(kind="text", labels=labels, markers=before.markers)
             elif kind == "date":
                 hints[name] = Hint(kind="date", format=form or before.format, markers=before.markers)
-            elif kind in ("integer", "continuous"):
+            elif kind == "position":
+                for part in name.split(","):
+                    hints.setdefault(part.strip(), Hint(kind="number"))
+            elif kind in ("integer", "continuous", "latitude", "longitude") or (kind == "angle" and form):
                 hints[name] = Hint(kind="number", markers=before.markers, decimal=before.decimal)
         return hints
 
@@ -66,7 +69,8 @@ def schema_text(schema: Schema, notes: Mapping[str, str]) -> str:
         notes: Notes on columns, by name; they become comments.
     """
     lines = [
-        "# Kinds: continuous, integer, categorical, constant, date, identifier, text (left out).",
+        "# Kinds: continuous, integer, categorical, constant, date, identifier, text (left out), angle:PERIOD,",
+        "# latitude:COLUMN and longitude:COLUMN for the two columns of a position.",
         "# bounds = [low, high]: no value lies outside; missing: texts that mark missing values; format: format of dates.",
     ]
     by_name: dict[str, Any] = {column.name: column for column in schema.columns}
@@ -89,12 +93,16 @@ def schema_text(schema: Schema, notes: Mapping[str, str]) -> str:
 
 def kind_of(column: Column) -> str:
     """Return the word with which the kind of a column is declared."""
+    if column.axis == "height" or column.partner:
+        return f"{'latitude' if column.axis == 'height' else 'longitude'}:{column.partner}"
+    if column.axis == "angle":
+        return "angle" if column.storage in TIMES else f"angle:{column.period!r}"
     return "date" if column.storage in TIMES and column.kind != "constant" else column.kind
 
 
 def _column_lines(column: Column) -> list[str]:
     lines = []
-    if column.kind == "continuous" and (column.low is not None or column.high is not None):
+    if column.kind == "continuous" and column.axis == "number" and (column.low is not None or column.high is not None):
         low, high = ("-inf" if column.low is None else column.low, "inf" if column.high is None else column.high)
         lines.append(f"bounds = [{low}, {high}]")
     if column.hint.markers:

@@ -23,11 +23,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..core import Chain, Distribution, Flow, Given, Real, Transform
+from ..core import Chain, Distribution, Flow, Given, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
 from ..systems.spec import Spec
-from .column_layers import OnSurface, column_layers
+from .column_layers import OnSurface, column_layers, space_of_axes
 from .facts import facts_of, value_of, without_spikes
 from .row_space import TableSpace
 from .schema import Schema
@@ -98,7 +98,15 @@ class TableModel(Distribution):
         bit = dict(zip(self.fact_at, self.offsets, strict=True))
         inner = spec.build()
         layers: list[Transform]
-        if inner.space == Real((len(columns),)) or inner.space.discrete or inner.space.shape != (len(columns),):
+        wanted = space_of_axes(columns)
+        curved = next((column for column in columns if column.axis != "number"), None)
+        if curved is not None and inner.space != wanted:
+            what = "part of a position" if curved.partner else "an angle"
+            raise DataError(
+                f"expected a system such as 'mixed' for this table, because column {curved.name!r} is {what}, got "
+                f"{spec.name!r}, which models points of {inner.space}"
+            )
+        if curved is not None or inner.space == wanted or inner.space.discrete or inner.space.shape != (len(columns),):
             layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
         else:
             layers = [OnSurface(columns, inner.space)]
