@@ -23,7 +23,7 @@ def test_the_density_is_that_of_scipy(n, kappa):
     model = with_kappa(VonMisesFisher(Sphere((n,))).double(), kappa)
     mean = model.mean.detach().numpy()
     x = model.sample(50)
-    expected = scipy.stats.vonmises_fisher(mean / np.linalg.norm(mean), float(model.kappa)).logpdf(x.numpy())
+    expected = scipy.stats.vonmises_fisher(mean / np.linalg.norm(mean), model.kappa.item()).logpdf(x.numpy())
     assert model.log_prob(x).detach().numpy() == pytest.approx(expected, abs=1e-6)
 
 
@@ -57,9 +57,9 @@ def test_angles_follow_scipy():
     model = VonMises(Circle()).double()
     model.free.data.fill_(np.log(3.0))
     x = model.sample(3000)[:, 0].numpy()
-    frozen = scipy.stats.vonmises(float(model.kappa), loc=float(model.mean))
-    wrapped = (x - float(model.mean) + np.pi) % (2 * np.pi) - np.pi
-    assert scipy.stats.kstest(wrapped, scipy.stats.vonmises(float(model.kappa)).cdf).pvalue > 1e-3
+    frozen = scipy.stats.vonmises(model.kappa.item(), loc=model.mean.item())
+    wrapped = (x - model.mean.item() + np.pi) % (2 * np.pi) - np.pi
+    assert scipy.stats.kstest(wrapped, scipy.stats.vonmises(model.kappa.item()).cdf).pvalue > 1e-3
     points = torch.linspace(0, 6.2, 20, dtype=torch.float64)[:, None]
     assert model.log_prob(points).detach().numpy() == pytest.approx(frozen.logpdf(points[:, 0].numpy()), abs=1e-9)
     assert VonMises(Torus((2,))).sample(5).shape == (5, 2)
@@ -80,7 +80,7 @@ def test_a_fresh_mixture_starts_at_the_data():
     initialise(single, x)
     mean, kappa = scipy.stats.vonmises_fisher.fit(x.double().numpy() / x.double().norm(dim=1, keepdim=True).numpy())
     assert single.mean.detach().numpy() == pytest.approx(mean, abs=1e-3)
-    assert float(single.kappa) == pytest.approx(kappa, rel=1e-2)
+    assert single.kappa.item() == pytest.approx(kappa, rel=1e-2)
 
 
 def test_arguments_out_of_range_are_refused():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..core import Distribution, Sphere, Torus
 from ..errors import SpecError
 from ..functional.von_mises_fisher import draw_angles, height_rule, log_normaliser
-from ..functional.von_mises_fisher_em import best_directional, fit_directional
+from ..functional.von_mises_fisher_em import DirectionalFit, best_directional, fit_directional
 
 CAP = 1e5
 """Default upper bound of the concentrations."""
@@ -127,7 +127,10 @@ class VonMisesFisherMixture(_Concentrated):
         """Start a fresh mixture at the fit of expectation-maximisation."""
         if bool(self.fitted) or x.shape[0] < 2:
             return
-        fit = best_directional(x, len(self.logits), self.largest)
+        self.start_at(best_directional(x, len(self.logits), self.largest))
+
+    def start_at(self, fit: DirectionalFit) -> None:
+        """Set the weights, means and concentrations to those of a fit with as many components."""
         self.logits.data.copy_(fit.weights.log())
         self.directions.data.copy_(fit.means)
         self.free.data.copy_(_free(fit.kappa, self.largest))

@@ -177,6 +177,11 @@ def layer_cases() -> list[Case]:
         velocity = VelocityMLP(2, hidden=(8,), context=context, layer=layer)  # type: ignore[arg-type]
         return t.Continuous(velocity, r2, context=context, **options)  # type: ignore[arg-type]
 
+    def concentrated(n: int) -> d.VonMisesFisher:
+        model = d.VonMisesFisher(Sphere((n,)))
+        nn.init.constant_(model.free, 1.5)
+        return model
+
     def walk(*layers: Transform) -> Flow:
         return Flow(Chain(*layers), d.Normal(r2))
 
@@ -313,9 +318,9 @@ def layer_cases() -> list[Case]:
         "uniform-circle": varied(lambda: d.UniformTorus(Circle()), constant=True),
         "uniform-torus": varied(lambda: d.UniformTorus(Torus((2,))), constant=True),
         "uniform-sphere": varied(lambda: d.UniformSphere(Sphere((3,))), constant=True),
-        "von-mises-fisher-circle": lambda: d.VonMisesFisher(Sphere((2,))),
+        "von-mises-fisher-circle": lambda: concentrated(2),
         "von-mises-fisher": lambda: d.VonMisesFisher(Sphere((3,))),
-        "von-mises-fisher-4": lambda: d.VonMisesFisher(Sphere((4,))),
+        "von-mises-fisher-4": lambda: concentrated(4),
         "von-mises-fisher-mixture": varied(lambda: d.VonMisesFisherMixture(Sphere((3,)), 3), spread=4.0),
         "von-mises": lambda: d.VonMises(Torus((2,))),
         "circular-spline": lambda: t.Elementwise(t.CircularSpline(4), Torus((2,))),

@@ -37,7 +37,7 @@ class TangentVelocity(Velocity):
         tangents = tangential(directions, unit)
         u, changes = self.inner.along(t, unit, tangents, context)
         radial = (u * unit).sum(-1, keepdim=True)
-        return length * (u - radial * unit), tangential(changes, unit) - radial * tangents
+        return length * tangential(u, unit), tangential(changes, unit) - radial * tangents
 
 
 def tangential(v: Tensor, unit: Tensor) -> Tensor:

@@ -4,11 +4,6 @@ from ..mutant import Mutant
 
 MUTANTS = [
     Mutant(
-        "tangent velocity: normal part kept",
-        "^sphere-cnf-0$",
-        [("TangentVelocity.forward", "tangential(self.inner(t, unit, context), unit)", "self.inner(t, unit, context)")],
-    ),
-    Mutant(
         "tangent velocity: divergence without the curvature",
         "^sphere-cnf-0$",
         [("TangentVelocity.along", "tangential(changes, unit) - radial * tangents", "tangential(changes, unit)")],
