@@ -17,7 +17,12 @@ from pushforward.functional.von_mises_fisher import (
     height_rule,
     log_normaliser,
 )
-from pushforward.functional.von_mises_fisher_em import DirectionalFit, best_directional, directional_log_joint, fit_directional
+from pushforward.functional.von_mises_fisher_em import (
+    DirectionalFit,
+    best_directional,
+    directional_log_joint,
+    fit_directional,
+)
 
 KAPPAS = (0.0, 1e-6, 1e-3, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 

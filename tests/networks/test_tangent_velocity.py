@@ -1,9 +1,15 @@
 """Velocities along the sphere: tangential, with the divergence on the sphere."""
 
+from functools import partial
+
 import torch
 
 from pushforward.core import Sphere
 from pushforward.networks import TangentVelocity, Velocity, VelocityMLP
+
+
+def moved(velocity, t, c, y):
+    return velocity(t, y[None], c)[0]
 
 
 def test_the_velocity_is_tangential_and_its_divergence_is_that_of_autograd_in_tangent_bases():
@@ -16,7 +22,8 @@ def test_the_velocity_is_tangential_and_its_divergence_is_that_of_autograd_in_ta
         assert torch.allclose((v * x).sum(1), torch.zeros(10, dtype=torch.float64), atol=1e-12)
         assert torch.allclose(v, velocity(t, x, c))
         for i in range(10):
-            jacobian = torch.autograd.functional.jacobian(lambda y, i=i: velocity(t, y[None], c[i : i + 1])[0], x[i])
+            one = partial(moved, velocity, t, c[i : i + 1])
+            jacobian = torch.autograd.functional.jacobian(one, x[i])
             basis = Sphere((n,)).tangent(x[i : i + 1])[0]
             assert torch.allclose((basis.mT @ jacobian @ basis).trace(), divergence[i])
 

@@ -35,9 +35,7 @@ def test_the_default_flow_finds_the_constant_and_both_modes():
 
 
 def test_flows_by_name_and_of_your_own_are_taken():
-    by_name = fit(
-        two_modes, SPACE, flow="exponential-map", layers=3, steps=60, samples=64, draws=400, progress=False
-    )
+    by_name = fit(two_modes, SPACE, flow="exponential-map", layers=3, steps=60, samples=64, draws=400, progress=False)
     assert len(by_name.model.chain) == 3
     own = by_name.model
     again = fit(two_modes, SPACE, flow=own, steps=5, samples=64, draws=400, start="wide", progress=False)

@@ -1,4 +1,4 @@
-"""Exponential maps: potentials by autograd, bijections up to the bounds of their parameters, and the maps at stationary points."""
+"""Exponential maps: potentials by autograd, bijections for all parameters, and the maps at stationary points."""
 
 import math
 

@@ -263,7 +263,7 @@ def _maximised(x: Tensor, responsibilities: Tensor, added: Tensor) -> MixtureFit
 
 
 def start_responsibilities(x: Tensor, components: int, generator: torch.Generator | None) -> Tensor:
-    """Return responsibilities (N, K) of the nearest of K centres, which are drawn far from each other (k-means++) and then moved."""
+    """Return responsibilities (N, K) of the nearest of K centres, drawn far from each other (k-means++) and then moved."""
     scaled = x / x.std(0, unbiased=False).clamp_min(1e-9)
     centres = scaled[torch.randint(len(x), (1,), generator=generator)]
     for _ in range(components - 1):

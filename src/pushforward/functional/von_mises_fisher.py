@@ -49,7 +49,7 @@ def log_normaliser(kappa: Tensor, rule: Tensor) -> Tensor:
 
 
 def distance_moments(kappa: Tensor, rule: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance of the distance s = 1 - m.x, each (...); the mean resultant length is 1 minus the mean."""
+    """Return the mean and the variance of the distance s = 1 - m.x, each (...); m.x has the mean 1 - mean."""
     weights = (rule[1] - kappa.unsqueeze(-1) * rule[0]).softmax(-1)
     mean = (weights * rule[0]).sum(-1)
     return mean, (weights * (rule[0] - mean.unsqueeze(-1)).square()).sum(-1)
@@ -80,9 +80,9 @@ def concentration(distance: Tensor, rule: Tensor, n: int, largest: float) -> Ten
 def draw_angles(kappa: Tensor, n: int, rule: Tensor) -> Tensor:
     """Return draws of the angle between x and m in [0, pi], one for each concentration, with gradients.
 
-    In three dimensions s follows from a uniform number u in closed form, s = -log(1 - u (1 - exp(-2 k))) / k. Otherwise it comes
-    from rejection with a beta envelope (Ulrich 1984; Wood 1994), which in two dimensions is the wrapped Cauchy distribution of
-    Best and Fisher 1979. The gradient is that of the quantile at a fixed probability (see `_quantile_slope`).
+    In three dimensions s follows from a uniform number u in closed form, s = -log(1 - u (1 - exp(-2 k))) / k. Otherwise it
+    comes from rejection with a beta envelope (Ulrich 1984; Wood 1994), which in two dimensions is the wrapped Cauchy
+    distribution of Best and Fisher 1979. The gradient is that of the quantile at a fixed probability (see `_quantile_slope`).
 
     Args:
         kappa: Concentrations (B,).

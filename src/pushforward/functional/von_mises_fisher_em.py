@@ -8,7 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .mixture_em import MOST_ROUNDS, MOST_ROWS, NEARLY_DONE, STARTS, MixtureChoice, best_settings, start_responsibilities
+from .mixture_em import (
+    MOST_ROUNDS,
+    MOST_ROWS,
+    NEARLY_DONE,
+    STARTS,
+    MixtureChoice,
+    best_settings,
+    start_responsibilities,
+)
 from .von_mises_fisher import concentration, height_rule, log_normaliser
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)

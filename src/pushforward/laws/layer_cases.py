@@ -254,7 +254,9 @@ def layer_cases() -> list[Case]:
         "cylinder": varied(lambda: t.Cylinder(Sphere((3,))), constant=True),
         "cylinder-5": lambda: t.Cylinder(Sphere((5,))),
         "exponential-map-polynomial": lambda: t.ExponentialMap(Sphere((3,)), t.QuadraticPotential(3)),
-        "exponential-map-radial": lambda: t.ExponentialMap(Sphere((4,)), t.RadialPotential(4, 3, context=2, hidden=(6,))),
+        "exponential-map-radial": lambda: t.ExponentialMap(
+            Sphere((4,)), t.RadialPotential(4, 3, context=2, hidden=(6,))
+        ),
         "cholesky": varied(lambda: t.Cholesky(r3, context=2), constant=True),
         "radial": lambda: t.Radial(r3),
         "radial-context": lambda: t.Radial(r2, context=2),

@@ -43,5 +43,3 @@ class TangentVelocity(Velocity):
 def tangential(v: Tensor, unit: Tensor) -> Tensor:
     """Return v - (v.x) x, the part of vectors (..., B, n) that is orthogonal to unit vectors x (B, n)."""
     return v - (v * unit).sum(-1, keepdim=True) * unit
-
-

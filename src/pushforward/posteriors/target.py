@@ -53,7 +53,9 @@ class Target(nn.Module):
         if not isinstance(spaces, Mapping) or not spaces or not all(isinstance(s, Space) for s in spaces.values()):
             raise SpecError(f"expected a space, or a dict of spaces by name, got {space!r}")
         self.spaces: dict[str, Space] = dict(spaces)
-        self.maps: Sequence[Transform] = nn.ModuleList(_unconstrained(s, alone=not self.named) for s in self.spaces.values())  # type: ignore[assignment]
+        self.maps: Sequence[Transform] = nn.ModuleList(
+            _unconstrained(s, alone=not self.named) for s in self.spaces.values()
+        )  # type: ignore[assignment]
         self.sizes = [layer.z_space.size for layer in self.maps]
         self.features = sum(self.sizes)
         self.asked = self.raised = 0

@@ -58,9 +58,9 @@ class SpherePotential(Recorded, nn.Module, abc.ABC):
 class QuadraticPotential(SpherePotential):
     """Polynomial potential phi(x) = m.x + x^T A x / 2 with |m| + (largest - smallest eigenvalue of A) < 1.
 
-    The potential m.x is c-convex up to |m| = 1. So is x^T A x / 2 up to a difference of eigenvalues of 1: with A = e e^T, a point at
-    the angle t to e moves to t - sin(2 t) / 2, which increases with t. Without the half, t - sin(2 t) would decrease near t = 0, and
-    the map would be no bijection. A convex combination of both is c-convex, too.
+    The potential m.x is c-convex up to |m| = 1. So is x^T A x / 2 up to a difference of eigenvalues of 1: with A = e e^T, a
+    point at the angle t to e moves to t - sin(2 t) / 2, which increases with t. Without the half, t - sin(2 t) would
+    decrease near t = 0, and the map would be no bijection. A convex combination of both is c-convex, too.
 
     Args:
         features: Number of dimensions n.
@@ -100,7 +100,7 @@ class QuadraticPotential(SpherePotential):
 
 
 class RadialPotential(SpherePotential):
-    """Sum of radial potentials phi(x) = sum_k a_k / b_k exp(b_k (m_k.x - 1)), with a_k > 0, sum_k a_k < 1, b_k > 0 and |m_k| = 1.
+    """Sum of radial potentials phi(x) = sum_k a_k / b_k exp(b_k (m_k.x - 1)) with a_k, b_k > 0, sum_k a_k < 1 and |m_k| = 1.
 
     One of them moves a point at the angle t to m_k to t - a sin t exp(b (cos t - 1)), whose slope is at least 1 - a.
 
@@ -159,8 +159,8 @@ class ExponentialMap(Transform):
 
         J = C P + S (P A - x v^T - (x.g) P - x w^T) + 2 S' v w^T,    w = A^T v - (x.g) v,
 
-    with C = cos |v| and S = sin |v| / |v| as functions of q = |v|^2, and S' = dS/dq. J maps the tangent space of x to that of z, so
-    log |det| in orthonormal bases of both is log |det (J + z x^T)|.
+    with C = cos |v| and S = sin |v| / |v| as functions of q = |v|^2, and S' = dS/dq. J maps the tangent space of x to that of
+    z, so log |det| in orthonormal bases of both is log |det (J + z x^T)|.
 
     Args:
         space: Sphere of vectors in n dimensions.

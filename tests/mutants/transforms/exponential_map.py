@@ -50,13 +50,23 @@ MUTANTS = [
         "exponential map: quadratic potential folds",
         "^exponential-map-polynomial$",
         [
-            ("QuadraticPotential._made", "return (m / size[..., None], matrix / size[..., None, None])", "return (4 * m, 4 * matrix)"),
+            (
+                "QuadraticPotential._made",
+                "return (m / size[..., None], matrix / size[..., None, None])",
+                "return (4 * m, 4 * matrix)",
+            ),
         ],
     ),
     Mutant(
         "exponential map: gradient of the quadratic potential doubled",
         POLYNOMIAL,
-        [("QuadraticPotential.derivatives", "m + (a @ x.unsqueeze(-1)).squeeze(-1)", "m + 2 * (a @ x.unsqueeze(-1)).squeeze(-1)")],
+        [
+            (
+                "QuadraticPotential.derivatives",
+                "m + (a @ x.unsqueeze(-1)).squeeze(-1)",
+                "m + 2 * (a @ x.unsqueeze(-1)).squeeze(-1)",
+            )
+        ],
     ),
     Mutant(
         "exponential map: Hessian of the radial potential without its rate",
