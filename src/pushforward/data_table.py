@@ -27,7 +27,8 @@ class DataTable:
     Args:
         source: A path, a data frame of pandas or polars, a mapping from names to columns, or an array.
         kinds: Kinds of columns, by name, if the inferred kind is wrong: "continuous", "integer", "categorical", "constant",
-            "date", "date:FORMAT", "identifier" or "text"; a column of text is left out.
+            "date", "date:FORMAT", "angle", "angle:PERIOD", "identifier" or "text"; a column of text is left out. The kind of a
+            pair of columns "latitude,longitude" is "position".
         bounds: Bounds (low, high) of columns, by name; no value lies outside. None for no bound.
         drop: Names of columns to leave out.
         missing: Texts and numbers that mark missing values; None for the usual markers and those that are found automatically.

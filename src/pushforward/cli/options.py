@@ -138,7 +138,8 @@ class TableOptions:
 
     Args:
         kind: Kind of a column, as COLUMN=KIND, if it is guessed wrong: continuous, integer, categorical, constant, date,
-            date:FORMAT (such as date:%d/%m/%Y), identifier or text; text is left out. Can be repeated.
+            date:FORMAT (such as date:%d/%m/%Y), angle:PERIOD (such as angle:24 for hours; degrees by default), identifier or
+            text; text is left out. For the latitude and longitude of a place: COLUMN,COLUMN=position. Can be repeated.
         bounds: Bounds of a column of numbers, as COLUMN=LOW:HIGH; no value lies outside. Either side can be empty. Can be
             repeated.
         drop: Name of a column to leave out; can be repeated.

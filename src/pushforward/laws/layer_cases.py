@@ -45,7 +45,8 @@ from ..networks import (
     Velocity,
     VelocityMLP,
 )
-from ..tables import Column
+from ..tables import Column, Schema, table_model
+from ..tables.column_layers import CurveColumns
 from ..tables.table_coding import TableCoding
 from .cases import Case, system_cases
 
@@ -115,6 +116,12 @@ def layer_cases() -> list[Case]:
             Column(name="count", kind="integer", low=0.0, high=5.0, spikes=(2.0,)),
             Column(name="number", kind="continuous", loc=1.0, scale=2.0, spikes=(0.0,)),
         )
+    )
+
+    places = (
+        Column(name="at", kind="continuous", low=1.0, high=25.0, edge=0.1, axis="angle"),
+        Column(name="lat", kind="continuous", low=-90.0, high=90.0, edge=0.1, axis="height", partner="lon"),
+        Column(name="lon", kind="continuous", low=-180.0, high=180.0, edge=0.1, axis="angle", partner="lat"),
     )
 
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
@@ -195,6 +202,7 @@ def layer_cases() -> list[Case]:
         moves = [t.Leapfrog(Wells(), r2, steps=2, step=0.4), t.Tempering(r2, 0.8), t.Refresh(r2)]
         return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
 
+    in_float64 = {"dtype": "rows of tables and their log-densities are float64 for every dtype of the model"}
     without_export = {"export": "torch.export cannot differentiate a target density"}
     makers: dict[str, Callable[[], Node] | Case] = {
         "leapfrog": varied(lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2), constant=True),
@@ -348,6 +356,11 @@ def layer_cases() -> list[Case]:
         "autoregressive-kinds": lambda: t.Autoregressive(
             kinds, product, MaskedMLP(3, kinds.n, width=2, hidden=(8,), activation="tanh", context=2), context=2
         ),
+        "curved-columns": varied(lambda: CurveColumns(places), exempt=in_float64),
+        "table-of-places": varied(
+            lambda: table_model(Schema(places[1:]), "mixed", layers=1, hidden=(8,), bins=3),
+            exempt=in_float64,
+        ),
         "side-by-side": lambda: d.SideBySide(d.StudentT(r1, 4.0), d.UniformTorus(Circle())),
         "gaussian-mixture": lambda: d.GaussianMixture(r2, 3),
         "conditional-normal": lambda: d.ConditionalNormal(r2, 3, hidden=(8,)),
@@ -396,7 +409,7 @@ def layer_cases() -> list[Case]:
         "orderless-table": varied(
             lambda: d.Orderless(table, hidden=(8,), components=2, orders=3),
             exempt={
-                "dtype": "rows of tables and their log-densities are float64 for every dtype of the model",
+                **in_float64,
                 "bad_input": "NaN is an entry that is not asked for",
             },
         ),

@@ -22,7 +22,7 @@ MARKS = 1500
 
 
 @dataclass(frozen=True)
-class Circle:
+class AngleColumn:
     """Column of angles.
 
     Args:
@@ -54,7 +54,7 @@ class Curved:
 
 
 def curved_plots(
-    circles: Sequence[Circle],
+    circles: Sequence[AngleColumn],
     positions: Sequence[tuple[str, str]],
     data: Mapping[str, Array],
     samples: Mapping[str, Array],
@@ -78,7 +78,7 @@ def curved_plots(
     )
 
 
-def circle_plot(circles: Sequence[Circle], data: Mapping[str, Array], samples: Mapping[str, Array]) -> Picture:
+def circle_plot(circles: Sequence[AngleColumn], data: Mapping[str, Array], samples: Mapping[str, Array]) -> Picture:
     """Return circular histograms: the area of a bar is the share of its values, and the clock starts at the top."""
     across = min(3, len(circles))
     down = math.ceil(len(circles) / across)

@@ -16,7 +16,7 @@ from ..evaluation.impossible import ValueCheck
 from ..tables.table import atomic_output
 from . import marginals as columns
 from . import sections
-from .curved_plots import Circle, curved_plots
+from .curved_plots import AngleColumn, curved_plots
 from .path_plot import Paths, path_plot
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -74,7 +74,7 @@ class ReportInputs:
     paths: Paths | None = None
     two_sample: TwoSampleScore | None = None
     value_checks: Sequence[ValueCheck] = ()
-    circles: Sequence[Circle] = ()
+    circles: Sequence[AngleColumn] = ()
     positions: Sequence[tuple[str, str]] = ()
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

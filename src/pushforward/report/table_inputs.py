@@ -24,7 +24,7 @@ from ..tables.coding import to_numbers
 from ..tables.describe import shown_number
 from ..tables.row_space import TIMES
 from ..training.random_state import isolated
-from .curved_plots import Circle
+from .curved_plots import AngleColumn
 from .page import ReportInputs
 from .path_plot import Paths
 
@@ -88,12 +88,12 @@ def _kinds(model: TableModel) -> dict[str, str]:
     return {c.name: "continuous" if c.storage in TIMES and c.numeric else c.kind for c in model.schema.columns}
 
 
-def _circles(model: TableModel) -> list[Circle]:
+def _circles(model: TableModel) -> list[AngleColumn]:
     """Return the angles that belong to no position; times of day are plotted in hours."""
     return [
-        Circle(column.name, 0.0, 24.0)
+        AngleColumn(column.name, 0.0, 24.0)
         if column.storage in TIMES
-        else Circle(column.name, column.support[0], column.period)
+        else AngleColumn(column.name, column.support[0], column.period)
         for column in model.schema.columns
         if column.axis == "angle" and not column.partner
     ]

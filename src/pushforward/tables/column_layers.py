@@ -246,7 +246,7 @@ class FillMissing(Transform):
         # its log is subtracted: log p(x, e) - log q(e) is on average a lower bound of log p(x).
         missing, draws = x.isnan(), torch.randn_like(x)
         low, high = _rows(self.limits, x)
-        if bool((high > low).any()):
+        if any(low < high for low, high in self.limits):
             draws = torch.where(high > low, low + (high - low) * torch.rand_like(x), draws)
         return torch.where(missing, draws, x), -self._log_noise(draws, missing)
 

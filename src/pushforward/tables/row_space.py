@@ -168,6 +168,13 @@ class TableSpace(Space):
             return x.isfinite()
         return x.isfinite() | (x.isnan() & self._may_be_nan(x))
 
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return x - y; for angles the shorter way around."""
+        apart = x - y
+        turns = [c.period if c.axis == "angle" else math.inf for c in self.columns]
+        period = torch.tensor(turns, dtype=x.dtype, device=x.device)
+        return torch.where(period.isfinite(), torch.remainder(apart + period / 2, period) - period / 2, apart)
+
     def contains(self, x: Tensor) -> Tensor:
         """Return which rows have every number in its range and only known labels."""
         low, high = self._limits(x)
