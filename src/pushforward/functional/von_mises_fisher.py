@@ -73,7 +73,10 @@ def concentration(distance: Tensor, rule: Tensor, n: int, largest: float) -> Ten
         mean, variance = distance_moments(kappa, rule)
         # The mean distance falls with k at the rate of the variance. A step changes k by a factor of about four at most.
         moved = kappa + (mean - distance) / variance.clamp_min(1e-300)
+        before = kappa
         kappa = torch.minimum(torch.maximum(moved, kappa / 4), 4 * kappa + 1).clamp(0, largest)
+        if bool(((kappa - before).abs() <= 1e-9 * (1 + kappa)).all()):
+            break
     return kappa
 
 
