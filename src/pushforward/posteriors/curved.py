@@ -27,8 +27,8 @@ from .target import Target
 from .variational_config import VariationalConfig
 
 
-class Curved(NamedTuple):
-    """What fits on a kind of curved space need.
+class CurvedDefaults(NamedTuple):
+    """Uniform distribution and default flow for a kind of curved space.
 
     Args:
         uniform: Function from the space to the uniform distribution on it.
@@ -39,14 +39,14 @@ class Curved(NamedTuple):
     flow: Callable[[Any], Spec]
 
 
-CURVED: dict[type[Space], Curved] = {
-    Sphere: Curved(UniformSphere, lambda space: RecursiveSphere(features=space.size, closed="sampling")),
+CURVED: dict[type[Space], CurvedDefaults] = {
+    Sphere: CurvedDefaults(UniformSphere, lambda space: RecursiveSphere(features=space.size, closed="sampling")),
 }
 """Kinds of curved spaces on which densities can be fitted."""
 
 
-def curved(space: Space) -> Curved | None:
-    """Return what fits on a space need if it is curved, otherwise None."""
+def curved(space: Space) -> CurvedDefaults | None:
+    """Return the defaults for a curved space, and None for other spaces."""
     return next((found for kind, found in CURVED.items() if isinstance(space, kind)), None)
 
 
@@ -70,14 +70,14 @@ class Even:
 
 
 def fit_curved(
-    target: Target, space: Space, known: Curved, config: VariationalConfig, dtype: torch.dtype, progress: Progress
+    target: Target, space: Space, known: CurvedDefaults, config: VariationalConfig, dtype: torch.dtype, progress: Progress
 ) -> tuple[Flow, list[dict[str, float]], Weighed]:
     """Fit a flow to a density on a curved space, and weigh its draws, with torch's current random state.
 
     Args:
         target: Log-density log p on the space.
         space: The curved space.
-        known: What fits on this kind of space need.
+        known: Uniform distribution and default flow for this kind of space.
         config: Options of the fit.
         dtype: Dtype of the model.
         progress: Display of the steps.
@@ -97,7 +97,7 @@ def fit_curved(
     return model, history, weigh(Proposal(model, [even]), target, 4 * config.draws)
 
 
-def built_on(space: Space, config: VariationalConfig, known: Curved) -> Flow:
+def built_on(space: Space, config: VariationalConfig, known: CurvedDefaults) -> Flow:
     """Return the flow on a curved space that the options ask for, or the default one.
 
     Raises:
