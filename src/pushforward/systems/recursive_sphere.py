@@ -49,8 +49,8 @@ class RecursiveSphere(CircleSpec, SphereSpec):
     @classmethod
     def cases(cls) -> Iterator[RecursiveSphere]:
         """Yield the ordinary sphere, the three-sphere and the circle, with all circle maps, structures and bases."""
-        yield cls(features=3, layers=2, hidden=(8,), bins=4)
+        yield cls(features=3, layers=1, hidden=(8,), bins=4)
         yield cls(features=3, layers=1, hidden=(8,), bins=4, circle="moebius", components=3, closed="sampling")
         yield cls(features=4, layers=1, hidden=(8,), bins=4, context=2, base="von-mises-fisher")
         yield cls(features=2, layers=1, hidden=(8,), circle="projection", components=2)
-        yield cls(features=3, layers=1, hidden=(8,), bins=3, structure="coupling", base="mixture", centres=2)
+        yield cls(features=3, layers=2, hidden=(8,), bins=3, structure="coupling", base="mixture", centres=2)
