@@ -233,7 +233,7 @@ def report(kept: dict[str, Any]) -> str:
     """Text of all that was run."""
     text = (
         "Four modes: KL = log Z - bound in nats, from 4 x 20,000 draws; ESS: effective share of the draws of the flow. Reverse KL, Adam, "
-        "256 draws a step, 5000 steps. \"Forward divergence first\" is the default of `posteriors.fit`, with 1250 steps before. Published: KL; ESS in %, of the paper and of a public implementation after a slash, with 20,000 steps.\n\n"
+        '256 draws a step, 5000 steps. "Forward divergence first" is the default of `posteriors.fit`, with 1250 steps before. Published: KL; ESS in %, of the paper and of a public implementation after a slash, with 20,000 steps.\n\n'
     )
     head = ["density and flow", "weights", "KL", "error of log Z", "ESS", "published KL; ESS", "time"]
     text += table(head, [kept["modes"][name] for name in FLOWS if name in kept.get("modes", {})]) + "\n\n"
@@ -244,7 +244,7 @@ def report(kept: dict[str, Any]) -> str:
         repeated, count = found["repeated"]
         text += (
             f"Places of {name}s: negative log-likelihood per unit of area, nats. Of {count} test rows {repeated} also occur among the "
-            f"training and validation rows; the column \"new\" leaves them out. A first mixture of 200 von Mises-Fisher distributions "
+            f'training and validation rows; the column "new" leaves them out. A first mixture of 200 von Mises-Fisher distributions '
             f"had {first} on the test rows; published flows have {published}. Concentrations are at most {CAP:g}. Sizes and the end of "
             "training are chosen on the validation rows.\n\n"
         )

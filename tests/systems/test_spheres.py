@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import pushforward as pf
+from command_line import run
 from pushforward.core import Sphere
 from pushforward.distributions import UniformSphere, VonMisesFisher, VonMisesFisherMixture
 from pushforward.errors import SpecError
@@ -76,6 +77,18 @@ def test_exponential_maps_learn_a_broad_density():
     with torch.no_grad():
         gap = float((truth.log_prob(test) - model.eval().log_prob(test)).mean())
     assert gap < 0.08
+
+
+def test_a_table_of_unit_vectors_is_matched_to_the_base_of_its_flow(tmp_path):
+    x = Sphere((3,)).random(80)
+    path = tmp_path / "x.csv"
+    path.write_text("x,y,z\n" + "\n".join(",".join(f"{v:.7f}" for v in row) for row in x.tolist()))
+    for base in ("uniform", "mixture"):
+        code, _, err = run(
+            "fit", path, "--flow", "riemannian-flow-matching", "--set", f"base={base}", "--set", "centres=2",
+            "--set", "steps=2", "--hidden", 8, "--epochs", 1, "--out", tmp_path / f"{base}.flow", "--no-baselines",
+        )  # fmt: skip
+        assert code == 0, err
 
 
 def test_both_closed_directions_have_the_same_family():

@@ -70,7 +70,12 @@ class Even:
 
 
 def fit_curved(
-    target: Target, space: Space, known: CurvedDefaults, config: VariationalConfig, dtype: torch.dtype, progress: Progress
+    target: Target,
+    space: Space,
+    known: CurvedDefaults,
+    config: VariationalConfig,
+    dtype: torch.dtype,
+    progress: Progress,
 ) -> tuple[Flow, list[dict[str, float]], Weighed]:
     """Fit a flow to a density on a curved space, and weigh its draws, with torch's current random state.
 

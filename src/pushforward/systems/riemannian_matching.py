@@ -14,7 +14,6 @@ from ..networks.velocity import TimeLayer
 from ..objectives import FlowMatching
 from ..objectives.geodesic_bridge import Geodesic
 from ..transforms import Continuous
-from ..transforms.continuous import is_continuous
 from .sphere_cnf import sphere_velocity
 from .sphere_spec import SphereSpec
 
@@ -57,8 +56,9 @@ class RiemannianMatching(SphereSpec):
 
     def loss(self, model: Distribution) -> nn.Module:
         """Return the flow matching loss, with noise from the base of the flow."""
-        flows = [part for part in model.modules() if isinstance(part, Flow) and part.space == self.space]
-        base = next(flow.base for flow in flows if any(is_continuous(layer) for layer in flow.chain.modules()))  # type: ignore[arg-type]
+        # The model may be one of a table, with the flow somewhere inside.
+        flows = [part for part in model.modules() if isinstance(part, Flow)]
+        base = next(flow.base for flow in flows if any(isinstance(part, Continuous) for part in flow.chain.modules()))
         return FlowMatching(model, Geodesic(base, optimal=self.bridge == "ot"))
 
     @classmethod
