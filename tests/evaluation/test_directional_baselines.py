@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-
 from command_line import run
+
 from pushforward.core import Sphere
 from pushforward.evaluation.directional_baselines import directional_baselines
 

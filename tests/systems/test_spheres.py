@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from command_line import run
 
 import pushforward as pf
-from command_line import run
 from pushforward.core import Sphere
 from pushforward.distributions import UniformSphere, VonMisesFisher, VonMisesFisherMixture
 from pushforward.errors import SpecError
