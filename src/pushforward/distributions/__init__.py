@@ -5,6 +5,7 @@ from ..moved import old_names
 from .autoregressive_model import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
+from .class_gaussians import ClassGaussians
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .directional import VonMises, VonMisesFisher, VonMisesFisherMixture
 from .factorised import Logistic, Normal, StudentT, Uniform
@@ -19,8 +20,10 @@ from .factors import (
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .mixture import GaussianMixture
+from .mixture_of import MixtureOf
 from .order_average import OrderAverage
 from .orderless import Orderless
+from .resampled import ResampledNormal
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .side_by_side import SideBySide
 from .uniform import UniformSphere, UniformTorus
@@ -32,6 +35,7 @@ __all__ = [
     "Categorical",
     "CategoricalFactor",
     "Chance",
+    "ClassGaussians",
     "ConditionalBernoulli",
     "ConditionalCategorical",
     "ConditionalLogistic",
@@ -47,9 +51,11 @@ __all__ = [
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",
+    "MixtureOf",
     "Normal",
     "OrderAverage",
     "Orderless",
+    "ResampledNormal",
     "RowCoding",
     "SideBySide",
     "StudentT",

@@ -9,6 +9,7 @@ from .baselines import (
     paired_difference,
     table_views,
 )
+from .classes import calibrate_classes, calibration_error, class_log_probs
 from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
 from .mass import total_mass
 from .normality import LatentNormality, TestResult, holm, latent_normality
@@ -33,7 +34,10 @@ __all__ = [
     "bits_from",
     "bits_per_dimension",
     "can_average",
+    "calibrate_classes",
+    "calibration_error",
     "check_solver",
+    "class_log_probs",
     "decode",
     "draw",
     "encode",

@@ -5,11 +5,12 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 """
 
 from .bound import EvidenceBound, bound_terms
-from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL
+from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .matching import FlowMatching
 from .naming import objective_name
 from .random_orders import OrderlessLikelihood
+from .semi_supervised import SemiSupervised
 
 __all__ = [
     "Binarised",
@@ -24,6 +25,8 @@ __all__ = [
     "PenalisedLikelihood",
     "Renyi",
     "ReverseKL",
+    "SemiSupervised",
+    "StratifiedKL",
     "bound_terms",
     "default_objective",
     "objective_name",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,30 @@ class ReverseKL(Divergence):
     def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
         """Return the loss from `draws` draws, a scalar in nats."""
         return -mean_of_finite(self._log_weights(draws, temperature))
+
+
+class StratifiedKL(Divergence):
+    """Reverse KL divergence of a mixture, with draws from every component: sum_k w_k E_k[log q - log p].
+
+    Draws of a mixture carry no gradient of its weights; here the weights are factors of the loss, so they are trained.
+
+    Raises:
+        SpecError: The model is no mixture of distributions.
+    """
+
+    def __init__(self, model: Distribution, target: LogDensity) -> None:
+        super().__init__(model, target)
+        if not hasattr(model, "components") or not hasattr(model, "log_weights"):
+            raise SpecError(f"expected a mixture of distributions, got {type(model).__name__}")
+
+    def forward(self, draws: int, temperature: float = 1.0) -> Tensor:
+        """Return the loss from `draws` draws, the same number from each component, a scalar in nats."""
+        parts: Any = self.model.components
+        weights = self.model.log_weights(None, 1)[0].exp()  # type: ignore[operator]
+        x = torch.cat([part._sample(max(1, draws // len(parts)), None)[0] for part in parts])
+        values = self.model._log_prob(x, None) - temperature * self.target(x, None)
+        means = torch.stack([mean_of_finite(part) for part in values.chunk(len(parts))])
+        return (weights * means).sum()
 
 
 class PathGradient(Divergence):

@@ -18,13 +18,14 @@ from ..distributions import (
     Logistic,
     MixtureFactor,
     Normal,
+    ResampledNormal,
     StudentT,
 )
 from ..errors import SpecError
 from ..networks import MaskedMLP, OneHotCode
 from .spec import Spec, label_classes
 
-Base = Literal["normal", "student", "mixture", "full-mixture", "autoregressive-mixture", "logistic"]
+Base = Literal["normal", "student", "mixture", "full-mixture", "autoregressive-mixture", "logistic", "resampled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,9 @@ class VectorSpec(Spec, register=False):
         base: Distribution of the latent variables: "normal", "student" (Student t with learned degrees of freedom),
             "mixture" (learned Gaussians with diagonal covariances), "full-mixture" (Gaussians with full covariances, which
             start at a fit to the data and follow the context), "autoregressive-mixture" (Gaussian mixtures of each variable
-            given those before it, from a masked network that also sees the context; MAF-MoG of Papamakarios et al. 2017), or
-            "logistic"; in Python also any distribution on vectors of length D.
+            given those before it, from a masked network that also sees the context; MAF-MoG of Papamakarios et al. 2017),
+            "logistic", or "resampled" (a standard normal whose draws a network accepts or rejects, so it can have several
+            modes; Stimper et al. 2022); in Python also any distribution on vectors of length D.
         components: Number of Gaussians of the bases that are mixtures.
     """
 
@@ -92,6 +94,8 @@ class VectorSpec(Spec, register=False):
                 activation=self.activation,
             )
             return AutoregressiveModel(self.space, factor, network, context=self.given)
+        if self.base == "resampled":
+            return ResampledNormal(self.space)
         return {"normal": Normal, "student": StudentT, "logistic": Logistic}[self.base](self.space)
 
     def flow(self, layers: Transform | Sequence[Transform]) -> Flow:

@@ -1,0 +1,26 @@
+"""Faults of `pushforward/distributions/class_gaussians.py`."""
+
+from ..mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "class density with the weight of the class",
+        "^class-gaussians$",
+        [("ClassGaussians._log_prob", "joint - self.logits.log_softmax(0)", "joint")],
+    ),
+    Mutant(
+        "scales not in the density",
+        "^class-gaussians$",
+        [("ClassGaussians.log_joint", "math.log(2 * math.pi)) - log_scales", "math.log(2 * math.pi))")],
+    ),
+    Mutant(
+        "unknown class: weights not normalised",
+        "^class-gaussians$",
+        [("ClassGaussians.log_joint", "self.logits.log_softmax(0)", "self.logits")],
+    ),
+    Mutant(
+        "draws without the scales",
+        "^class-gaussians$",
+        [("ClassGaussians._sample", "self.log_scales[label].exp() * ", "")],
+    ),
+]
