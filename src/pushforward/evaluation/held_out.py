@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..tables import Schema, TableModel
 from ..training import split_rows
 from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
+from .directional_baselines import directional_baselines, sphere_of
 from .ranks import ScoreRanks
 from .scores import log_likelihoods
 from .solver_checks import SolverCheck, check_solver
@@ -117,8 +118,12 @@ def row_scores(model: TableModel, rows: Array, seed: int, samples: int = 1) -> A
     return scores
 
 
-def fit_baselines(schema: Schema, rows: Array, others: Array, held: Array, seed: int) -> list[BaselineScore]:
+def fit_baselines(
+    schema: Schema, rows: Array, others: Array, held: Array, seed: int, model: TableModel | None = None
+) -> list[BaselineScore]:
     """Return the scores of simple densities on the held-out rows of a table, fitted to the others.
+
+    For a model of unit vectors the densities are ones on the sphere, in the same units.
 
     Args:
         schema: Columns of the table.
@@ -126,10 +131,14 @@ def fit_baselines(schema: Schema, rows: Array, others: Array, held: Array, seed:
         others: Numbers of the rows to fit to.
         held: Numbers of the rows to score.
         seed: Seed of the fits.
+        model: Model of the table with which the densities are compared.
 
     Raises:
         DataError: scikit-learn is not installed, or there are too few rows.
     """
+    sphere = None if model is None else sphere_of(model)
+    if sphere is not None and len(schema.columns) == sphere.size:
+        return directional_baselines(sphere, rows[others], rows[held])
     columns: dict[str, Array] = {}
     kinds: dict[str, str] = {}
     for column, values in zip(schema.columns, rows.T, strict=True):
@@ -165,7 +174,7 @@ def score_held_out(
     note = "they were not requested"
     if baselines:
         try:
-            scores, note = fit_baselines(model.schema, rows, others, held, seed), ""
+            scores, note = fit_baselines(model.schema, rows, others, held, seed, model), ""
         except DataError as error:
             note = str(error)
     solver = check_solver(model, rows[held])

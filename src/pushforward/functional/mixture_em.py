@@ -81,7 +81,7 @@ def fit_mixture(
     x = x.double()
     variance = x.var(0, unbiased=False) if x.shape[1] else x.new_zeros(0)
     added = torch.diag(ridge * variance.clamp_min(1e-12))
-    responsibilities = _start(x if codes is None else torch.cat([x, codes], 1), components, generator)
+    responsibilities = start_responsibilities(x if codes is None else torch.cat([x, codes], 1), components, generator)
     before = -math.inf
     for _ in range(MOST_ROUNDS):
         fit = _maximised(x, responsibilities, added)
@@ -262,8 +262,8 @@ def _maximised(x: Tensor, responsibilities: Tensor, added: Tensor) -> MixtureFit
     return MixtureFit(counts / counts.sum(), means, scatter + added)
 
 
-def _start(x: Tensor, components: int, generator: torch.Generator | None) -> Tensor:
-    """Responsibilities (N, K) of the nearest of K centres, which are drawn far from each other (k-means++) and then moved."""
+def start_responsibilities(x: Tensor, components: int, generator: torch.Generator | None) -> Tensor:
+    """Return responsibilities (N, K) of the nearest of K centres, drawn far from each other (k-means++) and then moved."""
     scaled = x / x.std(0, unbiased=False).clamp_min(1e-9)
     centres = scaled[torch.randint(len(x), (1,), generator=generator)]
     for _ in range(components - 1):

@@ -184,6 +184,11 @@ def layer_cases() -> list[Case]:
         velocity = VelocityMLP(2, hidden=(8,), context=context, layer=layer)  # type: ignore[arg-type]
         return t.Continuous(velocity, r2, context=context, **options)  # type: ignore[arg-type]
 
+    def concentrated(n: int) -> d.VonMisesFisher:
+        model = d.VonMisesFisher(Sphere((n,)))
+        nn.init.constant_(model.free, 1.5)
+        return model
+
     def walk(*layers: Transform) -> Flow:
         return Flow(Chain(*layers), d.Normal(r2))
 
@@ -254,6 +259,12 @@ def layer_cases() -> list[Case]:
         "planar": lambda: t.Planar(r3),
         "planar-steep": varied(lambda: t.Planar(r3), spread=4.0),
         "planar-context": lambda: t.Planar(r2, context=2, hidden=(6,)),
+        "cylinder": varied(lambda: t.Cylinder(Sphere((3,))), constant=True),
+        "cylinder-5": lambda: t.Cylinder(Sphere((5,))),
+        "exponential-map-polynomial": lambda: t.ExponentialMap(Sphere((3,)), t.QuadraticPotential(3)),
+        "exponential-map-radial": lambda: t.ExponentialMap(
+            Sphere((4,)), t.RadialPotential(4, 3, context=2, hidden=(6,))
+        ),
         "cholesky": varied(lambda: t.Cholesky(r3, context=2), constant=True),
         "radial": lambda: t.Radial(r3),
         "radial-context": lambda: t.Radial(r2, context=2),
@@ -282,6 +293,7 @@ def layer_cases() -> list[Case]:
         "autoregressive-tokens": lambda: tokens(3, block=1),
         "autoregressive-token-blocks": lambda: tokens(4, block=2),
         "orthogonal": varied(lambda: t.Orthogonal(r3), constant=True),
+        "orthogonal-sphere": varied(lambda: t.Orthogonal(Sphere((4,)), rotation=True), constant=True),
         "actnorm": varied(lambda: t.ActNorm(r2), constant=True),
         "actnorm-channels": lambda: t.ActNorm(picture, channels=True),
         "batch-norm": varied(lambda: t.BatchNorm(r2), constant=True),
@@ -316,6 +328,11 @@ def layer_cases() -> list[Case]:
         "uniform-circle": varied(lambda: d.UniformTorus(Circle()), constant=True),
         "uniform-torus": varied(lambda: d.UniformTorus(Torus((2,))), constant=True),
         "uniform-sphere": varied(lambda: d.UniformSphere(Sphere((3,))), constant=True),
+        "von-mises-fisher-circle": lambda: concentrated(2),
+        "von-mises-fisher": lambda: d.VonMisesFisher(Sphere((3,))),
+        "von-mises-fisher-4": lambda: concentrated(4),
+        "von-mises-fisher-mixture": varied(lambda: d.VonMisesFisherMixture(Sphere((3,)), 3), spread=4.0),
+        "von-mises": lambda: d.VonMises(Torus((2,))),
         "circular-spline": lambda: t.Elementwise(t.CircularSpline(4), Torus((2,))),
         "circular-spline-cut": lambda: t.Elementwise(t.CircularSpline(5, phase=False), Circle()),
         "moebius": lambda: t.Elementwise(t.MoebiusMixture(3), Torus((2,))),

@@ -22,6 +22,7 @@ from .pixel_network import PixelNetwork
 from .potential import Potential
 from .recurrent import BidirectionalLSTM, CausalLSTM
 from .sequence import CausalNetwork
+from .tangent_velocity import TangentVelocity
 from .transformer import Cache, CausalTransformer, ViT
 from .velocity import Velocity, VelocityMLP
 
@@ -64,6 +65,7 @@ __all__ = [
     "Recorded",
     "OneHotCode",
     "ResNet",
+    "TangentVelocity",
     "Velocity",
     "VelocityMLP",
     "ViT",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..core import Distribution
 from ..errors import SpecError
 from ..transforms.continuous import is_continuous
-from .transport import assignment, entropic_pairs
+from .transport import assigned, entropic_pairs
 from .weighted_mean import weighted_mean
 
 
@@ -34,6 +34,10 @@ class Bridge(abc.ABC):
     def pairs_rows(self) -> bool:
         """Whether the noise of a row depends on the other rows of its batch."""
         return type(self).pair is not Bridge.pair
+
+    def drawn(self, x: Tensor) -> Tensor:
+        """Return one draw of the noise for each row of data: (B, *E) -> (B, *E). By default it is standard normal."""
+        return torch.randn_like(x)
 
     def pair(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the noise for each row of data, a selection of z: (B, *E), (B, *E) -> (B, *E). By default z itself."""
@@ -74,8 +78,7 @@ class OptimalTransport(Straight):
 
     def pair(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the noise in the order of the data to which it is assigned."""
-        pieces = zip(x.split(self.most), z.split(self.most), strict=True)
-        return torch.cat([b[assignment(a, b)] for a, b in pieces]) if len(x) > self.most else z[assignment(x, z)]
+        return assigned(x, z, self.most)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class FlowMatching(nn.Module):
         # Without a gradient to the layers before: they could lower the squared error by shrinking x, and learn from their
         # likelihood only.
         x = x.detach()
-        z = self._paired(x, torch.randn_like(x), context)
+        z = self._paired(x, self.bridge.drawn(x), context)
         t = torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device)
         y, u = self.bridge.between(t, x, z)
         v = layer.speed(t, y, context)  # type: ignore[operator]

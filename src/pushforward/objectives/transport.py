@@ -30,6 +30,11 @@ def assignment(x: Tensor, z: Tensor) -> Tensor:
     return torch.from_numpy(columns).to(x.device)
 
 
+def assigned(x: Tensor, z: Tensor, most: int) -> Tensor:
+    """Return the rows of z (B, *E) in the order of the rows of x to which they are assigned, `most` rows at a time."""
+    return torch.cat([b[assignment(a, b)] for a, b in zip(x.split(most), z.split(most), strict=True)])
+
+
 @torch.no_grad()
 def entropic_pairs(x: Tensor, z: Tensor, regularisation: float, sweeps: int = 100) -> Tensor:
     """Return for each row of x the index of a row of z, drawn from the entropic transport plan: (B,) in int64.

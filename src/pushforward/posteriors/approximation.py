@@ -86,6 +86,8 @@ class Fit:
         if self.target.named:
             raise SpecError("expected parameters in one space, got named ones; use `sample` and `log_prob`, or `model`")
         line = self.target.maps[0]
+        if line.z_space == self.model.space:
+            return self.model
         return Flow(
             Chain(line, Reshape(Real(line.z_space.shape), (self.target.features,)), self.model.chain), self.model.base
         )

@@ -17,6 +17,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -116,6 +117,16 @@ class Heavy:
         return each.logsumexp(1) - math.log(each.shape[1])
 
 
+class Wide(Protocol):
+    """Protocol of the wide parts of a proposal."""
+
+    def sample(self, n: int) -> Tensor:
+        """Return draws (n, D)."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return the log-density at points (B, D), (B,) in nats."""
+
+
 class Proposal:
     """Mixture of a flow, the flow with a heavy-tailed base, and other heavy-tailed distributions.
 
@@ -124,22 +135,29 @@ class Proposal:
         others: Other distributions of the mixture.
     """
 
-    def __init__(self, flow: Flow, others: Sequence[Kernels | Heavy] = ()) -> None:
+    def __init__(self, flow: Flow, others: Sequence[Wide] = ()) -> None:
         self.flow = flow
-        unbounded = not flow.base.space.discrete and flow.base.space.interval == (-math.inf, math.inf)
-        self.alone = flow.exactness != Exactness.EXACT or not unbounded
+        # On a bounded space, such as a sphere, there are no tails, and the other distributions are wide enough.
+        self.heavy = not flow.base.space.discrete and flow.base.space.interval == (-math.inf, math.inf)
+        covered = self.heavy or (flow.space.bounded and len(others) > 0)
+        self.alone = flow.exactness != Exactness.EXACT or not covered
         self.others = () if self.alone else tuple(others)
+
+    @property
+    def parts(self) -> int:
+        """Number of parts besides the flow."""
+        return 0 if self.alone else self.heavy + len(self.others)
 
     @torch.no_grad()
     def sample(self, n: int) -> Drawn:
         """Return n draws, from every part in its share."""
         wide = 0 if self.alone else round(WIDE * n)
-        own = n - wide * (1 + len(self.others))
+        own = n - wide * self.parts
         x, log_flow = self.flow._sample(own, None)
         if not wide:
             return Drawn(x, log_flow, log_flow[:, None], own)
-        tails = self.flow.chain.inverse(_heavy(wide, x.shape[1], x.dtype))[0]
-        x = torch.cat([x, tails, *(other.sample(wide).to(x) for other in self.others)])
+        tails = [self.flow.chain.inverse(_heavy(wide, x.shape[1], x.dtype))[0]] if self.heavy else []
+        x = torch.cat([x, *tails, *(other.sample(wide).to(x) for other in self.others)])
         return Drawn(x, *self.log_prob(x), own)
 
     def sample_and_log_prob(self, n: int) -> tuple[Tensor, Tensor]:
@@ -157,7 +175,8 @@ class Proposal:
         z, volume = self.flow.chain(x)
         volume = volume.double()
         log_flow = self.flow.base._log_prob(z, None) + volume
-        each = torch.stack([log_flow, _log_heavy(z) + volume, *(other.log_prob(x) for other in self.others)], 1)
+        tails = [_log_heavy(z) + volume] if self.heavy else []
+        each = torch.stack([log_flow, *tails, *(other.log_prob(x) for other in self.others)], 1)
         # Far away a spline may overflow: a value that is not finite counts as density zero in this part.
         each = torch.nan_to_num(each, nan=-math.inf, posinf=-math.inf)
         rest = each.shape[1] - 1

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution as TorchDistribution
 
-from ..core import Space, Transform
+from ..core import Identity, Space, Sphere, Transform
 from ..errors import DomainError, FlowError, ShapeError, SpecError
 from ..transforms import to_line
 
 Values = dict[str, Tensor]
 """Parameters by name, each (B, *shape)."""
+CURVED_SPACES = (Sphere,)
+"""Spaces without a bijection to real vectors; densities on them are fitted as they are, see `curved.py`."""
 ONLY = "x"
 """Name of the parameters if the user gave a space without names."""
 
@@ -51,7 +53,9 @@ class Target(nn.Module):
         if not isinstance(spaces, Mapping) or not spaces or not all(isinstance(s, Space) for s in spaces.values()):
             raise SpecError(f"expected a space, or a dict of spaces by name, got {space!r}")
         self.spaces: dict[str, Space] = dict(spaces)
-        self.maps: Sequence[Transform] = nn.ModuleList(to_line(s) for s in self.spaces.values())  # type: ignore[assignment]
+        self.maps: Sequence[Transform] = nn.ModuleList(
+            _unconstrained(s, alone=not self.named) for s in self.spaces.values()
+        )  # type: ignore[assignment]
         self.sizes = [layer.z_space.size for layer in self.maps]
         self.features = sum(self.sizes)
         self.asked = self.raised = 0
@@ -191,6 +195,19 @@ class Target(nn.Module):
             f"expected finite values of log_density, got {value[row].item()} at {where}{why} "
             f"({int(bad.sum())} of {len(value)} points){advice}"
         )
+
+
+def _unconstrained(space: Space, *, alone: bool) -> Transform:
+    """Return the bijection to real vectors; the identity on a curved space, which has none.
+
+    Raises:
+        SpecError: The space is curved, and the density has other parameters, too.
+    """
+    if not isinstance(space, CURVED_SPACES):
+        return to_line(space)
+    if not alone:
+        raise SpecError(f"expected {space} to be the only parameter, got others beside it; fit a density on it alone")
+    return Identity(space)
 
 
 _NO_GRADIENT = (

@@ -19,6 +19,7 @@ from ..training.progress import Progress, make_progress
 from ..training.random_state import isolated
 from .approximation import CHAINS, Fit
 from .coverage import Chains, judge, walk
+from .curved import curved, fit_curved
 from .importance_weights import resample
 from .optimise import fits, gaussian, require_proper, require_settled, shaped, train, with_langevin
 from .proposal import NEIGHBOURS, Heavy, Kernels, Proposal, Weighed, weigh
@@ -49,11 +50,14 @@ def fit(
         log_density: Log-density log p of the parameters, up to a constant: a function of a batch (B, *shape) of points, or a
             dict of such batches by name, to (B,) in nats, computed by torch; or a distribution of torch. Points at which it
             raises an error (such as a failed Cholesky factorisation) count as points without mass.
-        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`; or a dict of
-            spaces by name. For a distribution it is taken from its support.
+        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`, or `Sphere`; or a
+            dict of spaces by name, without spheres. For a distribution it is taken from its support.
         config: Options of the fit.
         progress: Whether to show progress on stderr.
         **overrides: Fields of `config` to replace, such as `flow="realnvp"`, `steps=1000` or `seed=1`.
+
+    On a curved space, such as `Sphere((3,))`, the flow is one on that space, and uniform draws take the place of the
+    optimisers, the Gaussian and the chains.
 
     Raises:
         SpecError: An option is unknown or out of range, or the flow does not fit the parameters.
@@ -72,7 +76,8 @@ def fit(
     if space is None:
         raise SpecError("expected the space of the parameters, or a dict of spaces by name, got none")
     target = Target(log_density, space).to(dtype)
-    if isinstance(config.flow, Flow):
+    known = curved(space) if isinstance(space, Space) else None
+    if isinstance(config.flow, Flow) and known is None:
         fits(config.flow, target.features)
     runs = []
     for run in range(config.restarts):
@@ -80,10 +85,15 @@ def fit(
             isolated(torch.device("cpu"), config.seed + run),
             make_progress(config.steps, 0, noun="step", shown=progress) as shown,
         ):
-            runs.append(_run(target, config, dtype, shown))
+            if known is None:
+                runs.append(_run(target, config, dtype, shown))
+            else:
+                found = fit_curved(target, space, known, config, dtype, shown)  # type: ignore[arg-type]
+                runs.append(_Run(*found, None, 0.0))
     model, history, weighed, ends, centre = max(runs, key=lambda run: run.weighed.own.elbo.value)
     growth = require_settled(history)
-    require_proper(target, weighed.z[: weighed.count_own][:256], centre)
+    if known is None:
+        require_proper(target, weighed.z[: weighed.count_own][:256], centre)
     with isolated(torch.device("cpu"), config.seed):
         # log q is averaged over samples where the flow's density is a random bound.
         log_q = None if ends is None else log_likelihoods(model, ends.x, samples=64)
@@ -128,7 +138,7 @@ class _Run(NamedTuple):
 
 def _run(target: Target, config: VariationalConfig, dtype: torch.dtype, progress: Progress) -> _Run:
     """Find the mass, fit a flow there, and weigh its draws, with torch's current random state."""
-    flow, wide_start = config.flow, config.start != "gaussian"
+    flow, wide_start = config.flow or "nsf", config.start != "gaussian"
     options: dict[str, Any] = {
         "steps": config.steps,
         "samples": config.samples,

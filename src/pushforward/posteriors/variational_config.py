@@ -24,8 +24,9 @@ class VariationalConfig:
     """Options of a variational fit.
 
     Args:
-        flow: Name of a system, a `Spec`, or your own flow on `Real((D,))`, D the number of unconstrained parameters. Your
-            own flow is trained in place; with restarts, copies of it are trained.
+        flow: Name of a system, a `Spec`, or your own flow on `Real((D,))`, D the number of unconstrained parameters, or on a
+            curved space. Your own flow is trained in place; with restarts, copies of it are trained. By default it is "nsf",
+            and "sphere" for unit vectors.
         layers: Number of layers of a flow given by its name.
         objective: Loss: "reverse-kl"; "path", the same with a gradient of smaller variance, for exact flows; "iwae", which
             covers more of the mass; "forward-kl", on importance-weighted draws; or a function of model and target that
@@ -51,7 +52,7 @@ class VariationalConfig:
         SpecError: An option is out of range.
     """
 
-    flow: str | Spec | Flow = "nsf"
+    flow: str | Spec | Flow | None = None
     layers: int | None = None
     objective: Objective | Callable[[Distribution, Target], Divergence] = "reverse-kl"
     steps: int = 3000

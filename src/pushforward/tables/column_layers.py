@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Exactness, Real, Space, Transform, product_of
+from ..core import Exactness, Real, Space, Sphere, Transform, product_of
 from ..core.curved_space import TURN
 from ..errors import DataError
 from ..functional.hand_gradients import eager
@@ -323,7 +323,12 @@ class OnSurface(Transform):
         if eager(x) and not bool((near := self.z_space.near(x)).all()):
             row = int((~near).nonzero()[0])
             values = ", ".join(f"{v:g}" for v in x[row].tolist()[:5])
-            raise DataError(f"expected the coordinates of a point on {self.z_space} in every row, got ({values})")
+            away = float((x[row : row + 1] - self.z_space.nearest(x[row : row + 1])).norm())
+            advice = "; divide each row by its length" if isinstance(self.z_space, Sphere) else ""
+            raise DataError(
+                f"expected the coordinates of a point on {self.z_space} in every row, got ({values}), which is {away:.3g} away "
+                f"from it; {int((~near).sum())} of {len(x)} rows are more than 0.001 away{advice}"
+            )
         return self.z_space.nearest(x.to(self.anchor.dtype)), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

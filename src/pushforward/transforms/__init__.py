@@ -7,7 +7,9 @@ from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
+from .cylinder import Cylinder
 from .elementwise import Elementwise
+from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
@@ -52,9 +54,11 @@ __all__ = [
     "Composed",
     "Continuous",
     "Coupling",
+    "Cylinder",
     "Dequantise",
     "Diagonal",
     "Elementwise",
+    "ExponentialMap",
     "FromTorchTransform",
     "GatedAffine",
     "Haar",
@@ -72,8 +76,10 @@ __all__ = [
     "PerCoordinate",
     "Permutation",
     "Planar",
+    "QuadraticPotential",
     "Projection",
     "Radial",
+    "RadialPotential",
     "RationalQuadratic",
     "Refresh",
     "Reshape",

@@ -5,6 +5,9 @@
 This is the instantaneous change of variables (Chen et al. 2018, arXiv:1806.07366, theorem 1). The inverse follows the same path
 from T to 0. The trace is exact, or estimated by e^T J e with a random probe e, drawn once for each path (Grathwohl et al.
 2019, arXiv:1810.01367, eq. 8). Both directions are solved numerically, so the layer inverts itself only up to the solver error.
+
+On a sphere the velocity is tangential, its divergence is that on the sphere (Mathieu, Nickel 2020, arXiv:2006.10605), and the
+end of a path is moved to the nearest point of the sphere.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ..core import Exactness, Real, Space, Transform, context_space
+from ..core import Exactness, Real, Space, Sphere, Transform, context_space
 from ..errors import SolverError, SpecError
 from ..functional.hand_gradients import eager
 from ..functional.ode import Fixed, Solver, State
@@ -51,7 +54,7 @@ class Continuous(Transform):
     level of rounding (`Solver.certain`). It is noisy if the trace is estimated, and biased in an unknown direction otherwise.
 
     Args:
-        velocity: Velocity field v.
+        velocity: Velocity field v; on a sphere a tangential one, such as `TangentVelocity`.
         space: Space of x and z.
         solver: ODE solver; by default `Fixed()`.
         scoring: ODE solver in evaluation mode; by default the same as `solver`.
@@ -69,7 +72,7 @@ class Continuous(Transform):
     def __init__(
         self,
         velocity: Velocity,
-        space: Real,
+        space: Real | Sphere,
         *,
         solver: Solver | None = None,
         scoring: Solver | None = None,
@@ -88,7 +91,7 @@ class Continuous(Transform):
         for name, value, known in (("trace", trace, get_args(Trace)), ("noise", noise, get_args(Noise))):
             if value not in known:
                 raise SpecError(f"expected {name} to be one of {', '.join(known)}, got {value!r}")
-        self.x_space: Real = space
+        self.x_space: Real | Sphere = space
         self.velocity, self.z_space, self.context = velocity, space, context_space(context)
         self.solver: Solver = Fixed() if solver is None else solver
         self.scoring: Solver = self.solver if scoring is None else scoring
@@ -159,6 +162,7 @@ class Continuous(Transform):
         # In training the trainer detects and explains losses that are not finite.
         if not (self.training and torch.is_grad_enabled()) and eager(end):
             _require_finite(end)
+        end = self.x_space.nearest(end)
         # From T to 0 the integral of the divergence has the opposite sign, as dlogp of the inverse must. Penalties are
         # reported with the sign of the forward direction.
         sign = -1.0 if turned else 1.0
@@ -181,9 +185,8 @@ class Continuous(Transform):
             solver = Fixed(-(-solver.steps // (points - 1)), solver.method)
         found = [v]
         for start, end in pairwise(times):
-            found.append(
-                solver.advance(lambda t, s: (self.speed(t, s[0], context),), (found[-1],), start, end).state[0]
-            )
+            (y,) = solver.advance(lambda t, s: (self.speed(t, s[0], context),), (found[-1],), start, end).state
+            found.append(self.x_space.nearest(y))
         return torch.stack(found)
 
     def speed(self, t: Tensor, y: Tensor, context: Tensor | None = None) -> Tensor:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core import Real, Space, Transform, Undo
+from ..core import Real, Space, Sphere, Transform, Undo
 from ..errors import ShapeError, SpecError
 from ..functional.hand_gradients import eager
 from ..functional.squeezing import squeeze, unsqueeze
@@ -192,7 +192,7 @@ class LU(Transform):
 class Orthogonal(Transform):
     """Orthogonal layer z = Q R x: Q the Cayley map of a learned skew-symmetric matrix, R a fixed rotation.
 
-    For images Q R multiplies the channels of every position.
+    For images Q R multiplies the channels of every position. On a sphere it is a learned rotation of the sphere.
 
     Args:
         space: Space of x and z, of shape (D,) or (C, ...).
@@ -205,7 +205,7 @@ class Orthogonal(Transform):
     undo = Undo.BOTH
     start: Tensor | None
 
-    def __init__(self, space: Real, *, rotation: bool = False) -> None:
+    def __init__(self, space: Real | Sphere, *, rotation: bool = False) -> None:
         super().__init__()
         self.x_space = self.z_space = space
         size, _ = _channels_of(space)
@@ -223,13 +223,17 @@ class Orthogonal(Transform):
         cayley = torch.linalg.solve(eye + skew, eye - skew)
         return cayley if self.start is None else cayley @ self.start
 
+    def _moved(self, matrix: Tensor, v: Tensor) -> Tensor:
+        # R is orthogonal up to its rounding only. On a sphere, `nearest` brings the result back; elsewhere it does nothing.
+        return self.x_space.nearest(_mix(matrix, v))
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return Q R x and 0."""
-        return _mix(self.matrix, x), self._nothing(x)
+        return self._moved(self.matrix, x), self._nothing(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return R^T Q^T z and 0."""
-        return _mix(self.matrix.mT, z), self._nothing(z)
+        return self._moved(self.matrix.mT, z), self._nothing(z)
 
 
 class Haar(Transform):
@@ -280,7 +284,7 @@ def random_rotation(size: int) -> Tensor:
     return q.to(torch.get_default_dtype())
 
 
-def _channels_of(space: Real) -> tuple[int, int]:
+def _channels_of(space: Space) -> tuple[int, int]:
     """Return the length of the first dimension, and the number of positions."""
     if not space.shape:
         raise SpecError(f"expected a space of vectors or images, got {space}")

@@ -32,7 +32,7 @@ class PerCoordinate:
     def __post_init__(self) -> None:
         """Check the number of parameters."""
         object.__setattr__(self, "maps", tuple(self.maps))
-        most = max((scalar.n for scalar in self.maps), default=0)
+        most = max([scalar.n for scalar in self.maps] or [0])
         if not self.maps or 0 < self.width < most:
             raise SpecError(
                 f"expected maps with at most {self.width} parameters, got {len(self.maps)} with up to {most}"
