@@ -37,7 +37,8 @@ class VariationalConfig:
         anneal: Share of the steps over which log p is multiplied by a temperature that rises from .01 to 1, if the Gaussian
             is far from the density.
         start: Start of the fit: "gaussian" searches for the mass and fits a Gaussian first; "wide" starts at a standard
-            normal times `scale`.
+            normal times `scale`. On a curved space "gaussian" first leads the flow to the mass, by a forward divergence with
+            uniform draws, and "wide" does not.
         scale: Factor on the width of the region that is searched, or standard deviation of the wide start.
         langevin: Number of annealed Langevin layers after the flow (a stochastic normalizing flow), trained with it.
         restarts: Number of independent runs; the one with the largest evidence bound is kept.
