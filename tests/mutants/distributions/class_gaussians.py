@@ -19,8 +19,8 @@ MUTANTS = [
         [("ClassGaussians.log_joint", "self.logits.log_softmax(0)", "self.logits")],
     ),
     Mutant(
-        "draws without the scales",
+        "draws around a mean of another class",
         "^class-gaussians$",
-        [("ClassGaussians._sample", "self.log_scales[label].exp() * ", "")],
+        [("ClassGaussians._sample", "self.means[label]", "self.means[label - 1]")],
     ),
 ]
