@@ -5,6 +5,7 @@ from ..moved import old_names
 from .autoregressive_model import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
+from .choice import Choice, RandomOrder
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .factorised import Logistic, Normal, StudentT, Uniform
 from .factors import (
@@ -22,6 +23,7 @@ from .order_average import OrderAverage
 from .orderless import Orderless
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .uniform import UniformSphere, UniformTorus
+from .winner_kernel import WinnerKernel
 
 __all__ = [
     "AutoregressiveCategorical",
@@ -30,6 +32,9 @@ __all__ = [
     "Categorical",
     "CategoricalFactor",
     "Chance",
+    "Choice",
+    "RandomOrder",
+    "WinnerKernel",
     "ConditionalBernoulli",
     "ConditionalCategorical",
     "ConditionalLogistic",

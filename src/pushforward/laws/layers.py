@@ -42,9 +42,10 @@ def law_roundtrip(case: Case) -> None:
         if layer.exact_twin() is not None:
             continue  # it is inverted up to its approximation only; its twin is checked
         z = layer(x, c)[0]
-        forward_fixed = torch.equal(z, layer(x, c)[0])
+        forward_fixed = Exactness.NOISY not in layer.exactness and torch.equal(z, layer(x, c)[0])
         back = layer.inverse(z, c)[0]
-        inverse_fixed = torch.equal(back, layer.inverse(z, c)[0])
+        # Labels that are drawn may agree by chance.
+        inverse_fixed = all(torch.equal(back, layer.inverse(z, c)[0]) for _ in range(4))
         if inverse_fixed:
             require_close(back, x, 1e-6, f"{_name(layer)}: inverse(forward(x)) and x")
         elif forward_fixed:
@@ -56,7 +57,7 @@ def law_roundtrip_after_a_change(case: Case) -> None:
     """Check that changed parameters give a new map in both directions, so that no cached value is outdated."""
     checked = False
     for layer, x, c in layers_with_data(case):
-        if layer.exactness or layer.z_space.size != layer.x_space.size or not list(layer.parameters()):
+        if not layer.one_to_one or layer.z_space.size != layer.x_space.size or not list(layer.parameters()):
             continue
         checked = True
         layer.inverse(layer(x, c)[0], c)
@@ -74,7 +75,7 @@ def law_roundtrip_from_latent(case: Case) -> None:
     fresh = case.make().double().eval()
     at_start = [(layer, None, draw_context(layer, ROWS, torch.float64)) for layer in transforms_in(fresh)]
     for layer, _, c in [*layers_with_data(case), *at_start]:
-        if layer.exactness or layer.z_space.size != layer.x_space.size:
+        if not layer.one_to_one or layer.z_space.size != layer.x_space.size:
             continue
         z = draw(layer, "z_space", ROWS, torch.float64)
         on_the_line = (
@@ -91,7 +92,7 @@ def law_gradient_through_inverse(case: Case) -> None:
     """Check that the Jacobians of the two directions are inverse matrices: J_inverse J_forward = I."""
     checked = False
     for layer, x, c in layers_with_data(case):
-        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
+        if not layer.one_to_one or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
             continue
         checked = True
         one, cc = x[:1], None if c is None else c[:1]
@@ -110,7 +111,7 @@ def law_gradient_of_round_trip(case: Case) -> None:
     """Check the gradients of a round trip: the identity for x, and zero for parameters and context."""
     checked = False
     for layer, x, c in layers_with_data(case):
-        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
+        if not layer.one_to_one or layer.x_space.discrete or layer.x_space.size != layer.z_space.size:
             continue
         checked = True
         leaf = x.detach().clone().requires_grad_()
@@ -138,7 +139,7 @@ def law_gradient_of_parameters(case: Case) -> None:
     checked = False
     for layer, x, c in layers_with_data(case):
         parameters = [p for p in layer.parameters() if p.requires_grad]
-        if layer.exactness or layer.x_space.discrete or layer.x_space.size != layer.z_space.size or not parameters:
+        if not layer.one_to_one or layer.x_space.discrete or layer.x_space.size != layer.z_space.size or not parameters:
             continue
         checked = True
         z = layer(x, c)[0].detach()
@@ -270,7 +271,7 @@ def law_jacobian(case: Case) -> None:
     checked = False
     for layer, x, c in layers_with_data(case):
         continuous = not layer.x_space.discrete and not layer.z_space.discrete
-        if layer.exactness or not continuous or layer.x_space.dim != layer.z_space.dim:
+        if not layer.one_to_one or not continuous or layer.x_space.dim != layer.z_space.dim:
             continue
         checked = True
         leaf = x.detach().clone().requires_grad_()

@@ -142,7 +142,7 @@ def law_scales(case: Case) -> None:
     """
     found = False
     for layer, x, c in layers_with_data(case, torch.float32):
-        if layer.exactness or isinstance(layer, Chain) or type(layer.x_space) is not Real:
+        if not layer.one_to_one or isinstance(layer, Chain) or type(layer.x_space) is not Real:
             continue
         if type(layer.z_space) is not Real or layer.x_space.size != layer.z_space.size:
             continue

@@ -2,18 +2,22 @@
 
 from .autoregressive import Autoregressive
 from .bounded import Centre, Log, Logit, LogRatio, to_line
+from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky
+from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
 from .elementwise import Elementwise
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
+from .indexed import ContinuousIndex
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
+from .piecewise import Zigzag
 from .planar_layers import Planar, Radial
 from .scalar import (
     Additive,
@@ -28,12 +32,15 @@ from .scalar import (
     Sigmoidal,
 )
 from .shape import Checkerboard, Reshape, Squeeze, Tokens
+from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, Stochastic
-from .surjective import Slice
+from .surjective import Slice, Surjection
 from .torch_transforms import AsTorchTransform, FromTorchTransform
+from .winner_gate import WinnerGate
+from .winner_path import WinnerPath
 
 __all__ = [
-    "LU",
+    "AbsoluteValue",
     "ActNorm",
     "Additive",
     "Affine",
@@ -47,6 +54,7 @@ __all__ = [
     "Cholesky",
     "Composed",
     "Continuous",
+    "ContinuousIndex",
     "Coupling",
     "Dequantise",
     "Diagonal",
@@ -54,10 +62,11 @@ __all__ = [
     "FromTorchTransform",
     "GatedAffine",
     "Haar",
+    "LU",
     "Leapfrog",
+    "LineMap",
     "Linear",
     "Log",
-    "LineMap",
     "LogRatio",
     "LogisticMixture",
     "Logit",
@@ -72,22 +81,32 @@ __all__ = [
     "Reshape",
     "Residual",
     "RoundedShift",
+    "Rounding",
     "Scalar",
     "Schedule",
     "Sigmoidal",
     "Slice",
+    "Sort",
     "Squeeze",
     "Standardise",
     "Stochastic",
+    "Surjection",
     "Sylvester",
     "Temperature",
     "Tempering",
     "ToOneHot",
     "Tokens",
+    "WinnerCoupling",
+    "WinnerFold",
+    "WinnerGate",
+    "WinnerPath",
+    "Zigzag",
     "alternating_mask",
     "checkerboard_mask",
     "half_mask",
     "hamiltonian",
+    "max_pool",
+    "maximum",
     "random_mask",
     "random_order",
     "to_line",
