@@ -9,7 +9,9 @@ from .baselines import (
     paired_difference,
     table_views,
 )
+from .gap_bounds import concentration_total_variation, gap_total_variation, leaked_mass
 from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
+from .lipschitz import BiLipschitz, bi_lipschitz, guaranteed_inverse
 from .mass import total_mass
 from .normality import LatentNormality, TestResult, holm, latent_normality
 from .scores import Bits, bits_from, bits_per_dimension, can_average, log_likelihoods
@@ -18,6 +20,12 @@ from .two_sample import TwoSampleScore, encode_pair, two_sample_score
 
 __all__ = [
     "BaselineScore",
+    "BiLipschitz",
+    "bi_lipschitz",
+    "concentration_total_variation",
+    "gap_total_variation",
+    "guaranteed_inverse",
+    "leaked_mass",
     "Bits",
     "Codes",
     "Estimate",

@@ -187,6 +187,61 @@ def layer_cases() -> list[Case]:
         moves = [t.Leapfrog(Wells(), r2, steps=2, step=0.4), t.Tempering(r2, 0.8), t.Refresh(r2)]
         return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
 
+    def folded() -> Flow:
+        fold = t.WinnerFold(Real((5,)), 2, net, context=2)
+        return Flow(Chain(fold, t.LU(Real((5,)))), d.Normal(Real((5,))))
+
+    def mirrored(*, inverse: bool = False) -> Flow:
+        half = Box((2,), 0.0, float("inf"))
+        if inverse:  # a half-normal, drawn with random signs
+            return Flow(Chain(Inverse(t.AbsoluteValue(r2, net)), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
+        return Flow(Chain(t.AbsoluteValue(r2, net, context=2), t.Log(half)), d.Normal(r2))
+
+    def sorted_entries() -> Flow:
+        return Flow(Chain(t.Sort(r2), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
+
+    def shuffled() -> Flow:
+        # The model shuffles the entries of x, so it is a distribution on the image of the inverse softplus.
+        return Flow(Chain(Inverse(t.Sort(r2)), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
+
+    def rounded(*, inverse: bool = False) -> Flow:
+        if inverse:
+            return Flow(Chain(Inverse(t.Rounding(r2)), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
+        unit_warp = Flow(t.Elementwise(bounded, unit, context=2, hidden=(8,)), d.Uniform(unit))
+        return Flow(t.Rounding(r2, unit_warp), d.DiscretisedLogistic((2,)))
+
+    def largest() -> Flow:
+        rest = d.ConditionalNormal(r2, 1, hidden=(8,))
+        return Flow(t.maximum(r3, rest=rest, network=net), d.Normal(r1))
+
+    def pooled() -> Flow:
+        space = Real((1, 2, 4))
+        layers = t.max_pool(space, 2, network=partial(ConvNet, hidden=4), context=2)
+        return Flow(Chain(*layers.layers, t.Elementwise(t.Affine(), Real((1, 1, 2)))), d.Normal(Real((1, 1, 2))))
+
+    def competing() -> Flow:
+        layers = [
+            t.WinnerCoupling(r2, [keep, not keep], 3, net, net if keep else None, spread=1.0) for keep in (False, True)
+        ]
+        return Flow(Chain(*layers), d.Normal(r2))
+
+    def competing_pictures() -> t.WinnerCoupling:
+        return t.WinnerCoupling(
+            Real((2, 2, 3)), t.checkerboard_mask(2, 3), 2, convolutions, convolutions, block=2, context=2
+        )
+
+    def indexed() -> Flow:
+        u = Real((1,))
+        prior, posterior = (d.ConditionalNormal(u, 4, hidden=(8,), bound=1.0) for _ in range(2))
+        coupling = t.Coupling(t.Affine(), r2, [True, False], net, context=2)
+        return Flow(t.ContinuousIndex(coupling, prior, posterior, MLP(1, 4, hidden=(8,)), context=2), d.Normal(r2))
+
+    def gated() -> Flow:
+        both = Real((4,))
+        gates = [t.WinnerGate(2, [keep, not keep], 2, net, spread=1.0) for keep in (False, True)]
+        return Flow(Chain(t.Augment(r2, d.Normal(r2)), *gates, t.Slice(both, 2, d.Normal(r2))), d.Normal(r2))
+
+    straight = {"gradient_of_parameters": "the gradient of an argmax is estimated straight through"}
     without_export = {"export": "torch.export cannot differentiate a target density"}
     makers: dict[str, Callable[[], Node] | Case] = {
         "leapfrog": varied(lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2), constant=True),
@@ -295,6 +350,23 @@ def layer_cases() -> list[Case]:
         "dequantise-by-a-flow": dequantised_labels,
         "slice": multiscale,
         "slice-given-a-label": factored,
+        "fold": folded,
+        "absolute-value": mirrored,
+        "absolute-value-inverse": varied(partial(mirrored, inverse=True)),
+        "sort": sorted_entries,
+        "sort-inverse": shuffled,
+        "rounding": rounded,
+        "rounding-inverse": partial(rounded, inverse=True),
+        "maximum": largest,
+        "max-pool": pooled,
+        "zigzag": lambda: Flow(t.Zigzag(r2, 3, net), d.Normal(r2)),
+        "zigzag-five-pieces": lambda: Flow(t.Zigzag(r1, 5, net, context=2), d.Normal(r1)),
+        "competing-coupling": varied(competing, spread=0.3),
+        "competing-coupling-of-pictures": competing_pictures,
+        "winner-kernel": lambda: d.WinnerKernel(r2, 3, 3, activation="tanh"),
+        "winner-kernel-zeroed": lambda: d.WinnerKernel(r2, 2, 2, block=2, zeroed=True, hidden=(8,)),
+        "winner-gate": varied(gated, spread=0.3, exempt=straight),
+        "continuous-index": varied(indexed, spread=0.3),
         "vae": vae,
         "flow-in-a-flow": nested,
         "embedded-context": embedded,

@@ -101,6 +101,6 @@ class CIF(VectorSpec):
         """Yield specs with each kind of bijection, and with a context."""
         small = {"hidden": (6,), "index_hidden": (6,), "index": 1}
         yield cls(features=2, layers=2, **small)  # type: ignore[arg-type]
-        yield cls(features=2, layers=1, layer="maf", context=2, **small)  # type: ignore[arg-type]
+        yield cls(features=2, layers=1, layer="maf", context=2, samples=4, **small)  # type: ignore[arg-type]
         yield cls(features=2, layers=1, layer="residual", **small)  # type: ignore[arg-type]
         yield cls(features=1, layers=1, classes=2, **small)  # type: ignore[arg-type]
