@@ -34,6 +34,11 @@ def softplus_inverse(y: Tensor) -> tuple[Tensor, Tensor]:
     return y + log_rest, -log_rest
 
 
+def softplus_slope(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return y = log(1 + exp(z)) and log dy/dz = log sigmoid(z), the inverse of `softplus_inverse`."""
+    return F.softplus(z), F.logsigmoid(z)
+
+
 def sum_events(t: Tensor) -> Tensor:
     """Return the sum over all dimensions but the first: (B, ...) -> (B,)."""
     return t if t.dim() == 1 else t.flatten(1).sum(1)

@@ -201,23 +201,27 @@ def layer_cases() -> list[Case]:
         return Flow(Chain(t.Sort(r2), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
 
     def shuffled() -> Flow:
-        # The model shuffles the entries of x, so it is a distribution on the image of the inverse softplus.
+        # The model shuffles the smallest entry and the gaps, and learns the density of what it draws.
         return Flow(Chain(Inverse(t.Sort(r2)), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
 
     def rounded(*, inverse: bool = False) -> Flow:
         if inverse:
             return Flow(Chain(Inverse(t.Rounding(r2)), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
-        unit_warp = Flow(t.Elementwise(bounded, unit, context=2, hidden=(8,)), d.Uniform(unit))
-        return Flow(t.Rounding(r2, unit_warp), d.DiscretisedLogistic((2,)))
+        one = Box(
+            (1,), 0.0, 1.0
+        )  # the density jumps at whole numbers, and a quadrature of the plane would need more points
+        fractions = Flow(t.Elementwise(bounded, one, context=1, hidden=(8,)), d.Uniform(one))
+        return Flow(t.Rounding(r1, fractions), d.DiscretisedLogistic((1,)))
 
     def largest() -> Flow:
-        rest = d.ConditionalNormal(r2, 1, hidden=(8,))
+        rest = d.ConditionalNormal(r2, 1, hidden=(8,), bound=1.0)
         return Flow(t.maximum(r3, rest=rest, network=net), d.Normal(r1))
 
     def pooled() -> Flow:
         space = Real((1, 2, 4))
-        layers = t.max_pool(space, 2, network=partial(ConvNet, hidden=4), context=2)
-        return Flow(Chain(*layers.layers, t.Elementwise(t.Affine(), Real((1, 1, 2)))), d.Normal(Real((1, 1, 2))))
+        pool = t.max_pool(space, 2, network=partial(ConvNet, hidden=4), context=2)
+        left = pool.z_space
+        return Flow(Chain(pool, t.Elementwise(t.Affine(), left, context=2)), d.Normal(Real(left.shape)))
 
     def competing() -> Flow:
         layers = [
@@ -360,7 +364,9 @@ def layer_cases() -> list[Case]:
         "maximum": largest,
         "max-pool": pooled,
         "zigzag": lambda: Flow(t.Zigzag(r2, 3, net), d.Normal(r2)),
-        "zigzag-five-pieces": lambda: Flow(t.Zigzag(r1, 5, net, context=2), d.Normal(r1)),
+        "zigzag-five-pieces": lambda: Flow(
+            Chain(t.Zigzag(r1, 5, net, context=2), t.Elementwise(t.Affine(), r1, context=2)), d.Normal(r1)
+        ),
         "competing-coupling": varied(competing, spread=0.3),
         "competing-coupling-of-pictures": competing_pictures,
         "winner-kernel": lambda: d.WinnerKernel(r2, 3, 3, activation="tanh"),

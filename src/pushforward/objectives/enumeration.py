@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-from ..core import Distribution, Flow, Transform, layers_of
+from ..core import Distribution, Flow, layers_of
 from ..errors import SpecError
 from .weighted_mean import weighted_mean
 
@@ -68,7 +68,7 @@ def enumerated_log_prob(model: Flow, x: Tensor, context: Tensor | None = None, *
             total = (total + terms).flatten()
             x = images.flatten(0, 1)
         else:
-            x, dlogp = cast(Transform, layer)(x, given)
+            x, dlogp = layer(x, given)
             total = total + dlogp
     given = None if context is None else context.repeat(len(x) // max(rows, 1), *[1] * (context.dim() - 1))
     return (total + model.base._log_prob(x, given)).reshape(-1, rows).logsumexp(0)

@@ -1,7 +1,7 @@
 """Surjections that lose labels: the absolute value, and the fold of competing units.
 
     absolute value   z = |x|,                    lost: the sign of each entry
-    fold             y = max_u x_u in a block,   kept: y and e_u = softplus^-1(y - x_u) of the losers;  lost: the winner
+    fold             y = max_u x_u in a block,   kept: y and e_u = g(y - x_u) of the losers;  lost: the winner
 
 (Nielsen et al. 2020, arXiv:2007.02731, section 3.2 and appendix D.) The fold keeps the gaps, so it loses the winner's index
 only. A fold of blocks of two is an absolute value up to a rotation by 45 degrees.
@@ -9,16 +9,25 @@ only. A fold of blocks of two is an absolute value up to a rotation by 45 degree
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from ..core import Box, Real, Space, context_space
 from ..distributions.choice import Choice
 from ..errors import SpecError
-from ..functional.bounds import softplus_inverse, sum_events
+from ..functional.bounds import softplus_inverse, softplus_slope, sum_events
+from ..functional.half_normal import half_normal_to_normal, normal_to_half_normal
 from ..networks import MLP, make_conditioner
 from .coupling import Network
 from .surjective import Surjection
+
+GAPS = {
+    "normal": (half_normal_to_normal, normal_to_half_normal),
+    "softplus": (softplus_inverse, softplus_slope),
+}
+"""Maps g of the gap behind a winner to the line, and their inverses."""
 
 
 class BranchSurjection(Surjection):
@@ -95,23 +104,31 @@ class AbsoluteValue(BranchSurjection):
 class WinnerFold(BranchSurjection):
     """Fold of blocks of U competing units: each keeps the largest value y and the gaps of the losers behind it.
 
-        z = (y of every block, e of every loser, remaining entries),  e_u = softplus^-1(y - x_u)
-        dlogp = sum_u -log(1 - exp(-(y - x_u))) + sum_blocks log p(winner | z)
+        z = (y of every block, e of every loser, remaining entries),  e_u = g(y - x_u)
+        dlogp = sum_u log g'(y - x_u) + sum_blocks log p(winner | z)
 
-    The likelihood is exact. The density of x is zero where two units tie, if that of e has tails as light as the normal's.
+    The likelihood is exact. `gaps` decides whether its density may be positive where two units tie.
 
     Args:
         space: Space of x, real of shape (D, ...); blocks lie in the first dimension.
         units: Number U of units in a block; the last D mod U entries pass unchanged.
         network: Network of z that gives the logits of the winners; None for equal probabilities.
         context: Length of the context of the network, 0 for none; or its space.
+        gaps: Map g: "normal" maps the half-normal distribution to the normal one, so that units may tie; "softplus" is the
+            inverse softplus, with which the density of ties is zero.
 
     Raises:
         SpecError: A block has fewer than two units, or more than the event has entries, or events are not real arrays.
     """
 
     def __init__(
-        self, space: Space, units: int = 2, network: Network | nn.Module | None = MLP, *, context: int | Space = 0
+        self,
+        space: Space,
+        units: int = 2,
+        network: Network | nn.Module | None = MLP,
+        *,
+        context: int | Space = 0,
+        gaps: Literal["normal", "softplus"] = "normal",
     ) -> None:
         size = space.shape[0] if space.shape else 0
         if type(space) is not Real or not 2 <= units <= size:
@@ -120,28 +137,29 @@ class WinnerFold(BranchSurjection):
             )
         blocks = size // units
         super().__init__(space, space, (blocks, *space.shape[1:]), units, network, context)
-        self.units, self.blocks = units, blocks
+        self.units, self.blocks, self.gaps = units, blocks, gaps
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return z, the winners (B, blocks, ...), and sum_u -log(1 - exp(-(y - x_u)))."""
+        """Return z, the winners (B, blocks, ...), and sum_u log g'(y - x_u)."""
         competing, others = x[:, : self.blocks * self.units], x[:, self.blocks * self.units :]
         h = competing.unflatten(1, (self.blocks, self.units)).movedim(2, -1)
         winners = h.argmax(-1)
         y = h.gather(-1, winners.unsqueeze(-1))
-        gaps, slopes = softplus_inverse(y - h.gather(-1, self._losers(winners)))
+        gaps, slopes = GAPS[self.gaps][0](y - h.gather(-1, self._losers(winners)))
         z = torch.cat([y.squeeze(-1), gaps.movedim(-1, 2).flatten(1, 2), others], 1)
         return z, winners, sum_events(slopes)
 
     def merge(self, z: Tensor, lost: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x, in which the winner has y and the losers have y - softplus(e), and the log-determinant."""
-        y, gaps, others = z.tensor_split((self.blocks, self.blocks * self.units), 1)
-        e = gaps.unflatten(1, (self.blocks, self.units - 1)).movedim(2, -1)
+        """Return x, in which the winner has y and the losers have y - g^-1(e), and the log-determinant."""
+        y, flat, others = z.tensor_split((self.blocks, self.blocks * self.units), 1)
+        e = flat.unflatten(1, (self.blocks, self.units - 1)).movedim(2, -1)
         y = y.unsqueeze(-1)
-        behind = y - nn.functional.softplus(e)
+        gaps, slopes = GAPS[self.gaps][1](e)
+        behind = y - gaps
         both, places = torch.cat([y, behind], -1), torch.cat([lost.unsqueeze(-1), self._losers(lost)], -1)
         h = both.gather(-1, places.argsort(-1))
         x = torch.cat([h.movedim(-1, 2).flatten(1, 2), others], 1)
-        return x, -sum_events(nn.functional.logsigmoid(e))
+        return x, -sum_events(slopes)
 
     def _losers(self, winners: Tensor) -> Tensor:
         """Return the indices of the losers in rising order: (B, blocks, ...) -> (B, blocks, ..., U - 1)."""

@@ -16,7 +16,7 @@ from ..core import Box, Chain, Distribution, Integers, Real, Space, context_spac
 from ..distributions import Normal, Uniform
 from ..distributions.choice import RandomOrder
 from ..errors import ShapeError, SpecError
-from ..functional.bounds import softplus_inverse, sum_events
+from ..functional.bounds import softplus_inverse, softplus_slope, sum_events
 from .branches import WinnerFold
 from .coupling import Network
 from .shape import Squeeze
@@ -50,8 +50,8 @@ class Sort(Surjection):
 
     def merge(self, z: Tensor, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Return the entries at their places, and the log-slopes of the gaps."""
-        ordered = torch.cat([z[:, :1], nn.functional.softplus(z[:, 1:])], 1).cumsum(1)
-        return ordered.gather(1, lost), -sum_events(nn.functional.logsigmoid(z[:, 1:]))
+        gaps, slopes = softplus_slope(z[:, 1:])
+        return torch.cat([z[:, :1], gaps], 1).cumsum(1).gather(1, lost), -sum_events(slopes)
 
     def given(self, z: Tensor, context: Tensor | None) -> None:
         """Return None: every order has the same probability."""
@@ -112,7 +112,7 @@ def maximum(
     Args:
         space: Space of x, real of shape (D, ...).
         units: Number of entries of a block, a divisor of D; None for one block of all entries.
-        rest: Distribution of the inverse softplus of the gaps behind the largest entry; its context is z followed by the own
+        rest: Distribution of the normal image of the gaps behind the largest entry; its context is z followed by the own
             context, or none. It is standard normal by default.
         network: Network that gives the logits of the winner, as in `WinnerFold`; None for equal probabilities.
         context: Length of the context, 0 for none; or its space.
@@ -126,7 +126,9 @@ def maximum(
         raise SpecError(f"expected blocks of at least 2 entries that divide {size}, got {units}")
     fold = WinnerFold(space, units, network, context=context)
     left = Real((size - fold.blocks, *space.shape[1:]))
-    return Chain(fold, Slice(space, fold.blocks, Normal(left) if rest is None else rest, context=context))
+    if rest is None:
+        return Chain(fold, Slice(space, fold.blocks, Normal(left)))
+    return Chain(fold, Slice(space, fold.blocks, rest, context=context))
 
 
 def max_pool(

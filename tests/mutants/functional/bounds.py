@@ -13,14 +13,4 @@ MUTANTS = [
         "affine$|realnvp-3",
         [("sum_events", "t.flatten(1).sum", "t.flatten(1).mean")],
     ),
-    Mutant(
-        "inverse softplus: slope turned round",
-        "^survae-1$|^lwta-3$",
-        [("softplus_inverse", "(y + log_rest, -log_rest)", "(y + log_rest, log_rest)")],
-    ),
-    Mutant(
-        "inverse softplus: linear term forgotten",
-        "^survae-1$|^lwta-3$",
-        [("softplus_inverse", "(y + log_rest, -log_rest)", "(log_rest, -log_rest)")],
-    ),
 ]
