@@ -90,3 +90,16 @@ def test_tables_are_fitted_and_scored_with_the_number_of_samples(flow, tmp_path,
     bound = flow in ("lwta", "cif", "augmented")
     assert ("average of 8 draws" in err) == bound
     assert (">=" in err) == bound
+
+
+@pytest.mark.parametrize("flow", ["lwta", "residual"])
+def test_a_report_shows_realised_constants_when_asked(flow, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    lines = [f"{a:.5f},{b:.5f},{'xy'[i % 2]}" for i, (a, b) in enumerate(rows.tolist())]
+    (tmp_path / "table.csv").write_text("a,b,label\n" + "\n".join(lines))
+    fields = ["--flow", flow, "--max-steps", 5, "--set", "layers=2", "--out", "t.flow"]
+    assert run("fit", "table.csv", *fields)[0] == 0
+    code, out, err = run("report", "t.flow", "table.csv", "--constants", "--no-baselines")
+    assert code == 0, err
+    assert "realised bi-Lipschitz constants at 200 events" in out + err
