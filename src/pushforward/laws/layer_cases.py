@@ -218,7 +218,7 @@ def layer_cases() -> list[Case]:
         return Flow(t.maximum(r3, rest=rest, network=net), d.Normal(r1))
 
     def pooled() -> Flow:
-        space = Real((1, 2, 4))
+        space = Real((2, 2, 2))
         pool = t.max_pool(space, 2, network=partial(ConvNet, hidden=4), context=2)
         left = pool.z_space
         return Flow(Chain(pool, t.Elementwise(t.Affine(), left, context=2)), d.Normal(Real(left.shape)))
@@ -372,7 +372,7 @@ def layer_cases() -> list[Case]:
         "winner-kernel": lambda: d.WinnerKernel(r2, 3, 3, activation="tanh"),
         "winner-kernel-zeroed": lambda: d.WinnerKernel(r2, 2, 2, block=2, zeroed=True, hidden=(8,)),
         "winner-gate": varied(gated, spread=0.3, exempt=straight),
-        "continuous-index": varied(indexed, spread=0.3),
+        "continuous-index": varied(indexed, spread=0.8),
         "vae": vae,
         "flow-in-a-flow": nested,
         "embedded-context": embedded,

@@ -266,6 +266,19 @@ def law_opposite_contributions(case: Case) -> None:
         require_close(opposite, -dlogp, 1e-6, f"{_name(layer)}: dlogp of the two directions")
 
 
+@torch.no_grad()
+def law_forward_with_penalties(case: Case) -> None:
+    """Check that `forward_aux` returns the z and the dlogp of `forward`, for the same random numbers."""
+    for layer, x, c in layers_with_data(case):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(4)
+            z, dlogp = layer(x, c)
+            torch.manual_seed(4)
+            again, opposite, _ = layer.forward_aux(x, c)
+        require_close(again.double(), z.double(), 1e-6, f"{_name(layer)}: z of forward_aux and of forward")
+        require_close(opposite, dlogp, 1e-6, f"{_name(layer)}: dlogp of forward_aux and of forward")
+
+
 def law_jacobian(case: Case) -> None:
     """Check that dlogp of an exact continuous layer is log |det dz/dx| in tangent bases, by autograd."""
     checked = False

@@ -22,6 +22,8 @@ from .coupling import Network
 
 IMPOSSIBLE = -1e4
 """Logit of a piece that does not contain z: its probability is exactly zero in floating point."""
+CLUSTERING = 20
+"""Number of steps of K-means at the start."""
 FLAT = 1e-2
 """Smallest slope of a piece."""
 
@@ -61,9 +63,19 @@ class Zigzag(BranchSurjection):
             nn.init.constant_(self.widths, -1.0)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set the ends of the pieces to quantiles of the batch, and the slopes so that each piece has a range of about 2."""
-        levels = torch.arange(1, self.labels, device=x.device, dtype=x.dtype) / self.labels
-        knots = torch.quantile(x, levels, 0).mT
+        """Set the ends of the pieces half-way between the centres of clusters, and the slopes for a range of 2 of each piece.
+
+        The clusters are those of K-means in each coordinate, which starts at quantiles.
+        """
+        levels = (torch.arange(self.labels, device=x.device, dtype=x.dtype) + 0.5) / self.labels
+        centres = torch.quantile(x, levels, 0).mT
+        for _ in range(CLUSTERING):
+            nearest = (x.unsqueeze(2) - centres).abs().argmin(2)
+            member = nn.functional.one_hot(nearest, self.labels).to(x.dtype)
+            count = member.sum(0)
+            means = (member * x.unsqueeze(2)).sum(0) / count.clamp_min(1)
+            centres = torch.where(count > 0, means, centres)
+        knots = (centres[:, 1:] + centres[:, :-1]) / 2
         widths = knots.diff(dim=1).clamp_min(1e-3)
         self.first.data.copy_(knots[:, 0])
         # `positive(p, floor)` is the softplus of p plus a constant, plus the floor.

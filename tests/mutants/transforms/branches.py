@@ -24,7 +24,7 @@ MUTANTS = [
             ("WinnerFold.merge", "-sum_events", "sum_events"),
         ],
     ),
-    Mutant("fold: losers lie above the winner", "^lwta-3$", [("WinnerFold.merge", "y - nn", "y + nn")]),
+    Mutant("fold: losers lie above the winner", "^lwta-3$", [("WinnerFold.merge", "y - gaps", "y + gaps")]),
     Mutant(
         "fold: losers in another order",
         "^lwta-4$|^fold$|^maximum$",

@@ -20,7 +20,7 @@ MUTANTS = [
             (
                 "WinnerCoupling.inverse",
                 "parameters[0])[0]",
-                "2 * parameters[0] + parameters[0].argmax(-1, keepdim=True))[0]",
+                "parameters[0] + torch.arange(self.experts.units))[0]",
             )
         ],
     ),

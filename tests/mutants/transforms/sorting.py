@@ -19,9 +19,4 @@ MUTANTS = [
     Mutant("sort: gaps not summed", "^sort$|^survae-1$", [("Sort.merge", ".cumsum(1)", "")]),
     Mutant("rounding: to the nearest number", "^rounding$", [("Rounding.split", "x.floor()", "x.round()")]),
     Mutant("rounding: fractions subtracted", "^rounding$", [("Rounding.merge", "z + lost", "z - lost")]),
-    Mutant(
-        "maximum: blocks of all entries",
-        "^max-pool$",
-        [("maximum", "WinnerFold(space, units", "WinnerFold(space, size")],
-    ),
 ]
