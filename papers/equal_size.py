@@ -100,7 +100,7 @@ def rows_of(kept: dict[str, Any], targets: dict[tuple[str, str], float] | None =
     for density, models in ((name, kept[name]) for name in TOYS if name in kept):
         for model, seeds in models.items():
             runs = list(seeds.values())
-            row = [density, f"{TOYS[density].entropy:.4f}", model, mean_and_spread([r["nll"] for r in runs])]
+            row = [f"{density}, {model}", f"{TOYS[density].entropy:.4f}", mean_and_spread([r["nll"] for r in runs])]
             row.append(mean_and_spread([r["one"] for r in runs]) if runs[0]["bound"] else "exact")
             row += [
                 f"{runs[0]['parameters']:,}",

@@ -113,12 +113,14 @@ def main() -> None:
             nll = mean_and_spread([r["nll"] for r in runs])
             cost = f"{sum(r['seconds'] for r in runs) / len(runs):.0f}"
             label = {"sort": "sorted", "absolute": "absolute value", "none": "without"}[kind]
-            rows.append([name, f"{EXPERIMENTS[name][0].entropy:.4f}", label, nll, f"{runs[0]['parameters']:,}", cost])
+            rows.append(
+                [f"{name}, {label}", f"{EXPERIMENTS[name][0].entropy:.4f}", nll, f"{runs[0]['parameters']:,}", cost]
+            )
     body = (
         "Exact negative log-likelihood in nats of four spline couplings on 20,000 fresh rows, as the entropy plus the mean of log p* - log p; mean "
         f"and deviation of the seeds. {options.steps} steps at 3e-3 falling to zero, batches of 512.\n\n"
     )
-    head = ["density", "entropy", "surjection", "NLL", "parameters", "seconds"]
+    head = ["density and flow", "entropy", "NLL", "parameters", "seconds"]
     write("surjections", "Surjections that remove a symmetry", body + table(head, rows), started)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..core import Distribution, Flow, Real, Transform
 from ..distributions import Normal
@@ -18,10 +19,10 @@ from ..networks import MLP
 from ..objectives.enumeration import EnumeratedLikelihood, combinations
 from ..objectives.many_samples import ManySamples
 from ..transforms import (
-    LU,
     Affine,
     Augment,
     Coupling,
+    Linear,
     Slice,
     WinnerCoupling,
     WinnerFold,
@@ -124,8 +125,10 @@ class LWTA(VectorSpec):
         ]
 
     def _fold(self, flip: bool) -> list[Transform]:  # noqa: FBT001
+        linear = Linear(self.space)
+        linear.weight.data.copy_(cosines(self.features, self.units, flip=flip))
         fold = WinnerFold(self.space, self.units, self._network, context=self.given)
-        return [LU(self.space, rotation=True), fold, *self._affine_pair()]
+        return [linear, fold, *self._affine_pair()]
 
     def _path(self, flip: bool) -> list[Transform]:  # noqa: FBT001
         kernel = partial(
@@ -182,3 +185,16 @@ class LWTA(VectorSpec):
         yield cls(features=2, design="path", layers=1, units=2, hidden=(6,), context=2)
         yield cls(features=2, design="path", layers=1, units=2, block=2, hidden=(6,), zeroed=True, noise=1.0)
         yield cls(features=2, design="gate", **small, context=2)  # type: ignore[arg-type]
+
+
+def cosines(size: int, units: int, *, flip: bool) -> Tensor:
+    """Return an orthogonal matrix (D, D): the cosine transform of each block of U entries, with reversed columns if `flip`.
+
+    The first responses of two units are (x_1 + x_2, x_1 - x_2) / sqrt 2, which tie where x_2 is zero.
+    """
+    n = torch.arange(units, dtype=torch.get_default_dtype())
+    block = torch.cos(math.pi / units * (n[None] + 0.5) * n[:, None]).mT * math.sqrt(2 / units)
+    block[:, 0] /= math.sqrt(2)
+    count = size // units
+    matrix = torch.block_diag(*[block] * count, *torch.ones(size - count * units, 1, 1))
+    return matrix.flip(1) if flip else matrix
