@@ -10,7 +10,7 @@ import torch
 from common import keep, known, table, write
 from equal_size import TOYS, rows_of, run
 
-from pushforward.systems import CIF, MAF, RealNVP, ResidualFlow
+from pushforward.systems import CIF, MAF, AugmentedFlow, RealNVP, ResidualFlow
 from pushforward.systems.spec import Spec
 
 BUDGET = 42_000
@@ -19,12 +19,13 @@ INDEX = {"index": 2, "index_hidden": (24, 24)}
 MODELS: dict[str, Callable[[int], Spec]] = {
     "CIF, affine couplings": lambda w: CIF(features=2, layers=6, hidden=(w, w), samples=2, **INDEX),
     "affine couplings": lambda w: RealNVP(features=2, layers=8, hidden=(w, w), activation="silu"),
+    "augmented flow": lambda w: AugmentedFlow(features=2, layers=8, hidden=(w, w), samples=2),
     "CIF, autoregressive": lambda w: CIF(features=2, layers=6, layer="maf", hidden=(w, w), samples=2, **INDEX),
     "autoregressive": lambda w: MAF(features=2, layers=8, hidden=(w, w), activation="silu"),
     "CIF, residual": lambda w: CIF(features=2, layers=4, layer="residual", hidden=(w, w), **INDEX),
     "residual": lambda w: ResidualFlow(features=2, layers=6, hidden=(w, w), lipschitz=0.9),
 }
-DEFAULT = ["CIF, affine couplings", "affine couplings"]
+DEFAULT = ["CIF, affine couplings", "augmented flow", "affine couplings"]
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, 
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .onehot import ToOneHot
-from .piecewise import Zigzag
 from .planar_layers import Planar, Radial
 from .scalar import (
     Additive,
@@ -38,6 +37,7 @@ from .surjective import Slice, Surjection
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .winner_gate import WinnerGate
 from .winner_path import WinnerPath
+from .zigzag import Zigzag
 
 __all__ = [
     "AbsoluteValue",

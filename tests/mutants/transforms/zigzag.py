@@ -1,4 +1,4 @@
-"""Faults of `pushforward/transforms/piecewise.py`."""
+"""Faults of `pushforward/transforms/zigzag.py`."""
 
 from ..mutant import Mutant
 
