@@ -106,31 +106,35 @@ class LWTA(VectorSpec):
         if self.design == "gate":
             layers.append(Augment(self.space, Normal(Real((self.units,)))))
         for i in range(self.layers):
-            layers += getattr(self, f"_{self.design}")(i % 2 == 1)
+            layers += self._group(flip=i % 2 == 1)
         if self.design == "gate":
             layers.append(Slice(Real((self.features + self.units,)), self.features, Normal(Real((self.units,)))))
         return self.flow(layers)
+
+    def _group(self, *, flip: bool) -> list[Transform]:
+        """Return one layer with winners, and the affine couplings that follow it."""
+        mask = half_mask(self.features, flip=flip)
+        if self.design == "fold":
+            return [*self._fold(flip=flip), *self._affine_pair()]
+        if self.design == "path":
+            return [self._path(), *self._affine_pair()]
+        if self.design == "gate":
+            return [WinnerGate(self.features, mask, self.units, self._network, block=self.block, context=self.given)]
+        correction = partial(MLP, hidden=(self.correction,), activation=self.activation) if self.correction else None
+        options = {"block": self.block, "context": self.given}
+        return [WinnerCoupling(self.space, mask, self.units, self._network, correction, **options)]
 
     @property
     def _network(self) -> partial[MLP]:
         return partial(MLP, hidden=self.hidden, activation=self.activation)
 
-    def _coupling(self, flip: bool) -> list[Transform]:  # noqa: FBT001
-        correction = partial(MLP, hidden=(self.correction,), activation=self.activation) if self.correction else None
-        mask = half_mask(self.features, flip=flip)
-        return [
-            WinnerCoupling(
-                self.space, mask, self.units, self._network, correction, block=self.block, context=self.given
-            )
-        ]
-
-    def _fold(self, flip: bool) -> list[Transform]:  # noqa: FBT001
+    def _fold(self, *, flip: bool) -> list[Transform]:
         linear = Linear(self.space)
         linear.weight.data.copy_(cosines(self.features, self.units, flip=flip))
         fold = WinnerFold(self.space, self.units, self._network, context=self.given)
-        return [linear, fold, *self._affine_pair()]
+        return [linear, fold]
 
-    def _path(self, flip: bool) -> list[Transform]:  # noqa: FBT001
+    def _path(self) -> WinnerPath:
         kernel = partial(
             WinnerKernel,
             self.space,
@@ -143,11 +147,7 @@ class LWTA(VectorSpec):
         )
         # The reverse step is never zeroed: it has to give the losers back.
         step, reverse = kernel(zeroed=self.zeroed), kernel()
-        return [WinnerPath(step, reverse, context=self.given), *self._affine_pair()]
-
-    def _gate(self, flip: bool) -> list[Transform]:  # noqa: FBT001
-        mask = half_mask(self.features, flip=flip)
-        return [WinnerGate(self.features, mask, self.units, self._network, block=self.block, context=self.given)]
+        return WinnerPath(step, reverse, context=self.given)
 
     def _affine_pair(self) -> list[Transform]:
         masks = (half_mask(self.features, flip=flip) for flip in (False, True))
