@@ -180,7 +180,7 @@ class LWTA(VectorSpec):
         yield cls(features=2, **small)  # type: ignore[arg-type]
         yield cls(features=2, layers=2, units=4, hidden=(6,), context=2, correction=4)
         yield cls(features=4, layers=2, units=2, hidden=(6,), block=2, classes=2)
-        yield cls(features=2, design="fold", layers=1, units=2, hidden=(6,))
+        yield cls(features=3, design="fold", layers=1, units=2, hidden=(6,))
         yield cls(features=3, design="fold", layers=1, units=3, hidden=(6,), context=2)
         yield cls(features=2, design="path", layers=1, units=2, hidden=(6,), context=2)
         yield cls(features=2, design="path", layers=1, units=2, block=2, hidden=(6,), zeroed=True, noise=1.0)
