@@ -15,6 +15,9 @@ from ..objectives.many_samples import ManySamples
 from ..transforms import Affine, Autoregressive, ContinuousIndex, Coupling, Residual, half_mask
 from .vector_spec import VectorSpec
 
+APART = 4.0
+"""Factor on the last weights of the networks of s(u) and t(u), so that indices differ from the start and are not ignored."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CIF(VectorSpec):
@@ -72,6 +75,7 @@ class CIF(VectorSpec):
             for zero in (True, False)
         )
         affine = MLP(self.index, 2 * self.features, hidden=self.index_hidden, activation=self.activation, zero=False)
+        affine.out.weight.data.mul_(APART)
         return ContinuousIndex(layer, prior, posterior, affine, context=self.given)
 
     def _bijection(self, i: int) -> Transform:
