@@ -9,11 +9,6 @@ MUTANTS = [
         [("ClassGaussians._log_prob", "joint - self.logits.log_softmax(0)", "joint")],
     ),
     Mutant(
-        "scales not in the density",
-        "^class-gaussians$",
-        [("ClassGaussians.log_joint", "math.log(2 * math.pi)) - log_scales", "math.log(2 * math.pi))")],
-    ),
-    Mutant(
         "unknown class: weights not normalised",
         "^class-gaussians$",
         [("ClassGaussians.log_joint", "self.logits.log_softmax(0)", "self.logits")],
