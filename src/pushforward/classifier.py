@@ -31,15 +31,15 @@ CALIBRATION = 0.25
 FEWEST_FOR_CALIBRATION = 40
 """Smallest number of labelled rows from which some calibrate the probabilities."""
 NOISE = 0.1
-START, SURE = 0.5, 1.0
+START, SURE = 0.7, 1.0
 """Share of the training that uses spread labels, and share of the rows, the surest ones, that get one."""
 
 
 class FlowClassifier(ClassifierMixin, BaseEstimator):
     """Classifier that models p(x | class) with a flow in front of one Gaussian for each class (FlowGMM).
 
-    Rows whose label is -1 have no label, as in `sklearn.semi_supervised`; they train the density of all classes together. The
-    columns are standardised internally. Training runs in single precision.
+    Rows whose label is -1 have no label, as in `sklearn.semi_supervised`; they train the density of all classes together.
+    Training runs in single precision. For pictures and other rows of many columns, reduce the columns first, as with `PCA`.
 
     Args:
         layers: Number of coupling layers.
@@ -47,8 +47,10 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         scalar: Map of the couplings, "affine" or "spline".
         distance: Distance of neighbouring class means in the latent space, in deviations.
         unlabelled_weight: Weight of all rows without a label together; that of all labelled rows together is one.
-        noise: Standard deviation of the noise of the consistency loss, in deviations of the columns; 0 for none. It is used
-            only if there are rows without a label.
+        standardise: Whether each column is divided by its own standard deviation; otherwise all columns by the largest one,
+            which keeps the distances between rows.
+        noise: Standard deviation of the noise of copies of the rows that are trained, too, in deviations of the columns; 0 for
+            none.
         max_iter: Largest number of epochs; None to choose it from the number of rows.
         batch_size: Number of rows in a training step; None to choose it from the number of rows.
         lr: Learning rate.
@@ -61,7 +63,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
     Attributes:
         flow_: Trained flow of the standardised columns, in double precision.
         classes_: Labels of the classes, without -1.
-        scaler_: The `StandardScaler` between raw and standardised columns.
+        scaler_: The `StandardScaler` between raw and scaled columns.
         widening_: Factor of the variances from the calibration; 1 without one.
         n_iter_: Number of training epochs.
         n_features_in_: Number of columns.
@@ -80,6 +82,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         scalar: str = "affine",
         distance: float = 7.0,
         unlabelled_weight: float = 1.0,
+        standardise: bool = True,
         noise: float = NOISE,
         max_iter: int | None = None,
         batch_size: int | None = None,
@@ -94,6 +97,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         self.scalar = scalar
         self.distance = distance
         self.unlabelled_weight = unlabelled_weight
+        self.standardise = standardise
         self.noise = noise
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -129,6 +133,8 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         numbers[given] = codes
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.scaler_ = StandardScaler().fit(X)
+        if not self.standardise:
+            self.scaler_.scale_ = np.full_like(self.scaler_.scale_, self.scaler_.scale_.max())
         rows, labels = torch.tensor(self.scaler_.transform(X)).float(), torch.from_numpy(numbers)
         kept, aside = self._split(labels, seed)
         flow = self._build(rows, labels, seed)
@@ -136,7 +142,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         spread = self._spread(rows_kept, known, seed)
         epochs, result = 0, None
         for part, given_labels in ((START, spread), (1 - START, known)):
-            if given_labels is None:
+            if given_labels is None or part == 0:
                 continue
             result = fit(
                 flow,
@@ -245,7 +251,6 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         return torch.where(unknown, share, 1.0 / max(1, int((~unknown).sum())))
 
     def _build(self, rows: Tensor, labels: Tensor, seed: int) -> Flow:
-        some = bool((labels == len(self.classes_)).any())
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
             return FlowGMM(
@@ -255,7 +260,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
                 hidden=self.hidden,
                 scalar=self.scalar,  # type: ignore[arg-type]
                 distance=self.distance,
-                noise=self.noise if some else 0.0,
+                noise=self.noise,
             ).build()
 
     def _training(self, seed: int, rows: int, part: float) -> TrainConfig:

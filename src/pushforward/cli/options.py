@@ -409,6 +409,8 @@ class ReportOptions:
         drop: Name of a column of the table to leave out; can be repeated.
         title: Title of the page; by default the name of the table or of the pictures.
         baselines: Whether to fit simple densities, whose scores are shown beside the score of the model.
+        constants: Measure the realised bi-Lipschitz constants of the flow at rows of a table, between standardised numbers and
+            latent codes.
         json: Print the summary as one JSON object.
     """
 
@@ -416,6 +418,7 @@ class ReportOptions:
     drop: Repeated = ()
     title: str | None = None
     baselines: bool = True
+    constants: Flag = False
     json: Flag = False
 
 

@@ -82,6 +82,10 @@ def report(
     trained = kind.open(path, start(machine))
     trained.prepare(source, options.drop, reading)
     page, text, record = trained.report(options.title, machine.seed, terminal, baselines=options.baselines)
+    if options.constants:
+        found = trained.constants(machine.seed)
+        text += f"\n  {found.sentence}"
+        record["constants"] = {"upper": found.upper, "lower": found.lower, "events": len(found.forward)}
     with atomic_output(options.out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     terminal.conclude(text, {"report": options.out, "model": path, "system": trained.system, "scores": record})

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..core import Distribution, exactly
 from ..errors import SpecError
+from ..evaluation import BiLipschitz
 from ..evaluation.held_out import Holdout
 from ..tables import Table
 from ..tables.auto import QUICK_SECONDS
@@ -250,6 +251,14 @@ class TrainedModel(abc.ABC):
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
     ) -> tuple[str, str, dict[str, Any]]:
         """Return an HTML page about the model and the data, the score as text, and the score as plain values."""
+
+    def constants(self, seed: int) -> BiLipschitz:
+        """Return the realised bi-Lipschitz constants of the flow at the data.
+
+        Raises:
+            UsageError: The model is not one of a table with numbers.
+        """
+        raise UsageError("--constants is for models of tables; leave it out")
 
 
 def system_name(model: Any) -> str:

@@ -117,6 +117,8 @@ class TrainedPictures(TrainedModel):
         """Refuse options for tables."""
         if options.drop:
             raise UsageError("--drop is for the columns of tables; leave it out for pictures")
+        if options.constants:
+            raise UsageError("--constants is for flows of tables; leave it out for pictures")
 
     @classmethod
     def check_sample(cls, path: str, options: SampleOptions) -> None:

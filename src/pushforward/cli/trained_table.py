@@ -10,18 +10,21 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from ..evaluation import can_average, check_solver, mean_and_error
+from ..evaluation import BiLipschitz, bi_lipschitz, can_average, check_solver, mean_and_error
 from ..fitted_table import FittedTable
 from ..output import require_writable
-from ..tables import AnyOrderTable, Table, read_table, write_table
+from ..tables import AnyOrderTable, Table, TableModel, read_table, write_table
 from ..tables.conditions import parse_conditions
 from ..tables.describe import sentences, wrapped_notes
 from ..tables.formats import SUFFIXES, TEXT
+from ..training.random_state import isolated
 from .console import MEANING, Terminal, aligned, impossible_text, joined, score_text, value_text
 from .options import ImputeOptions, ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
 from .task import TrainedModel, require_suffix
 
 Array = np.ndarray[Any, np.dtype[Any]]
+CHECKED = 512
+"""Largest number of rows at which the constants of a flow are measured."""
 
 
 class TrainedTable(TrainedModel):
@@ -207,6 +210,21 @@ class TrainedTable(TrainedModel):
         page, record, choice = self.fitted.page(self.asked, title=title or name, seed=seed, baselines=baselines)
         terminal.tell(choice)
         return page, score_text(self.system, record), record
+
+    def constants(self, seed: int) -> BiLipschitz:
+        """Return the realised bi-Lipschitz constants at some rows, between standardised numbers and latent codes.
+
+        Raises:
+            UsageError: The table has no column of numbers, or the model is not a flow.
+        """
+        rows = self.asked.encoded.rows[~self.asked.encoded.bad][:CHECKED]
+        if not isinstance(self.model, TableModel) or self.model.numbers is None:
+            raise UsageError(
+                f"--constants is for flows of numbers, got a model of the system {self.system}; leave it out"
+            )
+        with isolated(self.model.device, seed), torch.no_grad():
+            inner, events, code = self.model.behind_columns(torch.from_numpy(rows).to(self.model.device))
+        return bi_lipschitz(inner, events, code, seed=seed)
 
 
 def require_table_output(out: str, inputs: Sequence[str], *, escape_formulas: bool) -> None:

@@ -185,6 +185,9 @@ class Chain(Transform):
 class Inverse(Transform):
     """Inverse of a layer: its forward is the layer's inverse. A lower bound on the likelihood becomes an upper bound.
 
+    The inverse of a surjection, which maps several x to one z, draws in its forward direction: its dlogp = -log p(x|z) is one
+    term of a lower bound (a generative surjection of Nielsen et al. 2020, arXiv:2007.02731, table 1).
+
     Args:
         layer: Layer to invert.
     """
@@ -196,8 +199,11 @@ class Inverse(Transform):
 
     @property
     def exactness(self) -> Exactness:
-        """Exactness of the layer, with lower and upper bounds exchanged."""
-        return self.layer.exactness.flipped
+        """Exactness of the layer, with lower and upper bounds exchanged; a lower bound if its inverse draws."""
+        if isinstance(self.layer, Inverse):
+            return self.layer.layer.exactness
+        flipped = self.layer.exactness.flipped
+        return flipped | Exactness.NOISY | Exactness.LOWER if self.layer.draws_back else flipped
 
     def exact_twin(self) -> Inverse | None:
         """Return the inverse of the layer's exact twin, or None."""

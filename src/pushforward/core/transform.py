@@ -47,6 +47,8 @@ class Transform(Node):
     z_space: Space
     undo: Undo = Undo.NOTHING
     """Directions that training may invert to save memory; a property of the class, independent of its networks."""
+    many_to_one: bool = False
+    """Whether forward maps several x to one z, so that the inverse draws one of them; a property of the class."""
     repeatable: bool = True
     """Whether a second run on the same input and random state returns the same result and has no side effect."""
 
@@ -57,6 +59,16 @@ class Transform(Node):
     @abc.abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map latent to data: z (B, *z_space.shape) -> x (B, *x_space.shape), dlogp (B,), minus that of forward at x."""
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether both directions are exact and deterministic: neither the layer nor a part of it is random or many-to-one."""
+        return not self.exactness and not self.draws_back
+
+    @property
+    def draws_back(self) -> bool:
+        """Whether the inverse draws, because this layer or a part of it maps several x to one z."""
+        return any(isinstance(part, Transform) and part.many_to_one for part in self.modules())
 
     def take_apart(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Return z and the codes of the variables that forward models and drops, those of the first layer first."""

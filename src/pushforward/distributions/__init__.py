@@ -5,6 +5,7 @@ from ..moved import old_names
 from .autoregressive_model import AutoregressiveModel
 from .categorical import AutoregressiveCategorical, Categorical
 from .chance import Chance
+from .choice import Choice, RandomOrder
 from .class_gaussians import ClassGaussians
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .directional import VonMises, VonMisesFisher, VonMisesFisherMixture
@@ -27,6 +28,7 @@ from .resampled import ResampledNormal
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .side_by_side import SideBySide
 from .uniform import UniformSphere, UniformTorus
+from .winner_kernel import WinnerKernel
 
 __all__ = [
     "AutoregressiveCategorical",
@@ -36,6 +38,9 @@ __all__ = [
     "CategoricalFactor",
     "Chance",
     "ClassGaussians",
+    "Choice",
+    "RandomOrder",
+    "WinnerKernel",
     "ConditionalBernoulli",
     "ConditionalCategorical",
     "ConditionalLogistic",

@@ -14,10 +14,11 @@ from ..errors import SpecError
 class ClassGaussians(Distribution):
     """Distribution of z given a class, or of z alone for the label that stands for an unknown class.
 
-        p(z | y) = N(z; m_y, diag s_y^2),    p(z | unknown) = sum_y w_y p(z | y)
+        p(z | y) = N(z; m_y, 1),    p(z | unknown) = sum_y w_y p(z | y)
 
-    The means are fixed: they are far apart from each other, and the flow in front moves the data to them. The scales and the
-    class weights w are learned.
+    The means and variances are fixed: the classes are far apart from each other, and the flow in front moves the data to them.
+    With learned variances the flow and the Gaussians could grow together, until the classes overlap. The class weights w are
+    learned.
 
     Args:
         space: Space of the latent vectors, of shape (D,).
@@ -44,7 +45,6 @@ class ClassGaussians(Distribution):
         self.register_buffer("means", _spread_out(classes, space.size, distance))
         self.register_buffer("widening", torch.zeros(()))
         self.logits = nn.Parameter(torch.zeros(classes))
-        self.log_scales = nn.Parameter(torch.zeros(classes, space.size))
 
     def log_joint(self, z: Tensor, widening: Tensor | float = 0.0) -> Tensor:
         """Return log w_y + log p(z | y) of every class: z (B, D) -> (B, K).
@@ -53,9 +53,9 @@ class ClassGaussians(Distribution):
             z: Latent vectors.
             widening: Logarithm of a factor of all variances.
         """
-        log_scales = self.log_scales + widening / 2
-        u = (z.unsqueeze(1) - self.means) * (-log_scales).exp()
-        each = -0.5 * (u.square() + math.log(2 * math.pi)) - log_scales
+        log_scale = torch.as_tensor(widening / 2, dtype=z.dtype, device=z.device)
+        u = (z.unsqueeze(1) - self.means) * (-log_scale).exp()
+        each = -0.5 * (u.square() + math.log(2 * math.pi)) - log_scale
         return self.logits.log_softmax(0) + each.sum(-1)
 
     def log_posterior(self, z: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class ClassGaussians(Distribution):
         assert context is not None  # noqa: S101
         drawn = torch.multinomial(self.logits.softmax(0), n, replacement=True) if n else context
         label = torch.where(context < self.classes, context, drawn)
-        z = self.means[label] + self.log_scales[label].exp() * torch.randn(n, self.space.size).to(self.means)
+        z = self.means[label] + torch.randn(n, self.space.size).to(self.means)
         return z, self._log_prob(z, context)
 
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:

@@ -75,6 +75,24 @@ class CheckerboardDensity:
         return torch.where(dark, -self.entropy, -math.inf)
 
 
+@dataclass(frozen=True)
+class TwoUniforms:
+    """Uniform density on two rectangles, 1 < |x_1| < 2 and |x_2| < 1; H = log 4 = 1.3863 nats."""
+
+    entropy: float = math.log(4)
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """Return n draws, (n, 2) in float32."""
+        generator = torch.Generator().manual_seed(seed)
+        first = (1 + torch.rand(n, generator=generator)) * (2 * torch.randint(2, (n,), generator=generator) - 1)
+        return torch.stack([first, 2 * torch.rand(n, generator=generator) - 1], 1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return -log 4 on the rectangles and -inf elsewhere: (..., 2) -> (...)."""
+        inside = ((x[..., 0].abs() - 1.5).abs() < 0.5) & (x[..., 1].abs() < 1)
+        return torch.where(inside, -self.entropy, -math.inf).to(x.dtype)
+
+
 def four_gaussians(modes: int = 4) -> GaussianModes:
     """Return the first `modes` of four Gaussians with standard deviation 0.3 at (+-3, +-3).
 
@@ -84,6 +102,11 @@ def four_gaussians(modes: int = 4) -> GaussianModes:
     if not 1 <= modes <= 4:
         raise SpecError(f"expected 1 to 4 modes, got {modes}")
     return GaussianModes(((3.0, 3.0), (-3.0, -3.0), (-3.0, 3.0), (3.0, -3.0))[:modes], 0.3)
+
+
+def nine_gaussians() -> GaussianModes:
+    """Return nine Gaussians with standard deviation 0.3 on a grid, at (-3, 0, 3) in both coordinates."""
+    return GaussianModes(tuple((3.0 * i, 3.0 * j) for i in (-1, 0, 1) for j in (-1, 0, 1)), 0.3)
 
 
 def eight_gaussians() -> GaussianModes:

@@ -10,15 +10,23 @@ from .baselines import (
     table_views,
 )
 from .classes import calibrate_classes, calibration_error, class_log_probs
+from .gap_bounds import concentration_total_variation, gap_total_variation, leaked_mass
 from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
 from .mass import total_mass
 from .normality import LatentNormality, TestResult, holm, latent_normality
+from .realised_constants import BiLipschitz, bi_lipschitz, guaranteed_inverse
 from .scores import Bits, bits_from, bits_per_dimension, can_average, log_likelihoods
 from .solver_checks import SolverCheck, StepError, Straightness, check_solver, follow, step_errors, straightness
 from .two_sample import TwoSampleScore, encode_pair, two_sample_score
 
 __all__ = [
     "BaselineScore",
+    "BiLipschitz",
+    "bi_lipschitz",
+    "concentration_total_variation",
+    "gap_total_variation",
+    "guaranteed_inverse",
+    "leaked_mass",
     "Bits",
     "Codes",
     "Estimate",

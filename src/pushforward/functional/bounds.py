@@ -24,6 +24,21 @@ def positive(p: Tensor, floor: float = 0.0) -> Tensor:
     return F.softplus(p + math.log(math.expm1(1.0 - floor))) + floor
 
 
+def softplus_inverse(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return z = y + log(1 - exp(-y)), whose softplus is y > 0, and log dz/dy = -log(1 - exp(-y)).
+
+    Values of y below the smallest normal number are moved there, so that both results are finite.
+    """
+    y = y.clamp_min(torch.finfo(y.dtype).tiny)
+    log_rest = torch.log(-torch.expm1(-y))
+    return y + log_rest, -log_rest
+
+
+def softplus_slope(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return y = log(1 + exp(z)) and log dy/dz = log sigmoid(z), the inverse of `softplus_inverse`."""
+    return F.softplus(z), F.logsigmoid(z)
+
+
 def sum_events(t: Tensor) -> Tensor:
     """Return the sum over all dimensions but the first: (B, ...) -> (B,)."""
     return t if t.dim() == 1 else t.flatten(1).sum(1)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 MOST_ROWS = 3000
 """Largest number of rows of a graph; the cost grows with its cube."""
-NEIGHBOURS = 7
-ALPHA = 0.999
+NEIGHBOURS = 5
+ALPHA = 0.99
 """Share of the label that a row takes from its neighbours."""
 
 
@@ -16,7 +16,7 @@ def spread_labels(x: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return the probabilities of classes after the known labels have spread along the graph of nearest neighbours.
 
     With the symmetric affinities W_ij = exp(-|x_i - x_j|^2 / (s_i s_j)) between neighbours, where s_i is the distance to the
-    seventh neighbour (Zelnik-Manor and Perona 2004), and D the row sums of W, the scores are
+    last neighbour (Zelnik-Manor and Perona 2004), and D the row sums of W, the scores are
 
         F = (1 - a D^(-1/2) W D^(-1/2))^(-1) Y,
 

@@ -203,6 +203,66 @@ def layer_cases() -> list[Case]:
         return walk(t.Augment(r2, normal), *moves, t.Slice(both, 2, normal))
 
     in_float64 = {"dtype": "rows of tables and their log-densities are float64 for every dtype of the model"}
+
+    def folded() -> Flow:
+        fold = t.WinnerFold(Real((5,)), 2, net, context=2)
+        return Flow(Chain(fold, t.LU(Real((5,)))), d.Normal(Real((5,))))
+
+    def mirrored(*, inverse: bool = False) -> Flow:
+        half = Box((2,), 0.0, float("inf"))
+        if inverse:  # a half-normal, drawn with random signs
+            return Flow(Chain(Inverse(t.AbsoluteValue(r2, net)), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
+        return Flow(Chain(t.AbsoluteValue(r2, net, context=2), t.Log(half)), d.Normal(r2))
+
+    def sorted_entries() -> Flow:
+        return Flow(Chain(t.Sort(r2), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
+
+    def shuffled() -> Flow:
+        # The model shuffles the smallest entry and the gaps, and learns the density of what it draws.
+        return Flow(Chain(Inverse(t.Sort(r2)), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
+
+    def rounded(*, inverse: bool = False) -> Flow:
+        if inverse:
+            return Flow(Chain(Inverse(t.Rounding(r2)), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
+        one = Box(
+            (1,), 0.0, 1.0
+        )  # the density jumps at whole numbers, and a quadrature of the plane would need more points
+        fractions = Flow(t.Elementwise(bounded, one, context=1, hidden=(8,)), d.Uniform(one))
+        return Flow(t.Rounding(r1, fractions), d.DiscretisedLogistic((1,)))
+
+    def largest() -> Flow:
+        rest = d.ConditionalNormal(r2, 1, hidden=(8,), bound=1.0)
+        return Flow(t.maximum(r3, rest=rest, network=net), d.Normal(r1))
+
+    def pooled() -> Flow:
+        space = Real((2, 2, 2))
+        pool = t.max_pool(space, 2, network=partial(ConvNet, hidden=4), context=2)
+        left = pool.z_space
+        return Flow(Chain(pool, t.Elementwise(t.Affine(), left, context=2)), d.Normal(Real(left.shape)))
+
+    def competing() -> Flow:
+        layers = [
+            t.WinnerCoupling(r2, [keep, not keep], 3, net, net if keep else None, spread=1.0) for keep in (False, True)
+        ]
+        return Flow(Chain(*layers), d.Normal(r2))
+
+    def competing_pictures() -> t.WinnerCoupling:
+        return t.WinnerCoupling(
+            Real((2, 2, 3)), t.checkerboard_mask(2, 3), 2, convolutions, convolutions, block=2, context=2
+        )
+
+    def indexed() -> Flow:
+        u = Real((1,))
+        prior, posterior = (d.ConditionalNormal(u, 4, hidden=(8,), bound=1.0) for _ in range(2))
+        coupling = t.Coupling(t.Affine(), r2, [True, False], net, context=2)
+        return Flow(t.ContinuousIndex(coupling, prior, posterior, MLP(1, 4, hidden=(8,)), context=2), d.Normal(r2))
+
+    def gated() -> Flow:
+        both = Real((4,))
+        gates = [t.WinnerGate(2, [keep, not keep], 2, net, spread=1.0) for keep in (False, True)]
+        return Flow(Chain(t.Augment(r2, d.Normal(r2)), *gates, t.Slice(both, 2, d.Normal(r2))), d.Normal(r2))
+
+    straight = {"gradient_of_parameters": "the gradient of an argmax is estimated straight through"}
     without_export = {"export": "torch.export cannot differentiate a target density"}
     makers: dict[str, Callable[[], Node] | Case] = {
         "leapfrog": varied(lambda: t.Leapfrog(Wells(), r2, steps=3, step=0.2), constant=True),
@@ -318,6 +378,25 @@ def layer_cases() -> list[Case]:
         "dequantise-by-a-flow": dequantised_labels,
         "slice": multiscale,
         "slice-given-a-label": factored,
+        "fold": folded,
+        "absolute-value": mirrored,
+        "absolute-value-inverse": varied(partial(mirrored, inverse=True)),
+        "sort": sorted_entries,
+        "sort-inverse": shuffled,
+        "rounding": rounded,
+        "rounding-inverse": partial(rounded, inverse=True),
+        "maximum": largest,
+        "max-pool": pooled,
+        "zigzag": lambda: Flow(t.Zigzag(r2, 3, net), d.Normal(r2)),
+        "zigzag-five-pieces": lambda: Flow(
+            Chain(t.Zigzag(r1, 5, net, context=2), t.Elementwise(t.Affine(), r1, context=2)), d.Normal(r1)
+        ),
+        "competing-coupling": varied(competing, spread=0.3),
+        "competing-coupling-of-pictures": competing_pictures,
+        "winner-kernel": lambda: d.WinnerKernel(r2, 3, 3, activation="tanh"),
+        "winner-kernel-zeroed": lambda: d.WinnerKernel(r2, 2, 2, block=2, zeroed=True, hidden=(8,)),
+        "winner-gate": varied(gated, spread=0.3, exempt=straight),
+        "continuous-index": varied(indexed, spread=0.8),
         "vae": vae,
         "flow-in-a-flow": nested,
         "embedded-context": embedded,

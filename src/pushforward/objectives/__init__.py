@@ -6,7 +6,9 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 
 from .bound import EvidenceBound, bound_terms
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
+from .enumeration import EnumeratedLikelihood, enumerated_log_prob
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
+from .many_samples import ManySamples
 from .matching import FlowMatching
 from .naming import objective_name
 from .random_orders import OrderlessLikelihood
@@ -15,7 +17,9 @@ from .semi_supervised import SemiSupervised
 __all__ = [
     "Binarised",
     "Divergence",
+    "EnumeratedLikelihood",
     "EvidenceBound",
+    "ManySamples",
     "FlowMatching",
     "Flipped",
     "ForwardKL",
@@ -29,5 +33,6 @@ __all__ = [
     "StratifiedKL",
     "bound_terms",
     "default_objective",
+    "enumerated_log_prob",
     "objective_name",
 ]

@@ -44,7 +44,7 @@ def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[
     pending = x.new_zeros(x.shape[0], dtype=model.dtype)
     for layer in layers_of(model.chain):
         if isinstance(layer, Stochastic):
-            x, log_p, log_q = layer.terms(x)
+            x, log_p, log_q = layer.terms(x, context)
             densities.append(pending + log_p)
             entropies.append(log_q)
             pending = torch.zeros_like(log_p)

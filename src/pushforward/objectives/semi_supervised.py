@@ -12,12 +12,12 @@ from .weighted_mean import weighted_mean
 
 
 class SemiSupervised(nn.Module):
-    """Negative log-likelihood of rows with and without labels, and of noisy copies of the rows without labels.
+    """Negative log-likelihood of rows with and without labels, and of noisy copies of the rows.
 
-        -1/B sum_b [log p(x_b | y_b) + w u_b log p(x'_b | y''_b)],    y''_b = argmax_y p(y | x''_b)
+        -1/B sum_b [log p(x_b | y_b) + w log p(x'_b | y''_b)],    y''_b = y_b, or argmax_y p(y | x''_b) if y_b is unknown
 
-    Here u_b is 1 for a row without a label, and x' and x'' are x with independent noise. A row and its noisy copy should have
-    one class, so the boundary between classes avoids the data (eq. 8). In evaluation mode it is the negative log-likelihood.
+    Here x' and x'' are x with independent noise. A row and its noisy copy should have one class, so the boundary between
+    classes avoids the data (eq. 8). In evaluation mode the loss is the negative log-likelihood.
 
     Args:
         model: Flow whose base has one component for each class, such as `ClassGaussians`.
@@ -40,17 +40,17 @@ class SemiSupervised(nn.Module):
     @property
     def minimises(self) -> str:
         """Name and unit of the loss."""
-        return f"{likelihood_name(self.model)}, and of noisy copies of rows without a label"
+        return f"{likelihood_name(self.model)}, and of noisy copies of the rows"
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
         """Return the loss in nats per event, a scalar, for a batch (x, labels) and weights (B,)."""
         x, labels = batch
         loss = -weighted_mean(self.model(x, labels), weights)
         unknown = labels == self.classes
-        if not self.training or not bool(unknown.any()):
+        if not self.training or self.weight == 0:
             return loss
         with torch.no_grad():
             z = self.model.chain(x + self.noise * torch.randn_like(x), labels)[0]
             guess = self.model.base.log_joint(z).argmax(1)  # type: ignore[operator]
-        copies = self.model(x + self.noise * torch.randn_like(x), guess)
-        return loss - self.weight * weighted_mean(torch.where(unknown, copies, 0.0), weights)
+        copies = self.model(x + self.noise * torch.randn_like(x), torch.where(unknown, guess, labels))
+        return loss - self.weight * weighted_mean(copies, weights)

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..core import Distribution, Flow, Space, Sphere
-from ..distributions import UniformSphere
+from ..core import Box, Distribution, Flow, Product, Real, Space, Sphere, Torus
+from ..distributions import SideBySide, StudentT, Uniform, UniformSphere, UniformTorus
 from ..errors import ShapeError, SpecError
 from ..objectives.divergence import ForwardKL
+from ..systems.mixed import AXES, MixedFlow
 from ..systems.recursive_sphere import RecursiveSphere
 from ..systems.spec import Spec, spec_from_dict
+from ..systems.torus import TorusFlow
 from ..training.progress import Progress
 from .optimise import train
 from .proposal import Proposal, Weighed, weigh
@@ -39,8 +41,38 @@ class CurvedDefaults(NamedTuple):
     flow: Callable[[Any], Spec]
 
 
+def _wide(space: Product) -> Distribution:
+    """Return a distribution that covers a product: uniform on circles and intervals, Student's t with two degrees on lines."""
+    parts: list[Distribution] = []
+    for part in space.parts:
+        if isinstance(part, Torus):
+            parts.append(UniformTorus(part))
+        elif isinstance(part, Box):
+            parts.append(Uniform(part))
+        else:
+            parts.append(StudentT(part, 2.0))  # type: ignore[arg-type]
+    return SideBySide(*parts)
+
+
+def _mixed(space: Product) -> Spec:
+    """Return the description of a flow on a product of lines, circles and heights.
+
+    Raises:
+        SpecError: A part is another space.
+    """
+    if not all(isinstance(part, (Real, Torus, Box)) for part in space.parts):
+        raise SpecError(f"expected a product of lines, circles and intervals [-1, 1], got {space}; give a flow on it")
+    names = {axis: kind for kind, axis in AXES.items()}
+    if any(axis not in names for axis in space.axes):
+        raise SpecError(f"expected a product of lines, circles and intervals [-1, 1], got {space}; give a flow on it")
+    kinds = tuple(names[axis] for axis in space.axes)
+    return MixedFlow(features=space.size, kinds=kinds, structure="coupling", layers=6, bins=8)  # type: ignore[arg-type]
+
+
 CURVED: dict[type[Space], CurvedDefaults] = {
     Sphere: CurvedDefaults(UniformSphere, lambda space: RecursiveSphere(features=space.size, closed="sampling")),
+    Product: CurvedDefaults(_wide, _mixed),
+    Torus: CurvedDefaults(UniformTorus, lambda space: TorusFlow(features=space.size, structure="coupling", bins=8)),
 }
 """Kinds of curved spaces on which densities can be fitted."""
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution as TorchDistribution
 
-from ..core import Identity, Space, Sphere, Transform
+from ..core import Identity, Product, Space, Sphere, Torus, Transform
 from ..errors import DomainError, FlowError, ShapeError, SpecError
 from ..transforms import to_line
 
 Values = dict[str, Tensor]
 """Parameters by name, each (B, *shape)."""
-CURVED_SPACES = (Sphere,)
+CURVED_SPACES = (Product, Sphere, Torus)
 """Spaces without a bijection to real vectors; densities on them are fitted as they are, see `curved.py`."""
 ONLY = "x"
 """Name of the parameters if the user gave a space without names."""
@@ -206,7 +206,9 @@ def _unconstrained(space: Space, *, alone: bool) -> Transform:
     if not isinstance(space, CURVED_SPACES):
         return to_line(space)
     if not alone:
-        raise SpecError(f"expected {space} to be the only parameter, got others beside it; fit a density on it alone")
+        raise SpecError(
+            f"expected {space} to be the only parameter, got others beside it; put them together in one Product space"
+        )
     return Identity(space)
 
 

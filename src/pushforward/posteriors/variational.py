@@ -50,8 +50,9 @@ def fit(
         log_density: Log-density log p of the parameters, up to a constant: a function of a batch (B, *shape) of points, or a
             dict of such batches by name, to (B,) in nats, computed by torch; or a distribution of torch. Points at which it
             raises an error (such as a failed Cholesky factorisation) count as points without mass.
-        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`, or `Sphere`; or a
-            dict of spaces by name, without spheres. For a distribution it is taken from its support.
+        space: Space of the parameters: `Real`, `Box` (positive numbers are a box with one bound), `Simplex`, `Sphere`, `Torus`,
+            or a `Product` of lines and circles, whose numbers lie within some tens around zero; or a dict of spaces by name,
+            without curved ones. For a distribution it is taken from its support.
         config: Options of the fit.
         progress: Whether to show progress on stderr.
         **overrides: Fields of `config` to replace, such as `flow="realnvp"`, `steps=1000` or `seed=1`.

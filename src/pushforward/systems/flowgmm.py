@@ -22,7 +22,7 @@ from .vector_spec import VectorSpec
 class FlowGMM(VectorSpec):
     """Flow in front of one Gaussian for each class; the label `classes` stands for an unknown class.
 
-        p(x | y) = N(f(x); m_y, diag s_y^2) |det df/dx|,    p(x | unknown) = sum_y w_y p(x | y)
+        p(x | y) = N(f(x); m_y, 1) |det df/dx|,    p(x | unknown) = sum_y w_y p(x | y)
 
     A row with a label trains p(x | y), and a row without a label trains the mixture. The class of a row follows from Bayes'
     rule.
@@ -33,8 +33,8 @@ class FlowGMM(VectorSpec):
         scalar: Map of the couplings, "affine" or "spline".
         bins: Number of bins of the splines.
         distance: Distance of neighbouring class means in the latent space, in deviations.
-        noise: Standard deviation of the noise with which a row without a label is seen twice; the class of the second view is
-            the label of the first (the consistency loss of the paper, eq. 8). 0 for none.
+        noise: Standard deviation of the noise of copies of the rows that are trained, too; the copy of a row without a label
+            gets the class of another noisy copy (the consistency loss of the paper, eq. 8). 0 for none.
         consistency: Weight of this loss.
         label: Name of the column of a table that holds the class.
         dropout: Probability of dropping a hidden unit in training.

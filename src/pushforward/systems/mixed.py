@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from ..core import Box, Chain, Circle, Distribution, Flow, Real, Space, Torus, product_of
 from ..distributions import Normal, SideBySide, Uniform, UniformTorus
 from ..errors import SpecError
-from ..transforms import PerCoordinate, RationalQuadratic, Scalar
+from ..transforms import Affine, Elementwise, PerCoordinate, RationalQuadratic, Scalar
 from .circle_spec import CircleSpec
 
 AxisKind = Literal["number", "angle", "height"]
@@ -21,8 +21,8 @@ AXES: dict[str, Space] = {"number": Real((1,)), "angle": Circle(), "height": Box
 class MixedFlow(CircleSpec):
     """Flow of vectors with numbers, angles in radians, and heights in [-1, 1], such as the sine of a latitude.
 
-    Each coordinate is mapped by a spline on its own space, whose parameters depend on coordinates of every kind. The base is
-    standard normal for numbers, and uniform for angles and heights.
+    Each coordinate is first mapped on its own, and then by splines whose parameters depend on coordinates of every kind. The
+    base is standard normal for numbers, and uniform for angles and heights.
 
     Args:
         kinds: Kind of each coordinate, "number", "angle" or "height"; empty if all are numbers.
@@ -61,9 +61,12 @@ class MixedFlow(CircleSpec):
             "height": RationalQuadratic(self.bins, low=-1.0, high=1.0),
         }
         space = self.space
-        scalar = PerCoordinate(tuple(maps[kind] for kind in self.kinds or ("number",) * self.features))
+        kinds = self.kinds or ("number",) * self.features
+        scalar = PerCoordinate(tuple(maps[kind] for kind in kinds))
+        # Splines of numbers act near zero only, so the numbers are first shifted and scaled.
+        first = PerCoordinate(tuple(Affine() if kind == "number" else maps[kind] for kind in kinds))
         layers = [self.layer(scalar, space, i) for i in range(self.layers)]
-        return Flow(Chain(*layers), base_of(space))
+        return Flow(Chain(Elementwise(first, space), *layers), base_of(space))
 
     @classmethod
     def cases(cls) -> Iterator[MixedFlow]:

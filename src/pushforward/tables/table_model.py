@@ -189,6 +189,18 @@ class TableModel(Distribution):
         z = self.numbers.chain(self._numbers_of(x), self._split(x)[1])[0]
         return z.reshape(*batch, *z.shape[1:])
 
+    def behind_columns(self, x: Tensor) -> tuple[Flow, Tensor, Tensor | None]:
+        """Return the flow of standardised numbers, its events for flat rows (B, C), and their context.
+
+        Raises:
+            SpecError: The table has no columns of numbers, or their model is not a flow.
+        """
+        if self.numbers is None or not isinstance(self.numbers.chain, Chain) or len(self.numbers.chain) < 2:
+            raise SpecError("expected a table with columns of numbers and a flow of these, got another model")
+        code, chain = self._split(x)[1], self.numbers.chain
+        events = chain[:-1](self._numbers_of(x), code)[0]
+        return Flow(chain[-1], self.numbers.base), events, code
+
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
         """Set starting values from a batch: the frequencies of the labels, and the starting values of the flow."""
         labels, given = self._split(x)

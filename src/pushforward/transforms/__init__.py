@@ -2,8 +2,10 @@
 
 from .autoregressive import Autoregressive
 from .bounded import Centre, Log, Logit, LogRatio, to_line
+from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky
 from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
+from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
 from .coupling import Coupling
@@ -12,6 +14,7 @@ from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
+from .indexed import ContinuousIndex
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
@@ -32,12 +35,16 @@ from .scalar import (
     Sigmoidal,
 )
 from .shape import Checkerboard, Reshape, Squeeze, Tokens
+from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, Stochastic
-from .surjective import Slice
+from .surjective import Slice, Surjection
 from .torch_transforms import AsTorchTransform, FromTorchTransform
+from .winner_gate import WinnerGate
+from .winner_path import WinnerPath
+from .zigzag import Zigzag
 
 __all__ = [
-    "LU",
+    "AbsoluteValue",
     "ActNorm",
     "Additive",
     "Affine",
@@ -53,6 +60,7 @@ __all__ = [
     "CircularSpline",
     "Composed",
     "Continuous",
+    "ContinuousIndex",
     "Coupling",
     "Cylinder",
     "Dequantise",
@@ -62,10 +70,11 @@ __all__ = [
     "FromTorchTransform",
     "GatedAffine",
     "Haar",
+    "LU",
     "Leapfrog",
+    "LineMap",
     "Linear",
     "Log",
-    "LineMap",
     "LogRatio",
     "LogisticMixture",
     "Logit",
@@ -85,22 +94,32 @@ __all__ = [
     "Reshape",
     "Residual",
     "RoundedShift",
+    "Rounding",
     "Scalar",
     "Schedule",
     "Sigmoidal",
     "Slice",
+    "Sort",
     "Squeeze",
     "Standardise",
     "Stochastic",
+    "Surjection",
     "Sylvester",
     "Temperature",
     "Tempering",
     "ToOneHot",
     "Tokens",
+    "WinnerCoupling",
+    "WinnerFold",
+    "WinnerGate",
+    "WinnerPath",
+    "Zigzag",
     "alternating_mask",
     "checkerboard_mask",
     "half_mask",
     "hamiltonian",
+    "max_pool",
+    "maximum",
     "random_mask",
     "random_order",
     "to_line",

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ..core import Box, Identity, Real, Simplex, Space, Transform, Undo
 from ..errors import SpecError
-from ..functional.bounds import sum_events
+from ..functional.bounds import softplus_inverse, sum_events
 
 
 class Logit(Transform):
@@ -52,9 +52,8 @@ class Logit(Transform):
             log_u, log_rest = u.log(), torch.log1p(-u)
             return log_u - log_rest, -sum_events(log_u + log_rest) - self.volume
         y = (x - low if math.isfinite(low) else high - x).clamp_min(tiny)
-        log_rest = torch.log(-torch.expm1(-y))
-        z = y + log_rest
-        return z if math.isfinite(low) else -z, -sum_events(log_rest)
+        z, slope = softplus_inverse(y)
+        return z if math.isfinite(low) else -z, sum_events(slope)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map the line to the box: (B, *shape) -> (B, *shape), dlogp (B,) in nats."""

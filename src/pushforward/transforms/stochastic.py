@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..core import Box, Distribution, Exactness, Space, Transform
+from ..core import Box, Distribution, Exactness, Space, Transform, context_space
 from ..distributions import Uniform
 from ..errors import ShapeError, SpecError
 
@@ -24,8 +24,9 @@ class Stochastic(Transform):
     """Layer of a variational autoencoder: an encoder q(z|x) and a decoder p(x|z), any two conditional distributions.
 
     Args:
-        encoder: Distribution on the latent space; its context is the flattened x.
-        decoder: Distribution on the data space; its context is the flattened z.
+        encoder: Distribution on the latent space; its context is the flattened x, followed by the layer's own context.
+        decoder: Distribution on the data space; its context is the flattened z, followed by the layer's own context.
+        context: Length of the layer's own context, 0 for none.
 
     Raises:
         ShapeError: One of them does not take the flattened events of the other as context.
@@ -33,28 +34,35 @@ class Stochastic(Transform):
 
     own = Exactness.NOISY | Exactness.LOWER
 
-    def __init__(self, encoder: Distribution, decoder: Distribution) -> None:
+    def __init__(self, encoder: Distribution, decoder: Distribution, *, context: int = 0) -> None:
         super().__init__()
+        self.context = context_space(context)
         for part, given, name in ((encoder, decoder.space, "encoder"), (decoder, encoder.space, "decoder")):
-            if part.context is None or part.context.shape != (given.size,):
-                raise ShapeError(f"expected the {name} to take a context of length {given.size}, got {part.context}")
+            length = given.size + context
+            if part.context is None or part.context.shape != (length,):
+                raise ShapeError(f"expected the {name} to take a context of length {length}, got {part.context}")
         self.encoder, self.decoder = encoder, decoder
         self.x_space, self.z_space = decoder.space, encoder.space
 
-    def terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def beside(self, v: Tensor, context: Tensor | None) -> Tensor:
+        """Return the flattened v followed by the layer's own context: (B, *shape) -> (B, size + length)."""
+        flat = v.flatten(1).to(self.dtype)
+        return flat if self.context is None or context is None else torch.cat([flat, context], 1)
+
+    def terms(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return z drawn from the encoder, and log p(x|z) and log q(z|x), each (B,) in nats."""
-        z, log_q = self.encoder._sample(x.shape[0], x.flatten(1).to(self.dtype))
-        return z, self.decoder._log_prob(x, z.flatten(1).to(self.dtype)), log_q
+        z, log_q = self.encoder._sample(x.shape[0], self.beside(x, context))
+        return z, self.decoder._log_prob(x, self.beside(z, context)), log_q
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z drawn from the encoder, and log p(x|z) - log q(z|x)."""
-        z, log_p, log_q = self.terms(x)
+        z, log_p, log_q = self.terms(x, context)
         return z, log_p - log_q
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x drawn from the decoder, and log q(z|x) - log p(x|z)."""
-        x, log_p = self.decoder._sample(z.shape[0], z.flatten(1).to(self.dtype))
-        return x, self.encoder._log_prob(z, x.flatten(1).to(self.dtype)) - log_p
+        x, log_p = self.decoder._sample(z.shape[0], self.beside(z, context))
+        return x, self.encoder._log_prob(z, self.beside(x, context)) - log_p
 
 
 class Augment(Transform):

@@ -17,4 +17,9 @@ MUTANTS = [
         "dequantise|vae",
         [("Inverse.exactness", "self.layer.exactness.flipped", "self.layer.exactness")],
     ),
+    Mutant(
+        "inverse of a surjection declared exact",
+        "^absolute-value-inverse$",
+        [("Inverse.exactness", "if self.layer.draws_back", "if False")],
+    ),
 ]

@@ -9,18 +9,13 @@ MUTANTS = [
         [("ClassGaussians._log_prob", "joint - self.logits.log_softmax(0)", "joint")],
     ),
     Mutant(
-        "scales not in the density",
-        "^class-gaussians$",
-        [("ClassGaussians.log_joint", "math.log(2 * math.pi)) - log_scales", "math.log(2 * math.pi))")],
-    ),
-    Mutant(
         "unknown class: weights not normalised",
         "^class-gaussians$",
         [("ClassGaussians.log_joint", "self.logits.log_softmax(0)", "self.logits")],
     ),
     Mutant(
-        "draws without the scales",
+        "draws around a mean of another class",
         "^class-gaussians$",
-        [("ClassGaussians._sample", "self.log_scales[label].exp() * ", "")],
+        [("ClassGaussians._sample", "self.means[label]", "self.means[label - 1]")],
     ),
 ]
