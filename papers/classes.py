@@ -38,7 +38,7 @@ KERNELS: tuple[dict[str, Any], ...] = (
 )
 SETTINGS: dict[str, dict[str, Any]] = {
     "moons": {"hidden": (64, 64)},
-    "digits": {"standardise": False, "noise": 0.4, "distance": 12.0},
+    "digits": {"standardise": False, "noise": 0.4, "distance": 30.0, "hidden": (256,), "max_iter": 300},
 }
 
 

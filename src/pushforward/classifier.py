@@ -28,7 +28,7 @@ UNLABELLED = -1
 """Label of rows without a label, as in `sklearn.semi_supervised`."""
 CALIBRATION = 0.25
 """Share of the labelled rows that calibrate the probabilities."""
-FEWEST_FOR_CALIBRATION = 40
+FEWEST_FOR_CALIBRATION = 100
 """Smallest number of labelled rows from which some calibrate the probabilities."""
 NOISE = 0.1
 START, SURE = 0.7, 1.0
@@ -55,7 +55,7 @@ class FlowClassifier(ClassifierMixin, BaseEstimator):
         batch_size: Number of rows in a training step; None to choose it from the number of rows.
         lr: Learning rate.
         weight_decay: Weight decay.
-        calibrate: Whether a quarter of the labelled rows, if there are 40 or more, widens the variances of the classes so that
+        calibrate: Whether a quarter of the labelled rows, if there are 100 or more, widens the variances of the classes so that
             the probabilities are calibrated; the model is trained without them.
         random_state: Seed or generator for the weights, the split and the order of rows.
         verbose: Whether to show progress on standard error: 0 or 1.
