@@ -100,7 +100,6 @@ SYSTEMS = [
     ("lwta", "lwta", "checkerboard, A, importance", 2, "checkerboard, competing couplings, NLL, 64 importance samples", "3.4657, the entropy; affine couplings in the table"),
     ("lwta", "lwta", "checkerboard, B", 2, "checkerboard, folds, exact NLL", "3.4657, the entropy; affine couplings in the table"),
     ("cif", "cif", "two uniforms, CIF", 2, "two uniforms, NLL, 64 importance samples", "1.3863, the entropy; affine couplings in the table"),
-    ("augmented", "cif", "two uniforms, augmented", 2, "two uniforms, NLL, 64 importance samples", "1.3863, the entropy; affine couplings in the table"),
     ("rad", "rad", "nine Gaussians, RAD", 2, "nine Gaussians on a grid, exact NLL", "the entropy, in the table"),
     ("rad", "rad", "nine Gaussians, RAD", 3, "nine Gaussians, mutual information of codes and modes", "1, the same partition"),
     ("rad", "rad", "three modes, RAD", 2, "three modes on the line, exact NLL", "the entropy, in the table"),
