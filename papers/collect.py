@@ -30,6 +30,7 @@ ORDER = [
     "continuous",
     "residual",
     "lwta",
+    "lwta_digits",
     "cif",
     "rad",
     "surjections",
