@@ -49,7 +49,7 @@ def main() -> None:
         f"seeds. Bounds have 64 importance samples, and one sample in the next column. {BUDGET:,} parameters within 5 %, Adam at 4e-3 falling "
         "to zero, batches of 512, as many steps as the last column says.\n\n"
     )
-    head = ["density and model", "entropy", "NLL", "one sample", "parameters", "seconds", "steps"]
+    head = ["density and model", "entropy", "NLL", "one sample", "parameters", "seconds", "steps", "seeds"]
     write("cif", "Continuously indexed flows", body + table(head, rows_of(known("cif"))), started)
 
 

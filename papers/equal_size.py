@@ -106,6 +106,7 @@ def rows_of(kept: dict[str, Any], targets: dict[tuple[str, str], float] | None =
                 f"{runs[0]['parameters']:,}",
                 f"{sum(r['seconds'] for r in runs) / len(runs):.0f}",
                 f"{runs[0]['steps']:,}",
+                f"{len(runs)}",
             ]
             if targets is not None:
                 row.append(f"{targets[density, model]:g}" if (density, model) in targets else "")

@@ -37,12 +37,13 @@ TARGETS = {
 
 def report(kept: dict[str, Any]) -> str:
     """The table of what there is."""
-    head = ["density and model", "entropy", "NLL", "one sample", "parameters", "seconds", "steps", "target"]
+    head = ["density and model", "entropy", "NLL", "one sample", "parameters", "seconds", "steps", "seeds", "target"]
     text = (
         "Negative log-likelihood in nats on 20,000 fresh rows, as the entropy plus the mean of log p* - log p; mean and deviation of the "
         f"seeds. Bounds have 64 importance samples, and one sample in the next column. {BUDGET:,} parameters within 5 %; Adam at 2e-3 "
         "(3e-3 for B and the second A) falling to zero, batches of 512. The first A and C maximise the evidence bound with leave-one-out "
-        "gradients of 4 samples, the second A, which has 8 units and not 4, the importance-weighted bound of 8.\n\n"
+        "gradients of 4 samples, the second A, which has 8 units and not 4, the importance-weighted bound of 8. Rows can be run alone; "
+        "the command below printed the table of all runs that were kept, and its time is not that of training.\n\n"
     )
     return text + table(head, rows_of(kept, TARGETS))
 

@@ -9,9 +9,13 @@ the difference y - z tends to log 2 / y, so the map is nearly the identity.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from .bounds import softplus_inverse, softplus_slope
 
 FAR = 8.0
 """Beyond this value the tail probability is expanded, because its logarithm is needed where it underflows."""
@@ -63,3 +67,12 @@ def _gap(v: Tensor, *, outwards: bool) -> Tensor:
         slope = (y + y.reciprocal()) if outwards else (z + z.reciprocal())
         d = d - (value - math.log(2)) / slope
     return d
+
+
+Gaps = Literal["normal", "softplus"]
+"""Name of a map g from the half-line to the line."""
+GAPS: dict[str, tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor], tuple[Tensor, Tensor]]]] = {
+    "normal": (half_normal_to_normal, normal_to_half_normal),
+    "softplus": (softplus_inverse, softplus_slope),
+}
+"""Maps of each name, and their inverses; each returns the image and the log-slope."""

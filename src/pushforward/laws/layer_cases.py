@@ -215,11 +215,11 @@ def layer_cases() -> list[Case]:
         return Flow(Chain(t.AbsoluteValue(r2, net, context=2), t.Log(half)), d.Normal(r2))
 
     def sorted_entries() -> Flow:
-        return Flow(Chain(t.Sort(r2), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
+        return Flow(Chain(t.Sort(r2, gaps="softplus"), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2))
 
     def shuffled() -> Flow:
         # The model shuffles the smallest entry and the gaps, and learns the density of what it draws.
-        return Flow(Chain(Inverse(t.Sort(r2)), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
+        return Flow(Chain(Inverse(t.Sort(r2, gaps="softplus")), t.Elementwise(t.Affine(), r2)), d.Normal(r2))
 
     def rounded(*, inverse: bool = False) -> Flow:
         if inverse:
@@ -370,6 +370,7 @@ def layer_cases() -> list[Case]:
         "logit-below": lambda: t.Logit(Box((2,), float("-inf"), 1.0)),
         "log": lambda: t.Log(Box((2,), 1.0, float("inf"))),
         "log-below": lambda: t.Log(Box((2,), float("-inf"), 1.0)),
+        "probit": lambda: t.Probit(Box((2,), 1.0, float("inf"))),
         "log-ratio": lambda: t.LogRatio(Simplex((2, 3))),
         "reshape": varied(lambda: t.Reshape(Real((2, 3)), (6,)), constant=True),
         "inverse": varied(lambda: Inverse(t.Elementwise(t.Affine(), r2)), constant=True),

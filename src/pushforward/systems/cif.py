@@ -16,7 +16,7 @@ from ..transforms import Affine, Autoregressive, ContinuousIndex, Coupling, Resi
 from .vector_spec import VectorSpec
 
 APART = 4.0
-"""Factor on the last weights of the networks of s(u) and t(u), so that indices differ from the start and are not ignored."""
+"""Factor on the last weights of the network of t(u), so that indices differ from the start and are not ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class CIF(VectorSpec):
             for zero in (True, False)
         )
         affine = MLP(self.index, 2 * self.features, hidden=self.index_hidden, activation=self.activation, zero=False)
-        affine.out.weight.data.mul_(APART)
+        affine.out.weight.data[self.features :].mul_(APART)
         return ContinuousIndex(layer, prior, posterior, affine, context=self.given)
 
     def _bijection(self, i: int) -> Transform:

@@ -14,7 +14,7 @@ from ..transforms import (
     LU,
     AbsoluteValue,
     Coupling,
-    Logit,
+    Probit,
     RationalQuadratic,
     Sort,
     WinnerFold,
@@ -63,7 +63,7 @@ class SurVAE(VectorSpec):
             layers.append(WinnerFold(space, self.features, network, context=self.given))
         if self.surjection == "absolute":
             layers.append(AbsoluteValue(space, None))
-            layers.append(Logit(cast(Box, layers[0].z_space)))
+            layers.append(Probit(cast(Box, layers[0].z_space)))
         for i in range(self.layers):
             mask = half_mask(self.features, flip=i % 2 == 1)
             layers.append(Coupling(RationalQuadratic(self.bins), space, mask, network, context=self.given))
@@ -73,7 +73,7 @@ class SurVAE(VectorSpec):
     def cases(cls) -> Iterator[SurVAE]:
         """Yield specs with each surjection, and with a context."""
         small = {"layers": 2, "hidden": (6,), "bins": 3}
-        yield cls(features=2, **small)  # type: ignore[arg-type]
+        yield cls(features=3, **small)  # type: ignore[arg-type]
         yield cls(features=3, surjection="sort", **small)  # type: ignore[arg-type]
-        yield cls(features=2, surjection="maximum", context=2, **small)  # type: ignore[arg-type]
+        yield cls(features=3, surjection="maximum", context=2, **small)  # type: ignore[arg-type]
         yield cls(features=2, surjection="none", classes=2, **small)  # type: ignore[arg-type]

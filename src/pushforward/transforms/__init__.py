@@ -1,7 +1,7 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
 from .autoregressive import Autoregressive
-from .bounded import Centre, Log, Logit, LogRatio, to_line
+from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky
 from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
@@ -84,6 +84,7 @@ __all__ = [
     "Orthogonal",
     "PerCoordinate",
     "Permutation",
+    "Probit",
     "Planar",
     "QuadraticPotential",
     "Projection",

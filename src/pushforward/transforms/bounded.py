@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from ..core import Box, Identity, Real, Simplex, Space, Transform, Undo
 from ..errors import SpecError
 from ..functional.bounds import softplus_inverse, sum_events
+from ..functional.half_normal import half_normal_to_normal, normal_to_half_normal
 
 
 class Logit(Transform):
@@ -91,6 +92,33 @@ class Log(Transform):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x at the distance y = exp(z) or exp(-z) from the bound, and dlogp = sum log y."""
         return self.end + self.side * (self.side * z).exp(), sum_events(self.side * z)
+
+
+class Probit(Transform):
+    """Map of a half-line to the line that takes the half-normal distribution to the normal one: Phi(z) = 2 Phi(x - low) - 1.
+
+    Args:
+        space: Box with a finite lower bound and no upper one.
+
+    Raises:
+        SpecError: The space is another one.
+    """
+
+    def __init__(self, space: Box) -> None:
+        super().__init__()
+        if not math.isfinite(space.low) or math.isfinite(space.high):
+            raise SpecError(f"expected a box with a finite lower bound and no upper one, got {space}")
+        self.x_space, self.z_space, self.low = space, Real(space.shape), space.low
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return z and the sum of the log-slopes."""
+        z, slopes = half_normal_to_normal(x - self.low)
+        return z, sum_events(slopes)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return x and the sum of the log-slopes."""
+        y, slopes = normal_to_half_normal(z)
+        return self.low + y, sum_events(slopes)
 
 
 class LogRatio(Transform):

@@ -9,25 +9,17 @@ only. A fold of blocks of two is an absolute value up to a rotation by 45 degree
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from ..core import Box, Real, Space, context_space
 from ..distributions.choice import Choice
 from ..errors import SpecError
-from ..functional.bounds import softplus_inverse, softplus_slope, sum_events
-from ..functional.half_normal import half_normal_to_normal, normal_to_half_normal
+from ..functional.bounds import sum_events
+from ..functional.half_normal import GAPS, Gaps
 from ..networks import MLP, make_conditioner
 from .coupling import Network
 from .surjective import Surjection
-
-GAPS = {
-    "normal": (half_normal_to_normal, normal_to_half_normal),
-    "softplus": (softplus_inverse, softplus_slope),
-}
-"""Maps g of the gap behind a winner to the line, and their inverses."""
 
 
 class BranchSurjection(Surjection):
@@ -128,7 +120,7 @@ class WinnerFold(BranchSurjection):
         network: Network | nn.Module | None = MLP,
         *,
         context: int | Space = 0,
-        gaps: Literal["normal", "softplus"] = "normal",
+        gaps: Gaps = "normal",
     ) -> None:
         size = space.shape[0] if space.shape else 0
         if type(space) is not Real or not 2 <= units <= size:

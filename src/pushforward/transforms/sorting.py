@@ -1,6 +1,6 @@
 """Surjections of exchangeable vectors and of real numbers: sorting, rounding, and the largest entry.
 
-    sorting    z = (x_(1), softplus^-1 of the gaps between sorted entries),   lost: the order, with probability 1 / D!
+    sorting    z = (x_(1), g of the gaps between sorted entries),   lost: the order, with probability 1 / D!
     rounding   z = floor(x),                                                  lost: the fraction x - z in [0, 1)
     maximum    z = max_i x_i of a block,                                      lost: the winner and the gaps behind it
 
@@ -16,7 +16,8 @@ from ..core import Box, Chain, Distribution, Integers, Real, Space, context_spac
 from ..distributions import Normal, Uniform
 from ..distributions.choice import RandomOrder
 from ..errors import ShapeError, SpecError
-from ..functional.bounds import softplus_inverse, softplus_slope, sum_events
+from ..functional.bounds import sum_events
+from ..functional.half_normal import GAPS, Gaps
 from .branches import WinnerFold
 from .coupling import Network
 from .shape import Squeeze
@@ -24,33 +25,34 @@ from .surjective import Slice, Surjection, beside, require_context
 
 
 class Sort(Surjection):
-    """Sorting of an exchangeable vector: z is the smallest entry and the inverse softplus of each gap to the next one.
+    """Sorting of an exchangeable vector: z is the smallest entry and the image of each gap to the next one.
 
     The model's density is the same for every order of the entries of x.
 
     Args:
         space: Space of x, vectors of at least two real numbers.
+        gaps: Map of the gaps to the line, as in `WinnerFold`.
 
     Raises:
         SpecError: Events are not vectors of at least two real numbers.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, *, gaps: Gaps = "normal") -> None:
         super().__init__()
         if type(space) is not Real or len(space.shape) != 1 or space.size < 2:
             raise SpecError(f"expected vectors of at least two real numbers to sort, got {space}")
         self.x_space = self.z_space = space
-        self.rest = RandomOrder(space.size)
+        self.rest, self.gaps = RandomOrder(space.size), gaps
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return z, the place in sorted order of each entry (B, D), and the log-slopes of the gaps."""
         ordered, order = x.sort(1)
-        gaps, slopes = softplus_inverse(ordered.diff(dim=1))
+        gaps, slopes = GAPS[self.gaps][0](ordered.diff(dim=1))
         return torch.cat([ordered[:, :1], gaps], 1), order.argsort(1), sum_events(slopes)
 
     def merge(self, z: Tensor, lost: Tensor) -> tuple[Tensor, Tensor]:
         """Return the entries at their places, and the log-slopes of the gaps."""
-        gaps, slopes = softplus_slope(z[:, 1:])
+        gaps, slopes = GAPS[self.gaps][1](z[:, 1:])
         return torch.cat([z[:, :1], gaps], 1).cumsum(1).gather(1, lost), -sum_events(slopes)
 
     def given(self, z: Tensor, context: Tensor | None) -> None:
