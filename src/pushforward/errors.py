@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection
 
-MOST_NAMES = 25
+MOST_NAMES = 20
 """Largest number of known names in a message."""
 LONGEST_NAME = 200
 """Number of characters of an unknown name that are compared with known ones."""

@@ -26,7 +26,8 @@ def test_every_system_of_vectors_takes_a_label_as_context(name):
     values = {k: v for k, v in small.to_dict().items() if k not in ("system", "context", "classes")}
     spec = cls(**values, classes=3)
     model = spec.build()
-    assert model.context == Categories((), 3)
+    # One more label stands for an unknown class.
+    assert model.context == Categories((), 4 if name == "flowgmm" else 3)
     label = torch.tensor([0, 1, 2, 1])
     x = torch.randn(4, spec.features)
     assert model.eval().log_prob(x, label).shape == (4,)
@@ -42,9 +43,16 @@ def test_every_system_of_vectors_takes_a_base(name):
         with pytest.raises(SpecError, match="base to be one of 'normal'"):
             cls(**values, base="student")
         return
+    if name == "flowgmm":
+        with pytest.raises(SpecError, match="one Gaussian for each class"):
+            cls(**values, base="student")
+        return
     if name == "rnade":
         with pytest.raises(SpecError, match="labels and mixtures have no latent variables"):
             cls(**values, base="student")
+        return
+    if name == "mixture-of-flows":
+        assert all(isinstance(part.base, StudentT) for part in cls(**values, base="student").build().components)
         return
     assert isinstance(cls(**values, base="student").build().base, StudentT)
     own = GaussianMixture(Real((values["features"],)), 3)
