@@ -38,7 +38,16 @@ from pushforward.transforms import (
 )
 
 SPACE = Real((3,))
-REFUSED = {"leapfrog", "annealed-langevin", "underdamped", "metropolis", "autoregressive-jacobi", "orderless-table"}
+REFUSED = {
+    "leapfrog",
+    "annealed-langevin",
+    "underdamped",
+    "metropolis",
+    "autoregressive-jacobi",
+    "orderless-table",
+    "curved-columns",
+    "table-of-places",
+}
 """Cases with functions, modules of the laws' own, or columns of a table, which files hold as a schema, as arguments."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Chain, Flow, Real
+from ..core import Chain, Flow, Identity, Real
 from ..errors import SpecError
 from ..transforms import Reshape
 from .coverage import Coverage
@@ -86,7 +86,7 @@ class Fit:
         if self.target.named:
             raise SpecError("expected parameters in one space, got named ones; use `sample` and `log_prob`, or `model`")
         line = self.target.maps[0]
-        if line.z_space == self.model.space:
+        if isinstance(line, Identity):
             return self.model
         return Flow(
             Chain(line, Reshape(Real(line.z_space.shape), (self.target.features,)), self.model.chain), self.model.base

@@ -44,6 +44,8 @@ class WinnerCoupling(Transform):
 
     own = Exactness.NOISY | Exactness.LOWER
 
+    made_by = {"network": "net", "correction": "correction"}
+
     def __init__(
         self,
         space: Space,
@@ -66,6 +68,11 @@ class WinnerCoupling(Transform):
         if correction is not None:
             outputs = (units * self.experts.halves.outputs, *space.shape[1:])
             self.correction = make_conditioner(correction, space.shape[0], outputs, length)
+
+    @property
+    def net(self) -> nn.Module:
+        """Network of the experts."""
+        return self.experts.net
 
     def _posterior(self, x: Tensor, context: Tensor | None, parameters: Parameters) -> tuple[Tensor, Tensor]:
         """Return the logits of q(k|x), (B, blocks, ..., U), and the responses z of all experts, (B, outputs, ..., U)."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..core import Box, Circle, Sphere, Transform, Undo, product_of
+from ..core import Box, Circle, Sphere, Transform, product_of
 from ..functional.turning import wrapped
 
 
@@ -30,7 +30,7 @@ class Cylinder(Transform):
         space: Sphere of vectors in n dimensions.
     """
 
-    undo = Undo.BOTH
+    # The layer is not undone to save memory: near the poles an inverse loses digits, and with them the gradients.
 
     def __init__(self, space: Sphere) -> None:
         super().__init__()

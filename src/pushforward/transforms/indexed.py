@@ -56,14 +56,14 @@ class ContinuousIndex(Transform):
                 )
         self.x_space = self.z_space = layer.x_space
         self.context = context_space(context)
-        self.layer, self.prior, self.posterior, self.net, self.bound = layer, prior, posterior, network, bound
+        self.layer, self.prior, self.posterior, self.network, self.bound = layer, prior, posterior, network, bound
 
     def _beside(self, v: Tensor, context: Tensor | None) -> Tensor:
         return v if self.context is None or context is None else torch.cat([v, context], 1)
 
     def _affine(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return s and t, (B, D) each."""
-        s, t = self.net(u).chunk(2, 1)
+        s, t = self.network(u).chunk(2, 1)
         return soft_clip(s, self.bound), t
 
     def _inner(self, context: Tensor | None) -> Tensor | None:

@@ -221,7 +221,13 @@ class Orthogonal(Transform):
         # I + A is always invertible: the eigenvalues of a skew-symmetric A are imaginary. As I + A and I - A commute and
         # are each other's transpose, Q^T Q = I; the determinant of Q is det(I - A) / det(I + A) = 1.
         cayley = torch.linalg.solve(eye + skew, eye - skew)
-        return cayley if self.start is None else cayley @ self.start
+        if self.start is None:
+            return cayley
+        start = self.start
+        if start.dtype == torch.float64:
+            # R was rounded to float32 when it was made; a step of Newton's method makes it orthogonal in float64.
+            start = 1.5 * start - 0.5 * start @ start.mT @ start
+        return cayley @ start
 
     def _moved(self, matrix: Tensor, v: Tensor) -> Tensor:
         # R is orthogonal up to its rounding only. On a sphere, `nearest` brings the result back; elsewhere it does nothing.

@@ -39,6 +39,8 @@ class WinnerGate(Transform):
 
     undo = Undo.BOTH
 
+    made_by = {"network": "net"}
+
     def __init__(
         self,
         features: int,
@@ -54,6 +56,11 @@ class WinnerGate(Transform):
         self.context, self.features = context_space(context), features
         self.x_space = self.z_space = Real((features + units,))
         self.experts = Experts(Real((features,)), mask, units, block, network, context=context, spread=spread)
+
+    @property
+    def net(self) -> nn.Module:
+        """Network of the experts."""
+        return self.experts.net
 
     def _winning(self, v: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return log-scales and shifts of the winners, (B, outputs) each."""
