@@ -71,7 +71,7 @@ class MixedFlow(CircleSpec):
     @classmethod
     def cases(cls) -> Iterator[MixedFlow]:
         """Yield specs with numbers, angles and heights, in both structures, and with a context."""
-        yield cls(features=3, layers=2, hidden=(8,), bins=3, kinds=("number", "angle", "height"))
+        yield cls(features=3, layers=1, hidden=(8,), bins=3, kinds=("number", "angle", "height"))
         yield cls(features=2, layers=2, hidden=(8,), bins=3, kinds=("angle", "height"), structure="coupling", context=2)
         yield cls(
             features=3,
