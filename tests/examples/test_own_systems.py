@@ -56,6 +56,7 @@ def points():
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+@pytest.mark.dear
 def test_a_flow_on_the_sphere_models_a_table_of_directions(environment, tmp_path):
     np.savetxt(tmp_path / "winds.csv", points(), delimiter=",", header="x,y,z", comments="", fmt="%.5f")
     run(
