@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -21,6 +22,15 @@ TOYS = {"four Gaussians": four_gaussians(), "checkerboard": CheckerboardDensity(
 """Densities of the plane with known entropy."""
 SAMPLES = 64
 """Importance samples of a bound in a score."""
+
+
+def options_of(description: str | None, experiments: Collection[str]) -> argparse.Namespace:
+    """The seeds, the steps and the experiments that the command line asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--only", nargs="*", default=list(experiments), choices=list(experiments))
+    return parser.parse_args()
 
 
 def parameters(model: torch.nn.Module) -> int:

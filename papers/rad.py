@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass
 
 import torch
 from common import keep, known, mean_and_spread, table, write
-from equal_size import run
+from equal_size import options_of, run
 from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
@@ -73,11 +72,7 @@ EXPERIMENTS = {
 
 def main() -> None:
     """Run everything and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--only", nargs="*", default=list(EXPERIMENTS), choices=list(EXPERIMENTS))
-    options = parser.parse_args()
+    options = options_of(__doc__, EXPERIMENTS)
     torch.set_num_threads(1)
     started = time.time()
     for name in options.only:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 from common import keep, known, mean_and_spread, table, write
-from equal_size import run
+from equal_size import options_of, run
 from torch import Tensor
 
 from pushforward.systems import SurVAE
@@ -91,11 +90,7 @@ def made(features: int, surjection: Any, width: int) -> SurVAE:
 
 def main() -> None:
     """Run everything and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--only", nargs="*", default=list(EXPERIMENTS), choices=list(EXPERIMENTS))
-    options = parser.parse_args()
+    options = options_of(__doc__, EXPERIMENTS)
     torch.set_num_threads(1)
     started = time.time()
     for name in options.only:

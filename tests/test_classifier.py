@@ -14,9 +14,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import pushforward as pf
 from pushforward.core import Real
 from pushforward.distributions import ClassGaussians, MixtureOf, Normal, ResampledNormal, StudentT
-from pushforward.distributions.mixture_of import k_means
 from pushforward.errors import DataError, ShapeError, SpecError
 from pushforward.evaluation import calibrate_classes, calibration_error, class_log_probs
+from pushforward.functional.k_means import k_means
 from pushforward.functional.label_spreading import spread_labels
 from pushforward.objectives import ReverseKL, SemiSupervised, StratifiedKL
 from pushforward.systems import FlowGMM, MixtureOfFlows

@@ -148,6 +148,12 @@ def test_fit_and_classify(tmp_path):
     assert code == 0, err
     assert "labels are predicted" in err
     assert len(printed.splitlines()) == N + 1
+    # An unknown label is no prediction's fault: the row is classified, and not counted.
+    test.write_text("a,b,city,kind\n-1,0,x,left\n5,0,y,middle\n")
+    code, printed, err = run("classify", model, test)
+    assert code == 0, err
+    assert "100.0% of 1 labels are predicted" in err
+    assert [row.split(",")[1] for row in printed.splitlines()[1:]] == ["left", "right"]
     code, _, err = run("classify", model, path, "--column", "age")
     assert code in (1, 2)
     assert "columns of labels" in err

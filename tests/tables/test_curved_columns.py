@@ -15,7 +15,8 @@ from pushforward.core import Circle, Product, Real
 from pushforward.core.exactness import Exactness
 from pushforward.errors import DataError
 from pushforward.tables import Schema, infer_schema, table_model
-from pushforward.tables.column_layers import CurveColumns, FillMissing, column_layers, space_of_axes
+from pushforward.tables.column_layers import FillMissing, column_layers
+from pushforward.tables.curved_layers import CurveColumns, space_of_axes
 from pushforward.tables.describe import schema_notes
 from pushforward.tables.schema_file import read_choices, schema_text
 from pushforward.tables.table import table_from

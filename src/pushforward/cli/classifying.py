@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,8 +10,7 @@ import torch
 from ..evaluation.classes import calibration_error
 from ..tables import Column, Table, read_table, write_table
 from ..tables.classification import class_probabilities, column_of_classes
-from ..tables.coding import to_values
-from ..tables.table import table_from
+from ..tables.coding import Findings, to_codes, to_values
 from .console import Terminal
 from .options import ClassifyOptions, MachineOptions, ReadOptions, UsageError
 from .task import TrainedModel, start
@@ -37,16 +36,15 @@ def classify(
     column = schema.columns[at]
     table = read_table(source, reading=reading.reading(schema.hints), **reading.limits())
     table = table.without([name for name in trained.dropped(table) if name != column.name])
-    present = column.name in table.names
-    encoded = schema.encode_rows(table if present else _with_gaps(table, column.name), gaps=True)
-    known = encoded.rows[:, at] if present else np.full(table.n_rows, np.nan)
+    # The labels of the table are only compared with the predictions, so an unknown one does not make a row unusable.
+    known = _known(column, table)
+    encoded = schema.encode_rows(_blanked(table, column.name), gaps=True)
     # A gap in another column is no row of the model, unless that column had gaps in training.
     others = [i for i, other in enumerate(schema.columns) if i != at and not other.missing]
-    bad = np.isnan(encoded.rows[:, others]).any(1)
-    rows = np.where(np.isnan(encoded.rows) & bad[:, None], 0.0, encoded.rows)
+    unusable = encoded.bad | np.isnan(encoded.rows[:, others]).any(1)
+    rows = np.where(np.isnan(encoded.rows) & unusable[:, None], 0.0, encoded.rows)
     rows[:, at] = 0.0
     probabilities = class_probabilities(model, rows, at, machine.seed)
-    unusable = bad | (encoded.bad & ~_only_about(encoded.notes, column.name, len(bad)))
     write_table(_scored(schema.columns[at], probabilities, unusable), options.out, formulas=not options.escape_formulas)
     usable = ~unusable & ~np.isnan(known)
     if usable.any():
@@ -64,18 +62,19 @@ def classify(
     return 0
 
 
-def _with_gaps(table: Table, name: str) -> Table:
-    """Return a table with one more column, all of whose entries are missing."""
-    columns = dict(zip(table.names, table.columns, strict=True))
-    return table_from({**columns, name: np.full(table.n_rows, None, dtype=object)})
+def _known(column: Column, table: Table) -> np.ndarray:
+    """Return the codes of the labels in a table, (N,); NaN for missing and unknown labels."""
+    if column.name not in table.names:
+        return np.full(table.n_rows, np.nan)
+    findings = Findings(table.n_rows, strict=False)
+    codes = to_codes(column, table[column.name], findings)
+    return np.where(findings.bad, np.nan, codes)
 
 
-def _only_about(notes: Mapping[int, str], name: str, rows: int) -> np.ndarray:
-    """Return the rows whose only fault is an entry of one column, such as a label that was not in training."""
-    found = np.zeros(rows, dtype=bool)
-    for row, note in notes.items():
-        found[row] = note.startswith(f"{name} ") and ";" not in note
-    return found
+def _blanked(table: Table, name: str) -> Table:
+    """Return a table with all entries of one column missing; the column is added if there is none."""
+    columns = dict(zip(table.names, table.columns, strict=True)) | {name: np.full(table.n_rows, None, dtype=object)}
+    return replace(table, names=tuple(columns), columns=tuple(columns.values()))
 
 
 def _scored(column: Column, probabilities: np.ndarray, unusable: np.ndarray) -> Table:

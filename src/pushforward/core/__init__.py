@@ -15,7 +15,8 @@ from .exactness import Exactness
 from .flow import Flow, initialise
 from .node import Node
 from .product_space import Product, product_of
-from .space import Box, Real, Simplex, Space, context_space
+from .simplex_space import Simplex
+from .space import Box, Real, Space, context_space
 from .symbols import Symbols
 from .torch_boundary import FromTorch
 from .transform import CodeSource, Given, Transform, Undo

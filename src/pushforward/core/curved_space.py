@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import SpecError
+from ..functional.turning import TURN, wrapped
 from .space import Space, product_rule, rows
 
-TURN = 2 * math.pi
-"""A full turn, in radians."""
 LATTICES = {3: (100_003, 7275), 4: (200_003, 93_130)}
 """Number of points and base of the lattice rules, by dimension; the bases have the smallest error of a random search."""
 
@@ -45,9 +44,7 @@ class Torus(Space):
 
     def nearest(self, x: Tensor) -> Tensor:
         """Return the same angles in [0, 2 pi)."""
-        turned = torch.remainder(x, TURN)
-        # For a tiny negative x, the remainder rounds to 2 pi, which lies outside [0, 2 pi).
-        return torch.where(turned >= TURN, torch.zeros_like(turned), turned)
+        return wrapped(x)
 
     @property
     def axes(self) -> tuple[Space, ...]:

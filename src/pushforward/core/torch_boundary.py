@@ -15,7 +15,8 @@ from ..errors import ContextError, DomainError, ShapeError, SpecError
 from ..recording import describe
 from .conditioned import Conditioned
 from .distribution import Distribution
-from .space import Box, Real, Simplex, Space
+from .simplex_space import Simplex
+from .space import Box, Real, Space
 from .torch_recipe import Recipe, take_apart
 
 

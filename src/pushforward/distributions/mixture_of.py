@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from ..core import Categories, Distribution, Space
 from ..core.chain import common_context, starts
 from ..errors import ShapeError, SpecError
+from ..functional.k_means import k_means
 from ..networks import OneHotCode, head
 
-STEPS = 20
-"""Number of iterations of k-means at the start."""
 SHARE = 0.1
 """Share of an equal weight below which a component counts as dead."""
 
@@ -94,24 +93,6 @@ class MixtureOf(Distribution):
             at = (cluster == k).nonzero()[:, 0]
             if len(at) > 1 and starts(part):  # type: ignore[arg-type]
                 part.init_from(x[at], None if context is None else _of(part, context[at]))  # type: ignore[operator, arg-type]
-
-
-def k_means(x: Tensor, count: int) -> Tensor:
-    """Return the number of the cluster of each row, from k-means with centres that start far apart: (N, D) -> (N,)."""
-    x = x.detach().double()
-    # Start: each further centre is the row farthest from those before it, within the middle of the distances (no outliers).
-    centres = x.mean(0, keepdim=True)
-    for k in range(count):
-        distance = torch.cdist(x, centres).amin(1)
-        far = distance.sort().indices[int(0.98 * (len(x) - 1))]
-        centres = x[far][None] if k == 0 else torch.cat([centres, x[far][None]])
-    cluster = torch.cdist(x, centres).argmin(1)
-    for _ in range(STEPS):
-        sums = torch.zeros_like(centres).index_add_(0, cluster, x)
-        sizes = torch.bincount(cluster, minlength=count)[:, None]
-        centres = torch.where(sizes > 0, sums / sizes.clamp_min(1), centres)
-        cluster = torch.cdist(x, centres).argmin(1)
-    return cluster
 
 
 def _gate(context: Space | None, components: int, hidden: tuple[int, ...]) -> nn.Module:

@@ -77,8 +77,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
 
 def codes(model: Flow, x: Tensor) -> Tensor:
     """Return the latent codes (B, D) of rows; they do not depend on the label."""
-    unknown = torch.full((len(x),), _base(model).classes, device=x.device)
-    return model.chain(x, unknown)[0]
+    return model.encode(x, torch.full((len(x),), _base(model).classes, device=x.device))
 
 
 def _base(model: Flow) -> ClassGaussians:

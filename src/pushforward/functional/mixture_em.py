@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+Fit = TypeVar("Fit")
 MOST_ROUNDS = 200
 NEARLY_DONE = 1e-5
 """Gain in the mean log-density, nats, below which the rounds end."""
@@ -82,13 +83,31 @@ def fit_mixture(
     variance = x.var(0, unbiased=False) if x.shape[1] else x.new_zeros(0)
     added = torch.diag(ridge * variance.clamp_min(1e-12))
     responsibilities = start_responsibilities(x if codes is None else torch.cat([x, codes], 1), components, generator)
+
+    def maximised(responsibilities: Tensor) -> MixtureFit:
+        fit = _maximised(x, responsibilities, added)
+        if codes is None or frequencies is None:
+            return fit
+        counts = responsibilities.sum(0)[:, None]
+        return fit._replace(labels=((responsibilities.mT @ codes + frequencies) / (counts + 1)).log())
+
+    return expectation_maximisation(responsibilities, maximised, lambda fit: log_joint(x, fit, codes))
+
+
+def expectation_maximisation(
+    responsibilities: Tensor, maximised: Callable[[Tensor], Fit], log_joint_of: Callable[[Fit], Tensor]
+) -> Fit:
+    """Return the parameters after M steps and E steps in turn, until the mean log-density hardly rises.
+
+    Args:
+        responsibilities: Starting shares of each row in the components, (N, K).
+        maximised: M step, from the shares to the parameters.
+        log_joint_of: Function from the parameters to log w_k + log p_k(x_i), (N, K).
+    """
     before = -math.inf
     for _ in range(MOST_ROUNDS):
-        fit = _maximised(x, responsibilities, added)
-        if codes is not None and frequencies is not None:
-            counts = responsibilities.sum(0)[:, None]
-            fit = fit._replace(labels=((responsibilities.mT @ codes + frequencies) / (counts + 1)).log())
-        joint = log_joint(x, fit, codes)
+        fit = maximised(responsibilities)
+        joint = log_joint_of(fit)
         total = joint.logsumexp(1)
         responsibilities = (joint - total[:, None]).exp()
         now = float(total.mean())

@@ -26,6 +26,7 @@ from torch import Tensor
 from .roots import newton_bisect
 
 TURN = 2 * math.pi
+"""A full turn, in radians."""
 LARGEST_RADIUS = 0.99
 """Upper bound of the length of w; the steepest slope of a Moebius map is then 199."""
 

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from .mixture_em import (
-    MOST_ROUNDS,
     MOST_ROWS,
-    NEARLY_DONE,
     STARTS,
     MixtureChoice,
     best_settings,
+    expectation_maximisation,
     start_responsibilities,
 )
 from .von_mises_fisher import concentration, height_rule, log_normaliser
@@ -63,23 +62,17 @@ def fit_directional(
     added = ridge * (1 - x.mean(0).norm())
     # Each row starts in one component: shares of distant rows would make all components wide.
     responsibilities = (start_responsibilities(x, components, generator) > 0.5).double()
-    before = -math.inf
-    for _ in range(MOST_ROUNDS):
+
+    def maximised(responsibilities: Tensor) -> DirectionalFit:
         counts = responsibilities.sum(0)
         vectors = responsibilities.mT @ x
         lengths = vectors.norm(dim=1)
         means = vectors / lengths.clamp_min(1e-300)[:, None]
         distance = 1 - lengths / counts.clamp_min(1e-300) + added
         kappa = concentration(distance.clamp(1e-12, 1), rule, x.shape[1], largest)
-        fit = DirectionalFit(counts.clamp_min(1e-9) / len(x), means, kappa)
-        joint = directional_log_joint(x, fit, rule)
-        total = joint.logsumexp(1)
-        responsibilities = (joint - total[:, None]).exp()
-        now = float(total.mean())
-        if now - before < NEARLY_DONE:
-            break
-        before = now
-    return fit
+        return DirectionalFit(counts.clamp_min(1e-9) / len(x), means, kappa)
+
+    return expectation_maximisation(responsibilities, maximised, lambda fit: directional_log_joint(x, fit, rule))
 
 
 def directional_log_joint(x: Tensor, fit: DirectionalFit, rule: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ from ..networks import (
     VelocityMLP,
 )
 from ..tables import Column, Schema, table_model
-from ..tables.column_layers import CurveColumns
+from ..tables.curved_layers import CurveColumns
 from ..tables.table_coding import TableCoding
 from .cases import Case, system_cases
 

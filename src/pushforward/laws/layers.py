@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core import Chain, Exactness, Real, Space, Transform
-from ..core.curved_space import TURN
+from ..functional.turning import TURN
 from ..transforms import Stochastic
 from .cases import Case, draw, draw_context, transforms_in
 from .interface import _name

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from ..core import Box, Distribution, Flow, Product, Real, Space, Sphere, Torus
-from ..distributions import SideBySide, StudentT, Uniform, UniformSphere, UniformTorus
+from ..distributions import StudentT, UniformSphere, UniformTorus
 from ..errors import ShapeError, SpecError
 from ..objectives.divergence import ForwardKL
-from ..systems.mixed import AXES, MixedFlow
+from ..systems.mixed import AXES, MixedFlow, base_of
 from ..systems.recursive_sphere import RecursiveSphere
 from ..systems.spec import Spec, spec_from_dict
 from ..systems.torus import TorusFlow
@@ -43,15 +43,7 @@ class CurvedDefaults(NamedTuple):
 
 def _wide(space: Product) -> Distribution:
     """Return a distribution that covers a product: uniform on circles and intervals, Student's t with two degrees on lines."""
-    parts: list[Distribution] = []
-    for part in space.parts:
-        if isinstance(part, Torus):
-            parts.append(UniformTorus(part))
-        elif isinstance(part, Box):
-            parts.append(Uniform(part))
-        else:
-            parts.append(StudentT(part, 2.0))  # type: ignore[arg-type]
-    return SideBySide(*parts)
+    return base_of(space, lambda line: StudentT(line, 2.0))
 
 
 def _mixed(space: Product) -> Spec:
@@ -60,10 +52,9 @@ def _mixed(space: Product) -> Spec:
     Raises:
         SpecError: A part is another space.
     """
-    if not all(isinstance(part, (Real, Torus, Box)) for part in space.parts):
-        raise SpecError(f"expected a product of lines, circles and intervals [-1, 1], got {space}; give a flow on it")
     names = {axis: kind for kind, axis in AXES.items()}
-    if any(axis not in names for axis in space.axes):
+    flat = all(isinstance(part, (Real, Torus, Box)) for part in space.parts)
+    if not flat or not set(space.axes) <= set(names):
         raise SpecError(f"expected a product of lines, circles and intervals [-1, 1], got {space}; give a flow on it")
     kinds = tuple(names[axis] for axis in space.axes)
     return MixedFlow(features=space.size, kinds=kinds, structure="coupling", layers=6, bins=8)  # type: ignore[arg-type]

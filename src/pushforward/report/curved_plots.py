@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .plots import _FAINT, _GREY, _INK, DATA, SAMPLES, Picture, figure, picture_of, shorten
+from .plots import DATA, FAINT, GREY, INK, SAMPLES, Picture, figure, picture_of, shorten
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -112,9 +112,9 @@ def circle_plot(circles: Sequence[AngleColumn], data: Mapping[str, Array], sampl
         names = [f"{circle.start + circle.period * k / 8:.4g}".replace("-", "−") for k in range(8)]
         ax.set_xticks(np.arange(8) * math.pi / 4, names)
         ax.set_yticks([])
-        ax.tick_params(colors=_INK, labelsize=8)
-        ax.grid(color=_FAINT, lw=0.8)
-        ax.spines["polar"].set_color(_GREY)
+        ax.tick_params(colors=INK, labelsize=8)
+        ax.grid(color=FAINT, lw=0.8)
+        ax.spines["polar"].set_color(GREY)
         ax.set_title(shorten(circle.name, 36), fontsize=9.5, parse_math=False)
     fig.legend(
         *fig.axes[0].get_legend_handles_labels(), frameon=False, fontsize=8.5, loc="outside upper right", ncols=2
@@ -140,10 +140,10 @@ def map_plot(positions: Sequence[tuple[str, str]], data: Mapping[str, Array], sa
             ax.scatter(longitude, latitude, s=5, color=colour, alpha=0.5, lw=0, rasterized=True)
             ax.set_xticks(np.radians(np.arange(-120, 121, 60)))
             ax.set_yticks(np.radians(np.arange(-60, 61, 30)))
-            ax.tick_params(colors=_GREY, labelsize=7)
-            ax.grid(color=_FAINT, lw=0.8)
+            ax.tick_params(colors=GREY, labelsize=7)
+            ax.grid(color=FAINT, lw=0.8)
             ax.set_axisbelow(True)
-            ax.spines["geo"].set_color(_GREY)
+            ax.spines["geo"].set_color(GREY)
             ax.set_title(f"{shorten(', '.join(names), 30)}: {label}", fontsize=9.5, parse_math=False)
     return picture_of(fig)
 

@@ -23,7 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # Two colours of the palette of Okabe and Ito, which people with any colour vision can tell apart.
 DATA, SAMPLES = "#0072B2", "#D55E00"
-_INK, _GREY, _FAINT = "#222222", "#8a8f98", "#e3e6ea"
+INK, GREY, FAINT = "#222222", "#8a8f98", "#e3e6ea"
 _DPI = 180
 _POINTS = 1200
 
@@ -54,12 +54,12 @@ def score_plot(names: Sequence[str], means: Array, errors: Array) -> Picture:
     shown = finite & (gaps <= reach)
     errors = np.where(np.isfinite(errors), errors, 0.0)
     for i in range(len(names)):
-        colour = DATA if i == 0 else _INK
+        colour = DATA if i == 0 else INK
         if shown[i]:
             ax.errorbar(means[i], i, xerr=2 * errors[i], fmt="o", ms=6, color=colour, capsize=0, lw=1.6)
         elif not math.isnan(means[i]):
             ax.annotate(
-                f"◂ {means[i]:.3g}", (0, i), xycoords=("axes fraction", "data"), va="center", color=_GREY, fontsize=8
+                f"◂ {means[i]:.3g}", (0, i), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=8
             )
     if shown[0]:
         ax.axvline(means[0], color=DATA, lw=0.8, alpha=0.4, zorder=0)
@@ -67,7 +67,7 @@ def score_plot(names: Sequence[str], means: Array, errors: Array) -> Picture:
     ax.set_yticks(range(len(names)), [shorten(name, 40) for name in names], parse_math=False)
     ax.tick_params(axis="y", length=0, labelsize=9)
     ax.set_xlabel("held-out log-likelihood, nats per row (right is better), ± 2 standard errors")
-    ax.grid(axis="x", color=_FAINT, lw=0.8)
+    ax.grid(axis="x", color=FAINT, lw=0.8)
     ax.spines["left"].set_visible(False)
     return picture_of(fig)
 
@@ -81,7 +81,7 @@ def training_plot(
     """
     epochs = np.array([record.get("epoch", i + 1) for i, record in enumerate(history)], dtype=np.float64)
     curves = {}
-    for key, label, colour in (("train", "training", _GREY), ("validation", "validation", DATA)):
+    for key, label, colour in (("train", "training", GREY), ("validation", "validation", DATA)):
         values = np.array([_number(record.get(key)) for record in history], dtype=np.float64)
         if np.isfinite(values).any():
             curves[label] = (values, colour)
@@ -103,7 +103,7 @@ def training_plot(
     ax.set_xlabel("epoch")
     ax.set_ylabel(unit)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.grid(axis="y", color=_FAINT, lw=0.8)
+    ax.grid(axis="y", color=FAINT, lw=0.8)
     fig.legend(frameon=False, fontsize=8.5, loc="outside upper right", ncols=3)
     return picture_of(fig)
 
@@ -201,7 +201,7 @@ def label_plot(columns: Sequence[LabelColumn]) -> Picture:
     for ax, column in zip(axes.flat, columns, strict=False):
         at = np.arange(len(column.labels))
         error = 2 * np.sqrt(column.data * (1 - column.data) / max(column.rows, 1))
-        whiskers = {"ecolor": _INK, "elinewidth": 0.9}
+        whiskers = {"ecolor": INK, "elinewidth": 0.9}
         ax.barh(at - 0.19, column.data, 0.36, color=DATA, xerr=error, error_kw=whiskers, label="held-out data")
         ax.barh(at + 0.19, column.samples, 0.36, color=SAMPLES, label="samples")
         ax.set_yticks(at, [shorten(label, 24) for label in column.labels], parse_math=False)
@@ -209,7 +209,7 @@ def label_plot(columns: Sequence[LabelColumn]) -> Picture:
         ax.set_xlim(0, None)
         ax.tick_params(axis="y", length=0)
         ax.set_title(shorten(column.name, 36), fontsize=9.5, loc="left", parse_math=False)
-        ax.grid(axis="x", color=_FAINT, lw=0.8)
+        ax.grid(axis="x", color=FAINT, lw=0.8)
         ax.set_axisbelow(True)
         ax.spines["left"].set_visible(False)
     for ax in axes.flat[len(columns) :]:
@@ -226,8 +226,8 @@ def qq_plot(normality: LatentNormality, dimensions: Sequence[int]) -> Picture:
     limit = float(np.abs(normality.quantiles).max()) * 1.25
     for index, (ax, dimension) in enumerate(zip(axes.flat, dimensions, strict=False)):
         q = normality.quantiles
-        ax.fill_between(q, q - normality.band, q + normality.band, color=_FAINT, lw=0)
-        ax.plot([-limit, limit], [-limit, limit], color=_GREY, lw=0.8)
+        ax.fill_between(q, q - normality.band, q + normality.band, color=FAINT, lw=0)
+        ax.plot([-limit, limit], [-limit, limit], color=GREY, lw=0.8)
         ax.plot(q, np.clip(normality.sample_quantiles[:, dimension], -limit, limit), ".", ms=3, color=DATA)
         ax.set_xlim(-limit, limit)
         ax.set_ylim(-limit, limit)
@@ -335,10 +335,10 @@ def figure(
     axes = fig.subplots(rows, columns, squeeze=False, height_ratios=ratios)
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set_color(_GREY)
-        ax.tick_params(colors=_INK, labelsize=8.5)
-        ax.xaxis.label.set(color=_INK, fontsize=9)
-        ax.yaxis.label.set(color=_INK, fontsize=9)
+        ax.spines[["left", "bottom"]].set_color(GREY)
+        ax.tick_params(colors=INK, labelsize=8.5)
+        ax.xaxis.label.set(color=INK, fontsize=9)
+        ax.yaxis.label.set(color=INK, fontsize=9)
     return fig, axes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -84,19 +84,23 @@ class MixedFlow(CircleSpec):
         )
 
 
-def base_of(space: Space) -> Distribution:
-    """Return a base on a space of vectors: standard normal on the line, uniform on circles and intervals, side by side.
+def base_of(space: Space, on_line: Callable[[Real], Distribution] = Normal) -> Distribution:
+    """Return a base on a space of vectors: by default standard normal on the line, uniform on circles and intervals.
+
+    Args:
+        space: Space of vectors, or a product of such spaces, whose bases stand side by side.
+        on_line: Function from real vectors to the distribution on them.
 
     Raises:
         SpecError: A part is another kind of space.
     """
     parts = getattr(space, "parts", None)
     if parts is not None:
-        return SideBySide(*map(base_of, parts))
+        return SideBySide(*(base_of(part, on_line) for part in parts))
     if isinstance(space, Torus):
         return UniformTorus(space)
     if isinstance(space, Box):
         return Uniform(space)
     if not isinstance(space, Real):
         raise SpecError(f"expected numbers, angles or intervals, got {space}")
-    return Normal(space)
+    return on_line(space)

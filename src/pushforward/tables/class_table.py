@@ -144,20 +144,8 @@ class ClassTable(TableModel):
         flow = PartOfContext(spec.layers_given(length), length, total)
         self.numbers = Flow(Chain(*layers, flow), ClassesGivenFacts(gaussians, length))
 
-    def _scored_labels(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Return the code of the facts and of the class, and the log-probability of the facts."""
-        code, facts = self._full_code(x)
-        logp = x.new_zeros(x.shape[0])
-        if self.labels is not None and facts is not None:
-            logp = logp + self.labels._log_prob(facts, None)
-        return code, logp
-
     def _split(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return the discrete facts without the class, or None, and the code of the facts and of the class."""
-        code, facts = self._full_code(x)
-        return facts, code
-
-    def _full_code(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         facts, parts = None, []
         if self.fact_at:
             columns = [self.schema.columns[i] for i in self.fact_at]
@@ -167,7 +155,7 @@ class ClassTable(TableModel):
         unknown = label.isnan()
         one_hot = torch.nn.functional.one_hot(label.nan_to_num().long(), len(self.class_names)).to(self.dtype)
         parts.append(one_hot.masked_fill(unknown[:, None], 0.0))
-        return torch.cat(parts, 1), facts
+        return facts, torch.cat(parts, 1)
 
     def _sample(self, n: int, context: Tensor | None) -> tuple[Tensor, Tensor]:
         logp = torch.zeros(n, dtype=torch.float64, device=self.device)
@@ -186,19 +174,12 @@ class ClassTable(TableModel):
         rows[:, self.class_at] = label.double()
         return rows, logp + log_numbers
 
-    def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Set starting values from a batch: the frequencies of the labels, and the starting values of the flow."""
-        code, facts = self._full_code(x)
-        if self.labels is not None and facts is not None:
-            self.labels.init_from(facts)
-        self.numbers.init_from(self._numbers_of(x), code)  # type: ignore[union-attr]
-
     @torch.no_grad()
     def class_log_probs(self, x: Tensor) -> Tensor:
         """Return log p(class | the other columns) of rows, whatever their class is: (B, C) -> (B, K)."""
         x = x.clone()
         x[:, self.class_at] = torch.nan
-        code, _ = self._full_code(x)
+        _, code = self._split(x)
         z = self.numbers.chain(self._numbers_of(x), code)[0]  # type: ignore[union-attr]
         base: Any = self.numbers.base  # type: ignore[union-attr]
         found: Tensor = base.log_joint(z, code, base.gaussians.widening).log_softmax(-1)

@@ -36,11 +36,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import Exactness, Real, Space, Sphere, Transform, product_of
-from ..core.curved_space import TURN
+from ..core import Exactness, Real, Space, Sphere, Transform
 from ..errors import DataError
 from ..functional.hand_gradients import eager
-from ..systems.mixed import AXES
+from .curved_layers import CurveColumns, constant_rows, space_of_axes
 from .row_space import Column, TableSpace
 
 
@@ -119,7 +118,7 @@ class Unbound(Transform):
         for forward, _, at, constants in self.groups:
             index = torch.tensor(at, device=x.device)
             # A value exactly on a bound would have an infinite image; the map first moves it inside by `edge`.
-            image, log_slope = forward(x[:, index], *_rows(constants, x))
+            image, log_slope = forward(x[:, index], *constant_rows(constants, x))
             z, log_slopes = z.index_copy(1, index, image), log_slopes.index_copy(1, index, log_slope)
         return z, log_slopes
 
@@ -128,63 +127,12 @@ class Unbound(Transform):
         x, dlogp = z, z.new_zeros(z.shape[0])
         for _, inverse, at, constants in self.groups:
             index = torch.tensor(at, device=z.device)
-            low, high, edge = _rows(constants, z)
+            low, high, edge = constant_rows(constants, z)
             image, log_slope = inverse(z[:, index], low, high, edge)
             # Rounding can give the bound itself, whose image is infinite. The value is moved to the next number inside.
             image = torch.maximum(image, low.nextafter(high)).minimum(high.nextafter(low))
             x, dlogp = x.index_copy(1, index, image), dlogp - log_slope.nansum(1)
         return x, dlogp
-
-
-class CurveColumns(Transform):
-    """Map of angles to radians in [0, 2 pi), and of latitudes to their sines, heights in [-1, 1]. Other columns are unchanged.
-
-    Args:
-        columns: Continuous columns.
-    """
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        super().__init__()
-        self.x_space = TableSpace(columns)
-        self.z_space = TableSpace([_curved(column) for column in columns])
-        self.angles = [i for i, column in enumerate(columns) if column.axis == "angle"]
-        self.heights = [i for i, column in enumerate(columns) if column.axis == "height"]
-        self.limits = [(*column.support, column.edge) for column in columns]
-
-    def _constants(self, at: list[int], x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the index of some columns, and the start, the width and the edge of each."""
-        low, high, edge = _rows([self.limits[i] for i in at], x)
-        return torch.tensor(at, device=x.device), low, high - low, edge
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return radians and heights, and the sum of the log-slopes."""
-        z, log_slopes = x, torch.zeros_like(x)
-        if self.angles:
-            at, low, width, _ = self._constants(self.angles, x)
-            turns = (x[:, at] - low) / width
-            z = z.index_copy(1, at, TURN * torch.remainder(turns, 1.0))
-            log_slopes = log_slopes.index_copy(1, at, (TURN / width).log() + 0 * turns)
-        if self.heights:
-            at, low, width, edge = self._constants(self.heights, x)
-            latitude = math.pi * (_off_poles(x[:, at], low, width, edge) - low) / width - math.pi / 2
-            z = z.index_copy(1, at, latitude.sin())
-            log_slopes = log_slopes.index_copy(1, at, latitude.cos().log() + (math.pi / width).log())
-        return z, log_slopes.nansum(1)
-
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return angles and latitudes in the units of the columns, and minus the sum of the log-slopes."""
-        x, log_slopes = z, torch.zeros_like(z)
-        if self.angles:
-            at, low, width, _ = self._constants(self.angles, z)
-            x = x.index_copy(1, at, low + width * (z[:, at] / TURN))
-            log_slopes = log_slopes.index_copy(1, at, (TURN / width).log() + 0 * z[:, at])
-        if self.heights:
-            at, low, width, edge = self._constants(self.heights, z)
-            image = _off_poles(low + width * (z[:, at].asin() / math.pi + 0.5), low, width, edge)
-            x = x.index_copy(1, at, image)
-            latitude = math.pi * (image - low) / width - math.pi / 2
-            log_slopes = log_slopes.index_copy(1, at, latitude.cos().log() + (math.pi / width).log())
-        return x, -log_slopes.nansum(1)
 
 
 class StandardiseColumns(Transform):
@@ -201,7 +149,7 @@ class StandardiseColumns(Transform):
         self.constants = [(c.loc, c.scale) if c.axis == "number" else (0.0, 1.0) for c in columns]
 
     def _loc_scale_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        loc, scale = _rows(self.constants, x)
+        loc, scale = constant_rows(self.constants, x)
         return loc, scale, torch.where(x.isnan(), 0.0, -scale.log()).sum(1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -245,7 +193,7 @@ class FillMissing(Transform):
         # The flow needs a number everywhere. The draw e has density q(e), which the model must explain beside the others, so
         # its log is subtracted: log p(x, e) - log q(e) is on average a lower bound of log p(x).
         missing, draws = x.isnan(), torch.randn_like(x)
-        low, high = _rows(self.limits, x)
+        low, high = constant_rows(self.limits, x)
         if any(low < high for low, high in self.limits):
             draws = torch.where(high > low, low + (high - low) * torch.rand_like(x), draws)
         return torch.where(missing, draws, x), -self._log_noise(draws, missing)
@@ -258,7 +206,7 @@ class FillMissing(Transform):
 
     def _log_noise(self, z: Tensor, where: Tensor) -> Tensor:
         """Return the log-density of the draws z (B, F) in some places: (B,)."""
-        low, high = _rows(self.limits, z)
+        low, high = constant_rows(self.limits, z)
         normal = -0.5 * (z.square() + math.log(2 * math.pi))
         log_q = torch.where(high > low, -(high - low).clamp_min(1e-300).log(), normal)
         return torch.where(where, log_q, 0.0).sum(1)
@@ -368,11 +316,6 @@ def column_layers(columns: Sequence[Column], context: int = 0, bits: Sequence[in
     return [*layers, Cast(columns)]
 
 
-def space_of_axes(columns: Sequence[Column]) -> Space:
-    """Return the space of the flow of numeric columns: the line, circles and heights, in the order of the columns."""
-    return product_of([AXES[column.axis] for column in columns])
-
-
 def unbounded(column: Column, x: Tensor) -> Tensor:
     """Return the unbounded coordinate (B,) of values (B,) of a numeric column; an integer x is taken as x + 1/2."""
     if column.kind == "integer":
@@ -389,23 +332,6 @@ def interval(column: Column) -> Column:
         return column
     low, high = column.support
     return dataclasses.replace(column, kind="continuous", low=0.0, high=high - low + 1, edge=0.5)
-
-
-def _curved(column: Column) -> Column:
-    """Return a column after `CurveColumns`."""
-    if column.axis == "number":
-        return column
-    low, high = (0.0, TURN) if column.axis == "angle" else (-1.0, 1.0)
-    return dataclasses.replace(column, low=low, high=high, edge=0.0, loc=0.0, scale=1.0)
-
-
-def _off_poles(x: Tensor, low: Tensor, width: Tensor, edge: Tensor) -> Tensor:
-    """Return latitudes with those at a pole moved inside by `edge`: there the slope is zero, and its logarithm infinite."""
-    return torch.where(x <= low, low + edge, torch.where(x >= low + width, low + width - edge, x))
-
-
-def _rows(constants: Sequence[Sequence[float]], x: Tensor) -> tuple[Tensor, ...]:
-    return torch.tensor(constants, dtype=x.dtype, device=x.device).unbind(1)
 
 
 def _inside(distance: Tensor, edge: Tensor) -> Tensor:

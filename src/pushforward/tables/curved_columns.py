@@ -7,6 +7,7 @@ of the sphere is uniform (Archimedes).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -154,17 +155,11 @@ def _column(
     inside = wrapped(column, present)
     distances = np.concatenate([inside - low, low + width - inside])
     spikes = find_spikes(inside, whole=whole)
-    return Column(
-        name=name,
-        kind=kind,  # type: ignore[arg-type]
+    return dataclasses.replace(
+        column,
         storage="int64" if bool((present == np.rint(present)).all()) else "float64",
         missing=len(present) < len(numbers),
-        low=low,
-        high=high,
         edge=0.5 if whole else float(distances[distances > 0].min()) / 2,
         spikes=spikes,
         decimals=find_grain(inside, whole=whole, spikes=spikes).decimals,
-        seen=(low, high),
-        axis=axis,  # type: ignore[arg-type]
-        partner=partner,
     )

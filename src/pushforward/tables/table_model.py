@@ -27,7 +27,8 @@ from ..core import Chain, Distribution, Flow, Given, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
 from ..systems.spec import Spec
-from .column_layers import OnSurface, column_layers, space_of_axes
+from .column_layers import OnSurface, column_layers
+from .curved_layers import space_of_axes
 from .facts import facts_of, value_of, without_spikes
 from .row_space import Column, TableSpace
 from .schema import Schema

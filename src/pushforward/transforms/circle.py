@@ -201,6 +201,3 @@ class Projection(CircleMixture):
         weight, first, shift = p.chunk(3, -1)
         log_scale = soft_clip(first, self.bound)
         return circle_map(projection_mixture(weight, -log_scale, -shift * (-log_scale).exp()), z)
-
-
-__all__ = ["CircleMap", "CircleMixture", "CircularSpline", "MoebiusMixture", "Projection"]

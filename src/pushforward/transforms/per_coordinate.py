@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -43,6 +44,14 @@ class PerCoordinate:
         """Number of parameters of a coordinate."""
         return self.width or max(scalar.n for scalar in self.maps)
 
+    @functools.cached_property
+    def groups(self) -> dict[Scalar, list[int]]:
+        """Coordinates with the same map, which are computed together."""
+        groups: dict[Scalar, list[int]] = {}
+        for i, scalar in enumerate(self.maps):
+            groups.setdefault(scalar, []).append(i)
+        return groups
+
     @property
     def numeric_inverse(self) -> bool:
         """Whether a map has a numeric inverse."""
@@ -76,18 +85,14 @@ class PerCoordinate:
     def _apply(
         self, run: Callable[[Scalar, Tensor, Tensor], tuple[Tensor, Tensor]], v: Tensor, p: Tensor
     ) -> tuple[Tensor, Tensor]:
-        kinds: dict[Scalar, list[int]] = {}
-        for i, scalar in enumerate(self.maps):
-            kinds.setdefault(scalar, []).append(i)
-        if len(kinds) == 1:
+        if len(self.groups) == 1:
             scalar = self.maps[0]
             return run(scalar, v, p[..., : scalar.n])
-        # Coordinates with the same map are computed together.
         images, slopes = [], []
-        for scalar, at in kinds.items():
+        for scalar, at in self.groups.items():
             index = torch.tensor(at, device=v.device)
             image, slope = run(scalar, v.index_select(-1, index), p.index_select(-2, index)[..., : scalar.n])
             images.append(image)
             slopes.append(slope)
-        back = torch.tensor([i for at in kinds.values() for i in at], device=v.device).argsort()
+        back = torch.tensor([i for at in self.groups.values() for i in at], device=v.device).argsort()
         return torch.cat(images, -1).index_select(-1, back), torch.cat(slopes, -1).index_select(-1, back)

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/tables/column_layers.py`."""
+"""Faults of `pushforward/tables/curved_layers.py`."""
 
 from ..mutant import Mutant
 
