@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -29,28 +28,26 @@ class PerCoordinate:
 
     maps: tuple[Scalar, ...]
     width: int = 0
+    groups: dict[Scalar, list[int]] = field(init=False, compare=False, repr=False)
+    """Coordinates with the same map, which are computed together."""
 
     def __post_init__(self) -> None:
-        """Check the number of parameters."""
+        """Check the number of parameters, and group the coordinates."""
         object.__setattr__(self, "maps", tuple(self.maps))
         most = max([scalar.n for scalar in self.maps] or [0])
         if not self.maps or 0 < self.width < most:
             raise SpecError(
                 f"expected maps with at most {self.width} parameters, got {len(self.maps)} with up to {most}"
             )
+        groups: dict[Scalar, list[int]] = {}
+        for i, scalar in enumerate(self.maps):
+            groups.setdefault(scalar, []).append(i)
+        object.__setattr__(self, "groups", groups)
 
     @property
     def n(self) -> int:
         """Number of parameters of a coordinate."""
         return self.width or max(scalar.n for scalar in self.maps)
-
-    @functools.cached_property
-    def groups(self) -> dict[Scalar, list[int]]:
-        """Coordinates with the same map, which are computed together."""
-        groups: dict[Scalar, list[int]] = {}
-        for i, scalar in enumerate(self.maps):
-            groups.setdefault(scalar, []).append(i)
-        return groups
 
     @property
     def numeric_inverse(self) -> bool:
