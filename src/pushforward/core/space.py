@@ -294,17 +294,20 @@ class Box(Space):
         return x + 1 if self.high == math.inf else x - 1
 
     def quadrature(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """Return a rule for one or two dimensions: equal cells between two bounds, x = low + e^t on a half-line."""
+        """Return a rule for one or two dimensions: equal cells between two bounds, x = low + exp(t - e^-t) on a half-line."""
         if math.isfinite(self.low) and math.isfinite(self.high):
             cells = min(600, 2 * points)
             width = (self.high - self.low) / cells
             axis = self.low + (torch.arange(cells, dtype=torch.float64) + 0.5) * width
             return product_rule(self, axis, torch.full_like(axis, width))
-        t = torch.linspace(-5, 5, points, dtype=torch.float64)
         if not math.isfinite(self.low) and not math.isfinite(self.high):
+            t = torch.linspace(-5, 5, points, dtype=torch.float64)
             return product_rule(self, t.sinh(), t.cosh() * (t[1] - t[0]))
+        # The distance to the end tends to zero doubly exponentially, so a density that is positive there loses no mass.
+        t = torch.linspace(-3, 5, points, dtype=torch.float64)
+        distance = (t - (-t).exp()).exp()
         end, side = (self.low, 1.0) if math.isfinite(self.low) else (self.high, -1.0)
-        return product_rule(self, end + side * t.exp(), t.exp() * (t[1] - t[0]))
+        return product_rule(self, end + side * distance, distance * (1 + (-t).exp()) * (t[1] - t[0]))
 
 
 def product_rule(space: Space, axis: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -148,6 +148,13 @@ def layer_cases() -> list[Case]:
         noise = Flow(Chain(warp), d.Uniform(unit))
         return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
 
+    def half_lines() -> Flow:
+        space, half = Integers((2,), 0, 1), Box((2,), 0.0, float("inf"))
+        noise = Flow(Chain(t.Probit(half), t.Elementwise(t.Affine(), r2, context=3, hidden=(8,))), d.Normal(r2))
+        return Flow(
+            Chain(t.HalfLines(space, noise, context=1), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2)
+        )
+
     def multiscale() -> Flow:
         rest = Flow(t.Elementwise(t.Affine(), r1, context=2, hidden=(8,)), d.Normal(r1))
         return Flow(Chain(t.Slice(r3, 2, rest), t.LU(r2)), d.Normal(r2))
@@ -377,6 +384,10 @@ def layer_cases() -> list[Case]:
         "rounded-shift": integer_flow,
         "dequantise": dequantised,
         "dequantise-by-a-flow": dequantised_labels,
+        "half-lines": varied(half_lines, spread=0.3),
+        "half-lines-half-normal": lambda: Flow(
+            Chain(t.HalfLines(Integers((2,), 0, 1)), t.Coupling(t.Affine(), r2, [True, False], net)), d.Normal(r2)
+        ),
         "slice": multiscale,
         "slice-given-a-label": factored,
         "fold": folded,

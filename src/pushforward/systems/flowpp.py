@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from ..core import Box, Chain, Distribution, Flow, Inverse, Real, Space, Transform
-from ..distributions import Normal
+from ..core import Box, Flow, Inverse, Real, Space, Transform
 from ..errors import SpecError
 from ..networks import GatedAttention
 from ..transforms import (
@@ -25,7 +24,8 @@ from ..transforms import (
     half_mask,
 )
 from ..transforms.shape import image_shape
-from .picture_spec import ImageSpec, Scaled, law_cases
+from .picture_noise import picture_noise
+from .picture_spec import ImageSpec, law_cases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,12 @@ class FlowPP(ImageSpec):
         """Return the flow; mixtures start close to the identity, and the noise as the logistic of a standard normal."""
         self.require_divisible(4 if self.last else 2, "a squeeze and checkerboards" if self.last else "a squeeze")
         scalar = Composed(LogisticMixture(self.components), Affine())
-        layers = self.front(self._noise() if self.dequantise == "variational" else None)
+        noise = None
+        if self.dequantise == "variational":
+            to_line = Logit(Box(self.shape, 0.0, 1.0))
+            sizes = {"hidden": self.noise_hidden, "couplings": self.noise_couplings, "blocks": self.noise_blocks}
+            noise = picture_noise(self.space, to_line, heads=self.heads, **sizes)
+        layers = self.front(noise)
         layers += self._colours(layers[-1].z_space, self.first, scalar)
         layers.append(Squeeze(layers[-1].z_space))
         space = Real(layers[-1].z_space.shape)
@@ -127,37 +132,6 @@ class FlowPP(ImageSpec):
                 Inverse(Checkerboard(space)),
             ]
         return layers
-
-    def _noise(self) -> Distribution:
-        """Return q(u | x): affine couplings of colours from the normal to the unit box, with features of x as context."""
-        space = Real(self.shape)
-        channels, height, width = image_shape(space)
-        given = Real((self.noise_hidden // 2, height, width))
-        board = Checkerboard(space)
-        halves = Real(board.z_space.shape)
-        network = partial(
-            GatedAttention,
-            size=image_shape(halves)[1:],
-            hidden=self.noise_hidden,
-            blocks=self.noise_blocks,
-            heads=self.heads,
-        )
-        layers: list[Transform] = [Logit(Box(self.shape, 0.0, 1.0)), board]
-        for i in range(self.noise_couplings):
-            mask = half_mask(halves.shape[0], flip=i % 2 == 1)
-            # An inverse coupling samples with its fast direction: q(u | x) is mostly sampled, from the normal to the box.
-            layers.append(Inverse(Coupling(Affine(bound=2.0), halves, mask, network, context=given)))
-        features = GatedAttention(
-            channels,
-            given.shape[0],
-            size=(height, width),
-            hidden=given.shape[0],
-            blocks=3,
-            attention=False,
-            zero=False,
-        )
-        chain = Chain(*layers, Inverse(Checkerboard(space)))
-        return Flow(chain, Normal(space), embed=Scaled(features, self.levels), context=self.space)
 
     @classmethod
     def cases(cls) -> Iterator[FlowPP]:

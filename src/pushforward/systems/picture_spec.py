@@ -123,13 +123,15 @@ class PictureSpec(Spec, register=False):
         """Length of the context as a vector, for systems whose networks take no picture."""
         return self.condition_channels * self.condition[1] * self.condition[2] if self.condition else self.classes
 
+    def features(self) -> nn.Module:
+        """Return the network from a picture as context to the features that the layers see."""
+        return ConvNet(self.condition[0], self.condition_channels, hidden=self.condition_channels, zero=False)
+
     def finish(self, chain: Transform, base: Distribution) -> Flow:
         """Return the model of a chain and a base, with the network for a picture as context if there is one."""
         if not self.condition:
             return _channels_last(Flow(chain, base))
-        embed: nn.Module = ConvNet(
-            self.condition[0], self.condition_channels, hidden=self.condition_channels, zero=False
-        )
+        embed = self.features()
         if (base.context if chain.context is None else chain.context) == Real((self.given_vector,)):
             embed = nn.Sequential(embed, nn.Flatten())
         return _channels_last(Flow(chain, base, embed=embed, context=Real(self.condition)))
@@ -157,9 +159,14 @@ class ImageSpec(PictureSpec, register=False):
         if not 0 <= self.alpha < 0.5:
             raise SpecError(f"expected {self.name}.alpha in [0, 0.5), got {self.alpha}")
 
-    def front(self, noise: Distribution | None = None) -> list[Transform]:
-        """Return the layers from pictures to the real line: dequantisation, uniform or by a flow, and the fixed map."""
-        dequantise = Dequantise(self.space, noise)
+    def front(self, noise: Distribution | None = None, *, context: int | Space = 0) -> list[Transform]:
+        """Return the layers from pictures to the real line: dequantisation, uniform or by a flow, and the fixed map.
+
+        Args:
+            noise: Distribution of the noise; uniform by default.
+            context: Context of the noise besides the pictures, 0 for none.
+        """
+        dequantise = Dequantise(self.space, noise, context=context)
         box = Box(self.shape, 0.0, 1.0)
         if self.preprocess == "centre":
             return [dequantise, Centre(box)]
@@ -170,7 +177,19 @@ class ImageSpec(PictureSpec, register=False):
         chain = Chain(*layers)
         return self.finish(chain, Normal(Real(chain.z_space.shape)) if base is None else base)
 
-    def multi_scale(self, scales: int, steps: int, step: Callable[[Real, int], list[Transform]]) -> Flow:
+    def prior(self, space: Space) -> Transform:
+        """Return the learned mean and scale of the last latent variables, as a layer before the standard normal base."""
+        if isinstance(self.given, Space):
+            return Elementwise(Affine(), space)
+        return Elementwise(Affine(), space, context=self.given, hidden=(max(32, self.given),))
+
+    def multi_scale(
+        self,
+        scales: int,
+        steps: int,
+        step: Callable[[Real, int], list[Transform]],
+        front: Sequence[Transform] | None = None,
+    ) -> Flow:
         """Return a model with the scales of Glow: a squeeze and some steps each; between scales half of the channels leave.
 
         The channels that leave have learned conditional priors.
@@ -179,9 +198,10 @@ class ImageSpec(PictureSpec, register=False):
             scales: Number of scales; the picture is squeezed at each.
             steps: Number of steps at each scale.
             step: Function (space, number of the step over all scales) that returns the layers of one step.
+            front: Layers from pictures to the real line; those of `front()` by default.
         """
         self.require_divisible(2**scales, f"{scales} scales")
-        layers = self.front()
+        layers = list(self.front() if front is None else front)
         for scale in range(scales):
             layers.append(Squeeze(layers[-1].z_space))
             space = Real(layers[-1].z_space.shape)
@@ -189,7 +209,7 @@ class ImageSpec(PictureSpec, register=False):
                 layers += step(space, scale * steps + i)
             if scale + 1 < scales:
                 layers.append(factor_out(space, self.given, learned=True))
-        return self.flow([*layers, top_prior(layers[-1].z_space, self.given)])
+        return self.flow([*layers, self.prior(layers[-1].z_space)])
 
 
 def _channels_last(model: Flow) -> Flow:
@@ -210,18 +230,12 @@ def factor_out(space: Space, context: Space | int, *, learned: bool) -> Slice:
         return Slice(space, keep, Normal(rest))
     own = context if isinstance(context, int) else context.shape[0]
     given = Real((keep + own, height, width))
-    prior = Elementwise(Affine(), rest, context=given, network=_one_convolution)
+    prior = Elementwise(Affine(), rest, context=given, network=one_convolution)
     return Slice(space, keep, Flow(prior, Normal(rest)), context=context)
 
 
-def top_prior(space: Space, context: Space | int) -> Elementwise:
-    """Return the learned mean and scale of the last latent variables, as a layer before the standard normal base."""
-    if isinstance(context, Space):
-        return Elementwise(Affine(), space)
-    return Elementwise(Affine(), space, context=context, hidden=(max(32, context),))
-
-
-def _one_convolution(inputs: int, outputs: int) -> nn.Module:
+def one_convolution(inputs: int, outputs: int) -> nn.Module:
+    """Return a 3 x 3 convolution that starts at zero."""
     layer = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -234,15 +248,19 @@ class Scaled(nn.Module):
     Args:
         network: Network from scaled pictures (B, C, H, W).
         levels: Number of levels K.
+        channels: Number of channels of x; others follow x as they are. None if all channels are x.
     """
 
-    def __init__(self, network: nn.Module, levels: int) -> None:
+    def __init__(self, network: nn.Module, levels: int, channels: int | None = None) -> None:
         super().__init__()
-        self.network, self.levels = network, levels
+        self.network, self.levels, self.channels = network, levels, channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the network's result for levels (B, C, H, W)."""
-        return self.network(x / (self.levels - 1) - 0.5)
+        if self.channels is None or x.shape[1] == self.channels:
+            return self.network(x / (self.levels - 1) - 0.5)
+        levels, others = x[:, : self.channels], x[:, self.channels :]
+        return self.network(torch.cat([levels / (self.levels - 1) - 0.5, others], 1))
 
     def undo(self, u: Tensor) -> Tensor:
         """Return the levels for scaled numbers u = x / (K - 1) - 1/2."""

@@ -36,7 +36,7 @@ from .scalar import (
 )
 from .shape import Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
-from .stochastic import Augment, Dequantise, Stochastic
+from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .winner_gate import WinnerGate
@@ -70,6 +70,7 @@ __all__ = [
     "FromTorchTransform",
     "GatedAffine",
     "Haar",
+    "HalfLines",
     "LU",
     "Leapfrog",
     "LineMap",

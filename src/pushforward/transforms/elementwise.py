@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..core import Space, Transform, Undo, context_space
 from ..functional.bounds import sum_events
+from ..functional.squeezing import at_positions
 from ..networks import head
 from .scalar import Scalar
 
@@ -25,8 +26,8 @@ class Elementwise(Transform):
         context: Length of the context, 0 for none, or its space; with a context, a network computes the parameters.
         hidden: Widths of the hidden layers of that network; an empty tuple gives a linear map.
         activation: Activation function of that network.
-        network: For pictures as context: function (inputs, outputs) of channels that returns the network; the context
-            then has the height and width of the space.
+        network: For pictures: function (inputs, outputs) of channels that returns the network. Its input is the context,
+            brought to the height and width of the space.
 
     Raises:
         SpecError: The scalar map does not map the space onto itself.
@@ -63,7 +64,8 @@ class Elementwise(Transform):
         if self.net is None:
             return self.free.expand(v.shape[0], *self.free.shape)
         if self.from_picture:
-            return self.free + self.net(context).unflatten(1, (self.scalar.n, -1)).movedim(1, -1)
+            given = at_positions(context, tuple(v.shape[2:]))  # type: ignore[arg-type]
+            return self.free + self.net(given).unflatten(1, (self.scalar.n, -1)).movedim(1, -1)
         return self.free + self.net(context).reshape(v.shape[0], *self.free.shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

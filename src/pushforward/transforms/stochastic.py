@@ -4,7 +4,8 @@
 
 A VAE layer draws in both directions (Kingma and Welling 2014, arXiv:1312.6114, eq. 3). Dequantisation adds noise u ~ q(u|x) in
 [0, 1) to integers; its inverse is the floor, which is deterministic, so p(x|z) = 1 (Theis et al. 2016, arXiv:1511.01844,
-eq. 3-5; Ho et al. 2019, arXiv:1902.00275, eq. 11).
+eq. 3-5; Ho et al. 2019, arXiv:1902.00275, eq. 11). Bits may also become numbers of both signs, with noise u > 0: no wall
+stands at the ends of the density then (Winkler et al. 2019, arXiv:1912.00042, section 3.4).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import math
 import torch
 from torch import Tensor
 
-from ..core import Box, Distribution, Exactness, Space, Transform, context_space
-from ..distributions import Uniform
+from ..core import Box, Distribution, Exactness, Flow, Real, Space, Transform, context_space
+from ..distributions import Normal, Uniform
 from ..errors import ShapeError, SpecError
+from .bounded import Probit
+from .surjective import beside, require_context
 
 
 class Stochastic(Transform):
@@ -107,48 +110,64 @@ class Augment(Transform):
         return x, self.noise._log_prob(u, self._given(x))
 
 
-class Dequantise(Transform):
+class _Noisy(Transform):
+    """Base class of layers that add noise to whole numbers; the context of the noise is x followed by the layer's context.
+
+    Args:
+        space: Space of x.
+        z_space: Space of z.
+        noise: Distribution of the noise u.
+        support: Space on which the noise must be.
+        context: Length of the layer's own context, 0 for none; or its space.
+    """
+
+    own = Exactness.NOISY | Exactness.LOWER
+
+    def __init__(
+        self, space: Space, z_space: Space, noise: Distribution, support: Space, context: int | Space = 0
+    ) -> None:
+        super().__init__()
+        if noise.space != support:
+            raise ShapeError(f"expected noise on {support}, got {noise.space}")
+        self.context = context_space(context)
+        require_context(noise, space, self.context, name="the noise")
+        self.x_space, self.z_space, self.noise = space, z_space, noise
+
+    def _given(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+        return beside(x, context if self.context is not None else None, self.noise)
+
+
+class Dequantise(_Noisy):
     """Dequantisation of integers low ... high, or labels: z = (x - low + u) / K with noise u in [0, 1) and K levels.
 
     Args:
         space: An `Integers` space with both bounds, or `Categories`.
-        noise: Distribution of u on the unit box of the same shape; its context is x, as it is or flattened, or none.
-            Uniform by default; a conditional flow gives variational dequantisation.
+        noise: Distribution of u on the unit box of the same shape. Its context is none; or x followed by the layer's own
+            context, which is repeated at every position of a picture; or the same, flattened. Uniform by default; a
+            conditional flow gives variational dequantisation.
+        context: Length of the layer's own context, 0 for none; or its space.
 
     Raises:
         SpecError: The integers have no bounds, or coordinates have different numbers of labels.
         ShapeError: The noise has another space or takes another context.
     """
 
-    own = Exactness.NOISY | Exactness.LOWER
-
-    def __init__(self, space: Space, noise: Distribution | None = None) -> None:
-        super().__init__()
+    def __init__(self, space: Space, noise: Distribution | None = None, *, context: int | Space = 0) -> None:
         levels = set(space.counts or ())
         if space.interval is None or len(levels) != 1:
             raise SpecError(
                 f"expected Integers with both bounds, or Categories with one number of classes, got {space}"
             )
-        self.low, self.levels = int(space.interval[0]), levels.pop()
         box = Box(space.shape, 0.0, 1.0)
-        noise = Uniform(box) if noise is None else noise
-        if noise.space != box:
-            raise ShapeError(f"expected noise on {box}, got {noise.space}")
-        if noise.context is not None and noise.context.shape not in (space.shape, (space.size,)):
-            raise ShapeError(f"expected the noise to take a context of shape {space.shape}, got {noise.context}")
-        self.x_space, self.z_space, self.noise = space, box, noise
+        super().__init__(space, box, Uniform(box) if noise is None else noise, box, context)
+        self.low, self.levels = int(space.interval[0]), levels.pop()
 
     def _volume(self) -> float:
         return self.x_space.size * math.log(self.levels)
 
-    def _given(self, x: Tensor) -> Tensor | None:
-        if self.noise.context is None:
-            return None
-        return x.reshape(x.shape[0], *self.noise.context.shape).to(self.noise.dtype)
-
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return (x - low + u) / K and -log q(u|x) - D log K."""
-        u, log_q = self.noise._sample(x.shape[0], self._given(x))
+        u, log_q = self.noise._sample(x.shape[0], self._given(x, context))
         return (x - self.low + u) / self.levels, -log_q - self._volume()
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -157,4 +176,40 @@ class Dequantise(Transform):
         level = y.floor().clamp(0, self.levels - 1)
         x = level + self.low
         x = x.to(self.x_space.event_dtype(z.dtype))
-        return x, self.noise._log_prob(y - level, self._given(x)) + self._volume()
+        return x, self.noise._log_prob(y - level, self._given(x, context)) + self._volume()
+
+
+class HalfLines(_Noisy):
+    """Half-infinite dequantisation of bits: z = (2 x - 1) u with noise u > 0, so that x is 1 where z is positive.
+
+        forward:  dlogp = -log q(u|x)        inverse:  x = [z > 0], u = |z|
+
+    Noise in [0, 1) would give the density a wall at both ends of a short interval; here each bit has half of the line
+    (Winkler et al. 2019, arXiv:1912.00042, section 3.4).
+
+    Args:
+        space: `Integers` from 0 to 1.
+        noise: Distribution of u on the positive half-line, Box(shape, 0, inf). Its context is as for `Dequantise`. The
+            half-normal distribution by default: before a standard normal base, bits then have the probability 1/2.
+        context: Length of the layer's own context, 0 for none; or its space.
+
+    Raises:
+        SpecError: The space is not that of bits.
+        ShapeError: The noise has another space or takes another context.
+    """
+
+    def __init__(self, space: Space, noise: Distribution | None = None, *, context: int | Space = 0) -> None:
+        if space.interval != (0, 1) or set(space.counts or ()) != {2}:
+            raise SpecError(f"expected Integers from 0 to 1, got {space}")
+        half, line = Box(space.shape, 0.0, math.inf), Real(space.shape)
+        super().__init__(space, line, Flow(Probit(half), Normal(line)) if noise is None else noise, half, context)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return (2 x - 1) u and -log q(u|x)."""
+        u, log_q = self.noise._sample(x.shape[0], self._given(x, context))
+        return (2 * x - 1) * u, -log_q
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return [z > 0] and log q(|z| | x)."""
+        x = (z > 0).to(self.x_space.event_dtype(z.dtype))
+        return x, self.noise._log_prob(z.abs(), self._given(x, context))

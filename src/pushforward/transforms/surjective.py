@@ -77,7 +77,7 @@ def beside(z: Tensor, context: Tensor | None, rest: Distribution) -> Tensor | No
     return z.reshape(z.shape[0], *rest.context.shape).to(rest.dtype)
 
 
-def require_context(rest: Distribution, z_space: Space, context: Space | None) -> None:
+def require_context(rest: Distribution, z_space: Space, context: Space | None, *, name: str = "`rest`") -> None:
     """Check that a distribution takes z and the layer's context as its context, in their shape or flattened, or none.
 
     Raises:
@@ -86,7 +86,7 @@ def require_context(rest: Distribution, z_space: Space, context: Space | None) -
     own = 0 if context is None else context.shape[0]
     together = (z_space.shape[0] + own, *z_space.shape[1:])
     if rest.context is not None and rest.context.shape not in (together, (math.prod(together),)):
-        raise ShapeError(f"expected `rest` to take a context of shape {together}, got {rest.context}")
+        raise ShapeError(f"expected {name} to take a context of shape {together}, got {rest.context}")
 
 
 class Slice(Surjection):

@@ -9,8 +9,8 @@ MUTANTS = [
         [
             (
                 "Dequantise.inverse",
-                "self.noise._log_prob(y - level, self._given(x)) + self._volume()",
-                "self.noise._log_prob(y - level, self._given(x))",
+                "self.noise._log_prob(y - level, self._given(x, context)) + self._volume()",
+                "self.noise._log_prob(y - level, self._given(x, context))",
             ),
             ("Dequantise.forward", "-log_q - self._volume()", "-log_q"),
         ],
@@ -18,7 +18,7 @@ MUTANTS = [
     Mutant(
         "dequantise: noise undeclared",
         "dequantise$",
-        [("Dequantise.own", "Exactness.NOISY | Exactness.LOWER", "Exactness.EXACT")],
+        [("_Noisy.own", "Exactness.NOISY | Exactness.LOWER", "Exactness.EXACT")],
     ),
     Mutant(
         "dequantise: density of the noise dropped, both ways",
@@ -27,6 +27,24 @@ MUTANTS = [
             ("Dequantise.forward", "-log_q - self._volume()", "-0 * log_q - self._volume()"),
             ("Dequantise.inverse", "self.noise", "0 * self.noise"),
         ],
+    ),
+    Mutant(
+        "half-lines: bits exchanged",
+        "half-lines",
+        [("HalfLines.inverse", "(z > 0)", "(z < 0)")],
+    ),
+    Mutant(
+        "half-lines: density of the noise dropped, both ways",
+        "half-lines",
+        [
+            ("HalfLines.forward", "-log_q", "-0 * log_q"),
+            ("HalfLines.inverse", "self.noise._log_prob", "0 * self.noise._log_prob"),
+        ],
+    ),
+    Mutant(
+        "half-lines: noise undeclared",
+        "half-lines",
+        [("_Noisy.own", "Exactness.NOISY | Exactness.LOWER", "Exactness.EXACT")],
     ),
     Mutant(
         "VAE: encoder's density dropped, both ways",
