@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_type_hints
 from cyclopts import App, Parameter
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Env
+from cyclopts.validators import Number
 
 from .. import __version__
 from ..dataclass_source import argument_texts
@@ -349,6 +350,82 @@ def resample(
     from .picture_editing import resample_pictures
 
     return resample_pictures(model, source, keep, rows, columns, out, machine)
+
+
+@app.command(sort_key=6.2)
+def colourise(
+    model: FilePath,
+    source: FilePath,
+    /,
+    *,
+    draws: Positive = 6,
+    temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
+    out: OutPath,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Give colours to grey pictures of any size, several times, from a model that was fitted with --condition lightness.
+
+    Args:
+        model: Model of colours that `fit --condition lightness` wrote.
+        source: Grey or colour picture, a folder or an array of pictures of one size; only their lightness is used.
+        draws: Number of colourings of each picture; each is one draw from the model.
+        temperature: Factor by which the latent codes are multiplied; below 1 the colours are more typical.
+        out: File to write: .png for rows of the grey picture and its colourings, .npy or .npz for the array.
+    """
+    from .picture_conditions import colourise_pictures
+
+    return colourise_pictures(model, source, draws, out, temperature, machine)
+
+
+@app.command(sort_key=6.3)
+def upscale(
+    model: FilePath,
+    source: FilePath,
+    /,
+    *,
+    draws: Positive = 1,
+    temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
+    out: OutPath,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Enlarge pictures with details that are drawn from a model that was fitted with --condition smaller:2 (or another factor).
+
+    Args:
+        model: Model of pictures given smaller ones that `fit --condition smaller:2` wrote.
+        source: Small picture, a folder or an array of them; larger ones are cut into tiles of the size that the model knows.
+        draws: Number of enlarged versions of each picture.
+        temperature: Factor by which the latent codes are multiplied; below 1 the details are more typical.
+        out: File to write: .png for rows of the picture, enlarged by repetition, and its versions; .npy or .npz for the array.
+    """
+    from .picture_conditions import upscale_pictures
+
+    return upscale_pictures(model, source, draws, out, temperature, machine)
+
+
+@app.command(sort_key=6.4)
+def restyle(
+    model: FilePath,
+    source: FilePath,
+    /,
+    *,
+    condition: FilePath | None = None,
+    rows: Positive = 8,
+    out: OutPath,
+    machine: MachineOptions = MachineOptions(),  # noqa: B008
+) -> int:
+    """Keep the latent codes of pictures, and change their class or condition: the style stays, and the content changes.
+
+    Args:
+        model: Model of pictures that `fit` wrote with --label or --condition.
+        source: Pictures; if they have a test part, only this part is used.
+        condition: Pictures that are given with the pictures, one for each, if they are not a part of these.
+        rows: Number of pictures; this is the number of rows of the grid. Each row has the picture, then one column for each
+            class, or for the condition of each picture.
+        out: File to write: .png for the grid, .npy or .npz for the array.
+    """
+    from .picture_conditions import restyle_pictures
+
+    return restyle_pictures(model, source, condition, rows, out, machine)
 
 
 @app.command(sort_key=7, usage="Usage: pushforward report [OPTIONS] MODEL TABLE")

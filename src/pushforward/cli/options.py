@@ -235,6 +235,8 @@ class ImageOptions:
         levels: Number of values that a pixel can have, 0 ... levels - 1; by default the number of the data set, or 256.
         label: Attribute of the pictures whose class is given to the model, so that classes can be sampled; without a name it is
             their label. For a table and the system flowgmm: the column of classes.
+        condition: What the model is given with each picture: lightness, smaller:2, top, bottom, left or right for a part of
+            the picture itself, of which it then learns the rest; or a folder, array or data set with a picture for each.
         flips: Mirror a random half of the pictures, left to right, in every step of training.
         grids: Folder for a grid of sampled pictures after each epoch.
     """
@@ -243,6 +245,7 @@ class ImageOptions:
     tiles: Positive | None = None
     levels: Positive | None = None
     label: Annotated[bool | str, Parameter(negative=())] = False
+    condition: str | None = None
     flips: Flag = False
     grids: str | None = None
 
@@ -319,6 +322,7 @@ class ScoreOptions:
         explain: Add for each outlier the columns whose values do not fit the other values of the row.
         samples: Number of draws that are averaged for each row if log_prob is a lower bound; more draws give a tighter bound.
         drop: Name of a column of the table to leave out; can be repeated.
+        condition: Pictures that are given with the pictures to score, one for each, if they are not a part of these.
         exactly: Score continuous and residual flows of tables with exact solvers, traces and series; this takes several times
             as long.
         json: Print the summary as one JSON object.
@@ -330,6 +334,7 @@ class ScoreOptions:
     explain: Flag = False
     samples: Positive = 1
     drop: Repeated = ()
+    condition: FilePath | None = None
     exactly: Flag = False
     json: Flag = False
 
@@ -345,6 +350,7 @@ class SampleOptions:
             .png gives a grid, and .npy or .npz an array.
         temperature: Factor by which the latent codes of pictures are multiplied; below 1 the pictures are more typical.
         label: Class of the pictures, by number or name; by default all classes in turn.
+        condition: Pictures that are given to a conditional model, in turn; or whole pictures whose parts are given.
         nearest: Folder, array or data set of pictures; the nearest of its training pictures is shown below each sample.
         where: Conditions on columns of a table, such as "city=Berlin|Paris, age=30..40, height>=180, note=missing"; can be
             repeated. A name or a label with a comma is written in double quotes. Models of the system any-order condition on
@@ -358,6 +364,7 @@ class SampleOptions:
     out: OutPath = "-"
     temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0
     label: str | None = None
+    condition: FilePath | None = None
     nearest: FilePath | None = None
     where: Repeated = ()
     extrapolate: Flag = False
@@ -409,6 +416,7 @@ class ReportOptions:
         drop: Name of a column of the table to leave out; can be repeated.
         title: Title of the page; by default the name of the table or of the pictures.
         baselines: Whether to fit simple densities, whose scores are shown beside the score of the model.
+        condition: Pictures that are given with the pictures, one for each, if they are not a part of these.
         constants: Measure the realised bi-Lipschitz constants of the flow at rows of a table, between standardised numbers and
             latent codes.
         json: Print the summary as one JSON object.
@@ -418,6 +426,7 @@ class ReportOptions:
     drop: Repeated = ()
     title: str | None = None
     baselines: bool = True
+    condition: FilePath | None = None
     constants: Flag = False
     json: Flag = False
 

@@ -13,8 +13,9 @@ from ..pictures import ImageSet
 from ..training.random_state import isolated
 from .console import Terminal
 from .options import MachineOptions, UsageError
+from .picture_output import require_picture_output
 from .task import start
-from .trained_pictures import CHUNK, TrainedPictures, require_picture_output
+from .trained_pictures import CHUNK, TrainedPictures
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

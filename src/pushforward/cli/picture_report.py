@@ -8,14 +8,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..evaluation.held_out import Holdout
 from ..evaluation.picture_bits import independent_bits
 from ..pictures import ImageSet
 from ..report.picture_page import PictureReport, build_picture_report
 from .console import Terminal, bits_text
+from .picture_output import as_bytes
 
+Array = np.ndarray[Any, np.dtype[Any]]
 if TYPE_CHECKING:
     from .trained_pictures import TrainedPictures
 
@@ -38,8 +39,9 @@ def picture_report(
         others.append({"name": "independent pixels", "value": independent_bits(fitted, held)})
     if baselines:
         others.append({"name": "uniform", "value": float(np.log2(trained.spec.levels))})
-    x = trained.draw(trained.default_samples, trained.classes_for(None, trained.default_samples), seed)
-    samples = x.clamp(0, trained.spec.levels - 1).to(torch.uint8).cpu().numpy()
+    shown = held.take(np.arange(trained.default_samples) % len(held)).given
+    x = trained.draw(trained.default_samples, trained.classes_for(None, trained.default_samples), seed, given=shown)
+    samples = _completed(trained, as_bytes(x, trained.spec.levels), shown)
     name = os.path.basename(os.path.normpath(trained.source))
     page = PictureReport(
         title=title or name,
@@ -48,9 +50,9 @@ def picture_report(
         spec=trained.spec.to_dict(),
         training=trained.training,
         levels=trained.spec.levels,
-        held_out=held.images,
+        held_out=_completed(trained, held.images, held.given),
         samples=samples,
-        trained_on=None if fitted is None else fitted.images,
+        trained_on=None if fitted is None else _completed(trained, fitted.images, fitted.given),
         columns=trained.columns,
         log_prob=log_prob,
         bits=bits,
@@ -68,6 +70,12 @@ def picture_report(
     )
     record = {"rows": what, **asdict(bits), "baselines": others}
     return build_picture_report(page), bits_text(trained.system, record), record
+
+
+def _completed(trained: TrainedPictures, learned: Array, given: ImageSet | None) -> Array:
+    """Return pictures together with those that the model is given, if these are a part of them."""
+    rule = trained.rule
+    return learned if rule is None or given is None else rule.join(learned, given.images)
 
 
 def _choose_pictures(trained: TrainedPictures) -> tuple[ImageSet | None, ImageSet, str, str]:

@@ -20,7 +20,7 @@ from ..evaluation.held_out import Holdout, Parts
 from ..evaluation.picture_bits import independent_bits
 from ..objectives import Flipped, NegativeLogLikelihood
 from ..output import require_writable
-from ..pictures import DATASETS, ImageSet, read_images
+from ..pictures import DATASETS, Condition, ImageSet, condition_from, read_images, scaled
 from ..pictures.crops import list_pictures, random_crops
 from ..pictures.picture_files import SUFFIXES as PICTURES
 from ..systems.picture_spec import PictureSpec
@@ -34,11 +34,12 @@ from ..training.parallel.processes import process_rank, world_size
 from ..training.random_state import isolated
 from .console import Terminal, bits_text
 from .options import TrainOptions, UsageError
+from .picture_output import grid_columns, require_pillow, write_samples
 from .task import FitOptions, Task, TrainingRows, system_name
-from .trained_pictures import TrainedPictures, advised, describe, grid_columns, require_pillow, write_samples
+from .trained_pictures import TrainedPictures, advised, describe
 
-IMAGE_FLOW = "glow"
-"""Default system for pictures."""
+IMAGE_FLOW, CONDITIONAL_FLOW = "glow", "conditional-image"
+"""Default systems for pictures, without and with pictures that are given."""
 EVENLY = 4
 """Number by which the default system for pictures divides their height and width."""
 SMALL_PICTURE = 4096
@@ -66,7 +67,12 @@ class PictureTask(Task):
 
     def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
         super().__init__(source, options, terminal)
-        self.system = picture_system(options.system.flow)
+        images = options.images
+        self.rule: Condition | None = None
+        if images.condition is not None:
+            self.rule = condition_from(images.condition, size=images.image_size)
+        default = IMAGE_FLOW if self.rule is None else CONDITIONAL_FLOW
+        self.system = picture_system(options.system.flow or default)
         self.arguments = options.system.arguments(self.system, preset="small")
         if options.system.labels is not None:
             raise UsageError("--labels is for the columns of tables; leave it out for pictures")
@@ -75,6 +81,8 @@ class PictureTask(Task):
         self.shares, self.tiles = options.columns.shares(), options.images.tiles
         if self.tiles is not None and (options.images.image_size is not None or options.images.label is not False):
             raise UsageError("--tiles learns crops of pictures as they are; leave --image-size and --label out")
+        if self.rule is not None and (self.tiles is not None or images.label is not False):
+            raise UsageError("--condition is for whole pictures without classes; leave --tiles and --label out")
         self.label: str | None = None
         self.classes = 0
         if options.images.grids is not None:
@@ -111,6 +119,8 @@ class PictureTask(Task):
                 self.whole = list_pictures(self.source, images.levels)
                 return
             self.found = read_images(self.source, size=images.image_size, levels=images.levels)
+            if self.rule is not None:
+                self.found = self.rule.split_all(self.found)
         train = self.found.train
         if len(train) < 2:
             raise DataError(f"{self.source}: expected at least 2 pictures to learn from, got {len(train)}")
@@ -161,7 +171,9 @@ class PictureTask(Task):
         for field in Spec.registry[self.system].sizes:
             if field in self.arguments:
                 raise SpecError(f"expected no argument {field!r}: it follows from the pictures")
-        sizes = {"shape": self.train.shape, "levels": self.train.levels, "classes": self.classes}
+        sizes: dict[str, Any] = {"shape": self.train.shape, "levels": self.train.levels, "classes": self.classes}
+        if self.train.given is not None:
+            sizes["condition"] = self.train.given.shape
         spec = {"system": self.system, **self.arguments, **sizes}
         spec_from_dict(spec)
         resume, pixels = self.options.output.resume, math.prod(self.train.shape)
@@ -199,6 +211,8 @@ class PictureTask(Task):
         )
 
     def _context(self, part: ImageSet) -> Tensor | None:
+        if part.given is not None:
+            return torch.as_tensor(scaled(part.given))
         if self.label is None:
             return None
         return torch.nn.functional.one_hot(torch.as_tensor(part.labels(self.label)[0]), self.classes).float()
@@ -221,6 +235,11 @@ class PictureTask(Task):
         """Return a callback that writes a grid of samples after each epoch, always from the same random numbers."""
         classes = torch.arange(SHOWN) % max(self.classes, 1)
         context = None if self.label is None else torch.eye(self.classes)[classes].to(model.device)
+        shown = None
+        if self.rule is not None:
+            part = self.train if self.valid is None else self.valid
+            shown = part.take(np.arange(SHOWN) % len(part)).given
+            context = torch.as_tensor(scaled(shown)).to(model.device)  # type: ignore[arg-type]
         columns = grid_columns(self.classes)
 
         def write_grid(record: dict[str, Any]) -> None:
@@ -229,7 +248,7 @@ class PictureTask(Task):
                 with isolated(model.device, self.seed):
                     x = draw(model, SHOWN, context)
                 path = os.path.join(folder, f"epoch-{record['epoch']:04d}.png")
-                write_samples(path, x, self.train.levels, columns=columns)
+                write_samples(path, x, self.train.levels, columns=columns, rule=self.rule, given=shown)
             except (FlowError, OSError) as error:
                 # The grids are only for a look at the samples, so an error must not stop the training.
                 self.terminal.warn(f"no grid of epoch {record['epoch']}: {error}")
@@ -262,6 +281,8 @@ class PictureTask(Task):
         counts += f", {len(self.valid):,} to validate" if self.valid is not None else ""
         counts += f", {len(self.test):,} to test" if self.test is not None else ""
         given = f", by {self.label} ({self.classes} classes)" if self.label is not None else ""
+        if self.rule is not None and self.train.given is not None:
+            given = f", given {self.rule.text} ({describe(self.train.given.shape)})"
         return [f"{self.source}: {describe(self.train.shape)}, {self.train.levels} levels ({counts}){given}"]
 
     def record(self) -> dict[str, Any]:
@@ -273,6 +294,7 @@ class PictureTask(Task):
             "image_size": self.options.images.image_size,
             "tiles": self.tiles,
             "label": self.label,
+            "condition": None if self.rule is None else self.rule.text,
             "classes": list(self.train.classes) if self.label == "label" else [],
         }
 
@@ -304,14 +326,13 @@ def picture_config(
     return config.replace(ema=LONG_EMA) if min(steps, resolved.max_steps or steps) >= LONG else config
 
 
-def picture_system(flow: str | None) -> str:
+def picture_system(name: str) -> str:
     """Return the name of the system for pictures; for a system of tables, NAME-image if it exists.
 
     Raises:
         UsageError: The system models tables only.
         SpecError: There is no such system.
     """
-    name = flow or IMAGE_FLOW
     known = [n for n, cls in Spec.registry.items() if issubclass(cls, PictureSpec)]
     for candidate in (name, f"{name}-image"):
         if candidate in known:

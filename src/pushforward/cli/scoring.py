@@ -30,6 +30,7 @@ def score(
         out = "-"
     _require_score_output(out, top, [path, source], json=options.json)
     trained = kind.open(path, start(machine))
+    trained.given_with(options.condition)
     trained.prepare(source, options.drop, reading)
     if options.exactly:
         trained.solve_exactly()
@@ -62,6 +63,7 @@ def sample(kind: type[TrainedModel], path: str, options: SampleOptions, machine:
     """Draw samples and write them to a file or to standard output."""
     kind.check_sample(path, options)
     trained = kind.open(path, start(machine))
+    trained.given_with(options.condition)
     count = trained.default_samples if options.rows is None else options.rows
     trained.sample(count, options, machine.seed, Terminal(quiet=machine.quiet))
     return 0
@@ -80,6 +82,7 @@ def report(
     terminal = Terminal(quiet=machine.quiet, json=options.json)
     kind.check_report(path, options)
     trained = kind.open(path, start(machine))
+    trained.given_with(options.condition)
     trained.prepare(source, options.drop, reading)
     page, text, record = trained.report(options.title, machine.seed, terminal, baselines=options.baselines)
     if options.constants:

@@ -218,6 +218,17 @@ class TrainedModel(abc.ABC):
             FlowError: The data cannot be read, or do not fit the model.
         """
 
+    def given_with(self, source: str | None) -> None:
+        """Set the source of the pictures that are given to a conditional model of pictures.
+
+        Raises:
+            UsageError: The model takes no pictures.
+        """
+        if source is not None:
+            raise UsageError(
+                f"--condition is for models of pictures that are given pictures; leave it out for {self.path}"
+            )
+
     def solve_exactly(self) -> None:
         """Replace the model by its exact version, whose solvers, traces and series are exact up to rounding."""
         self.model = exactly(self.model)

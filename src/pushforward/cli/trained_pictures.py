@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,28 +14,24 @@ from torch import Tensor
 from ..core import Flow
 from ..errors import DataError, FlowError, listed, suggestion
 from ..evaluation import Bits, bits_from, can_average, draw, log_likelihoods, nearest
-from ..output import require_writable
-from ..pictures import ImageSet, ImageSplit, read_images, write_images
+from ..pictures import Condition, ImageSet, ImageSplit, condition_from, read_images, scaled
+from ..pictures.conditions import Beside
 from ..pictures.crops import list_pictures, random_crops
-from ..pictures.picture_files import load_pillow
 from ..serialize import load
 from ..systems.picture_spec import PictureSpec
 from ..training.random_state import isolated
 from ..training_record import usable
 from .console import BITS_MEANING, Terminal, aligned, joined
 from .options import ReadOptions, ReportOptions, SampleOptions, ScoreOptions, UsageError
+from .picture_output import grid_columns, in_pairs, require_picture_output, write_samples
 from .picture_report import picture_report
 from .task import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
-WRITTEN = (".png", ".npy", ".npz")
-"""Suffixes of the files to which pictures can be written."""
 CHUNK = 256
 """Number of pictures that are encoded or decoded in one call."""
 DRAWN = 64
 """Number of samples that are drawn in one call; it is fixed, because the draws depend on it."""
-WIDEST = 16
-"""Largest number of classes for which a grid has a column for each class."""
 SIDE = 8
 """Number of samples in a row above their nearest pictures, for a model without classes."""
 GREY = 0.5
@@ -89,6 +83,7 @@ class TrainedPictures(TrainedModel):
     def __init__(self, path: str, model: Flow, training: dict[str, Any], spec: PictureSpec) -> None:
         super().__init__(path, model, training)
         self.spec = spec
+        self.source_of_conditions: str | None = None
 
     @classmethod
     def open(cls, path: str, device: torch.device) -> Self:
@@ -97,11 +92,6 @@ class TrainedPictures(TrainedModel):
         if not isinstance(saved.spec, PictureSpec) or not isinstance(saved.model, Flow):
             other = "one of a table" if saved.schema is not None else "another one"
             raise DataError(f"expected a model of pictures in {path}, got {other}")
-        if saved.spec.condition:
-            raise DataError(
-                f"expected a model of pictures alone in {path}, got one that is given pictures as context; use it in "
-                "Python with pushforward.load"
-            )
         return cls(path, saved.model.to(device).eval(), usable(saved.training), saved.spec)
 
     @classmethod
@@ -140,6 +130,28 @@ class TrainedPictures(TrainedModel):
         return self.data.get("label") or "label"
 
     @property
+    def rule(self) -> Condition | None:
+        """Rule that says which pictures the model is given; None for a model that is given none.
+
+        Raises:
+            UsageError: They are other pictures than those that the model learns, and no source of them is known.
+        """
+        if not self.spec.condition:
+            return None
+        rule = condition_from(self.data.get("condition") or "")
+        if not isinstance(rule, Beside):
+            return rule
+        if self.source_of_conditions is None:
+            raise UsageError(f"{self.path} is a model of pictures that are given pictures; give these with --condition")
+        return Beside(self.source_of_conditions, self.data.get("image_size"))
+
+    def given_with(self, source: str | None) -> None:
+        """Set the source of the pictures that the model is given."""
+        if source is not None and not self.spec.condition:
+            super().given_with(source)
+        self.source_of_conditions = source
+
+    @property
     def columns(self) -> int | None:
         """Number of columns in a grid of samples of all classes in turn."""
         return grid_columns(self.spec.classes)
@@ -156,13 +168,32 @@ class TrainedPictures(TrainedModel):
                 found = list_pictures(source, self.spec.levels)
                 split = ImageSplit(random_crops(found, range(len(found)), self.spec.shape[1]))
             else:
-                size = self.spec.shape[1] if self.data.get("image_size") else None
-                split = read_images(source, size=size, levels=self.spec.levels)
-        if split.train.shape != self.spec.shape:
-            raise DataError(
-                f"{source}: expected {describe(self.spec.shape)}, which {self.path} models, got {describe(split.train.shape)}"
-            )
+                split = read_images(source, size=self.data.get("image_size"), levels=self.spec.levels)
+                if self.rule is not None:
+                    split = self.rule.split_all(split)
+        for part, shape in ((split.train, self.spec.shape), (split.train.given, self.spec.condition)):
+            if part is not None and part.shape != shape:
+                what = "which" if part is split.train else "given with them, which"
+                raise DataError(
+                    f"{source}: expected {describe(shape)}, {what} {self.path} models, got {describe(part.shape)}"
+                )
         return split
+
+    def conditions(self, source: str) -> ImageSet:
+        """Return the pictures of a source that the model is given, or those that follow from its pictures.
+
+        Raises:
+            DataError: They have another size than those of the fit.
+        """
+        rule, shape = self.rule or Beside(source), self.spec.condition
+        with advised(source, WITHOUT_FLAGS):
+            found = read_images(source, size=self.data.get("image_size"))
+            given = rule.conditions(found.train if found.test is None else found.test, shape)
+        if given.shape != shape:
+            raise DataError(
+                f"{source}: expected {describe(shape)}, which {self.path} is given, got {describe(given.shape)}"
+            )
+        return given
 
     def read_held(self, source: str) -> ImageSet:
         """Return the test part of a source, or all pictures if there is no test part."""
@@ -174,11 +205,13 @@ class TrainedPictures(TrainedModel):
         return torch.as_tensor(part.images, dtype=self.model.dtype, device=self.model.device)
 
     def context_of(self, part: ImageSet) -> Tensor | None:
-        """Return the labels of pictures as one-hot vectors; None for a model without classes.
+        """Return the labels of pictures as one-hot vectors, or the pictures given with them; None for a model of neither.
 
         Raises:
             DataError: The pictures have no labels, or labels that the model does not know.
         """
+        if part.given is not None:
+            return self.context_from(part.given)
         if not self.spec.classes:
             return None
         labels, _ = part.labels(self.label)
@@ -224,15 +257,21 @@ class TrainedPictures(TrainedModel):
             return None
         return torch.nn.functional.one_hot(labels, self.spec.classes).to(self.model.device, self.model.dtype)
 
+    def context_from(self, given: ImageSet) -> Tensor:
+        """Return pictures that the model is given as its context."""
+        return torch.as_tensor(scaled(given), dtype=self.model.dtype, device=self.model.device)
+
     def write(
         self,
         out: str,
         x: Tensor,
         columns: int | None = None,
         attributes: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
+        given: ImageSet | None = None,
     ) -> None:
-        """Write pictures to a file, as a grid or as an array."""
-        write_samples(out, x, self.spec.levels, columns=columns, attributes=attributes)
+        """Write pictures to a file, as a grid or as an array, completed by those given if these are a part of them."""
+        rule = None if given is None else self.rule
+        write_samples(out, x, self.spec.levels, columns=columns, attributes=attributes, rule=rule, given=given)
 
     def prepare(self, source: str, drop: Sequence[str], reading: ReadOptions) -> None:
         """Read the pictures and choose the test part, or all of them if there is no test part."""
@@ -286,9 +325,16 @@ class TrainedPictures(TrainedModel):
             "least_likely": [self._entry(log_prob, i) for i in rows],
         }
 
-    def draw(self, count: int, classes: Tensor | None, seed: int, temperature: float = 1.0) -> Tensor:
-        """Return new pictures of given classes, as levels (N, C, H, W)."""
-        context = self.one_hot(classes)
+    def draw(
+        self,
+        count: int,
+        classes: Tensor | None,
+        seed: int,
+        temperature: float = 1.0,
+        given: ImageSet | None = None,
+    ) -> Tensor:
+        """Return new pictures of given classes or with given pictures, as levels (N, C, H, W)."""
+        context = self.one_hot(classes) if given is None else self.context_from(given)
         with isolated(self.model.device, seed):
             drawn = [
                 draw(
@@ -303,10 +349,12 @@ class TrainedPictures(TrainedModel):
 
     def sample(self, count: int, options: SampleOptions, seed: int, terminal: Terminal) -> None:
         """Draw and write pictures; with --nearest, print the distances to the nearest pictures and show these in the grid."""
+        given = self._given_for(options, count)
+        count = count if given is None else len(given)
         classes = self.classes_for(options.label, count)
         like = options.nearest
         known = None if like is None else self.read(like).train
-        x = self.draw(count, classes, seed, options.temperature)
+        x = self.draw(count, classes, seed, options.temperature, given)
         columns = self.columns if options.label is None else None
         attributes: dict[str, Array] = {} if classes is None else {"label": classes.numpy()}
         if known is not None:
@@ -319,52 +367,21 @@ class TrainedPictures(TrainedModel):
             attributes["nearest"] = numbers[:, 0].cpu().numpy()
             if options.out.lower().endswith(".png"):
                 columns = min(columns or SIDE, count)
-                x = _in_pairs(x, self.rows(known)[numbers[:, 0]], columns, GREY * (self.spec.levels - 1))
-        self.write(options.out, x, columns, attributes)
+                x = in_pairs(x, self.rows(known)[numbers[:, 0]], columns, GREY * (self.spec.levels - 1))
+        self.write(options.out, x, columns, attributes, given)
         terminal.tell(f"wrote {count:,} pictures to {options.out}")
+
+    def _given_for(self, options: SampleOptions, count: int) -> ImageSet | None:
+        """Return a picture to be given for each sample; by default each picture of --condition once."""
+        if not self.spec.condition:
+            return None
+        if options.condition is None:
+            raise UsageError(f"{self.path} draws pictures that are given pictures; give these with --condition")
+        given = self.conditions(options.condition)
+        return given if options.rows is None else given.take(np.arange(count) % len(given))
 
     def report(
         self, title: str | None, seed: int, terminal: Terminal, *, baselines: bool
     ) -> tuple[str, str, dict[str, Any]]:
         """Return a page about the held-out pictures, or about all pictures if the model was fitted to others."""
         return picture_report(self, title, seed, terminal, baselines=baselines)
-
-
-def grid_columns(classes: int) -> int | None:
-    """Return the number of classes as the number of columns of a grid; None for no classes or too many of them."""
-    return classes if 1 < classes <= WIDEST else None
-
-
-def write_samples(path: str | os.PathLike[str], x: Tensor, levels: int, **options: Any) -> None:
-    """Write pictures of a model, levels (N, C, H, W), as a grid or as an array."""
-    write_images(path, x.clamp(0, levels - 1).to(torch.uint8).cpu().numpy(), levels, **options)
-
-
-def require_pillow(path: str, option: str) -> None:
-    """Refuse a .png file if Pillow is not installed.
-
-    Raises:
-        FileError: Pillow is not installed.
-    """
-    if Path(path).suffix.lower() == ".png":
-        load_pillow(f"{option} for pictures")
-
-
-def require_picture_output(out: str, inputs: Sequence[str]) -> None:
-    """Refuse an output for pictures that cannot be written, before any work is done.
-
-    Raises:
-        UsageError: The file has an unknown type, or is one of the inputs.
-        FileError: The file cannot be written, or Pillow is not installed.
-    """
-    if Path(out).suffix.lower() not in WRITTEN:
-        raise UsageError(f"expected --out to be a file of type {', '.join(WRITTEN)} for pictures, got {out}")
-    require_pillow(out, f"--out {out}")
-    require_writable(out, "--out", inputs)
-
-
-def _in_pairs(upper: Tensor, lower: Tensor, columns: int, fill: float) -> Tensor:
-    """Return pictures in rows, with a row of `lower` below each row of `upper`; empty places in the last rows are filled."""
-    blank = upper.new_full((-len(upper) % columns, *upper.shape[1:]), round(fill))
-    rows = zip(torch.cat([upper, blank]).split(columns), torch.cat([lower, blank]).split(columns), strict=True)
-    return torch.cat([part for pair in rows for part in pair])

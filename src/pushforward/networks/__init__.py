@@ -20,6 +20,7 @@ from .pixel_gated import PixelGatedNet
 from .pixel_lstm import PixelLSTMNet
 from .pixel_network import PixelNetwork
 from .potential import Potential
+from .pyramid import FeaturePyramid, Pooled, pooled
 from .recurrent import BidirectionalLSTM, CausalLSTM
 from .sequence import CausalNetwork
 from .tangent_velocity import TangentVelocity
@@ -47,6 +48,7 @@ __all__ = [
     "DenseNet",
     "ConvNet",
     "EntryHeads",
+    "FeaturePyramid",
     "GatedAttention",
     "HiddenLayers",
     "LabelMLP",
@@ -61,7 +63,9 @@ __all__ = [
     "PixelGatedNet",
     "PixelLSTMNet",
     "PixelNetwork",
+    "Pooled",
     "Potential",
+    "pooled",
     "Recorded",
     "OneHotCode",
     "ResNet",

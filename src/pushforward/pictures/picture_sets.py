@@ -34,12 +34,14 @@ class ImageSet:
     """Pictures of one size, with their attributes.
 
     Args:
-        images: Pictures (N, C, H, W) in uint8 with values below `levels`; C is 1 (grey) or 3 (RGB).
+        images: Pictures (N, C, H, W) in uint8 with values below `levels`; C is 1 (grey), 3 (RGB), or 2 for colours
+            without lightness.
         levels: Number K of values that a pixel can take, 2 to 256.
         attributes: Whole numbers (N,) by name, such as "label"; stored as int64.
         files: File of each picture; empty if unknown.
         name: Name of the set.
         classes: Names of the values 0, 1, ... of the attribute "label"; empty if unknown.
+        given: Pictures that are given with these, one for each, as the condition of a model; None for none.
 
     Raises:
         DataError: A shape, dtype or value is invalid.
@@ -51,19 +53,22 @@ class ImageSet:
     files: tuple[str, ...] = field(default=(), repr=False)
     name: str = ""
     classes: tuple[str, ...] = ()
+    given: ImageSet | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Convert the arrays to their dtypes and check them against each other."""
         images = self.images
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[1:]:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 2, 3) or 0 in images.shape[1:]:
             raise DataError(
-                "expected pictures (N, C, H, W) of uint8 with one or three channels, "
+                "expected pictures (N, C, H, W) of uint8 with one to three channels, "
                 f"got {images.dtype} of shape {images.shape}"
             )
         pictures.require_values(images, self.levels)
         attributes = {name: _attribute(name, values, len(images)) for name, values in self.attributes.items()}
         if self.files and len(self.files) != len(images):
             raise DataError(f"expected a file for each of {len(images)} pictures, got {len(self.files)}")
+        if self.given is not None and len(self.given) != len(images):
+            raise DataError(f"expected a condition for each of {len(images)} pictures, got {len(self.given)}")
         label = attributes.get("label")
         if (
             self.classes
@@ -93,6 +98,7 @@ class ImageSet:
             images=self.images[index],
             attributes={name: values[index] for name, values in self.attributes.items()},
             files=tuple(self.files[row] for row in rows) if self.files else (),
+            given=None if self.given is None else self.given.take(index),
         )
 
     def labels(self, name: str | None = None) -> tuple[np.ndarray, int]:

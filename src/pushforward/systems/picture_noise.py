@@ -50,4 +50,4 @@ def picture_noise(
     )
     chain = Chain(*layers, Inverse(Checkerboard(line)))
     context = Real((channels + given, height, width)) if given else space
-    return Flow(chain, Normal(line), embed=Scaled(features, int(space.high) + 1, channels), context=context)
+    return Flow(chain, Normal(line), embed=Scaled(features, int(space.interval[1]) + 1, channels), context=context)
