@@ -12,7 +12,7 @@ from torch import Tensor
 import pushforward as pf
 from pushforward.core import Chain, Distribution, Flow
 from pushforward.evaluation import Bits, bits_per_dimension, decode, encode
-from pushforward.pictures import ImageSet, load_dataset
+from pushforward.pictures import ImageSet, load_dataset, scaled
 
 LEVELS, PIXELS = 17, 64
 
@@ -36,6 +36,13 @@ def levels_of(part: ImageSet) -> Tensor:
     return torch.as_tensor(part.images, dtype=torch.float32)
 
 
+def context_of(part: ImageSet, *, labels: bool) -> Tensor | None:
+    """The pictures that are given with pictures, or their labels; None for neither."""
+    if part.given is not None:
+        return torch.as_tensor(scaled(part.given))
+    return one_hot(part) if labels else None
+
+
 def one_hot(part: ImageSet) -> Tensor:
     """The labels as context."""
     labels, count = part.labels()
@@ -48,7 +55,7 @@ def train(
     """A trained model of the first part, stopped by the second."""
     torch.manual_seed(seed)
     model = spec.build()
-    rows = [(levels_of(part), one_hot(part) if labels else None) for part in parts[:2]]
+    rows = [(levels_of(part), context_of(part, labels=labels)) for part in parts[:2]]
     settings: dict[str, Any] = {
         "lr": 2e-3,
         "batch_size": 100,
@@ -63,7 +70,7 @@ def train(
 
 def score(model: Distribution, part: ImageSet, samples: int = 1, *, labels: bool = False) -> Bits:
     """Bits per dimension of a part."""
-    return bits_per_dimension(model, levels_of(part), one_hot(part) if labels else None, samples=samples)
+    return bits_per_dimension(model, levels_of(part), context_of(part, labels=labels), samples=samples)
 
 
 def round_trip_error(model: Flow, part: ImageSet) -> float:
