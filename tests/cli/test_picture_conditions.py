@@ -119,7 +119,10 @@ def test_restyle_keeps_the_picture_under_its_own_class(home):
         ("leave --tiles and --label out", ["y.npz", "--condition", "left", "--label"]),
         ("no such name", ["x.npz", "--condition", "nowhere.npz"]),
         ("for each of the 12 pictures", ["x.npz", "--condition", "y.npz"]),
-        ("got 4; leave half_infinite out", ["y.npz", "--condition", "left", "--levels", 4, "--set", "half_infinite=yes"]),
+        (
+            "got 4; leave half_infinite out",
+            ["y.npz", "--condition", "left", "--levels", 4, "--set", "half_infinite=yes"],
+        ),
         ("follows from the pictures", ["y.npz", "--levels", 4, "--set", "condition=1,2,2"]),
     ],
 )

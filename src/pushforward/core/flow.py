@@ -68,7 +68,8 @@ class Flow(Distribution):
     def _log_prob_aux(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         context = self._embedded(context)
         z, dlogp, penalties = self.chain.forward_aux(x, context)
-        return self.base._log_prob(z, context) + dlogp, penalties
+        logp, more = self.base._log_prob_aux(z, context)
+        return logp + dlogp, {**more, **penalties}
 
     def _log_prob_until(
         self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None

@@ -20,6 +20,7 @@ from .factors import (
 )
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
+from .knowledge import Knowledge
 from .mixture import GaussianMixture
 from .mixture_of import MixtureOf
 from .order_average import OrderAverage
@@ -53,6 +54,7 @@ __all__ = [
     "FullGaussianMixture",
     "GaussianMixture",
     "LabelCoding",
+    "Knowledge",
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",

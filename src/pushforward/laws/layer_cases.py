@@ -19,6 +19,7 @@ from ..core import (
     Chain,
     Circle,
     Flow,
+    Identity,
     Integers,
     Inverse,
     Node,
@@ -82,6 +83,14 @@ class Wells(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the log-density: (B, D) -> (B,)."""
         return 1.5 * torch.logaddexp(x[:, 0], -x[:, 0]) - x.square().sum(1) / 2
+
+
+class Existing(nn.Module):
+    """Context of two types of knowledge that exist, from their attributes."""
+
+    def forward(self, attributes: Tensor) -> Tensor:
+        """Return ones before the attributes: (B, C) -> (B, 2 + C)."""
+        return torch.cat([torch.ones_like(attributes[:, :2]), attributes], 1)
 
 
 class Triangular(nn.Module):
@@ -409,6 +418,15 @@ def layer_cases() -> list[Case]:
         "winner-kernel-zeroed": lambda: d.WinnerKernel(r2, 2, 2, block=2, zeroed=True, hidden=(8,)),
         "winner-gate": varied(gated, spread=0.3, exempt=straight),
         "continuous-index": varied(indexed, spread=0.8),
+        "knowledge": varied(
+            lambda: Flow(
+                Identity(r2),
+                d.Knowledge(r2, ("odd", "small"), attributes=1, components=2, hidden=(8,)),
+                embed=Existing(),
+                context=Real((2,)),
+            ),
+            exempt={"gradients": "the encoders belong to p(k | x) and the rates to p(k), not to p(x | k)"},
+        ),
         "vae": vae,
         "flow-in-a-flow": nested,
         "embedded-context": embedded,
