@@ -79,7 +79,7 @@ class INN(VectorSpec):
         if not self.given:
             raise SpecError(
                 f"expected {self.name}.context or {self.name}.classes, the size of the observations, got neither; columns of a "
-                "table are named with --given y1,y2"
+                "table are named with --given COLUMN"
             )
         for field in ("clamp", "noise", "padding"):
             if getattr(self, field) <= 0:
