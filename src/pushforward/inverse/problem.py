@@ -13,6 +13,7 @@ from ..core import Space
 from ..errors import DataError, ShapeError, SpecError
 from ..evaluation.intervals import IntervalCalibration, interval_calibration
 from ..functional.discrepancy import WIDTHS, Kernels, discrepancy
+from ..objectives.inverse_problem import both_ways
 from ..posteriors.simulators import Amortised, amortised
 from ..systems.inn import INN
 from ..systems.spec import Spec
@@ -97,6 +98,21 @@ class Inversion:
     def log_prob(self, x: Any, y: Any) -> Tensor:
         """Return the log-density of unknowns given observations, in nats; a bound for a padded network, see `exactness`."""
         return self.learned.log_prob(x, y)
+
+    @torch.no_grad()
+    def predict(self, x: Any) -> Tensor:
+        """Return the observations that an invertible network predicts for unknowns: (N, D) -> (N, M).
+
+        Raises:
+            SpecError: The design is "conditional", or the flow is of another system; neither predicts observations.
+        """
+        model = self.learned.model
+        unknowns = torch.as_tensor(x).to(model.device, model.dtype)
+        assert model.context is not None  # noqa: S101
+        y = both_ways(model, (unknowns, unknowns.new_zeros(len(unknowns), *model.context.shape))).outputs[0]
+        embed: Any = model.embed
+        found: Tensor = embed.standardise.inverse(y)[0]
+        return found
 
     def pairs(self, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return n new unknowns from the prior (n, D) and their observations (n, M)."""
@@ -226,6 +242,7 @@ def fit(
     design: str = "conditional",
     flow: str | Spec | None = None,
     simulations: int = 50_000,
+    noise: float = 0.0,
     space: Space | None = None,
     arguments: dict[str, Any] | None = None,
     **training: Any,
@@ -238,20 +255,26 @@ def fit(
         design: Design of the system `inn`: "conditional" (the most accurate one), "discrepancy" or "likelihood".
         flow: Another system with a context, by name or as a spec, instead of the system `inn`.
         simulations: Number of simulations for training.
+        noise: Standard deviation of noise that is added to the observations in training, in their units. Without any noise the
+            unknowns that fit an observation lie on a surface; their density is infinite there, and likelihoods grow without end.
         space: Space of the unknowns, a `Box` for unknowns with bounds; see `posteriors.amortised`.
         arguments: Other arguments of the system `inn`, such as `{"layers": 8, "hidden": 128}`.
         **training: Arguments of `pushforward.fit`, such as `epochs`, `lr`, `seed` or `progress`.
 
     Raises:
-        SpecError: There is no prior; or an argument of the system is wrong, such as too few latent variables.
+        SpecError: There is no prior, the noise is negative, or an argument of the system is wrong, such as too few latent
+            variables.
         ShapeError: The prior or the simulator returns other shapes.
         DataError: An observation is not finite.
     """
     found: Any = getattr(simulator, "prior", None) if prior is None else prior
     if found is None:
         raise SpecError("expected a prior of the unknowns, because the simulator has no attribute `prior`")
+    if noise < 0:
+        raise SpecError(f"expected noise >= 0, got {noise}")
     with isolated(CPU, int(training.get("seed", 0))):
         x, y = simulated(simulator, found, simulations)
+        y = y + noise * torch.randn_like(y)
     if flow is None:
         flow = INN(features=x.shape[1], context=y.shape[1], **{"design": design, **(arguments or {})})
     elif arguments:

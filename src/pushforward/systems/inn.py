@@ -152,6 +152,6 @@ class INN(VectorSpec):
     def cases(cls) -> Iterator[INN]:
         """Yield specs without padding, with padding on both sides, with labels, and with y as the context of all networks."""
         small = {"layers": 2, "hidden": (6,)}
-        yield cls(features=2, context=1, noise=0.5, **small)  # type: ignore[arg-type]
-        yield cls(features=2, context=1, width=4, noise=0.5, padding=0.5, **small)  # type: ignore[arg-type]
+        yield cls(features=2, context=1, noise=0.5, ramp=10, **small)  # type: ignore[arg-type]
+        yield cls(features=2, context=1, width=4, noise=0.5, padding=0.5, ramp=10, **small)  # type: ignore[arg-type]
         yield cls(features=2, classes=3, design="conditional", **small)  # type: ignore[arg-type]
