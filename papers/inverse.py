@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from common import HERE, keep, known, table, write
-
 from matplotlib.figure import Figure
 
 from pushforward.inverse import Ballistics, EightModes, Inversion, RobotArm, fit
@@ -24,7 +23,9 @@ TARGET = (1.5, 0.0)
 """Position of the hand in the paper."""
 
 
-def inn(simulator: Any, seed: int, *, steps: int, batch: int, rows: int, noise: float = 0.0, **arguments: Any) -> Inversion:
+def inn(
+    simulator: Any, seed: int, *, steps: int, batch: int, rows: int, noise: float = 0.0, **arguments: Any
+) -> Inversion:
     """An INN; `arguments` are those of the system."""
     return fit(
         simulator,

@@ -131,9 +131,7 @@ def test_draws_agree_with_rejection_and_give_the_observation_back():
     assert float((add(near) - 0.5).abs().max()) < 0.1
 
 
-@pytest.mark.parametrize(
-    "design", ["conditional", "likelihood", pytest.param("discrepancy", marks=pytest.mark.dear)]
-)
+@pytest.mark.parametrize("design", ["conditional", "likelihood", pytest.param("discrepancy", marks=pytest.mark.dear)])
 def test_a_linear_problem_is_inverted(design):
     arguments = {"layers": 2, "hidden": (32,), "ramp": 100, "noise": 0.1}
     found = fit(add, prior, design=design, simulations=3000, noise=0.1, arguments=arguments, **QUICK)
@@ -172,7 +170,7 @@ def test_the_discrepancy_sees_a_shift_and_vanishes_for_equal_samples():
         (lambda: fit(lambda x: x.log(), prior, simulations=50), DataError, "finite observations, got .* rows of 50 with NaN"),
         (lambda: fit(lambda x: x[:-1], prior, simulations=50), ShapeError, r"one row for each of 50 rows.*\(49, 2\)"),
         (lambda: fit(lambda x: x.sum(1), prior, simulations=50), ShapeError, r"got shape \(50,\)"),
-        (lambda: fit(add, lambda n: torch.randn(n), simulations=50), ShapeError, r"prior whose draws have shape \(50, unknowns\)"),
+        (lambda: fit(add, torch.randn, simulations=50), ShapeError, r"prior whose draws have shape \(50, unknowns\)"),
         (lambda: fit(add, simulations=50), SpecError, "expected a prior"),
         (lambda: fit(add, prior, noise=-1.0), SpecError, "noise >= 0"),
         (lambda: fit(add, prior, simulations=50, flow="nsf", arguments={"layers": 2}), SpecError, "only for the system inn"),
@@ -247,5 +245,3 @@ def test_columns_that_do_not_fit_are_refused(table, fields, words, tmp_path, mon
     assert code != 0
     assert words in err
     assert "Traceback" not in err
-
-

@@ -1,7 +1,7 @@
-"""Calibration curve of posteriors: the share of true parameters inside central intervals of the draws, and the intervals' widths.
+"""Calibration curve of posteriors: the share of true parameters inside central intervals of draws, and the intervals' widths.
 
-For a level q the central interval of a parameter runs from the (1 - q) / 2 to the (1 + q) / 2 quantile of its draws. The calibration
-error is the share of true parameters inside, minus q (Ardizzone et al. 2019, arXiv:1808.04730, section 4).
+For a level q the central interval of a parameter runs from the (1 - q) / 2 to the (1 + q) / 2 quantile of its draws. The
+calibration error is the share of true parameters inside, minus q (Ardizzone et al. 2019, arXiv:1808.04730, section 4).
 """
 
 from __future__ import annotations

@@ -255,8 +255,9 @@ def fit(
         design: Design of the system `inn`: "conditional" (the most accurate one), "discrepancy" or "likelihood".
         flow: Another system with a context, by name or as a spec, instead of the system `inn`.
         simulations: Number of simulations for training.
-        noise: Standard deviation of noise that is added to the observations in training, in their units. Without any noise the
-            unknowns that fit an observation lie on a surface; their density is infinite there, and likelihoods grow without end.
+        noise: Standard deviation of noise that is added to the observations in training, in their units. Without noise
+            the unknowns that fit an observation lie on a surface, where their density is infinite and likelihoods grow without
+            end.
         space: Space of the unknowns, a `Box` for unknowns with bounds; see `posteriors.amortised`.
         arguments: Other arguments of the system `inn`, such as `{"layers": 8, "hidden": 128}`.
         **training: Arguments of `pushforward.fit`, such as `epochs`, `lr`, `seed` or `progress`.
@@ -278,5 +279,7 @@ def fit(
     if flow is None:
         flow = INN(features=x.shape[1], context=y.shape[1], **{"design": design, **(arguments or {})})
     elif arguments:
-        raise SpecError("expected arguments only for the system inn; give the other system as a spec with its arguments")
+        raise SpecError(
+            "expected arguments only for the system inn; give the other system as a spec with its arguments"
+        )
     return Inversion(simulator, found, amortised(flow, x, y, space=space, **training))

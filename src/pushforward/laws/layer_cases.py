@@ -286,7 +286,9 @@ def layer_cases() -> list[Case]:
         "coupling-alternating": lambda: t.Coupling(t.Affine(), r3, t.alternating_mask(3), net, context=2),
         "coupling-random": lambda: t.Coupling(t.RationalQuadratic(3), Real((5,)), t.random_mask(5, 0), net),
         "two-way-coupling": lambda: t.two_way(r3, net, clamp=1.5, context=2),
-        "observed-output": lambda: t.ObservedOutput(r2, t.two_way(r3, net), observed=2, latent=1, noise=0.6, padding=0.5),
+        "observed-output": lambda: t.ObservedOutput(
+            r2, t.two_way(r3, net), observed=2, latent=1, noise=0.6, padding=0.5
+        ),
         "autoregressive-affine": lambda: autoregressive(t.Affine(), order=(1, 2, 0)),
         "autoregressive-residual": lambda: t.Autoregressive(
             t.Affine(), Real((11,)), MaskedMLP(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-
 from torch import Tensor
 
 from ..core import Distribution
@@ -113,6 +112,8 @@ def _direct(a: Tensor, b: Tensor, kernels: tuple[tuple[float, float], ...]) -> T
 
     def mean(u: Tensor, v: Tensor) -> Tensor:
         pairs = [((p - q) ** 2).sum() for p in u for q in v]
-        return torch.stack([(scale / (scale + d)) ** power for d in pairs for scale, power in kernels]).sum() / len(pairs)
+        return torch.stack([(scale / (scale + d)) ** power for d in pairs for scale, power in kernels]).sum() / len(
+            pairs
+        )
 
     return mean(a, a) + mean(b, b) - 2 * mean(a, b)

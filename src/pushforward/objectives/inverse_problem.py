@@ -1,4 +1,4 @@
-"""Losses of invertible networks for inverse problems, in both directions (Ardizzone et al. 2019, arXiv:1808.04730, section 3.3).
+"""Losses of invertible networks for inverse problems, in both directions (Ardizzone et al. 2019, arXiv:1808.04730, sec. 3.3).
 
 For pairs (x, y), outputs [f_y, f_z, f_v] of x with padding, z ~ N(0, 1), and the inverse g of the network:
 
@@ -7,8 +7,8 @@ For pairs (x, y), outputs [f_y, f_z, f_v] of x with padding, z ~ N(0, 1), and th
     backward           MMD^2(g(y, z), x)                              draws have the distribution of the prior
     reconstruction     mean (g(f_y + e, f_z + e, f_v + e) - x)^2      small changes of the outputs change x little
 
-The latent loss is one of the forward direction. Without the detachment it could be lowered by changes of f_y, which the forward fit
-alone should decide. All lengths are in the units of the layer's input, which are standardised in tables and posteriors.
+The latent loss is one of the forward direction. Without the detachment it could be lowered by changes of f_y, which the
+forward fit alone should decide. All lengths are in the units of the layer's input, which are standardised in tables and posteriors.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class InverseProblem(_InverseLoss):
 
     def term(self, pair: BothWays) -> Tensor:
         """Return the loss of a batch, a scalar; in training it counts as a step of the ramp."""
-        shares = (1.0, 1.0, self.share(), 1.0)
+        shares: tuple[float | Tensor, ...] = (1.0, 1.0, self.share(), 1.0)
         if self.training:
             self.seen += 1
         terms = [

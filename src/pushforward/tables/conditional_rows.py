@@ -1,5 +1,6 @@
 """Draws from a model of a table under conditions on its columns: exact given any columns for any-order models, exact given all
-observed columns for inverse models, by rejection otherwise."""
+observed columns for inverse models, by rejection otherwise.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     p(row) = p(facts) p(y | facts) p(x | facts, y)
 
-y are the observed numbers, x the unknown ones, and the facts are those of observed columns. p(y | facts) is a spline flow. Rows given all
-observed columns are exact draws, without rejection.
+y are the observed numbers, x the unknown ones, and the facts are those of observed columns. p(y | facts) is a spline flow.
+Rows given all observed columns are exact draws, without rejection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..systems.nsf import NSF
 from ..systems.spec import Spec
 from ..transforms import Standardise
 from .column_layers import column_layers
-from .facts import facts_of, without_spikes
+from .facts import without_spikes
 from .row_space import Column
 from .schema import Schema
 from .table_model import TableModel, number_columns
@@ -153,8 +153,8 @@ def observed_columns(schema: Schema, names: Sequence[str]) -> list[int]:
         if column.classes > 1:
             what = "labels" if column.kind == "categorical" else "missing or frequent single values"
             raise DataError(
-                f"expected numbers in the unknown columns, got {what} in column {column.name!r}; name it with --given, or leave "
-                "it out"
+                f"expected numbers in the unknown columns, got {what} in column {column.name!r}; name it with --given, or "
+                "leave it out"
             )
         if column.axis != "number":
             raise DataError(f"expected numbers, no angles and positions, for system 'inn', got column {column.name!r}")

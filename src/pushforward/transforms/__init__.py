@@ -19,8 +19,8 @@ from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
-from .onehot import ToOneHot
 from .observed import ObservedOutput
+from .onehot import ToOneHot
 from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
 from .scalar import (

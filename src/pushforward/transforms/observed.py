@@ -2,8 +2,8 @@
 
     [x, u] -> f -> [y, z, v],    z ~ N(0, 1)
 
-u and v are paddings with noise, so that both sides have equal length (Ardizzone et al. 2019, arXiv:1808.04730, section 3). For an
-observation y, draws of z give draws of x by the inverse. As the last step, the outputs become residuals,
+u and v are paddings with noise, so that both sides have equal length (Ardizzone et al. 2019, arXiv:1808.04730, section 3). For
+an observation y, draws of z give draws of x by the inverse. As the last step, the outputs become residuals,
 
     r = [(f_y(x) - y) / s_y, f_z(x), f_v(x) / s_v],
 

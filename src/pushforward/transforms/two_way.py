@@ -25,6 +25,4 @@ def two_way(space: Real, network: Network = MLP, *, clamp: float = 2.0, context:
         context: Length of the context that all networks see, 0 for none; or its space.
     """
     first, second = (half_mask(space.size, flip=flip) for flip in (True, False))
-    return Chain(
-        *(Coupling(ClampedAffine(clamp), space, mask, network, context=context) for mask in (first, second))
-    )
+    return Chain(*(Coupling(ClampedAffine(clamp), space, mask, network, context=context) for mask in (first, second)))
