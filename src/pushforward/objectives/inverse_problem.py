@@ -8,7 +8,8 @@ For pairs (x, y), outputs [f_y, f_z, f_v] of x with padding, z ~ N(0, 1), and th
     reconstruction     mean (g(f_y + e, f_z + e, f_v + e) - x)^2      small changes of the outputs change x little
 
 The latent loss is one of the forward direction. Without the detachment it could be lowered by changes of f_y, which the
-forward fit alone should decide. All lengths are in the units of the layer's input, which are standardised in tables and posteriors.
+forward fit alone should decide. All lengths are in the units of the layer's input, which are standardised in tables and
+posteriors.
 """
 
 from __future__ import annotations
