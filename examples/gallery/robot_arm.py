@@ -28,7 +28,7 @@ def main(out: Path, *, quick: bool = False) -> None:
     torch.set_num_threads(1)
     found = fit(
         RobotArm(),
-        simulations=500 if quick else 200_000,
+        simulations=500 if quick else 100_000,
         noise=0.02,
         arguments={"layers": 2 if quick else 6},
         epochs=1 if quick else 8,
