@@ -23,15 +23,12 @@ TARGET = (1.5, 0.0)
 """Position of the hand in the paper."""
 
 
-def inn(
-    simulator: Any, seed: int, *, steps: int, batch: int, rows: int, noise: float = 0.0, **arguments: Any
-) -> Inversion:
+def inn(simulator: Any, seed: int, *, steps: int, batch: int, rows: int, **arguments: Any) -> Inversion:
     """An INN; `arguments` are those of the system."""
     return fit(
         simulator,
         design="discrepancy",
         simulations=rows,
-        noise=noise,
         arguments={"ramp": steps // 2, **arguments},
         seed=seed,
         max_steps=steps,
@@ -122,7 +119,15 @@ RUNS: dict[str, dict[str, Callable[[int], Inversion]]] = {
     **{
         f"eight modes, {labels}": {
             "INN": lambda seed, labels=labels: inn(  # type: ignore[misc]
-                EightModes(labels), seed, steps=1500, batch=600, rows=50_000, width=16, latents=2, layers=6, hidden=(64, 64)
+                EightModes(labels),
+                seed,
+                steps=1500,
+                batch=600,
+                rows=50_000,
+                width=16,
+                latents=2,
+                layers=6,
+                hidden=(64, 64),
             ),
             "conditional flow": lambda seed, labels=labels: conditional(  # type: ignore[misc]
                 EightModes(labels), seed, steps=2000, rows=50_000, noise=0.05, layers=6, hidden=(64, 64)
@@ -131,12 +136,18 @@ RUNS: dict[str, dict[str, Callable[[int], Inversion]]] = {
         for labels in LABELS
     },
     "robot arm": {
-        "INN": lambda seed: inn(RobotArm(), seed, steps=2000, batch=800, rows=200_000, layers=6, hidden=(64, 64)),
+        "INN": lambda seed: inn(
+            RobotArm(), seed, steps=2000, batch=800, rows=200_000, noise=0.02, layers=6, hidden=(64, 64)
+        ),
         "conditional flow": lambda seed: conditional(RobotArm(), seed, steps=10_000, rows=500_000, noise=0.02, **WIDE),
     },
     "ballistics": {
-        "INN": lambda seed: inn(Ballistics(), seed, steps=1200, batch=600, rows=200_000, layers=6, hidden=(64, 64)),
-        "conditional flow": lambda seed: conditional(Ballistics(), seed, steps=2500, rows=200_000, noise=0.1, layers=6, hidden=(64, 64)),
+        "INN": lambda seed: inn(
+            Ballistics(), seed, steps=1200, batch=600, rows=200_000, noise=0.02, layers=6, hidden=(64, 64)
+        ),
+        "conditional flow": lambda seed: conditional(
+            Ballistics(), seed, steps=2500, rows=200_000, noise=0.1, layers=6, hidden=(64, 64)
+        ),
     },
 }
 

@@ -124,6 +124,13 @@ def layer_cases() -> list[Case]:
         Column(name="lon", kind="continuous", low=-180.0, high=180.0, edge=0.1, axis="angle", partner="lat"),
     )
 
+    # A table whose label and number y are observed.
+    measured = (
+        Column(name="label", kind="categorical", categories=("a", "b")),
+        Column(name="x", kind="continuous", loc=1.0, scale=2.0),
+        Column(name="y", kind="continuous", loc=0.0, scale=1.0),
+    )
+
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
         return t.Autoregressive(scalar, r3, MaskedMLP(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
 
@@ -443,6 +450,12 @@ def layer_cases() -> list[Case]:
         "curved-columns": varied(lambda: CurveColumns(places), exempt=in_float64),
         "table-of-places": varied(
             lambda: table_model(Schema(places[1:]), "mixed", layers=1, hidden=(8,), bins=3),
+            exempt=in_float64,
+        ),
+        "observed-columns": varied(
+            lambda: table_model(
+                Schema(measured), "inn", columns=("label", "y"), layers=1, hidden=(8,), design="conditional"
+            ),
             exempt=in_float64,
         ),
         "side-by-side": lambda: d.SideBySide(d.StudentT(r1, 4.0), d.UniformTorus(Circle())),

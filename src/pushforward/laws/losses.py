@@ -75,19 +75,19 @@ def law_discrepancies(case: Case) -> None:
         noise = [torch.randn_like(out) for out in pair.outputs]
     require_close(layer.inputs(fit, latent, rest), pair.padded, 1e-6, "inputs of the outputs, and the padded unknowns")
     squares = ((fit - given) ** 2).sum() / fit.numel()
-    if rest.shape[1]:
-        squares = squares + (rest**2).sum() / rest.numel()
     forward = ((0.2, 2.0), (1.5, 2.0), (3.0, 2.0))
     backward = ((0.2, 0.1), (0.2, 0.5), (0.2, 2.0))
     ends = [given + layer.noise * r[:, : layer.observed], r[:, layer.observed : layer.observed + layer.latent]]
     ends.append(layer.padding * r[:, layer.observed + layer.latent :])
-    drawn = layer.inputs(*ends)[:, : x.shape[1]]
+    drawn, extra = layer.inputs(*ends).tensor_split((x.shape[1],), 1)
+    sides = sum((side**2).sum() / side.numel() if side.numel() else 0 * squares for side in (rest, extra))
     widths = (layer.noise, 0.05, layer.padding)
     moved = [out + width * e for out, width, e in zip(pair.outputs, widths, noise, strict=True)]
     expected = [
         squares,
         _direct(torch.cat([fit, latent], 1), torch.cat([given, z], 1), forward),
         _direct(drawn, x, backward),
+        sides,
         ((layer.inputs(*moved) - pair.padded) ** 2).mean(),
     ]
     for part, got, wanted in zip(objective.parts, found, expected, strict=True):

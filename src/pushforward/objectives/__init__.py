@@ -12,6 +12,7 @@ from .inverse_problem import (
     ForwardFit,
     InverseProblem,
     LatentDiscrepancy,
+    Padding,
     Reconstruction,
 )
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
@@ -36,6 +37,7 @@ __all__ = [
     "LatentDiscrepancy",
     "NegativeLogLikelihood",
     "OrderlessLikelihood",
+    "Padding",
     "PathGradient",
     "PenalisedLikelihood",
     "Reconstruction",

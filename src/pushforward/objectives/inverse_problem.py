@@ -2,9 +2,10 @@
 
 For pairs (x, y), outputs [f_y, f_z, f_v] of x with padding, z ~ N(0, 1), and the inverse g of the network:
 
-    forward fit        mean (f_y - y)^2 + mean f_v^2                  the simulator is learned
+    forward fit        mean (f_y - y)^2                               the simulator is learned
     latent             MMD^2([f_y, f_z], [y, z]), f_y detached        z is normal, and independent of y
     backward           MMD^2(g(y, z), x)                              draws have the distribution of the prior
+    padding            mean f_v^2 + mean g_u(y, z)^2                  nothing hides in the padding of either side
     reconstruction     mean (g(f_y + e, f_z + e, f_v + e) - x)^2      small changes of the outputs change x little
 
 The latent loss is one of the forward direction. Without the detachment it could be lowered by changes of f_y, which the
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -46,6 +48,13 @@ class BothWays:
     padded: Tensor
     outputs: tuple[Tensor, Tensor, Tensor]
     before: Tensor
+
+    @cached_property
+    def drawn(self) -> Tensor:
+        """Padded draws of the model given the observations (B, W), with the noise of y, z ~ N(0, 1) and noise in the padding."""
+        observed, latent = self.layer.observed, self.layer.latent
+        y, z, v = torch.randn_like(self.padded).tensor_split((observed, observed + latent), 1)
+        return self.layer.inputs(self.y + self.layer.noise * y, z, self.layer.padding * v)
 
 
 def _wanted(layer: Transform) -> bool:
@@ -93,7 +102,7 @@ class _InverseLoss(nn.Module, abc.ABC):
 
 
 class ForwardFit(_InverseLoss):
-    """Supervised loss mean (f_y - y)^2 + mean f_v^2: the simulator, and the padding of the outputs.
+    """Supervised loss mean (f_y - y)^2: the network learns the simulator.
 
     Args:
         model: Model with a layer `ObservedOutput`.
@@ -103,9 +112,7 @@ class ForwardFit(_InverseLoss):
 
     def term(self, pair: BothWays) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        fit, _, padding = pair.outputs
-        loss = (fit - pair.y).square().mean()
-        return loss + padding.square().mean() if padding.shape[1] else loss
+        return (pair.outputs[0] - pair.y).square().mean()
 
 
 class LatentDiscrepancy(_InverseLoss):
@@ -147,8 +154,25 @@ class BackwardDiscrepancy(_InverseLoss):
 
     def term(self, pair: BothWays) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        drawn = pair.layer.inverse(torch.randn_like(pair.padded), pair.y)[0]
-        return discrepancy(drawn, pair.x, self.kernels)
+        return discrepancy(pair.drawn[:, : pair.x.shape[1]], pair.x, self.kernels)
+
+
+class Padding(_InverseLoss):
+    """Padding loss mean f_v^2 + mean u^2, of the outputs and of the draws of `BackwardDiscrepancy`; 0 without padding.
+
+    The network knows observations of unknowns with small padding only. If draws had large padding, they could have any label.
+
+    Args:
+        model: Model with a layer `ObservedOutput`.
+    """
+
+    minimises = "squared padding of both sides"
+
+    def term(self, pair: BothWays) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+        sides = (pair.outputs[2], pair.drawn[:, pair.x.shape[1] :])
+        terms = [side.square().mean() for side in sides if side.shape[1]]
+        return torch.stack(terms).sum() if terms else pair.padded.new_zeros(())
 
 
 class Reconstruction(_InverseLoss):
@@ -173,7 +197,7 @@ class Reconstruction(_InverseLoss):
 
 
 class InverseProblem(_InverseLoss):
-    """Weighted sum of the four losses, of one pass in each direction; the weight of the backward one rises first.
+    """Weighted sum of the five losses, of one pass in each direction; the weight of the backward one rises first.
 
         weight(t) = weight min(1, 2 0.002^(1 - t / ramp))    in training step t
 
@@ -182,6 +206,7 @@ class InverseProblem(_InverseLoss):
         fit: Weight of the forward fit.
         latent: Weight of the forward discrepancy.
         backward: Weight of the backward discrepancy.
+        padding: Weight of the padding loss.
         reconstruction: Weight of the reconstruction.
         ramp: Number of training steps over which the weight of the backward discrepancy rises; 0 for none.
 
@@ -199,14 +224,21 @@ class InverseProblem(_InverseLoss):
         fit: float = 3.0,
         latent: float = 300.0,
         backward: float = 400.0,
+        padding: float = 30.0,
         reconstruction: float = 3.0,
         ramp: int = 0,
     ) -> None:
         super().__init__(model)
-        if min(fit, latent, backward, reconstruction, ramp) < 0:
+        if min(fit, latent, backward, padding, reconstruction, ramp) < 0:
             raise SpecError("expected weights and a ramp >= 0, got a negative one")
-        self.weights, self.ramp = (fit, latent, backward, reconstruction), ramp
-        self.parts = (ForwardFit(model), LatentDiscrepancy(model), BackwardDiscrepancy(model), Reconstruction(model))
+        self.weights, self.ramp = (fit, latent, backward, padding, reconstruction), ramp
+        self.parts = (
+            ForwardFit(model),
+            LatentDiscrepancy(model),
+            BackwardDiscrepancy(model),
+            Padding(model),
+            Reconstruction(model),
+        )
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def share(self) -> Tensor:
@@ -217,7 +249,7 @@ class InverseProblem(_InverseLoss):
 
     def term(self, pair: BothWays) -> Tensor:
         """Return the loss of a batch, a scalar; in training it counts as a step of the ramp."""
-        shares: tuple[float | Tensor, ...] = (1.0, 1.0, self.share(), 1.0)
+        shares: tuple[float | Tensor, ...] = (1.0, 1.0, self.share(), 1.0, 1.0)
         if self.training:
             self.seen += 1
         terms = [

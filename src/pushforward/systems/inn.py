@@ -40,9 +40,10 @@ class INN(VectorSpec):
         width: Length of both sides with padding; by default the longer one of x and of y with z.
         noise: Standard deviation of the noise of standardised observations.
         padding: Standard deviation of the noise in the paddings.
-        fit_weight: Weight of the squared error of f_y and of f_v.
+        fit_weight: Weight of the squared error of f_y.
         latent_weight: Weight of the forward discrepancy.
         backward_weight: Weight of the backward discrepancy.
+        padding_weight: Weight of the squared padding of both sides.
         reconstruction_weight: Weight of the reconstruction after noise.
         ramp: Number of training steps over which the weight of the backward discrepancy rises.
         base: Distribution of the latent variables; only "normal".
@@ -68,6 +69,7 @@ class INN(VectorSpec):
     fit_weight: float = 3.0
     latent_weight: float = 300.0
     backward_weight: float = 400.0
+    padding_weight: float = 30.0
     reconstruction_weight: float = 3.0
     ramp: int = 1000
     base: Literal["normal"] = "normal"
@@ -84,7 +86,7 @@ class INN(VectorSpec):
         for field in ("clamp", "noise", "padding"):
             if getattr(self, field) <= 0:
                 raise SpecError(f"expected {self.name}.{field} > 0, got {getattr(self, field)}")
-        for field in ("fit_weight", "latent_weight", "backward_weight", "reconstruction_weight", "ramp"):
+        for field in ("fit_weight", "latent_weight", "backward_weight", "padding_weight", "reconstruction_weight", "ramp"):
             self._at_least(field, 0)
         if self.design == "conditional":
             return
@@ -144,6 +146,7 @@ class INN(VectorSpec):
             fit=self.fit_weight,
             latent=self.latent_weight,
             backward=self.backward_weight,
+            padding=self.padding_weight,
             reconstruction=self.reconstruction_weight,
             ramp=self.ramp,
         )

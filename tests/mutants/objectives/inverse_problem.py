@@ -16,12 +16,12 @@ MUTANTS = [
     Mutant(
         "inverse problem: draws without noise",
         "^inn-0$",
-        [("BackwardDiscrepancy.term", "torch.randn_like(pair.padded)", "0 * torch.randn_like(pair.padded)")],
+        [("BothWays.drawn", "self.y + self.layer.noise * y", "self.y")],
     ),
     Mutant(
         "inverse problem: padding of the outputs is not fitted",
         "^inn-1$",
-        [("ForwardFit.term", "loss + padding.square().mean()", "loss")],
+        [("Padding.term", "pair.outputs[2], ", "0 * pair.outputs[2], ")],
     ),
     Mutant(
         "inverse problem: the weight of the backward loss does not rise",
