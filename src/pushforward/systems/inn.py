@@ -86,7 +86,14 @@ class INN(VectorSpec):
         for field in ("clamp", "noise", "padding"):
             if getattr(self, field) <= 0:
                 raise SpecError(f"expected {self.name}.{field} > 0, got {getattr(self, field)}")
-        for field in ("fit_weight", "latent_weight", "backward_weight", "padding_weight", "reconstruction_weight", "ramp"):
+        for field in (
+            "fit_weight",
+            "latent_weight",
+            "backward_weight",
+            "padding_weight",
+            "reconstruction_weight",
+            "ramp",
+        ):
             self._at_least(field, 0)
         if self.design == "conditional":
             return
