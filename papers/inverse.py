@@ -23,7 +23,9 @@ TARGET = (1.5, 0.0)
 """Position of the hand in the paper."""
 
 
-def inn(simulator: Any, seed: int, *, steps: int, batch: int, rows: int, **arguments: Any) -> Inversion:
+def inn(
+    simulator: Any, seed: int, *, steps: int, batch: int, rows: int, lr: float = 1e-3, **arguments: Any
+) -> Inversion:
     """An INN; `arguments` are those of the system."""
     return fit(
         simulator,
@@ -34,7 +36,7 @@ def inn(simulator: Any, seed: int, *, steps: int, batch: int, rows: int, **argum
         max_steps=steps,
         epochs=10_000,
         batch_size=batch,
-        lr=1e-3,
+        lr=lr,
         schedule="cosine",
         clip=1000.0,
         ema=0.99,
@@ -132,12 +134,14 @@ RUNS: dict[str, dict[str, Callable[[int], Inversion]]] = {
                 seed,
                 steps=1500,
                 batch=400,
+                lr=3e-3,
                 rows=50_000,
-                width=12,
+                width=10,
                 latents=2,
-                noise=0.25,
-                layers=5,
-                hidden=(64, 64),
+                noise=0.1,
+                layers=6,
+                hidden=(256,),
+                padding_weight=100.0,
             ),
             "INN by likelihood": lambda seed, labels=labels: by_likelihood(  # type: ignore[misc]
                 EightModes(labels),
@@ -160,7 +164,7 @@ RUNS: dict[str, dict[str, Callable[[int], Inversion]]] = {
     },
     "robot arm": {
         "INN": lambda seed: inn(
-            RobotArm(), seed, steps=2000, batch=800, rows=200_000, noise=0.02, layers=6, hidden=(64, 64)
+            RobotArm(), seed, steps=1200, batch=500, rows=200_000, noise=0.02, layers=6, hidden=(64, 64)
         ),
         "conditional flow": lambda seed: by_likelihood(RobotArm(), seed, steps=10_000, rows=500_000, blur=0.02, **WIDE),
     },

@@ -51,7 +51,7 @@ class BothWays:
 
     @cached_property
     def drawn(self) -> Tensor:
-        """Padded draws of the model given the observations (B, W), with the noise of y, z ~ N(0, 1) and noise in the padding."""
+        """Padded draws of the model given the observations (B, W), with noise of y, z ~ N(0, 1) and noise in the padding."""
         observed, latent = self.layer.observed, self.layer.latent
         y, z, v = torch.randn_like(self.padded).tensor_split((observed, observed + latent), 1)
         return self.layer.inputs(self.y + self.layer.noise * y, z, self.layer.padding * v)
