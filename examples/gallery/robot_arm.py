@@ -42,7 +42,7 @@ def main(out: Path, *, quick: bool = False) -> None:
     flow, reference = figure.subplots(1, 2)
     draw(flow, found.posterior(TARGET, 100), "conditional flow")
     draw(reference, accepted[:100], f"rejection: {len(accepted)} accepted")
-    figure.savefig(out, dpi=100)
+    figure.savefig(out, dpi=75)
 
 
 if __name__ == "__main__":
