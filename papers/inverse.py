@@ -183,7 +183,9 @@ def picture(kept: dict[str, Any]) -> None:
     """Draw the calibration curves of the robot arm for the guide."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     names = ("height", "first joint", "second joint", "third joint")
-    for panel, (kind, r) in zip(figure.subplots(1, 2, sharey=True), kept["robot arm"].items(), strict=False):
+    runs = kept["robot arm"]
+    panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+    for panel, (kind, r) in zip(panels, runs.items(), strict=True):
         for name, line in zip(names, np.array(r["coverage"]).T, strict=True):
             panel.plot(r["levels"], line - np.array(r["levels"]), label=name)
         panel.axhline(0, color="0.6", lw=1)
@@ -247,7 +249,7 @@ def main() -> None:
                     f"{r['seconds']:.0f}",
                 ]
             )
-    if len(kept.get("robot arm", {})) == 2:
+    if "robot arm" in kept:
         picture(kept)
     body = (
         "Eight Gaussians of deviation 0.2 with eight labels, four or one. Labels: share of 10,000 fresh rows whose label the "
