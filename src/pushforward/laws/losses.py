@@ -80,7 +80,7 @@ def law_discrepancies(case: Case) -> None:
     ends = [given + layer.noise * r[:, : layer.observed], r[:, layer.observed : layer.observed + layer.latent]]
     ends.append(layer.padding * r[:, layer.observed + layer.latent :])
     drawn, extra = layer.inputs(*ends).tensor_split((x.shape[1],), 1)
-    sides = sum((side**2).sum() / side.numel() if side.numel() else 0 * squares for side in (rest, extra))
+    sides = torch.stack([(side**2).sum() / max(1, side.numel()) for side in (rest, extra)]).sum()
     widths = (layer.noise, 0.05, layer.padding)
     moved = [out + width * e for out, width, e in zip(pair.outputs, widths, noise, strict=True)]
     expected = [
