@@ -3,7 +3,7 @@
 "INN" is trained by the fit of the observations and by discrepancies in both directions; "INN by likelihood" is the same network,
 trained by likelihood; "conditional flow" has the same two-way couplings, given the observation, and is trained by likelihood.
 All see simulations only. The checks are made with the simulator.
-In these few minutes the INN trained by discrepancies misses its aims; trained by likelihood it misses one of them, with four labels.
+In these few minutes the INN trained by discrepancies misses its aims; trained by likelihood it misses one if labels are shared.
 """
 
 from __future__ import annotations
