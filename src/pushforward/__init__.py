@@ -60,6 +60,7 @@ _MODULES = frozenset(
         "distributions",
         "evaluation",
         "functional",
+        "inverse",
         "laws",
         "networks",
         "objectives",

@@ -77,6 +77,8 @@ class SystemOptions:
         layers: Number of layers of the flow.
         hidden: Width of the hidden layers of the flow's networks, or several widths separated by commas if the flow allows
             them.
+        given: Name of an observed column of a table, for the flow inn, which draws the other columns given the observed ones;
+            can be repeated.
         set: Any other argument of the flow, as NAME=VALUE; can be repeated. `pushforward systems NAME` lists the arguments.
     """
 
@@ -87,6 +89,7 @@ class SystemOptions:
     preset: str | None = None
     layers: int | None = None
     hidden: str | None = None
+    given: Repeated = ()
     set: Repeated = ()
 
     def label_widths(self) -> tuple[int, ...] | None:
@@ -115,6 +118,8 @@ class SystemOptions:
         """
         from ..systems.spec import Spec
 
+        if self.given and name != "inn":
+            raise UsageError(f"expected --given only with --flow inn, got it with {name!r}")
         texts = name_values(self.set, "--set", "layers=5")
         for field, value in (("layers", self.layers), ("hidden", self.hidden)):
             if value is None:
@@ -128,7 +133,8 @@ class SystemOptions:
         chosen = self.preset or (preset if preset in known.presets else None)
         hints = typing.get_type_hints(known)
         values = {field: _typed(text, hints.get(field, str)) for field, text in texts.items()}
-        return {**({} if chosen is None else known.preset_arguments(chosen)), **values}
+        observed = {"columns": self.given} if self.given else {}
+        return {**({} if chosen is None else known.preset_arguments(chosen)), **values, **observed}
 
 
 @Parameter(name="*", group=_TABLE)
@@ -354,7 +360,8 @@ class SampleOptions:
         nearest: Folder, array or data set of pictures; the nearest of its training pictures is shown below each sample.
         where: Conditions on columns of a table, such as "city=Berlin|Paris, age=30..40, height>=180, note=missing"; can be
             repeated. A name or a label with a comma is written in double quotes. Models of the system any-order condition on
-            the values that are given exactly; other models draw rows until they meet the conditions.
+            the values that are given exactly, and models of the system inn on those of all observed columns; other models draw
+            rows until they meet the conditions.
         extrapolate: Allow values outside the ranges of the table that the model was fitted to; by default such rows are drawn
             again.
         escape_formulas: Write a single quote before each name or text of a CSV file that a spreadsheet would run as a formula.

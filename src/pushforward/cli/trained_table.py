@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from ..errors import listed
 from ..evaluation import BiLipschitz, bi_lipschitz, can_average, check_solver, mean_and_error
 from ..fitted_table import FittedTable
 from ..output import require_writable
-from ..tables import AnyOrderTable, Table, TableModel, read_table, write_table
+from ..tables import AnyOrderTable, ObservedTable, Table, TableModel, read_table, write_table
 from ..tables.conditions import parse_conditions
 from ..tables.describe import sentences, wrapped_notes
 from ..tables.formats import SUFFIXES, TEXT
@@ -176,9 +177,12 @@ class TrainedTable(TrainedModel):
             others = "" if found.acceptance == 1 else f"; {share} of these draws meet the other conditions"
             terminal.tell(f"rows are drawn given the values that are fixed{others}")
         else:
+            why, instead = "has no exact conditionals", "fit with --flow any-order to draw given values"
+            if isinstance(self.model, ObservedTable):
+                names = listed([schema.columns[i].name for i in sorted(self.model.observed)])
+                why, instead = "has exact draws only given all observed columns", f"give the values of {names}"
             terminal.tell(
-                f"{self.system} has no exact conditionals, so rows are drawn until they meet the conditions: {share} of the "
-                "draws do; fit with --flow any-order to draw given values"
+                f"{self.system} {why}, so rows are drawn until they meet the conditions: {share} of the draws do; {instead}"
             )
         if len(found.rows) < count:
             terminal.warn(f"warning: only {len(found.rows):,} of {count:,} rows were found that meet the conditions")

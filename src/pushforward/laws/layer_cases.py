@@ -133,6 +133,13 @@ def layer_cases() -> list[Case]:
         Column(name="lon", kind="continuous", low=-180.0, high=180.0, edge=0.1, axis="angle", partner="lat"),
     )
 
+    # A table whose label and number y are observed.
+    measured = (
+        Column(name="label", kind="categorical", categories=("a", "b")),
+        Column(name="x", kind="continuous", loc=1.0, scale=2.0),
+        Column(name="y", kind="continuous", loc=0.0, scale=1.0),
+    )
+
     def autoregressive(scalar: t.Scalar, **options: object) -> t.Autoregressive:
         return t.Autoregressive(scalar, r3, MaskedMLP(3, scalar.n, hidden=(8,), activation="tanh", **options))  # type: ignore[arg-type]
 
@@ -301,6 +308,10 @@ def layer_cases() -> list[Case]:
         "elementwise-context": lambda: t.Elementwise(t.Affine(), r2, context=2, hidden=(8,)),
         "coupling-alternating": lambda: t.Coupling(t.Affine(), r3, t.alternating_mask(3), net, context=2),
         "coupling-random": lambda: t.Coupling(t.RationalQuadratic(3), Real((5,)), t.random_mask(5, 0), net),
+        "two-way-coupling": lambda: t.two_way(r3, net, clamp=1.5, context=2),
+        "observed-output": lambda: t.ObservedOutput(
+            r2, t.two_way(r3, net), observed=2, latent=1, noise=0.6, padding=0.5
+        ),
         "autoregressive-affine": lambda: autoregressive(t.Affine(), order=(1, 2, 0)),
         "autoregressive-residual": lambda: t.Autoregressive(
             t.Affine(), Real((11,)), MaskedMLP(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
@@ -468,6 +479,12 @@ def layer_cases() -> list[Case]:
         "curved-columns": varied(lambda: CurveColumns(places), exempt=in_float64),
         "table-of-places": varied(
             lambda: table_model(Schema(places[1:]), "mixed", layers=1, hidden=(8,), bins=3),
+            exempt=in_float64,
+        ),
+        "observed-columns": varied(
+            lambda: table_model(
+                Schema(measured), "inn", columns=("label", "y"), layers=1, hidden=(8,), design="conditional"
+            ),
             exempt=in_float64,
         ),
         "side-by-side": lambda: d.SideBySide(d.StudentT(r1, 4.0), d.UniformTorus(Circle())),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from ..core import Distribution
-from .cases import Case, draw_context
-from .violations import NotApplicable, require
+from ..objectives import InverseProblem
+from ..objectives.inverse_problem import both_ways
+from .cases import Case, draw, draw_context
+from .violations import NotApplicable, require, require_close
 
 BATCHES, ROWS = 40, 64
 """Number of batches, and number of events in a batch, from which the mean of a loss is estimated."""
@@ -41,3 +44,76 @@ def law_loss_bounds_the_likelihood(case: Case) -> None:
     mean, error = float(gap.mean()), float(gap.std()) / math.sqrt(BATCHES)
     require(mean > -4 * error - 1e-6, f"the loss is {-mean:.4f} +- {error:.4f} nats below -log_prob")
     require(mean < 10 * max(2, node.space.size), f"the loss is {mean:.1f} nats above -log_prob")
+
+
+def law_discrepancies(case: Case) -> None:
+    """Check the losses of an invertible network against direct sums over all pairs of rows, and their gradients.
+
+    The latent loss has a gradient for the latent variables and none for the observations; the backward draws are those of the
+    model; the weight of the backward loss rises from 0.004 to 1.
+    """
+    if case.spec is None or case.spec.objective != "discrepancies":
+        raise NotApplicable("no discrepancies as a loss")
+    node = case.build()
+    objective = case.spec.loss(node) if isinstance(node, Distribution) else None
+    if not isinstance(objective, InverseProblem) or not isinstance(node, Distribution):
+        raise NotApplicable("trained by likelihood")
+    x, given = draw(node, "space", 5, torch.float64), draw_context(node, 5, torch.float64)
+    assert given is not None  # noqa: S101
+    objective.eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        pair = both_ways(node, (x, given))
+        layer, (fit, latent, rest) = pair.layer, pair.outputs
+        state = torch.get_rng_state()
+        found = [part.term(pair) for part in objective.parts]
+        torch.manual_seed(4)
+        whole = objective((x, given))
+        torch.set_rng_state(state)
+        z = torch.randn_like(latent)
+        r = torch.randn_like(pair.padded)
+        noise = [torch.randn_like(out) for out in pair.outputs]
+    require_close(layer.inputs(fit, latent, rest), pair.padded, 1e-6, "inputs of the outputs, and the padded unknowns")
+    squares = ((fit - given) ** 2).sum() / fit.numel()
+    forward = ((0.2, 2.0), (1.5, 2.0), (3.0, 2.0))
+    backward = ((0.2, 0.1), (0.2, 0.5), (0.2, 2.0))
+    ends = [given + layer.noise * r[:, : layer.observed], r[:, layer.observed : layer.observed + layer.latent]]
+    ends.append(layer.padding * r[:, layer.observed + layer.latent :])
+    drawn, extra = layer.inputs(*ends).tensor_split((x.shape[1],), 1)
+    sides = torch.stack([(side**2).sum() / max(1, side.numel()) for side in (rest, extra)]).sum()
+    widths = (layer.noise, 0.05, layer.padding)
+    moved = [out + width * e for out, width, e in zip(pair.outputs, widths, noise, strict=True)]
+    expected = [
+        squares,
+        _direct(torch.cat([fit, latent], 1), torch.cat([given, z], 1), forward),
+        _direct(drawn, x, backward),
+        sides,
+        ((layer.inputs(*moved) - pair.padded) ** 2).mean(),
+    ]
+    for part, got, wanted in zip(objective.parts, found, expected, strict=True):
+        require_close(got, wanted, 1e-9, type(part).__name__)
+    total = torch.stack([w * t for w, t in zip(objective.weights, expected, strict=True)]).sum()
+    require_close(whole, total, 1e-6, "the sum of the weighted losses")
+    gradients = torch.autograd.grad(found[1], (fit, latent), allow_unused=True)
+    require(gradients[0] is None or not bool(gradients[0].any()), "the latent loss has a gradient for the observations")
+    require(gradients[1] is not None and bool(gradients[1].any()), "the latent loss has no gradient for z")
+    objective.train()
+    shares = []
+    for _ in range(objective.ramp + 1):
+        shares.append(float(objective.share()))
+        objective.seen += 1
+    require(abs(shares[0] - 0.004) < 1e-6 and shares[-1] == 1, f"the ramp goes from {shares[0]} to {shares[-1]}")
+    middle = 2 * 0.002 ** (1 - (objective.ramp // 2) / objective.ramp)
+    require(abs(shares[objective.ramp // 2] - middle) < 1e-6, f"half of the ramp gives {shares[objective.ramp // 2]}")
+
+
+def _direct(a: Tensor, b: Tensor, kernels: tuple[tuple[float, float], ...]) -> Tensor:
+    """Return the squared discrepancy of two samples as sums over pairs of rows."""
+
+    def mean(u: Tensor, v: Tensor) -> Tensor:
+        pairs = [((p - q) ** 2).sum() for p in u for q in v]
+        return torch.stack([(scale / (scale + d)) ** power for d in pairs for scale, power in kernels]).sum() / len(
+            pairs
+        )
+
+    return mean(a, a) + mean(b, b) - 2 * mean(a, b)

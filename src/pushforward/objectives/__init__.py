@@ -7,6 +7,14 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 from .bound import EvidenceBound, bound_terms
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
+from .inverse_problem import (
+    BackwardDiscrepancy,
+    ForwardFit,
+    InverseProblem,
+    LatentDiscrepancy,
+    Padding,
+    Reconstruction,
+)
 from .likelihood import Binarised, Flipped, NegativeLogLikelihood, PenalisedLikelihood, default_objective
 from .many_samples import ManySamples
 from .matching import FlowMatching
@@ -15,6 +23,7 @@ from .random_orders import OrderlessLikelihood
 from .semi_supervised import SemiSupervised
 
 __all__ = [
+    "BackwardDiscrepancy",
     "Binarised",
     "Divergence",
     "EnumeratedLikelihood",
@@ -22,11 +31,16 @@ __all__ = [
     "ManySamples",
     "FlowMatching",
     "Flipped",
+    "ForwardFit",
     "ForwardKL",
+    "InverseProblem",
+    "LatentDiscrepancy",
     "NegativeLogLikelihood",
     "OrderlessLikelihood",
+    "Padding",
     "PathGradient",
     "PenalisedLikelihood",
+    "Reconstruction",
     "Renyi",
     "ReverseKL",
     "SemiSupervised",

@@ -134,6 +134,10 @@ class NPE(Spec):
         context = Real((self.context,)) if self.context else None
         return conditional(self.inner().build(), self.space, context)
 
+    def loss(self, model: Distribution) -> nn.Module | None:
+        """Return the objective of the flow, for the whole model."""
+        return self.inner().loss(model)
+
     @classmethod
     def cases(cls) -> Iterator[NPE]:
         """Yield specs with parameters in a box, above a bound, and without bounds."""

@@ -3,6 +3,7 @@
 from .any_order_table import AnyOrderTable
 from .infer import infer_schema
 from .model_choice import model_of, models_labels, table_model
+from .observed_table import ObservedTable
 from .row_space import Column, TableSpace
 from .schema import Schema, Split, digest
 from .table import Table, read_table, table_from, write_table
@@ -11,6 +12,7 @@ from .table_model import TableModel
 __all__ = [
     "AnyOrderTable",
     "Column",
+    "ObservedTable",
     "Schema",
     "Split",
     "Table",

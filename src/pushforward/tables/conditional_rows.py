@@ -1,4 +1,6 @@
-"""Draws from a model of a table under conditions on its columns: exact for any-order models, by rejection for the others."""
+"""Draws from a model of a table under conditions on its columns: exact given any columns for any-order models, exact given all
+observed columns for inverse models, by rejection otherwise.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from ..errors import DataError, brief
 from .any_order_table import AnyOrderTable
 from .conditions import Conditions, check_conditions, keeping
 from .drawing import CHUNK, draw_rows
+from .observed_table import ObservedTable
 from .schema import Schema
 from .table_model import TableModel
 
@@ -60,7 +63,8 @@ def conditional_rows(
         DataError: A condition is wrong, or no draw meets the conditions.
     """
     conditions = check_conditions(model.schema, given)
-    exact = isinstance(model, AnyOrderTable)
+    observed = isinstance(model, ObservedTable) and model.observed <= set(conditions.fixed)
+    exact = isinstance(model, AnyOrderTable) or observed
     kept: list[Array] = []
     found = drawn = met = 0
     for _ in range(rounds):
@@ -69,6 +73,11 @@ def conditional_rows(
             wanted = CHUNK if conditions.others else min(CHUNK, n - found)
             rows, accepted = _exact_round(model, conditions, wanted, extrapolate=extrapolate)
             total = wanted
+        elif isinstance(model, ObservedTable) and observed:
+            candidates = model.given(conditions.fixed, CHUNK)
+            keep = keeping(model.schema.decode(candidates), _of_drawn(model, conditions))
+            rows, accepted, total = candidates[keep], int(keep.sum()), CHUNK
+            rows = rows if extrapolate else rows[model.schema.inside(_without_given(rows, conditions))]
         else:
             candidates = draw_rows(model, CHUNK, extrapolate=extrapolate)
             keep = keeping(model.schema.decode(candidates), conditions.given)
@@ -112,10 +121,21 @@ def _exact_round(model: AnyOrderTable, conditions: Conditions, count: int, *, ex
         accepted = len(found)
     if not extrapolate:
         # A given value, or a whole range, outside of the training table is not a reason to reject a row.
-        judged = found.copy()
-        judged[:, [*conditions.fixed, *conditions.beyond]] = np.nan
-        found = found[schema.inside(judged)]
+        found = found[schema.inside(_without_given(found, conditions))]
     return found, accepted
+
+
+def _without_given(rows: Array, conditions: Conditions) -> Array:
+    """Return a copy of rows without the columns that are given exactly or outside of the training table."""
+    judged = rows.copy()
+    judged[:, [*conditions.fixed, *conditions.beyond]] = np.nan
+    return judged
+
+
+def _of_drawn(model: ObservedTable, conditions: Conditions) -> Mapping[str, Any]:
+    """Return the conditions on other columns than the observed ones."""
+    names = {model.schema.columns[i].name for i in model.observed}
+    return {name: wanted for name, wanted in conditions.given.items() if name not in names}
 
 
 def _columns(schema: Schema, wanted: Any) -> Array:

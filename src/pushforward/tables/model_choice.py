@@ -6,10 +6,12 @@ from typing import Any
 
 from ..errors import DataError, SpecError
 from ..systems.flowgmm import FlowGMM
+from ..systems.inn import INN
 from ..systems.row_spec import RowSpec
 from ..systems.spec import Spec, spec_from_dict
 from .any_order_table import AnyOrderTable
 from .class_table import ClassTable, class_column
+from .observed_table import ObservedTable, observed_columns
 from .schema import Schema
 from .table_model import TableModel, model_sizes
 
@@ -25,6 +27,8 @@ def model_of(
         return AnyOrderTable(schema, spec)
     if isinstance(spec, FlowGMM):
         return ClassTable(schema, spec, label_hidden)
+    if isinstance(spec, INN):
+        return ObservedTable(schema, spec, label_hidden)
     return TableModel(schema, spec, label_hidden, label_spec)
 
 
@@ -63,6 +67,11 @@ def table_model(
         return model_of(schema, _row_spec(schema, system, fields))
     if known is not None and issubclass(known, FlowGMM):
         return _class_table(schema, system, fields, label_hidden)
+    if known is not None and issubclass(known, INN):
+        observed = observed_columns(schema, fields.get("columns", ()))
+        unknown = sum(column.numeric and i not in observed for i, column in enumerate(schema.columns))
+        sizes: dict[str, Any] = {"features": unknown, "context": context + features - unknown}
+        return model_of(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden)
     if models_labels(system, only=True) or (models_labels(system) and not features):
         numeric = [column.name for column in schema.columns if column.numeric]
         if numeric:
@@ -80,7 +89,7 @@ def table_model(
         return TableModel(schema, None, label_hidden, label_spec)
     if known is not None and context and "context" not in known.sizes:
         raise SpecError(f"system {system!r} takes no context, so it cannot model a table with labels or missing values")
-    sizes: dict[str, Any] = {"features": features, "context": context} if context else {"features": features}
+    sizes = {"features": features, "context": context} if context else {"features": features}
     if known is not None and "kinds" in known.sizes:
         sizes["kinds"] = tuple(column.axis for column in schema.columns if column.numeric)
     return TableModel(schema, spec_from_dict({"system": system, **fields, **sizes}), label_hidden, label_spec)

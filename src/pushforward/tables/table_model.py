@@ -168,9 +168,12 @@ class TableModel(Distribution):
             logp = logp + log_numbers
         return self._joined(n, facts, numbers), logp
 
-    def _joined(self, n: int, facts: Tensor | None, numbers: Tensor | None) -> Tensor:
+    def _joined(
+        self, n: int, facts: Tensor | None, numbers: Tensor | None, number_at: Sequence[int] | None = None
+    ) -> Tensor:
         like = torch.empty(n, 0, device=self.device)
-        number_of, fact_of = ({i: k for k, i in enumerate(at)} for at in (self.number_at, self.fact_at))
+        number_at = self.number_at if number_at is None else number_at
+        number_of, fact_of = ({i: k for k, i in enumerate(at)} for at in (number_at, self.fact_at))
         x = []
         for i, column in enumerate(self.schema.columns):
             fact = None if facts is None or i not in fact_of else facts[:, fact_of[i]]

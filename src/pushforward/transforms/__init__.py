@@ -19,12 +19,14 @@ from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
+from .observed import ObservedOutput
 from .onehot import ToOneHot
 from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
 from .scalar import (
     Additive,
     Affine,
+    ClampedAffine,
     Composed,
     GatedAffine,
     LineMap,
@@ -39,6 +41,7 @@ from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
 from .torch_transforms import AsTorchTransform, FromTorchTransform
+from .two_way import two_way
 from .winner_gate import WinnerGate
 from .winner_path import WinnerPath
 from .zigzag import Zigzag
@@ -58,6 +61,7 @@ __all__ = [
     "Cholesky",
     "CircleMap",
     "CircularSpline",
+    "ClampedAffine",
     "Composed",
     "Continuous",
     "ContinuousIndex",
@@ -82,6 +86,7 @@ __all__ = [
     "Metropolis",
     "Modular",
     "MoebiusMixture",
+    "ObservedOutput",
     "Orthogonal",
     "PerCoordinate",
     "Permutation",
@@ -125,4 +130,5 @@ __all__ = [
     "random_mask",
     "random_order",
     "to_line",
+    "two_way",
 ]

@@ -111,6 +111,31 @@ class Affine(LineMap):
 
 
 @dataclass(frozen=True)
+class ClampedAffine(LineMap):
+    """Affine map z = x exp(c (2 / pi) atan(s / c)) + t, whose log-scale stays within (-c, c) (arXiv:1808.04730, appendix 2).
+
+    Args:
+        clamp: Upper bound c of the log-scale.
+    """
+
+    clamp: float = 2.0
+    n: int = 2
+
+    def _log_scale(self, p: Tensor) -> Tensor:
+        return self.clamp * (2 / math.pi) * torch.atan(p[..., 0] / self.clamp)
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x exp(log-scale) + t and the log-scale."""
+        log_scale = self._log_scale(p)
+        return x * log_scale.exp() + p[..., 1], log_scale
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (z - t) exp(-log-scale) and minus the log-scale."""
+        log_scale = self._log_scale(p)
+        return (z - p[..., 1]) * (-log_scale).exp(), -log_scale
+
+
+@dataclass(frozen=True)
 class GatedAffine(LineMap):
     """Gated affine map z = g x + (1 - g) m with g = sigmoid(s + shift) (Kingma et al. 2016, arXiv:1606.04934, eq. 13-14).
 

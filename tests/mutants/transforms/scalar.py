@@ -3,6 +3,16 @@
 from ..mutant import Mutant
 
 MUTANTS = [
+    Mutant(
+        "clamped affine: inverse without the log-scale",
+        "^two-way-coupling$",
+        [("ClampedAffine.inverse", "(-log_scale).exp(), -log_scale", "(-log_scale).exp(), 0 * log_scale")],
+    ),
+    Mutant(
+        "clamped affine: shift before the scale on the way back",
+        "^two-way-coupling$",
+        [("ClampedAffine.inverse", "(z - p[..., 1]) * (-log_scale).exp()", "z * (-log_scale).exp() - p[..., 1]")],
+    ),
     Mutant("additive inverse adds", "nice-0", [("Additive.inverse", "z - p[..., 0]", "z + p[..., 0]")]),
     Mutant(
         "rounded shift does not round on the way back",
