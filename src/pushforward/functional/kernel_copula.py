@@ -7,7 +7,6 @@ that both margins are uniform (Sinkhorn 1964). Between nodes the density is line
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
@@ -16,18 +15,13 @@ from torch import Tensor
 NODES = 30
 """Number of nodes of the grid along each axis."""
 ROUNDS = 200
-
-
-@functools.cache
-def _nodes() -> list[float]:
-    """Return the nodes."""
-    scores = torch.linspace(-3.5, 3.5, NODES - 2, dtype=torch.float64)
-    return [0.0, *torch.special.ndtr(scores).tolist(), 1.0]
+_SCORES = torch.linspace(-3.5, 3.5, NODES - 2, dtype=torch.float64)
+_PLACES = [0.0, *torch.special.ndtr(_SCORES).tolist(), 1.0]
 
 
 def nodes_like(x: Tensor) -> Tensor:
     """Return the nodes as a tensor, (NODES,), in float64 on the device of x."""
-    return torch.tensor(_nodes(), dtype=torch.float64, device=x.device)
+    return torch.tensor(_PLACES, dtype=torch.float64, device=x.device)
 
 
 def trapezoid(nodes: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ error near rounding, far in the tail too.
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
@@ -21,13 +20,7 @@ NODES = 80
 GRID = 200
 FARTHEST = 1e-14
 """Smallest tail probability of a quantile."""
-
-
-@functools.cache
-def _rule() -> tuple[list[float], list[float]]:
-    """Return nodes and weights of the Gauss-Legendre rule on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
+_POINTS, _WEIGHTS = (part.tolist() for part in np.polynomial.legendre.leggauss(NODES))
 
 
 def log_constant(df: Tensor) -> Tensor:
@@ -42,7 +35,8 @@ def student_log_density(x: Tensor, df: Tensor) -> Tensor:
 
 def _log_tail(log_angle: Tensor, df: Tensor) -> Tensor:
     """Return log S as a function of log a, (...) -> (...)."""
-    nodes, weights = (torch.tensor(part, dtype=log_angle.dtype, device=log_angle.device) for part in _rule())
+    nodes = (torch.tensor(_POINTS, dtype=log_angle.dtype, device=log_angle.device) + 1) / 2
+    weights = torch.tensor(_WEIGHTS, dtype=log_angle.dtype, device=log_angle.device) / 2
     angle = log_angle.exp()
     q = nodes**3
     # sin(a q^3) / (a q^3) is near 1, and the power of a is taken out of the integral.

@@ -8,6 +8,7 @@ from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
+from .copula import CopulaLayer
 from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
@@ -38,6 +39,7 @@ from .shape import Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, Stochastic
 from .surjective import Slice, Surjection
+from .tails import Marginals, TailMap
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .winner_gate import WinnerGate
 from .winner_path import WinnerPath
@@ -61,6 +63,7 @@ __all__ = [
     "Composed",
     "Continuous",
     "ContinuousIndex",
+    "CopulaLayer",
     "Coupling",
     "Cylinder",
     "Dequantise",
@@ -78,6 +81,7 @@ __all__ = [
     "LogRatio",
     "LogisticMixture",
     "Logit",
+    "Marginals",
     "Metropolis",
     "Modular",
     "MoebiusMixture",
@@ -106,6 +110,7 @@ __all__ = [
     "Stochastic",
     "Surjection",
     "Sylvester",
+    "TailMap",
     "Temperature",
     "Tempering",
     "ToOneHot",
