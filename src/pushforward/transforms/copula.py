@@ -31,7 +31,7 @@ GRID = 257
 """Number of points of the table that gives intervals around roots."""
 ROUNDS = 6
 """Number of times that the points of the table are moved."""
-FARTHEST = 12.0
+FARTHEST = 15.0
 """Inverse hyperbolic sine of the largest score of the table."""
 ITERATIONS = 3
 """Number of Newton steps from the table to a root."""
