@@ -131,10 +131,21 @@ def main() -> None:
         for seed, r in seeds.items():
             pair = [" and ".join(f"{value:.{n}f}" for value in r[key]) for key, n in (("quantile", 3), ("hill", 3))]
             ks = "" if r["ks"] is None else f"{max(r['ks']):.4f}"
-            rows.append([f"Pareto and Clayton, {name}, seed {seed}", f"{r['gap']:.4f}", *pair, ks, f"{r['seconds']:.0f}"])
+            rows.append(
+                [f"Pareto and Clayton, {name}, seed {seed}", f"{r['gap']:.4f}", *pair, ks, f"{r['seconds']:.0f}"]
+            )
     for name, seeds in kept.get("vine", {}).items():
         for seed, r in seeds.items():
-            rows.append([f"five columns, {name}, seed {seed}", f"{r['gap']:.4f}", f"tau: {r['tau']:.4f}", "", "", f"{r['seconds']:.0f}"])
+            rows.append(
+                [
+                    f"five columns, {name}, seed {seed}",
+                    f"{r['gap']:.4f}",
+                    f"tau: {r['tau']:.4f}",
+                    "",
+                    "",
+                    f"{r['seconds']:.0f}",
+                ]
+            )
     body = (
         "Nats per row to the truth on 20,000 fresh rows; the 99.9 % quantile of 200,000 samples over the true one; the Hill estimate "
         "from the 4,000 largest samples (the truth is 0.3); the Kolmogorov-Smirnov distance of the copula's marginals from 20,000 draws "

@@ -52,9 +52,7 @@ class Vine(Distribution):
     grids: Tensor
     fitted: Tensor
 
-    def __init__(
-        self, space: Box | Real, truncation: int | None = None, families: Sequence[str] = NAMES
-    ) -> None:
+    def __init__(self, space: Box | Real, truncation: int | None = None, families: Sequence[str] = NAMES) -> None:
         super().__init__()
         cube = type(space) is Box and space.interval == (0.0, 1.0)
         if len(space.shape) != 1 or not space.size or not (cube or type(space) is Real):

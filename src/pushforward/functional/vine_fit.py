@@ -160,9 +160,7 @@ def fit_pair(u: Tensor, v: Tensor, *, families: Sequence[int]) -> Pair:
     for number in families:
         if number == KERNEL:
             grid, count = kernel_fit(u[some], v[some])
-            found.append(
-                Pair(number, grid=grid, score=float(kernel_log_density(grid, u[some], v[some]).sum()) - count)
-            )
+            found.append(Pair(number, grid=grid, score=float(kernel_log_density(grid, u[some], v[some]).sum()) - count))
         elif isinstance(FAMILIES[number], StudentPair):
             found.append(_fit_student(number, FAMILIES[number], u[some], v[some], DEGREES))
         elif number:

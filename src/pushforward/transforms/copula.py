@@ -99,8 +99,12 @@ class CopulaLayer(Transform):
 
     def _mixture(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-weights, means and log-scales (M K,) of G_i, a mixture of the components of all nodes."""
-        nodes, log_weights = (self.first, self.first_log_weights) if i == 1 else (self.further, self.further_log_weights)
-        shares, means, log_scales = mixture_parts(self._parameters_at(nodes)[:, i], self.scalar.bound, self.scalar.spread)
+        nodes, log_weights = (
+            (self.first, self.first_log_weights) if i == 1 else (self.further, self.further_log_weights)
+        )
+        shares, means, log_scales = mixture_parts(
+            self._parameters_at(nodes)[:, i], self.scalar.bound, self.scalar.spread
+        )
         return (log_weights[:, None] + shares).flatten(), means.flatten(), log_scales.flatten()
 
     def _root(self, z: Tensor, mixture: tuple[Tensor, Tensor, Tensor]) -> Tensor:
