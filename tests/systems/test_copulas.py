@@ -48,7 +48,7 @@ def test_the_copula_layer_has_uniform_marginals():
         x, _ = layer.inverse(torch.stack([even, even[order]], 1))
     u = x[:, 1].sigmoid().sort().values
     assert float((u - (torch.arange(n) + 0.5) / n).abs().max()) < 3e-3
-    assert abs(float(torch.corrcoef(x.mT)[0, 1])) > 0.05
+    assert float((x[:, 1] - even[order]).abs().max()) > 0.2
 
 
 def test_bad_input_is_refused_in_one_sentence():

@@ -29,8 +29,8 @@ class Copula(CopulaSpec):
     paper = "Wiese, Knobloch, Korn 2019, arXiv:1907.03361"
 
     hidden: tuple[int, ...] = (32, 32)
-    components: int = 6
-    nodes: int = 96
+    components: int = 4
+    nodes: int = 64
 
     def validate(self) -> None:
         """Check the numbers of components and nodes."""
@@ -48,5 +48,5 @@ class Copula(CopulaSpec):
     @classmethod
     def cases(cls) -> Iterator[Copula]:
         """Yield specs with two features and with three."""
-        yield cls(features=2, bins=3, hidden=(6,), components=2, nodes=16)
+        yield cls(features=2, bins=3, trained=True, hidden=(6,), components=2, nodes=16)
         yield cls(features=3, bins=3, hidden=(6,), components=2, nodes=16)

@@ -22,6 +22,8 @@ class CopulaSpec(Spec, register=False):
         bins: Number of bins of the spline in the body of each marginal.
         share: Share of the rows in each tail of a marginal at the start, below 1/2; 0 for the largest of 0.3, 0.2, 0.1 and
             0.05 whose rows a generalised Pareto law fits.
+        trained: Whether training changes the marginals, too. Otherwise they stay at their own fit (inference functions for
+            margins, Joe 2005), and the noise of training does not move extreme quantiles. One feature is always trained.
     """
 
     sizes: ClassVar[tuple[str, ...]] = ("features",)
@@ -29,6 +31,7 @@ class CopulaSpec(Spec, register=False):
     features: int
     bins: int = 16
     share: float = 0.0
+    trained: bool = False
 
     def validate(self) -> None:
         """Check the number of features and of bins, and the share."""
@@ -45,7 +48,7 @@ class CopulaSpec(Spec, register=False):
 
     def marginals(self) -> Marginals:
         """Return the layer from data to logistic scores."""
-        return Marginals(self.space, self.bins, share=self.share)
+        return Marginals(self.space, self.bins, share=self.share, trained=self.trained or self.features == 1)
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:

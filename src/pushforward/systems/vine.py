@@ -16,7 +16,7 @@ from .copula_spec import CopulaSpec
 class Vine(CopulaSpec):
     """Marginals with generalised Pareto tails, and a regular vine of pair copulas.
 
-    The trees and the families are chosen from the data before training, which changes the parameters of all parts together.
+    The trees and the families are chosen from the data before training, which changes the parameters of the pair copulas.
 
     Args:
         truncation: Number of trees with pair copulas; None for all.
@@ -45,5 +45,5 @@ class Vine(CopulaSpec):
     @classmethod
     def cases(cls) -> Iterator[Vine]:
         """Yield specs with two features, and with a truncated vine of three."""
-        yield cls(features=2, bins=3)
+        yield cls(features=2, bins=3, trained=True)
         yield cls(features=3, bins=3, truncation=1, pairs="parametric")

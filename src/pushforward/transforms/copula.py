@@ -63,11 +63,11 @@ class CopulaLayer(Transform):
     def __init__(
         self,
         space: Real,
-        components: int = 6,
+        components: int = 4,
         *,
         hidden: tuple[int, ...] = (32, 32),
         activation: str = "silu",
-        nodes: int = 96,
+        nodes: int = 64,
     ) -> None:
         super().__init__()
         if len(space.shape) != 1 or nodes < 16:

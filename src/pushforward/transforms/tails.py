@@ -159,15 +159,24 @@ class Marginals(Elementwise):
         share: Share of the rows in each tail at the start; 0 for the largest share that a generalised Pareto law fits.
         context: Length of the context, 0 for none; a network then changes the parameters.
         hidden: Widths of the hidden layers of that network.
+        trained: Whether training changes the parameters after the start.
     """
 
     standardises = False
     started: Tensor
 
     def __init__(
-        self, space: Space, bins: int = 16, *, share: float = 0.0, context: int = 0, hidden: tuple[int, ...] = (64, 64)
+        self,
+        space: Space,
+        bins: int = 16,
+        *,
+        share: float = 0.0,
+        context: int = 0,
+        hidden: tuple[int, ...] = (64, 64),
+        trained: bool = True,
     ) -> None:
         super().__init__(TailMap(bins), space, context=context, hidden=hidden)
+        self.free.requires_grad_(trained)
         self.share = share
         self.register_buffer("started", torch.zeros(1, dtype=torch.bool))
 
