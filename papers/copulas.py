@@ -36,8 +36,8 @@ def log_truth(x: Tensor) -> Tensor:
     return CLAYTON.log_density(u, v, THETA) + (-math.log(INDEX) - (1 / INDEX + 1) * x.log()).sum(1)
 
 
-def heavy(seed: int, epochs: int) -> None:
-    """Fit three systems to 20,000 rows."""
+def heavy(seed: int, epochs: int, only: list[str] | None) -> None:
+    """Fit the systems to 20,000 rows."""
     x, held = pareto_clayton(20_000, 10 * seed + 1), pareto_clayton(20_000, 10 * seed + 2)
     for name, make in (
         ("copula", lambda: Copula(features=2)),
@@ -46,6 +46,8 @@ def heavy(seed: int, epochs: int) -> None:
         ("nsf", lambda: NSF(features=2, layers=3, hidden=64)),
         ("nsf, base student", lambda: NSF(features=2, layers=3, hidden=64, base="student")),
     ):
+        if only and name not in only:
+            continue
         torch.manual_seed(seed)
         began = time.time()
         flow = make().build()
@@ -120,13 +122,17 @@ def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", choices=("vines", "heavy"), default=["vines", "heavy"])
+    parser.add_argument("--systems", nargs="+", help="names of the systems for heavy tails; all by default")
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
     for seed in options.seeds:
-        vines(seed)
-        heavy(seed, options.epochs)
+        if "vines" in options.only:
+            vines(seed)
+        if "heavy" in options.only:
+            heavy(seed, options.epochs, options.systems)
     rows, kept = [], known("copulas")
     for name, seeds in kept.get("heavy", {}).items():
         for seed, r in seeds.items():

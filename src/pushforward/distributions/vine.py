@@ -14,7 +14,7 @@ from ..errors import DataError, SpecError
 from ..functional.bounds import sum_events
 from ..functional.kernel_copula import NODES, kernel_h_inverse
 from ..functional.pair_copulas import FAMILIES, KERNEL, NAMES, inside, rotated
-from ..functional.vine_fit import Pair, VinePart, fit_vine, pair_h, pair_log_density
+from ..functional.vine_fit import MOST_FITTED, Pair, VinePart, fit_vine, pair_h, pair_log_density
 
 FEWEST_ROWS = 10
 """Smallest number of rows from which a vine is fitted."""
@@ -45,6 +45,7 @@ class Vine(Distribution):
         Aas, Czado, Frigessi and Bakken 2009; Dissmann, Brechmann, Czado and Kurowicka 2013, arXiv:1202.2002.
     """
 
+    start_rows = MOST_FITTED
     order: Tensor
     partners: Tensor
     family: Tensor

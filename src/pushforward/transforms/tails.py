@@ -163,6 +163,7 @@ class Marginals(Elementwise):
     """
 
     standardises = False
+    start_rows = 50_000
     started: Tensor
 
     def __init__(
