@@ -48,7 +48,7 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def h(self, v: Tensor, u: Tensor, *theta: Tensor) -> Tensor:
-        """Return h(v | u) = dC(u, v) / du."""
+        """Return the conditional distribution function of v given u, the derivative of C(u, v) in u."""
 
     @abc.abstractmethod
     def h_inverse(self, w: Tensor, u: Tensor, *theta: Tensor) -> Tensor:

@@ -4,10 +4,11 @@ All coordinates are logistic scores, logits of numbers that are uniform. From in
 
     y_i = k_i^-1(e_i; e_<i),    z_i = logit G_i(y_i),    G_i(y) = E sigmoid(k_i(y; E_<i))
 
-with increasing maps k_i, logits of mixtures of logistic distribution functions whose parameters a network gives. G_i is the distribution function of y_i, so G_i(y_i) is uniform
-(Wiese, Knobloch and Korn 2019, arXiv:1907.03361, section 4). The expectation is a sum over fixed nodes: a trapezoidal rule for
-the second coordinate, whose error is near rounding, and points of Sobol for further ones. Whatever the nodes, the density is
-exact and normalised. Their error shows in the marginals alone: `evaluation.copula_distances` measures it.
+with increasing maps k_i, logits of mixtures of logistic distribution functions whose parameters a network gives. G_i is the
+distribution function of y_i, so G_i(y_i) is uniform (Wiese, Knobloch and Korn 2019, arXiv:1907.03361, section 4). The
+expectation is a sum over fixed nodes: a trapezoidal rule for the second coordinate, whose error is near rounding, and points
+of Sobol for further ones. Whatever the nodes, the density is exact and normalised. Their error shows in the marginals alone:
+`evaluation.copula_distances` measures it.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class CopulaLayer(Transform):
             self.register_buffer(part, value.to(torch.get_default_dtype()), persistent=False)
 
     def _parameters_at(self, e: Tensor) -> Tensor:
-        """Return the parameters of all maps for scores e, of which the network sees no more than `REACH`: (B, D) -> (B, D, n)."""
+        """Return the parameters of all maps for scores e, which the network sees cut at `REACH`: (B, D) -> (B, D, n)."""
         return self.net(soft_clip(e, REACH))
 
     def _mixture(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,8 +111,8 @@ class CopulaLayer(Transform):
     def _root(self, z: Tensor, mixture: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Return the y with logit G_i(y) = z, with its gradient from one Newton step.
 
-        A table of G encloses each root. Its points are moved until they are even in the inverse hyperbolic sine of z. The number
-        of steps is fixed, so that the function can be compiled, exported and vectorised.
+        A table of G encloses each root. Its points are moved until they are even in the inverse hyperbolic sine of z. The
+        number of steps is fixed, so that the function can be compiled, exported and vectorised.
         """
         with torch.no_grad():
             levels = torch.linspace(-FARTHEST, FARTHEST, GRID, dtype=z.dtype, device=z.device).sinh()

@@ -9,8 +9,8 @@ MUTANTS = [
         [("_column", "values / total", "2 * values / total")],
     ),
     Mutant(
-        "kernel copula: inverse h of a linear function",
+        "kernel copula: half of the root",
         "^vine-of-kernel-0$",
-        [("kernel_h_inverse", "2 * slope * mass", "0 * slope * mass")],
+        [("kernel_h_inverse", "2 * mass / (first + root)", "mass / (first + root)")],
     ),
 ]
