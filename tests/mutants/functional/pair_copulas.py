@@ -35,7 +35,6 @@ MUTANTS = [
         "^vine-of-three$|^vine-0$",
         [("GaussianPair.log_density", "-0.5 * rest.log() - ", "-")],
     ),
-    Mutant("Gaussian: h without the variance", "^vine-of-three$", [("GaussianPair.h", "/ (1 - r * r).sqrt()", "")]),
     Mutant(
         "Student: scale of the conditional distribution",
         "^vine-of-student-0$",
