@@ -34,7 +34,7 @@ def main(out: Path, *, quick: bool = False) -> None:
             panels[1].loglog(*drawn[:2000].T, ".", ms=2, color=colour)
             panels[1].set(title="samples of the vine", xlim=panels[0].get_xlim(), ylim=panels[0].get_ylim())
         panels[2].loglog(thresholds, both_beyond(drawn, thresholds), color=colour, lw=2, label=name)
-    panels[2].set(xlabel="threshold", title="share of rows with both values beyond it", ylim=(1e-5, 1))
+    panels[2].set(xlabel="threshold", title="share of rows beyond in both", ylim=(1e-5, 1))
     panels[2].legend(frameon=False)
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)

@@ -72,7 +72,7 @@ def tails(kinds: Mapping[str, str], data: Mapping[str, Array], samples: Mapping[
         for part, colour in ((values, DATA), (drawn, SAMPLES)):
             ordered = np.sort(part)
             share = 1 - np.arange(len(ordered)) / len(ordered)
-            # The lower half would fill the plot and says nothing about the tail.
+            # The lower half would fill the plot without showing the tail.
             keep = (ordered > 0) & (share <= 0.5)
             ax.plot(ordered[keep], share[keep], color=colour, lw=1.4)
         ax.set_xscale("log")

@@ -38,7 +38,7 @@ MUTANTS = [
     Mutant(
         "Student: scale of the conditional distribution",
         "^vine-of-student-0$",
-        [("StudentPair.h_inverse", "(df + x * x)", "(df + 1 + x * x)")],
+        [("StudentPair.h_inverse", "(df + x * x)", "(df + 1)")],
     ),
     Mutant(
         "Student: exponent of the joint density",
