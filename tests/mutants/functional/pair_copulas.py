@@ -36,11 +36,6 @@ MUTANTS = [
         [("GaussianPair.log_density", "-0.5 * rest.log() - ", "-")],
     ),
     Mutant(
-        "Student: scale of the conditional distribution",
-        "^vine-of-student-0$",
-        [("StudentPair.h_inverse", "(df + x * x)", "(df + 1)")],
-    ),
-    Mutant(
         "Student: exponent of the joint density",
         "^vine-of-student-0$",
         [("student_pair_log_density", "(df + 2) / 2", "(df + 1) / 2")],
