@@ -21,6 +21,9 @@ class Node(Recorded, nn.Module, abc.ABC):
     context: Space | None = None
     """Space of the context; None if the node takes no context."""
 
+    start_rows: int = 0
+    """Number of rows that a start from data needs to be precise; 0 where any batch will do."""
+
     @property
     def parts(self) -> Iterator[Node]:
         """The nodes directly below this one, also those inside containers and plain modules."""

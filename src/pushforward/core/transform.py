@@ -52,6 +52,9 @@ class Transform(Node):
     repeatable: bool = True
     """Whether a second run on the same input and random state returns the same result and has no side effect."""
 
+    standardises: bool = True
+    """Whether a start from data gives every coordinate of z mean 0 and deviation 1, where there is such a start."""
+
     @abc.abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map data to latent: x (B, *x_space.shape) -> z (B, *z_space.shape), dlogp (B,) in nats."""

@@ -10,6 +10,7 @@ from .baselines import (
     table_views,
 )
 from .classes import calibrate_classes, calibration_error, class_log_probs
+from .copula_marginals import copula_distances
 from .gap_bounds import concentration_total_variation, gap_total_variation, leaked_mass
 from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest, resample, shift
 from .mass import total_mass
@@ -24,6 +25,7 @@ __all__ = [
     "BiLipschitz",
     "bi_lipschitz",
     "concentration_total_variation",
+    "copula_distances",
     "gap_total_variation",
     "guaranteed_inverse",
     "leaked_mass",

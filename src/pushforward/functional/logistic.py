@@ -48,6 +48,16 @@ def logistic_mixture(v: Tensor, p: Tensor, bound: float, spread: float, *, inver
     return derived(_Mixture(bound, spread, inverse), *same_batch(v, p))
 
 
+def _starts(p: Tensor, spread: float) -> Tensor:
+    return torch.linspace(-spread, spread, p.shape[-1] // 3, dtype=p.dtype, device=p.device)
+
+
+def mixture_parts(p: Tensor, bound: float, spread: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log-weights, means and log-scales, each (..., K), from the parameters (..., 3 K) of `logistic_mixture`."""
+    weights, means, scales = p.chunk(3, -1)
+    return weights.log_softmax(-1), means + _starts(p, spread), soft_clip(scales, bound) - 0.5 * math.log(2.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Mixture:
     bound: float
@@ -55,23 +65,15 @@ class _Mixture:
     inverse: bool
 
     def plain(self, v: Tensor, p: Tensor) -> Pair:
-        weights, means, scales = p.chunk(3, -1)
-        parts = (
-            weights.log_softmax(-1),
-            means + self._starts(p),
-            soft_clip(scales, self.bound) - 0.5 * math.log(2.0),
-        )
+        parts = mixture_parts(p, self.bound, self.spread)
         return mixture_logit_cdf_inverse(v, *parts) if self.inverse else mixture_logit_cdf(v, *parts)
-
-    def _starts(self, p: Tensor) -> Tensor:
-        return torch.linspace(-self.spread, self.spread, p.shape[-1] // 3, dtype=p.dtype, device=p.device)
 
     def evaluate(self, v: Tensor, p: Tensor) -> tuple[Pair, tuple[Tensor, ...]]:
         count, n = p.shape[-1] // 3, v.numel()
         # Components form the first dimension, so every operation runs over contiguous elements.
         weights, means, scales = p.movedim(-1, 0).reshape(3, count, n).contiguous()
         log_weights = weights.log_softmax(0)
-        means = means + self._starts(p)[:, None]
+        means = means + _starts(p, self.spread)[:, None]
         root = soft_clip_root(scales, self.bound)
         log_scales = (scales * root).sub_(0.5 * math.log(2.0))
         rate = log_scales.neg().exp_()

@@ -50,6 +50,8 @@ def law_gradients_of_samples(case: Case) -> None:
     node.zero_grad()
     node.log_prob(x.detach(), given).sum().backward()
     for name, p in node.chain.named_parameters():
+        if not p.requires_grad:
+            continue
         gradient = drawn[name]
         require(
             gradient is None or bool(gradient.isfinite().all()), f"{name}: the gradient through rsample is not finite"

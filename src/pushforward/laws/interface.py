@@ -186,6 +186,8 @@ def law_start(case: Case) -> None:
         x = 2.0 + 3.0 * torch.randn(512, *layer.x_space.shape, dtype=torch.float64)
         if type(layer.x_space) is not Real or isinstance(layer, Chain) or layer.context is not None or layer.draws_back:
             continue
+        if not layer.standardises:
+            continue
         with torch.no_grad():
             layer.init_from(x)
             if all(torch.equal(value, before[key]) for key, value in layer.state_dict().items()):

@@ -31,7 +31,10 @@ from ..core import (
     Torus,
     Transform,
 )
+from ..functional.kernel_copula import with_uniform_margins
 from ..functional.ode import Fixed
+from ..functional.pair_copulas import NAMES
+from ..functional.vine_fit import Pair, VinePart
 from ..networks import (
     MLP,
     AutoregressiveTable,
@@ -284,6 +287,18 @@ def layer_cases() -> list[Case]:
         both = Real((4,))
         gates = [t.WinnerGate(2, [keep, not keep], 2, net, spread=1.0) for keep in (False, True)]
         return Flow(Chain(t.Augment(r2, d.Normal(r2)), *gates, t.Slice(both, 2, d.Normal(r2))), d.Normal(r2))
+
+    def vine(space: Box | Real, families: tuple[str, ...], rotations: tuple[int, ...]) -> d.Vine:
+        """Return a vine of two or three variables, in an order that is not that of the columns."""
+        model = d.Vine(space)
+        pairs = [Pair(NAMES.index(name), turn) for name, turn in zip(families, rotations, strict=True)]
+        parts = [VinePart(1, (), ()), VinePart(0, (1,), (pairs[0],)), VinePart(2, (0, 1), tuple(pairs[1:]))]
+        model.set_parts(parts[: space.size])
+        generator = torch.Generator().manual_seed(0)
+        model.grids.copy_(with_uniform_margins(0.5 + torch.rand(model.grids.shape[-2:], generator=generator).double()))
+        # Clayton and Frank copulas start near independence, where their density has no singular corner.
+        nn.init.constant_(model.free, -2.5)
+        return model
 
     straight = {"gradient_of_parameters": "the gradient of an argmax is estimated straight through"}
     without_export = {"export": "torch.export cannot differentiate a target density"}
@@ -542,6 +557,14 @@ def layer_cases() -> list[Case]:
                 "bad_input": "NaN is an entry that is not asked for",
             },
         ),
+        "tails": lambda: t.Elementwise(t.TailMap(4), r2),
+        "tails-context": lambda: t.Marginals(r2, 3, context=2, hidden=(8,)),
+        "copula-layer": lambda: t.CopulaLayer(r3, 3, hidden=(6,), nodes=16),
+        **{
+            f"vine-of-{name}-{turn}": partial(vine, unit, (name,), (turn,))
+            for name, turn in (("clayton", 90), ("gumbel", 270), ("frank", 0), ("student", 0), ("kernel", 0))
+        },
+        "vine-of-three": lambda: vine(r3, ("gaussian", "clayton", "frank"), (0, 270, 90)),
         "from-torch": lambda: d.FromTorch(torch.distributions.Gumbel, r2, loc=torch.zeros(2), scale=torch.ones(2)),
     }
     return [

@@ -18,6 +18,7 @@ from . import marginals as columns
 from . import sections
 from .curved_plots import AngleColumn, curved_plots
 from .path_plot import Paths, path_plot
+from .tails import tails
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,6 +45,9 @@ class ReportInputs:
         baselines: Scores of simpler densities on the same held-out rows.
         paths: Paths of rows from the data to the noise, for continuous flows.
         two_sample: Score of a classifier that tells held-out rows from samples.
+        copula_distances: Kolmogorov-Smirnov distances of the marginals of a copula from the uniform distribution; empty for
+            other models.
+        copula_draws: Number of draws of these distances.
         texts: Held-out values of columns as texts (N,), by name, for columns such as dates whose numbers mean little.
         value_checks: Checks for impossible values in the samples.
         circles: Columns of angles that belong to no position.
@@ -76,6 +80,8 @@ class ReportInputs:
     value_checks: Sequence[ValueCheck] = ()
     circles: Sequence[AngleColumn] = ()
     positions: Sequence[tuple[str, str]] = ()
+    copula_distances: Sequence[float] = ()
+    copula_draws: int = 20_000
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +139,7 @@ def build_report(inputs: ReportInputs) -> str:
         pairs=columns.pairs(inputs.kinds, inputs.held_out, inputs.samples),
         curved=curved_plots(inputs.circles, inputs.positions, inputs.held_out, inputs.samples),
         columns=table,
+        tails=tails(inputs.kinds, inputs.held_out, inputs.samples),
         holes=any(row["missing"] for row in table),
         chance=columns.chance_distance(inputs.kinds, inputs.held_out, inputs.samples),
         labels=columns.labels(inputs.kinds, inputs.held_out, inputs.samples),

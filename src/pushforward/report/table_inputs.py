@@ -13,6 +13,7 @@ from ..evaluation import (
     BaselineScore,
     SolverCheck,
     TwoSampleScore,
+    copula_distances,
     encode_pair,
     follow,
     straightness,
@@ -24,6 +25,7 @@ from ..tables.coding import to_numbers
 from ..tables.describe import shown_number
 from ..tables.row_space import TIMES
 from ..training.random_state import isolated
+from ..transforms import Marginals
 from .curved_plots import AngleColumn
 from .page import ReportInputs
 from .path_plot import Paths
@@ -78,6 +80,7 @@ def table_inputs(
         value_checks=check_values(model.schema, held_out, samples),
         circles=_circles(model),
         positions=[(c.name, c.partner) for c in model.schema.columns if c.axis == "height" and c.partner],
+        copula_distances=_copula(model, seed),
         two_sample=_two_sample(model, held_out, samples, seed),
         **about,
     )
@@ -127,6 +130,14 @@ def _latents(model: TableModel, rows: Array, seed: int) -> Array | None:
         return None
     with isolated(model.device, seed), torch.no_grad():
         return model.encode(torch.from_numpy(rows).to(model.device)).double().cpu().numpy()
+
+
+def _copula(model: TableModel, seed: int) -> list[float]:
+    """Return the distances of the copula's marginals from the uniform distribution; empty for a model without a copula."""
+    if model.numbers is None or not any(isinstance(m, Marginals) for m in model.numbers.modules()):
+        return []
+    with isolated(model.device, seed):
+        return copula_distances(model.numbers)
 
 
 def _paths(model: TableModel, rows: Array, solver: SolverCheck | None) -> Paths | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..core import Distribution, initialise
+from ..core import Distribution, Node, initialise
 from ..errors import TrainingError
 from .checkpoint_checks import require_same_run, require_sound
 from .config import TrainConfig
@@ -84,7 +84,8 @@ class RunState:
         """Compute data-dependent starting values, which are the same in all processes."""
         self.ranks.spread(tensors(self.plain).values())
         if self.config.initialise and isinstance(self.model, Distribution):
-            initialise(self.model, *self.source.head(self.chunk_rows()))
+            wanted = max((m.start_rows for m in self.model.modules() if isinstance(m, Node)), default=0)
+            initialise(self.model, *self.source.head(max(wanted, self.chunk_rows())))
         self._place()
         if self.ranks.rank > 0:
             fresh_stream(self.device, self.config.seed, self.ranks.rank, 0)

@@ -8,6 +8,7 @@ from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
+from .copula import CopulaLayer
 from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
@@ -40,6 +41,7 @@ from .shape import Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
+from .tails import Marginals, TailMap
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .two_way import two_way
 from .winner_gate import WinnerGate
@@ -65,6 +67,7 @@ __all__ = [
     "Composed",
     "Continuous",
     "ContinuousIndex",
+    "CopulaLayer",
     "Coupling",
     "Cylinder",
     "Dequantise",
@@ -83,6 +86,7 @@ __all__ = [
     "LogRatio",
     "LogisticMixture",
     "Logit",
+    "Marginals",
     "Metropolis",
     "Modular",
     "MoebiusMixture",
@@ -112,6 +116,7 @@ __all__ = [
     "Stochastic",
     "Surjection",
     "Sylvester",
+    "TailMap",
     "Temperature",
     "Tempering",
     "ToOneHot",
