@@ -134,14 +134,15 @@ RUNS: dict[str, dict[str, Callable[[int], Inversion]]] = {
             "INN": lambda seed, labels=labels: inn(  # type: ignore[misc]
                 EightModes(labels),
                 seed,
-                steps=1500,
+                steps=1000,
                 batch=400,
                 rows=50_000,
-                width=12,
+                lr=2e-3,
+                width=16,
                 latents=2,
-                noise=0.25,
+                noise=0.1,
                 layers=5,
-                hidden=(64, 64),
+                hidden=(128,),
             ),
             "INN by likelihood": lambda seed, labels=labels: by_likelihood(  # type: ignore[misc]
                 EightModes(labels),
@@ -164,7 +165,7 @@ RUNS: dict[str, dict[str, Callable[[int], Inversion]]] = {
     },
     "robot arm": {
         "INN": lambda seed: inn(
-            RobotArm(), seed, steps=2000, batch=800, rows=200_000, noise=0.02, layers=6, hidden=(64, 64)
+            RobotArm(), seed, steps=1500, batch=600, rows=200_000, lr=2e-3, noise=0.02, layers=6, hidden=(64, 64)
         ),
         "conditional flow": lambda seed: by_likelihood(RobotArm(), seed, steps=10_000, rows=500_000, blur=0.02, **WIDE),
     },

@@ -82,7 +82,8 @@ def law_discrepancies(case: Case) -> None:
     drawn, extra = layer.inputs(*ends).tensor_split((x.shape[1],), 1)
     sides = torch.stack([(side**2).sum() / max(1, side.numel()) for side in (rest, extra)]).sum()
     widths = (layer.noise, 0.05, layer.padding)
-    moved = [out + width * e for out, width, e in zip(pair.outputs, widths, noise, strict=True)]
+    starts = (given, latent, torch.zeros_like(rest))
+    moved = [out + width * e for out, width, e in zip(starts, widths, noise, strict=True)]
     expected = [
         squares,
         _direct(torch.cat([fit, latent], 1), torch.cat([given, z], 1), forward),

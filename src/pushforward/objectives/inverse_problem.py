@@ -6,7 +6,7 @@ For pairs (x, y), outputs [f_y, f_z, f_v] of x with padding, z ~ N(0, 1), and th
     latent             MMD^2([f_y, f_z], [y, z]), f_y detached        z is normal, and independent of y
     backward           MMD^2(g(y, z), x)                              draws have the distribution of the prior
     padding            mean f_v^2 + mean g_u(y, z)^2                  nothing hides in the padding of either side
-    reconstruction     mean (g(f_y + e, f_z + e, f_v + e) - x)^2      small changes of the outputs change x little
+    reconstruction     mean (g(y + e, f_z + e, e) - x)^2              x comes back from its true observation
 
 The latent loss is one of the forward direction. Without the detachment it could be lowered by changes of f_y, which the
 forward fit alone should decide. All lengths are in the units of the layer's input, which are standardised in tables and
@@ -176,7 +176,10 @@ class Padding(_InverseLoss):
 
 
 class Reconstruction(_InverseLoss):
-    """Reconstruction loss, mean (g(outputs + e) - [x, u])^2 with noise e of the widths that the layer has.
+    """Reconstruction loss, mean (g(y + e, f_z + e, e) - [x, u])^2 with noise e; f_z has no gradient.
+
+    It starts from the true observation y and new padding instead of the outputs f_y and f_v. So the inverse is learned where
+    draws start, also while f_y is not accurate yet.
 
     Args:
         model: Model with a layer `ObservedOutput`.
@@ -191,9 +194,11 @@ class Reconstruction(_InverseLoss):
 
     def term(self, pair: BothWays) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        widths = (pair.layer.noise, self.noise, pair.layer.padding)
-        noisy = (out + width * torch.randn_like(out) for out, width in zip(pair.outputs, widths, strict=True))
-        return (pair.layer.inputs(*noisy) - pair.padded).square().mean()
+        _, z, v = pair.outputs
+        y = pair.y + pair.layer.noise * torch.randn_like(pair.y)
+        z = z.detach() + self.noise * torch.randn_like(z)
+        drawn = pair.layer.inputs(y, z, pair.layer.padding * torch.randn_like(v))
+        return (drawn - pair.padded).square().mean()
 
 
 class InverseProblem(_InverseLoss):

@@ -44,7 +44,7 @@ class INN(VectorSpec):
         latent_weight: Weight of the forward discrepancy.
         backward_weight: Weight of the backward discrepancy.
         padding_weight: Weight of the squared padding of both sides.
-        reconstruction_weight: Weight of the reconstruction after noise.
+        reconstruction_weight: Weight of the reconstruction from the observation.
         ramp: Number of training steps over which the weight of the backward discrepancy rises.
         base: Distribution of the latent variables; only "normal".
         columns: Names of the columns of a table that are the observations; the other columns are the unknowns.
@@ -66,11 +66,11 @@ class INN(VectorSpec):
     width: int | None = None
     noise: float = 0.05
     padding: float = 0.05
-    fit_weight: float = 3.0
+    fit_weight: float = 100.0
     latent_weight: float = 300.0
     backward_weight: float = 400.0
-    padding_weight: float = 30.0
-    reconstruction_weight: float = 3.0
+    padding_weight: float = 100.0
+    reconstruction_weight: float = 100.0
     ramp: int = 1000
     base: Literal["normal"] = "normal"
     columns: tuple[str, ...] = ()

@@ -124,7 +124,7 @@ class CopulaLayer(Transform):
                 table = mixture_logit_cdf(grid, *mixture)[0]
                 grid = torch.cat([grid[:1], _interpolated(levels[1:-1], table, grid), grid[-1:]])
             table = mixture_logit_cdf(grid, *mixture)[0]
-            place = torch.searchsorted(table, z.contiguous()).clamp(1, GRID - 1)
+            place = torch.searchsorted(table, _dense(z)).clamp(1, GRID - 1)
             # One step further on both sides, for the rounding of the table.
             low, high = grid[(place - 2).clamp_min(0)], grid[(place + 1).clamp_max(GRID - 1)]
             y = _interpolated(z, table, grid)
@@ -182,7 +182,12 @@ class CopulaLayer(Transform):
 
 def _interpolated(z: Tensor, table: Tensor, grid: Tensor) -> Tensor:
     """Return the y at z, by linear interpolation of increasing numbers `table` at the points `grid`."""
-    place = torch.searchsorted(table, z.contiguous()).clamp(1, len(table) - 1)
+    place = torch.searchsorted(table, _dense(z)).clamp(1, len(table) - 1)
     rise = (table[place] - table[place - 1]).clamp_min(torch.finfo(z.dtype).tiny)
     part = ((z - table[place - 1]) / rise).clamp(0, 1)
     return grid[place - 1] + part * (grid[place] - grid[place - 1])
+
+
+def _dense(z: Tensor) -> Tensor:
+    """Return a contiguous copy, also inside `torch.func.vmap`, where `contiguous` has no effect."""
+    return torch.stack([z])[0]

@@ -29,6 +29,11 @@ MUTANTS = [
         [("InverseProblem.share", "0.002 ** (1 - self.seen / self.ramp)", "0.5 ** torch.ones(())")],
     ),
     Mutant(
+        "inverse problem: reconstruction from the output instead of the observation",
+        "^inn-0$",
+        [("Reconstruction.term", "pair.y + pair.layer", "pair.outputs[0] + pair.layer")],
+    ),
+    Mutant(
         "inverse problem: reconstruction without noise of z",
         "^inn-0$",
         [("Reconstruction.term", "self.noise", "0.0")],
