@@ -13,6 +13,7 @@ from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
+from .gaussianize import DataRotation, Gaussianize, NormalScore, negentropy
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
@@ -70,12 +71,14 @@ __all__ = [
     "CopulaLayer",
     "Coupling",
     "Cylinder",
+    "DataRotation",
     "Dequantise",
     "Diagonal",
     "Elementwise",
     "ExponentialMap",
     "FromTorchTransform",
     "GatedAffine",
+    "Gaussianize",
     "Haar",
     "HalfLines",
     "LU",
@@ -90,6 +93,7 @@ __all__ = [
     "Metropolis",
     "Modular",
     "MoebiusMixture",
+    "NormalScore",
     "ObservedOutput",
     "Orthogonal",
     "PerCoordinate",
@@ -131,6 +135,7 @@ __all__ = [
     "half_mask",
     "hamiltonian",
     "max_pool",
+    "negentropy",
     "maximum",
     "random_mask",
     "random_order",
