@@ -367,6 +367,8 @@ def layer_cases() -> list[Case]:
         "exponential-map-radial": lambda: t.ExponentialMap(
             Sphere((4,)), t.RadialPotential(4, 3, context=2, hidden=(6,))
         ),
+        "correlation": varied(lambda: t.Correlation(r3, context=2), constant=True),
+        "logistic-score": lambda: t.Elementwise(t.Composed(t.Affine(), t.LogisticScore()), r2),
         "cholesky": varied(lambda: t.Cholesky(r3, context=2), constant=True),
         "radial": lambda: t.Radial(r3),
         "radial-context": lambda: t.Radial(r2, context=2),

@@ -19,7 +19,19 @@ from ..distributions import (
 from ..errors import SpecError
 from ..networks import MLP, Activation
 from ..objectives.bound import EvidenceBound
-from ..transforms import Affine, Augment, Cholesky, Elementwise, Leapfrog, Slice, Stochastic, Tempering
+from ..transforms import (
+    Affine,
+    Augment,
+    Cholesky,
+    Correlation,
+    Elementwise,
+    Leapfrog,
+    LogisticScore,
+    RationalQuadratic,
+    Slice,
+    Stochastic,
+    Tempering,
+)
 from .iaf import IAF
 from .nsf import NSF
 from .picture_spec import PictureSpec, Scaled
@@ -28,7 +40,8 @@ from .radial import RadialFlow
 from .sylvester import SylvesterFlow
 
 Likelihood = Literal["auto", "bernoulli", "categorical", "logistic"]
-Kind = Literal["diagonal", "full", "planar", "radial", "sylvester", "iaf", "spline", "hamiltonian"]
+Kind = Literal["diagonal", "full", "copula", "planar", "radial", "sylvester", "iaf", "spline", "hamiltonian"]
+Marginals = Literal["normal", "logistic", "spline"]
 
 
 class Joint(nn.Module):
@@ -62,8 +75,11 @@ class VAE(PictureSpec):
         latent: Length of z.
         likelihood: Likelihood of pixels given z: "bernoulli" for two levels, "categorical", or "logistic" (discretised);
             "auto" is "bernoulli" for two levels and "logistic" for more.
-        posterior: Approximate posterior: a "diagonal" or "full" Gaussian; a "planar", "radial", "sylvester", "iaf" or
-            "spline" flow; or "hamiltonian", leapfrog steps towards the true posterior with tempered momenta.
+        posterior: Approximate posterior: a "diagonal" or "full" Gaussian; a Gaussian "copula" with any marginals, whose
+            correlations the encoder computes (Wang and Wang 2019, arXiv:1909.12569); a "planar", "radial", "sylvester",
+            "iaf" or "spline" flow; or "hamiltonian", leapfrog steps towards the true posterior with tempered momenta.
+        marginals: Marginal distributions of the posterior "copula": "normal", "logistic", or "spline" (a normal
+            distribution bent by a monotone spline).
         steps: Number of steps of the posterior's flow.
         hidden: Widths of the hidden layers of the encoder, and in reverse order of the decoder.
         activation: Activation function of the encoder; with ReLU, most units die in the first steps, when the loss is
@@ -87,6 +103,7 @@ class VAE(PictureSpec):
     latent: int = 20
     likelihood: Likelihood = "auto"
     posterior: Kind = "diagonal"
+    marginals: Marginals = "logistic"
     steps: int = 4
     hidden: tuple[int, ...] = (300, 300)
     activation: str = "elu"
@@ -154,6 +171,8 @@ class VAE(PictureSpec):
         common = {"features": self.latent, "context": width}
         if self.posterior == "full":
             return Flow(Inverse(Cholesky(space, context=width)), Normal(space))
+        if self.posterior == "copula":
+            return copula_posterior(space, width, self.marginals)
         if self.posterior == "iaf":
             return IAF(**common, layers=self.steps, hidden=(width,)).build()  # type: ignore[arg-type]
         flows = {"planar": PlanarFlow, "radial": RadialFlow, "sylvester": SylvesterFlow}
@@ -197,6 +216,30 @@ class VAE(PictureSpec):
         yield cls(shape=(1, 1, 2), levels=3, likelihood="categorical", posterior="full", above=(1,), **small)  # type: ignore[arg-type]
         yield cls(shape=(1, 1, 2), levels=2, posterior="spline", **small)  # type: ignore[arg-type]
         yield cls(shape=(1, 1, 2), levels=2, posterior="hamiltonian", **small)  # type: ignore[arg-type]
+        yield cls(shape=(1, 1, 2), levels=2, posterior="copula", **small)  # type: ignore[arg-type]
+
+
+def copula_posterior(space: Real, context: int, marginals: Marginals = "logistic") -> Flow:
+    """Return a distribution with a Gaussian copula: z_i = F_i^-1(Phi(q_i)) with q normal and its correlations, given a context.
+
+        log q(z) = sum_i log f_i(z_i) - 1/2 log |R| - 1/2 q^T (R^-1 - 1) q
+
+    With normal marginals it is a Gaussian of any covariance.
+
+    Args:
+        space: Space of z, of shape (D,).
+        context: Length of the context.
+        marginals: Marginal distributions F_i, with a location and a scale each.
+
+    References:
+        Wang and Wang 2019, arXiv:1909.12569, section 3.
+    """
+    layers: list[Transform] = [Inverse(Elementwise(Affine(), space, context=context, hidden=()))]
+    if marginals == "logistic":
+        layers.append(Elementwise(LogisticScore(), space))
+    elif marginals == "spline":
+        layers.append(Elementwise(RationalQuadratic(8), space, context=context, hidden=()))
+    return Flow(Chain(*layers, Inverse(Correlation(space, context=context))), Normal(space))
 
 
 def vae(shape: tuple[int, ...], **fields: object) -> Flow:

@@ -3,7 +3,7 @@
 from .autoregressive import Autoregressive
 from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
-from .cholesky import Cholesky
+from .cholesky import Cholesky, Correlation
 from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
 from .competing import WinnerCoupling
 from .continuous import Continuous
@@ -13,7 +13,7 @@ from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
-from .gaussianize import DataRotation, Gaussianize, NormalScore, negentropy
+from .gaussianize import DataRotation, Gaussianize, LogisticScore, NormalScore, negentropy
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
@@ -66,6 +66,8 @@ __all__ = [
     "CircularSpline",
     "ClampedAffine",
     "Composed",
+    "Correlation",
+    "LogisticScore",
     "Continuous",
     "ContinuousIndex",
     "CopulaLayer",

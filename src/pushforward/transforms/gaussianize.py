@@ -20,12 +20,14 @@ from ..functional.logistic import logistic_mixture
 from ..functional.normal_score import logit_to_normal, normal_to_logit
 from .elementwise import Elementwise
 from .linear import Orthogonal, random_rotation
-from .scalar import LogisticMixture
+from .scalar import LineMap, LogisticMixture
 
 STEPS = 100
 """Number of steps of the fit of the marginals."""
 POINTS = 500
 """Largest number of points of a column that this fit sees; each is the mean of neighbouring order statistics."""
+UNIT = math.pi / math.sqrt(3)
+"""Standard deviation of the standard logistic distribution."""
 RATE = 0.05
 """Learning rate at the first of these steps; it falls to zero."""
 
@@ -67,7 +69,9 @@ class NormalScore(LogisticMixture):
         """
         x = _condensed(x.detach().double())
         k = self.components
-        edges = torch.quantile(x, torch.linspace(0.5 / k, 1 - 0.5 / k, 2 * k - 1, dtype=x.dtype, device=x.device), dim=0)
+        edges = torch.quantile(
+            x, torch.linspace(0.5 / k, 1 - 0.5 / k, 2 * k - 1, dtype=x.dtype, device=x.device), dim=0
+        )
         means = edges[::2].mT
         width = x.std(0, unbiased=False)
         if k > 1:
@@ -92,11 +96,30 @@ class NormalScore(LogisticMixture):
                 optimizer.zero_grad()
                 z, log_slope = logistic_mixture(x, free.expand(len(x), *free.shape), self.bound, self.spread)
                 # Log f = log dz/dx + log sigmoid'(z); the sum over columns fits each on its own.
-                loss = -(log_slope + torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)).mean(0).sum()
+                loss = (
+                    -(log_slope + torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)).mean(0).sum()
+                )
                 loss.backward()
                 optimizer.step()
                 schedule.step()
         return free.detach()
+
+
+@dataclass(frozen=True)
+class LogisticScore(LineMap):
+    """Normal score of a logistic distribution with variance one: z = Phi^-1(sigmoid(x pi / sqrt 3)); it has no parameters."""
+
+    n: int = 0
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the normal score and its log-slope."""
+        z, slope = logit_to_normal(x * UNIT)
+        return z, slope + math.log(UNIT)
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sqrt(3) / pi logit(Phi(z)) and its log-slope."""
+        logit, slope = normal_to_logit(z)
+        return logit / UNIT, slope - math.log(UNIT)
 
 
 def _condensed(x: Tensor) -> Tensor:

@@ -7,8 +7,13 @@ MUTANTS = [
         "Cholesky: diagonal and not its logarithm, both ways",
         "^cholesky$",
         [
-            ("Cholesky.forward", "logs.sum(-1)", "logs.exp().sum(-1)"),
-            ("Cholesky.inverse", "logs.sum(-1)", "logs.exp().sum(-1)"),
+            ("_Triangular.forward", "logs.sum(-1)", "logs.exp().sum(-1)"),
+            ("_Triangular.inverse", "logs.sum(-1)", "logs.exp().sum(-1)"),
         ],
+    ),
+    Mutant(
+        "correlation: rows keep their length",
+        "^correlation$",
+        [("Correlation._made", "logs.exp().unsqueeze(-1)", "1.0")],
     ),
 ]
