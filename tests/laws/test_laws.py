@@ -16,6 +16,8 @@ pytest_plugins = ["pytester"]
 
 CASES = {case.name: case for case in all_cases()}
 COVERING = covering(list(CASES.values()))
+COMPILED = covering([CASES[name] for name in sorted(COVERING)], systems=False)
+"""Cases among them that have every class of node; compiling takes seconds for each."""
 
 
 EXPENSIVE = {("residual-through-all-terms", "approximations")}
@@ -27,7 +29,8 @@ def pairs():
     for name in CASES:
         for law in LAWS:
             marks = [pytest.mark.slow] if law in DEAR else []
-            if (law in DEAR and name not in COVERING) or (name, law) in EXPENSIVE:
+            chosen = COMPILED if law in ("compile", "export") else COVERING
+            if (law in DEAR and name not in chosen) or (name, law) in EXPENSIVE:
                 marks.append(pytest.mark.dear)
             yield pytest.param(name, law, marks=marks, id=f"{name}-{law}")
 
@@ -60,7 +63,7 @@ def test_covering_cases_have_every_class_of_node():
     def classes(names):
         return {type(part) for name in names for part in CASES[name].make().modules() if isinstance(part, Node)}
 
-    assert classes(COVERING) == classes(CASES)
+    assert classes(COVERING) == classes(COMPILED) == classes(CASES)
     assert {f"{name}-0" for name in Spec.registry} <= COVERING
     assert len(COVERING) < len(CASES) / 3
 

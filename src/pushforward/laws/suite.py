@@ -54,14 +54,15 @@ def run(case: Case, law: str) -> Outcome:
     return Outcome(case.name, law, "pass")
 
 
-def covering(cases: Sequence[Case]) -> set[str]:
+def covering(cases: Sequence[Case], *, systems: bool = True) -> set[str]:
     """Return names of cases that cover all: the first of each system, and others until every class of node occurs.
 
     Args:
         cases: Cases to choose from.
+        systems: Whether the first case of each system is chosen; otherwise only the classes of nodes count.
     """
     parts = {case.name: _classes_in(case.make()) for case in cases}
-    chosen = [case.name for case in cases if case.spec is not None and case.name.endswith("-0")]
+    chosen = [case.name for case in cases if systems and case.spec is not None and case.name.endswith("-0")]
     missing = set().union(*parts.values()).difference(*(parts[name] for name in chosen))
     while missing:
         best = max(parts, key=lambda name: (len(parts[name] & missing), -len(parts[name]), name))

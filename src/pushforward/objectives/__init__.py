@@ -4,7 +4,7 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 `forward` has no argument `weights` can only train without weights.
 """
 
-from .bound import EvidenceBound, bound_terms
+from .bound import CodeLikelihood, EvidenceBound, bound_terms
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
 from .inverse_problem import (
@@ -25,6 +25,7 @@ from .semi_supervised import SemiSupervised
 __all__ = [
     "BackwardDiscrepancy",
     "Binarised",
+    "CodeLikelihood",
     "Divergence",
     "EnumeratedLikelihood",
     "EvidenceBound",

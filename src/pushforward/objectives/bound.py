@@ -57,6 +57,30 @@ def bound_terms(model: Flow, x: Tensor, context: Tensor | None = None) -> tuple[
     return densities[0], [q - p for q, p in zip(entropies, densities[1:], strict=True)]
 
 
+class CodeLikelihood(nn.Module):
+    """Loss of an autoencoder, -E log p(x|z) + w E |z|^2, in nats per event: codes have no prior yet.
+
+    Args:
+        model: Flow whose first layer is `Stochastic`.
+        weight: Weight w of the squared codes, which keeps their scale finite.
+    """
+
+    likelihood = False
+    minimises = "negative log-likelihood of pictures given their codes, nats per row"
+
+    def __init__(self, model: Flow, *, weight: float = 1e-3) -> None:
+        super().__init__()
+        self.model, self.weight = model, weight
+
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Return the loss in nats per event, a scalar, for a batch (x,) of B rows and weights (B,)."""
+        first = next(layers_of(self.model.chain), None)
+        if not isinstance(first, Stochastic):
+            raise SpecError("expected a model whose first layer is an encoder and a decoder, got another one")
+        z, log_p, _ = first.terms(batch[0])
+        return weighted_mean(self.weight * z.square().flatten(1).sum(1) - log_p, weights)
+
+
 class EvidenceBound(nn.Module):
     """Loss -E log p(x|z_1) + b sum_l max(f, mean KL_l), in nats per event; in evaluation mode b = 1 and f = 0.
 

@@ -147,14 +147,9 @@ class VAE(PictureSpec):
         return EvidenceBound(model, warmup=self.warmup, free_bits=self.free_bits, samples=self.samples)
 
     def _decoder(self) -> Distribution:
-        hidden, activation = self.hidden[::-1], self.decoder_activation
-        kind = self.likelihood
-        if kind == "auto":
-            kind = "bernoulli" if self.levels == 2 else "logistic"
-        if kind == "bernoulli":
-            return ConditionalBernoulli(self.shape, self.latent, hidden=hidden, activation=activation)
-        make = ConditionalCategorical if kind == "categorical" else ConditionalLogistic
-        return make(self.shape, self.latent, levels=self.levels, hidden=hidden, activation=activation)
+        return pixel_decoder(
+            self.likelihood, self.shape, self.latent, self.levels, self.hidden[::-1], self.decoder_activation
+        )
 
     def _encoder(self, decoder: Distribution) -> Flow:
         space, size, width = Real((self.latent,)), self.space.size, self.hidden[-1]
@@ -217,6 +212,25 @@ class VAE(PictureSpec):
         yield cls(shape=(1, 1, 2), levels=2, posterior="spline", **small)  # type: ignore[arg-type]
         yield cls(shape=(1, 1, 2), levels=2, posterior="hamiltonian", **small)  # type: ignore[arg-type]
         yield cls(shape=(1, 1, 2), levels=2, posterior="copula", **small)  # type: ignore[arg-type]
+
+
+def pixel_decoder(
+    likelihood: Likelihood, shape: tuple[int, ...], latent: int, levels: int, hidden: tuple[int, ...], activation: str
+) -> Distribution:
+    """Return the distribution of pixels given a latent vector.
+
+    Args:
+        likelihood: Kind of the likelihood, as for `VAE`.
+        shape: Channels, height and width of a picture.
+        latent: Length of the latent vector.
+        levels: Number of levels.
+        hidden: Widths of the hidden layers.
+        activation: Activation function of these layers.
+    """
+    if likelihood == "bernoulli" or (likelihood == "auto" and levels == 2):
+        return ConditionalBernoulli(shape, latent, hidden=hidden, activation=activation)
+    make = ConditionalCategorical if likelihood == "categorical" else ConditionalLogistic
+    return make(shape, latent, levels=levels, hidden=hidden, activation=activation)
 
 
 def copula_posterior(space: Real, context: int, marginals: Marginals = "logistic") -> Flow:

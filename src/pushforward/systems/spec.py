@@ -130,6 +130,17 @@ class Spec(abc.ABC):
         """
         return None
 
+    def settle(  # noqa: B027
+        self, model: Distribution, x: Tensor, context: Tensor | None = None
+    ) -> None:
+        """Set, after training, the parts of a model that gradients do not train; nothing by default.
+
+        Args:
+            model: Trained model that `build` returned.
+            x: Training rows (N, *event).
+            context: Contexts (N, *context) of the rows, or None.
+        """
+
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
         """Return the spec for some data: the data determine the arguments in `sizes`, and `fields` are the others.

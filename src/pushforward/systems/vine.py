@@ -21,7 +21,7 @@ class Vine(CopulaSpec):
     Args:
         truncation: Number of trees with pair copulas; None for all.
         pairs: Families that are compared: "parametric" (independence, Gaussian, Student, Clayton, Gumbel, Frank, with
-            rotations), "kernel" (independence and a kernel estimate) or "all".
+            rotations), "kernel" (independence and a kernel estimate), "all", "gaussian" or "independence".
     """
 
     name = "vine"
@@ -29,7 +29,7 @@ class Vine(CopulaSpec):
     paper = "Aas, Czado, Frigessi, Bakken 2009; Dissmann, Brechmann, Czado, Kurowicka 2013, arXiv:1202.2002"
 
     truncation: int | None = None
-    pairs: Literal["parametric", "kernel", "all"] = "all"
+    pairs: Literal["parametric", "kernel", "all", "gaussian", "independence"] = "all"
 
     def validate(self) -> None:
         """Check the truncation."""
@@ -39,7 +39,8 @@ class Vine(CopulaSpec):
 
     def build(self) -> Flow:
         """Return the flow of the marginals, with the vine as its base."""
-        families = {"parametric": NAMES[:-1], "kernel": (NAMES[0], NAMES[-1]), "all": NAMES}[self.pairs]
+        several = {"parametric": NAMES[:-1], "kernel": (NAMES[0], NAMES[-1]), "all": NAMES}
+        families = several.get(self.pairs, (self.pairs,))
         return Flow(self.marginals(), VineCopula(self.space, self.truncation, families))
 
     @classmethod

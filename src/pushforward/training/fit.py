@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from ..core import Distribution
 from ..core.memory import saving
 from ..objectives import default_objective, objective_name
 from ..objectives.weighted_mean import require_row_weights
@@ -20,7 +21,7 @@ from .config import TrainConfig
 from .data import placement
 from .data_loader import LoaderSplit, is_loader, prepare_loader
 from .optimizer import OptimizerFactory
-from .parallel.processes import joined
+from .parallel.processes import joined, world_size
 from .progress import TimeLeft, make_progress
 from .random_state import isolated
 from .result import FitResult
@@ -134,4 +135,9 @@ def fit(
         left = TimeLeft(options.epochs or 0, patience, options.max_seconds)
         done = trainer.state.position.epoch - 1
         shown = make_progress(options.epochs or 0, done, unit, shown=progress and ranks.main, left=left)
-        return trainer.run(callbacks, shown)
+        result = trainer.run(callbacks, shown)
+    spec = getattr(model, "spec", None)
+    if spec is not None and isinstance(model, Distribution) and isinstance(split, RowSplit) and world_size() == 1:
+        with isolated(device, config.seed):
+            spec.settle(model, *split.train.take(split.train_index))
+    return result
