@@ -46,6 +46,7 @@ REFUSED = {
     "autoregressive-jacobi",
     "orderless-table",
     "curved-columns",
+    "observed-columns",
     "table-of-places",
 }
 """Cases with functions, modules of the laws' own, or columns of a table, which files hold as a schema, as arguments."""

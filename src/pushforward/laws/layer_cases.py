@@ -46,6 +46,7 @@ from ..networks import (
     MaskedMLP,
     MaskEnsemble,
     Potential,
+    Recorded,
     Velocity,
     VelocityMLP,
 )
@@ -88,7 +89,7 @@ class Wells(nn.Module):
         return 1.5 * torch.logaddexp(x[:, 0], -x[:, 0]) - x.square().sum(1) / 2
 
 
-class Existing(nn.Module):
+class Existing(Recorded, nn.Module):
     """Context of two types of knowledge that exist, from their attributes."""
 
     def forward(self, attributes: Tensor) -> Tensor:
