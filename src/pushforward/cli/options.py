@@ -241,8 +241,8 @@ class ImageOptions:
         levels: Number of values that a pixel can have, 0 ... levels - 1; by default the number of the data set, or 256.
         label: Attribute of the pictures whose class is given to the model, so that classes can be sampled; without a name it is
             their label. For a table and the system flowgmm: the column of classes.
-        condition: Picture that the model is given with each picture: lightness, smaller:2, top, bottom, left or right for a part of
-            the picture itself, of which it then learns the rest; or a folder, array or data set with a picture for each.
+        condition: Picture that the model is given with each picture: lightness, smaller:2, top, bottom, left or right for a
+            part of the picture itself, of which it then learns the rest; or a folder, array or data set with one for each.
         flips: Mirror a random half of the pictures, left to right, in every step of training.
         grids: Folder for a grid of sampled pictures after each epoch.
     """
