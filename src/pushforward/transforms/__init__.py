@@ -12,6 +12,7 @@ from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
+from .frames import EachFrame, Innovations
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
@@ -34,7 +35,7 @@ from .scalar import (
     Scalar,
     Sigmoidal,
 )
-from .shape import Checkerboard, Reshape, Squeeze, Tokens
+from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
@@ -54,6 +55,7 @@ __all__ = [
     "Autoregressive",
     "BatchNorm",
     "Centre",
+    "ChannelsFirst",
     "Checkerboard",
     "Cholesky",
     "CircleMap",
@@ -65,12 +67,14 @@ __all__ = [
     "Cylinder",
     "Dequantise",
     "Diagonal",
+    "EachFrame",
     "Elementwise",
     "ExponentialMap",
     "FromTorchTransform",
     "GatedAffine",
     "Haar",
     "HalfLines",
+    "Innovations",
     "LU",
     "Leapfrog",
     "LineMap",
