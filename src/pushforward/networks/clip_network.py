@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,7 +51,7 @@ class ClipNet(Network):
         self.project = nn.Conv2d(context, inputs, 1) if context else None
         width = 2 * inputs if context else inputs
         dilations = [d for d in DILATIONS if d < max(size)] or [1]
-        self.blocks = nn.ModuleList(nn.ModuleList(_Branch(width, hidden, d) for d in dilations) for _ in range(blocks))
+        self.blocks = nn.ModuleList(_Block(width, hidden, dilations) for _ in range(blocks))
         self.out = last(nn.Conv2d(width, outputs, 1), zero=True)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -59,9 +61,29 @@ class ClipNet(Network):
             given = self.project(context)[:, :, None]
             h = torch.cat([x, given.expand(-1, -1, x.shape[2], -1, -1)], 1)
         for block in self.blocks:
-            # All branches see the same h.
-            h = sum((branch(h) for branch in block), start=h)  # type: ignore[union-attr]
+            h = block(h)
         return self.out(h[:, :, -1])
+
+
+class _Block(nn.Module):
+    """Residual block of parallel branches, which all see its input.
+
+    Args:
+        channels: Number of channels of its input and its result.
+        hidden: Number of hidden channels of each branch.
+        dilations: Distance between taps of each branch.
+    """
+
+    def __init__(self, channels: int, hidden: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(_Branch(channels, hidden, d) for d in dilations)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return the input plus the results of the branches."""
+        total = h
+        for branch in self.branches:
+            total = total + branch(h)
+        return total
 
 
 class _Branch(nn.Module):

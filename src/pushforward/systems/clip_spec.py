@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor, nn
 
-from ..core import Chain, Distribution, Flow, Integers, Real, Transform
+from ..core import Chain, Distribution, Flow, Integers, Real, Transform, layers_of
 from ..distributions import Normal
 from ..errors import SpecError
 from ..objectives import NegativeLogLikelihood
@@ -149,7 +149,7 @@ class LaterFrames(nn.Module):
         if not isinstance(spec, ClipSpec) or not isinstance(model, Flow) or not 0 <= given < spec.frames:
             raise SpecError(f"expected a model of clips of more than {given} frames, got another one")
         self.model, self.given = model, given
-        self.noise = model.chain[0]
+        self.noise = next(layers_of(model.chain))
         parts = (model, of_length(model, given)) if given else ()
         self.rests = nn.ModuleList(_without_noise(part) for part in parts)
         later = spec.space.size // spec.frames * (spec.frames - given)
@@ -160,10 +160,11 @@ class LaterFrames(nn.Module):
         if not self.given:
             return self.model(x)
         y = self.noise(x)[0]
-        whole, first = self.rests
-        return whole._log_prob(y, None) - first._log_prob(y[:, : self.given], None) - self.volume
+        whole, first = (part(v) for part, v in zip(self.rests, (y, y[:, : self.given]), strict=True))
+        return whole - first - self.volume
 
 
 def _without_noise(model: Flow) -> Flow:
     """Return the density of dequantised clips, which shares all weights with the model."""
-    return Flow(model.chain[1:], model.base)  # type: ignore[index]
+    _, *rest = layers_of(model.chain)
+    return Flow(Chain(*rest), model.base)

@@ -237,7 +237,12 @@ def require_divisible(shape: tuple[int, ...], by: int, why: str) -> None:
 
 
 def dequantised(
-    space: Integers, preprocess: Preprocess, alpha: float, noise: Distribution | None = None, *, context: int | Space = 0
+    space: Integers,
+    preprocess: Preprocess,
+    alpha: float,
+    noise: Distribution | None = None,
+    *,
+    context: int | Space = 0,
 ) -> list[Transform]:
     """Return the layers from whole numbers with both bounds to the real line: dequantisation, and the fixed map."""
     dequantise, box = Dequantise(space, noise, context=context), Box(space.shape, 0.0, 1.0)

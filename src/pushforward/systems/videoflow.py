@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -91,6 +92,6 @@ class VideoFlow(ClipSpec):
     @classmethod
     def cases(cls) -> Iterator[VideoFlow]:
         """Yield specs of two frames of 2 x 2 pixels, and of three frames of 4 x 4 with two scales and a memory of two."""
-        small = {"levels": 2, "alpha": 0.0, "steps": 1, "hidden": 4, "prior_hidden": 3, "blocks": 1}
+        small: dict[str, Any] = {"levels": 2, "alpha": 0.0, "steps": 1, "hidden": 4, "prior_hidden": 3, "blocks": 1}
         yield cls(frames=2, shape=(1, 2, 2), scales=1, memory=1, **small)
         yield cls(frames=3, shape=(1, 4, 4), scales=2, memory=2, given=1, **small)

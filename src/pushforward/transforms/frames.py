@@ -42,16 +42,16 @@ class EachFrame(Transform):
     def _pictures(self, v: Tensor) -> Tensor:
         return v.movedim(2, 1).flatten(0, 1)
 
-    def _clip(self, v: Tensor, dlogp: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    def _clip(self, rows: int, v: Tensor, dlogp: Tensor) -> tuple[Tensor, Tensor]:
         return v.unflatten(0, (rows, self.frames)).movedim(1, 2), dlogp.reshape(rows, self.frames).sum(1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the clip of the mapped frames and dlogp: (B, C, T, H, W) -> (B, C', T, H', W'), (B,) in nats."""
-        return self._clip(*self.layer(self._pictures(x)), x.shape[0])
+        return self._clip(x.shape[0], *self.layer(self._pictures(x)))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the clip whose frames are mapped back, and dlogp."""
-        return self._clip(*self.layer.inverse(self._pictures(z)), z.shape[0])
+        return self._clip(z.shape[0], *self.layer.inverse(self._pictures(z)))
 
     @property
     def has_start(self) -> bool:
@@ -110,9 +110,7 @@ class Innovations(Transform):
         self.start = last(nn.Conv2d(given, 2 * channels, 3, padding=1), zero=True) if given else None
         self.net: nn.Module | None = None
         if memory:
-            self.net = ClipNet(
-                channels + 1, 2 * channels, (height, width), hidden=hidden, blocks=blocks, context=given
-            )
+            self.net = ClipNet(channels + 1, 2 * channels, (height, width), hidden=hidden, blocks=blocks, context=given)
 
     def _first(self, frames: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return mu and log sigma of frames (B, C, t, H, W) without frames before them; given (B, c, t, H, W) or None."""
