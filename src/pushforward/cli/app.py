@@ -92,7 +92,7 @@ app = _Commands(
 )
 
 
-def _task_of_source(source: str, flow: str | None) -> type[Task]:
+def _task_of_source(source: str, flow: str | None = None) -> type[Task]:
     """Return the task for a source: that of clips for a flow of clips; otherwise the first task that can read the source.
 
     If no task can read it, the task of tables lists the types of files.

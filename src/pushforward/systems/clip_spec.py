@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..core import Chain, Distribution, Flow, Integers, Real, Transform, layers_of
@@ -123,7 +124,8 @@ def of_length(model: Distribution, frames: int) -> Flow:
     spec = model.spec
     if not isinstance(spec, ClipSpec):
         raise SpecError("expected a model of clips, such as one of the system videoflow, got another one")
-    new = replace(spec, frames=frames, given=min(spec.given, frames - 1)).build()
+    with torch.random.fork_rng(devices=[]):
+        new = replace(spec, frames=frames, given=min(spec.given, frames - 1)).build()
     new.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     new.to(model.device, model.dtype).train(model.training)
     return new  # type: ignore[return-value]
