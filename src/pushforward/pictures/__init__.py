@@ -1,6 +1,6 @@
 """Pictures: files, sets of pictures, named datasets, random crops, and clips."""
 
-from .clips import ClipSet, ClipSplit, read_clips, write_clips
+from .clip_sets import ClipSet, ClipSplit, read_clips, write_clips
 from .conditions import Condition, condition_from, scaled
 from .datasets import DATASETS, Dataset, load_dataset
 from .picture_files import to_grid, write_images, write_picture

@@ -5,6 +5,7 @@ from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky
 from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
+from .clip_layers import EachFrame, Innovations
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
@@ -12,7 +13,6 @@ from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
-from .frames import EachFrame, Innovations
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/transforms/frames.py`."""
+"""Faults of `pushforward/transforms/clip_layers.py`."""
 
 from ..mutant import Mutant
 
