@@ -1,66 +1,58 @@
-"""Continuations of a clip of a moving blob, drawn from VideoFlow."""
+"""Continuations of a clip of a moving digit, drawn from VideoFlow."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import pushforward as pf
 from pushforward.evaluation.clips import continue_clips
+from pushforward.pictures import load_dataset
 
-SIDE, LEVELS, GIVEN, FRAMES = 16, 16, 2, 6
-MOVES = np.array([(0, 2), (2, 0), (0, -2), (-2, 0)])
+GIVEN, FRAMES = 2, 6
 
 
-def blobs(count: int, frames: int, rng: np.random.Generator) -> torch.Tensor:
-    """Clips of a blob that moves on by two pixels, or turns left or right with probability 0.3."""
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    place, way = 2.0 * rng.integers(1, 7, (count, 2)), rng.integers(4, size=count)
-    clips = np.empty((count, frames, 1, SIDE, SIDE), dtype=np.float32)
-    for t in range(frames):
-        if t:
-            way = (way + rng.choice([0, 1, 3], count, p=[0.7, 0.15, 0.15])) % 4
-            target = place + MOVES[way]
-            outside = ((target < 2) | (target > 12)).any(1)
-            way = np.where(outside, (way + 2) % 4, way)  # at the border the move is reversed
-            place = place + MOVES[way]
-        squared = (rows - place[:, :1, None] - 0.5) ** 2 + (columns - place[:, 1:, None] - 0.5) ** 2
-        clips[:, t, 0] = np.round(10 * np.exp(-squared / 4) + rng.uniform(0, 4, (count, SIDE, SIDE)))
-    return torch.as_tensor(clips)
+def moving(digits: Tensor, frames: int) -> Tensor:
+    """Clips of digits that move by one column in each frame, around the edge: to the right or to the left."""
+    ways = torch.randint(0, 2, (len(digits),)) * 2 - 1
+    clips = [[digit.roll(int(way) * t, -1) for t in range(frames)] for digit, way in zip(digits, ways, strict=True)]
+    return torch.stack([torch.stack(clip) for clip in clips])
 
 
 def main(out: Path, *, quick: bool = False) -> None:
-    """Fit VideoFlow to clips of blobs, and continue one clip several times after its first two frames."""
+    """Fit VideoFlow to clips of moving digits, and continue clips of other digits after their first two frames."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
+    found = load_dataset("digits")
+    train, test = (torch.as_tensor(part.images).float() for part in (found.train, found.test))
     flow = pf.systems.VideoFlow(
-        frames=4, shape=(1, SIDE, SIDE), levels=LEVELS, scales=2, steps=4, hidden=32, prior_hidden=24, blocks=1
+        frames=4, shape=(1, 8, 8), levels=17, scales=2, steps=4, hidden=32, prior_hidden=32, blocks=1
     ).build()
     pf.fit(
         flow,
-        blobs(64 if quick else 6000, 4, rng),
-        max_steps=1 if quick else 1000,
-        batch_size=16,
-        lr=2e-3,
-        clip=5000.0,
+        moving(train.repeat(1 if quick else 4, 1, 1, 1), 4),
+        max_steps=1 if quick else 900,
+        batch_size=24,
+        lr=3e-3,
+        clip=1000.0,
         schedule="cosine",
         progress=False,
     )
-    true = blobs(1, GIVEN + FRAMES, rng)
-    drawn = continue_clips(flow, FRAMES, true[:, :GIVEN].expand(4, -1, -1, -1, -1), temperature=0.8)
-    shown = torch.cat([true, drawn])[:, :, 0].clamp(0, LEVELS - 1)
+    true = moving(test[[5, 11]], GIVEN + FRAMES)
+    rows = []
+    for clip in true:
+        drawn = continue_clips(flow, FRAMES, clip[None, :GIVEN].expand(2, -1, -1, -1, -1), temperature=0.7)
+        rows += [clip, *drawn]
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    for row, panels in enumerate(figure.subplots(len(shown), GIVEN + FRAMES)):
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    for i, panels in enumerate(figure.subplots(len(rows), GIVEN + FRAMES)):
         for t, panel in enumerate(panels):
-            panel.imshow(shown[row, t], cmap="gray", vmin=0, vmax=LEVELS - 1)
+            panel.imshow(rows[i][t, 0], cmap="gray", vmin=0, vmax=16)
             panel.set_axis_off()
-            if row == 0 and t in (0, GIVEN):
-                panel.set_title({0: "given", GIVEN: "true"}[t])
-            if row == 1 and t == GIVEN:
-                panel.set_title("drawn")
+            title = {0: "given", GIVEN: "drawn" if i % 3 else "true"}.get(t)
+            if title and i % 3 < 2:
+                panel.set_title(title)
     figure.savefig(out, dpi=100)
 
 
