@@ -215,7 +215,8 @@ def main() -> None:
             "parameters", "steps"]  # fmt: skip
     body = (
         f"Negative log-likelihood in nats per frame of the frames after the first {GIVEN}, an upper bound with one draw of noise; mean "
-        "and deviation of the seeds. Faces: clips of 4 consecutive frames of 28 x 20, the last 265 frames to test. Blobs: clips of 4 "
+        "and deviation of the seeds. On faces both models train for the same time; on blobs independent frames train for a third of it. "
+        "Faces: clips of 4 consecutive frames of 28 x 20, the last 265 frames to test. Blobs: clips of 4 "
         f"frames of 16 x 16 with {LEVELS} levels; a blob moves on by {STEP} pixels, and turns left or right with probability "
         f"{CHANGE}; moves that would leave the frame are reversed. The entropy in nats is that of the direction of the next frame, in "
         f"{DRAWS} draws after each of {CONTEXTS} pairs of frames, as a tracker reads it.\n\n"
