@@ -76,16 +76,12 @@ def test_sample_keeps_given_frames_in_every_format(home):
     assert np.load(home / "b.npy").shape == (2, 6, 4, 6)
 
 
-def test_a_folder_of_gifs_is_read_as_it_was_written(home, tmp_path):
-    clips = np.random.default_rng(1).integers(0, 2, (3, 1, 2, 1, 80, 80), dtype=np.uint8)
+def test_a_folder_of_gifs_is_read_as_it_was_written(tmp_path):
+    clips = 255 * np.random.default_rng(1).integers(0, 2, (3, 2, 1, 80, 80), dtype=np.uint8)
     for i, clip in enumerate(clips):
-        write_clips(
-            tmp_path / f"{i}.gif", 255 * np.broadcast_to(clip[:, :1], (1, 2, 1, 80, 80)) * [[[[[1]]], [[[0]]]]][0]
-        )
+        write_clips(tmp_path / f"{i}.gif", clip[None])
     found = read_clips(tmp_path).train
-    assert (len(found), found.frames, found.shape) == (3, 2, (1, 80, 80))
-    assert (found.clips[:, 0, 0] == 255 * clips[:, 0, 0, 0]).all()
-    assert not found.clips[:, 1].any()
+    assert (found.clips == clips).all()
     assert run("fit", tmp_path, *TINY, "--test", 0, "--validation", 0, "-o", tmp_path / "g.flow")[0] == 0
 
 
