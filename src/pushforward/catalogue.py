@@ -29,6 +29,7 @@ class System:
         sizes: Names of the arguments that follow from the data.
         presets: Named sets of arguments.
         pictures: Whether the system models pictures.
+        clips: Whether the system models clips.
     """
 
     name: str
@@ -40,6 +41,7 @@ class System:
     sizes: tuple[str, ...]
     presets: Mapping[str, Mapping[str, Any]]
     pictures: bool
+    clips: bool
 
     def to_dict(self) -> dict[str, str]:
         """Return the entries that the list of systems shows."""
@@ -53,7 +55,7 @@ def known_systems() -> dict[str, System]:
         for cls in source_module(path).dataclasses():
             names = [parent.__name__ for parent in cls.ancestors]
             if "Spec" in names[1:] and cls.keywords.get("register", True):
-                found[cls.attribute("name")] = _from_source(cls, pictures="PictureSpec" in names)
+                found[cls.attribute("name")] = _from_source(cls, names)
     if _has_entry_points():
         from . import systems  # noqa: F401  (loads the entry points)
         from .systems.spec import Spec
@@ -69,16 +71,18 @@ def _has_entry_points() -> bool:
     return any("[pushforward.systems]" in file.read_text(encoding="utf-8", errors="replace") for file in files)
 
 
-def _from_source(cls: SourceClass, *, pictures: bool) -> System:
+def _from_source(cls: SourceClass, names: list[str]) -> System:
     return System(
         **{key: cls.attribute(key) for key in ("name", "family", "symbol", "paper", "presets", "sizes")},
         about=cls.doc.partition("\n")[0],
         arguments=[_argument(f.name, f.hint, f.default, f.text) for f in cls.fields()],
-        pictures=pictures,
+        pictures="PictureSpec" in names,
+        clips="ClipSpec" in names,
     )
 
 
 def _from_class(cls: Any) -> System:
+    from .systems.clip_spec import ClipSpec
     from .systems.picture_spec import PictureSpec
 
     hints = typing.get_type_hints(cls)
@@ -95,6 +99,7 @@ def _from_class(cls: Any) -> System:
             for text in [texts.get(f.name, "")]
         ],
         pictures=issubclass(cls, PictureSpec),
+        clips=issubclass(cls, ClipSpec),
     )
 
 

@@ -92,10 +92,16 @@ app = _Commands(
 )
 
 
-def _task_of_source(source: str) -> type[Task]:
-    """Return the task for a source: the first task that can read it, or the task of tables, which lists the types of files."""
+def _task_of_source(source: str, flow: str | None = None) -> type[Task]:
+    """Return the task for a source: that of clips for a flow of clips; otherwise the first task that can read the source.
+
+    If no task can read it, the task of tables lists the types of files.
+    """
+    from .clip_task import ClipTask
     from .table_task import TableTask
 
+    if ClipTask.fits(source, flow):
+        return ClipTask
     if TableTask.reads(source):
         return TableTask
     from .picture_task import PictureTask
@@ -104,7 +110,7 @@ def _task_of_source(source: str) -> type[Task]:
 
 
 def _trained_by(model: str, source: str | None = None) -> type[TrainedModel]:
-    """Return the class that handles a model file: a model of pictures or of a table.
+    """Return the class that handles a model file: a model of clips, of pictures or of a table.
 
     Args:
         model: Path of the model file.
@@ -115,13 +121,14 @@ def _trained_by(model: str, source: str | None = None) -> type[TrainedModel]:
         DataError: The model is a model of a table, and the source holds pictures.
     """
     from ..model_header import inspect_file
+    from .clip_task import ClipTask
     from .picture_task import PictureTask
     from .table_task import TableTask
     from .task import require_alone
 
     require_alone()
     description = inspect_file(model)
-    owner = next((task for task in (TableTask, PictureTask) if task.owns(description)), TableTask)
+    owner = next((task for task in (TableTask, PictureTask, ClipTask) if task.owns(description)), TableTask)
     if owner is TableTask and source is not None and PictureTask.holds(source):
         raise DataError(f"expected a table, because {model} is a model of a table, got pictures in {source}")
     return owner.trained()
@@ -145,6 +152,7 @@ def fit(
     Args:
         source: A table or pictures. Table: .csv .tsv .txt .xlsx .json .jsonl .parquet .arrow .feather .npy .npz, or - for CSV
             on standard input. Pictures: a folder, an .npy or .npz array, or digits, mnist, fashion-mnist, cifar10, cifar10-4k.
+            Clips, with --flow videoflow: an array (N, T, H, W) or (N, T, H, W, C), or a folder of animated GIFs.
     """
     output = output.named_after(source)
     from .fitting import fit as run
@@ -159,7 +167,7 @@ def fit(
         training=training,
         machine=machine,
     )
-    return run(_task_of_source(source), source, options)
+    return run(_task_of_source(source, system.flow), source, options)
 
 
 @app.command(sort_key=1, usage="Usage: pushforward schema [OPTIONS] TABLE")

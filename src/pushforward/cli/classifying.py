@@ -27,7 +27,7 @@ def classify(
 ) -> int:
     """Read a table, predict the label of each row, and write the labels and their probabilities."""
     if not issubclass(kind, TrainedTable):
-        raise UsageError(f"classify is for models of tables, and {path} is a model of pictures")
+        raise UsageError(f"classify is for models of tables, and {path} is another one")
     require_table_output(options.out, [path, source], escape_formulas=options.escape_formulas)
     terminal = Terminal(quiet=machine.quiet)
     trained = kind.open(path, start(machine))

@@ -29,7 +29,7 @@ ENDINGS = {
     "interrupted": "interrupted",
     "nonfinite": "the loss was no longer finite",
 }
-PICTURE_PARTS = {"test": "test pictures", "validation": "validation pictures, which also chose when to stop,"}
+BITS_PARTS = {"test": "test {}", "validation": "validation {}, which also chose when to stop,"}
 ROW_PARTS = {"test": "test rows", "validation": "validation rows, which also chose when to stop", "all": "rows"}
 
 
@@ -176,13 +176,13 @@ def score_text(system: str, scores: Mapping[str, Any]) -> str:
     return "\n".join(lines + skipped)
 
 
-def bits_text(system: str, scores: Mapping[str, Any]) -> str:
-    """Return bits per dimension of held-out pictures beside those of the baselines, as a table with an explanation."""
+def bits_text(system: str, scores: Mapping[str, Any], noun: str = "pictures") -> str:
+    """Return bits per dimension of held-out events, beside those of the baselines, as a table with an explanation."""
     value, error = estimate(scores["value"], scores["error"])
     rows = [["", "", "bits/dim", ""], [system, scores["symbol"], value, error]]
     rows += [[entry["name"], "=", f"{entry['value']:.4f}", ""] for entry in scores["baselines"]]
     lines = [
-        f"bits per dimension of {scores['events']:,} {PICTURE_PARTS.get(scores['rows'], 'pictures')} ± standard error, "
+        f"bits per dimension of {scores['events']:,} {BITS_PARTS.get(scores['rows'], '{}').format(noun)} ± standard error, "
         "lower is better",
         "",
         aligned(rows, right=(2,)),
@@ -191,7 +191,7 @@ def bits_text(system: str, scores: Mapping[str, Any]) -> str:
     text = f"  {scores['symbol']} is {BITS_MEANING[scores['symbol']]}"
     lines.append(text + (", from one draw of noise; score --samples tightens it" if scores["symbol"] == "<=" else ""))
     if scores["impossible"]:
-        lines.append(f"  {scores['impossible']:,} pictures of probability zero are left out")
+        lines.append(f"  {scores['impossible']:,} {noun} of probability zero are left out")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ def impute(
 ) -> int:
     """Read a table, fill in its missing values given the other entries of each row, and write it."""
     if not issubclass(kind, TrainedTable):
-        raise UsageError(f"impute is for models of tables, and {path} is a model of pictures")
+        raise UsageError(f"impute is for models of tables, and {path} is another one")
     if options.point and options.draws > 1:
         raise UsageError("--point has no draws to count; give either --point or --draws")
     require_table_output(options.out, [path, source], escape_formulas=options.escape_formulas)

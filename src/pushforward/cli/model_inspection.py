@@ -39,19 +39,21 @@ def inspect_model(path: str, *, json: bool) -> int:
     terminal = Terminal()
     spec, training = document["spec"] or document.get("labels") or {}, usable(document["training"])
     system = known_systems().get(str(spec.get("system", "")))
-    pictures = system is not None and system.pictures
+    pictures, clips = (system is not None and system.pictures), (system is not None and system.clips)
     schema = document["schema"]
     columns = None if schema is None else schema.get("columns")
     if schema is not None and not (columns and fits(columns, [COLUMN])):
         raise FileError(f"{path} holds a description of columns that this version cannot read")
-    kind = "pictures" if pictures else "a table's rows" if schema is not None else "events"
+    kind = "pictures" if pictures else "clips" if clips else "a table's rows" if schema is not None else "events"
     terminal.show(f"{path}: a model of {kind}, {document['parameters']:,} numbers of {document['dtype']}\n")
     terminal.show(aligned(_facts(document, spec, system, training)))
     if columns is not None:
         terminal.show("\n" + aligned([("column", "kind", "values"), *map(_column_row, columns)]))
     scores = training.get("scores")
-    if scores and pictures == ("value" in scores):
-        terminal.show("\n" + (bits_text if pictures else score_text)(str(spec.get("system", "labels")), scores))
+    name = str(spec.get("system", "labels"))
+    if scores and (pictures or clips) == ("value" in scores):
+        text = bits_text(name, scores, kind) if pictures or clips else score_text(name, scores)
+        terminal.show(f"\n{text}")
     return 0
 
 
@@ -76,12 +78,13 @@ def _facts(
             else []
         )
     elif data:
-        facts.append(("data", f"{data['name']}, {data['rows']:,} rows"))
+        facts.append(("data", f"{data['name']}, {data['rows']:,} {'clips' if 'clips' in data else 'rows'}"))
         facts += [("without", ", ".join(data["dropped"]))] if data.get("dropped") else []
     if training.get("train_rows") and not data.get("pictures"):
-        rows = f"{training['train_rows']:,} rows to train, {training['validation_rows']:,} to validate"
+        noun = "clips" if "clips" in data else "rows"
+        rows = f"{training['train_rows']:,} {noun} to train, {training['validation_rows']:,} to validate"
         if training.get("scores") and training["scores"]["rows"] == "test":
-            rows += f", {training['scores']['count']:,} to test"
+            rows += f", {training['scores'].get('count', training['scores'].get('events')):,} to test"
         facts.append(("split", f"{rows}, seed {split.get('seed', training.get('seed'))}"))
     if training_text(training):
         facts.append(("training", training_text(training)))

@@ -351,12 +351,16 @@ class SampleOptions:
     """Options of `sample`.
 
     Args:
-        rows: Number of rows or pictures to draw; by default 1000 rows or 64 pictures.
+        rows: Number of rows, pictures or clips to draw; by default 1000 rows, 64 pictures or 4 clips.
         out: File to write. For a table the suffix determines its type, and - stands for CSV on standard output. For pictures
-            .png gives a grid, and .npy or .npz an array.
+            .png gives a grid, and .npy or .npz an array. For clips .gif shows them side by side, and .png their frames.
         temperature: Factor by which the latent codes of pictures are multiplied; below 1 the pictures are more typical.
         label: Class of the pictures, by number or name; by default all classes in turn.
         condition: Pictures that are given to a conditional model, in turn; or whole pictures whose parts are given.
+        given: First frames of the clips to draw, for a model of clips: an array (N, T, H, W), or (T, H, W) for one clip, a
+            GIF, or a folder of GIFs.
+        frames: Number of frames to draw for each clip, after those given; by default the number of frames of the clips that the
+            model was fitted to.
         nearest: Folder, array or data set of pictures; the nearest of its training pictures is shown below each sample.
         where: Conditions on columns of a table, such as "city=Berlin|Paris, age=30..40, height>=180, note=missing"; can be
             repeated. A name or a label with a comma is written in double quotes. Models of the system any-order condition on
@@ -372,6 +376,8 @@ class SampleOptions:
     temperature: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0
     label: str | None = None
     condition: FilePath | None = None
+    given: FilePath | None = None
+    frames: Positive | None = None
     nearest: FilePath | None = None
     where: Repeated = ()
     extrapolate: Flag = False

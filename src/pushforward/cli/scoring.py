@@ -62,6 +62,7 @@ def _require_score_output(out: str | None, top: int, inputs: Sequence[str], *, j
 def sample(kind: type[TrainedModel], path: str, options: SampleOptions, machine: MachineOptions) -> int:
     """Draw samples and write them to a file or to standard output."""
     kind.check_sample(path, options)
+    kind.check_frames(path, options)
     trained = kind.open(path, start(machine))
     trained.given_with(options.condition)
     count = trained.default_samples if options.rows is None else options.rows

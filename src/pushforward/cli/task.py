@@ -229,6 +229,16 @@ class TrainedModel(abc.ABC):
                 f"--condition is for models of pictures that are given pictures; leave it out for {self.path}"
             )
 
+    @classmethod
+    def check_frames(cls, path: str, options: SampleOptions) -> None:
+        """Refuse options of `sample` for clips.
+
+        Raises:
+            UsageError: They are given, and the model is not one of clips.
+        """
+        if options.given is not None or options.frames is not None:
+            raise UsageError(f"--given and --frames are for models of clips; leave them out for {path}")
+
     def solve_exactly(self) -> None:
         """Replace the model by its exact version, whose solvers, traces and series are exact up to rounding."""
         self.model = exactly(self.model)

@@ -45,7 +45,7 @@ class Case:
             node = self.make()
             for p in node.parameters():
                 terms = (
-                    p[0].numel() if p.dim() == 4 else p.shape[-1]
+                    p[0].numel() if p.dim() >= 4 else p.shape[-1]
                 )  # number of terms of a sum in a convolution, or in a matrix product
                 # Not `randn_like`, whose numbers depend on the memory layout of the weights.
                 p.data.add_(self.spread / max(terms, 4) ** 0.5 * torch.randn(p.shape))

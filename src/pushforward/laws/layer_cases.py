@@ -189,6 +189,9 @@ def layer_cases() -> list[Case]:
             d.Normal(kept),
         )
 
+    def frames(space: Real, memory: int, context: Real | int = 0) -> Flow:
+        return Flow(t.Innovations(space, memory, context=context, hidden=3, blocks=1), d.Normal(space))
+
     def tokens(length: int, block: int) -> t.Autoregressive:
         network = CausalTransformer(2, 4, length=length, hidden=4, blocks=2, heads=2, context=2)
         return t.Autoregressive(t.Affine(), Real((length, 2)), network, context=2, block=block)
@@ -386,6 +389,14 @@ def layer_cases() -> list[Case]:
         "lu-rotation": varied(lambda: t.LU(Real((5, 1, 2)), rotation=True), constant=True),
         "orthogonal-channels": varied(lambda: t.Orthogonal(picture, rotation=True), constant=True),
         "haar": varied(lambda: t.Haar(Real((2, 4, 2))), constant=True),
+        "channels-first": varied(lambda: t.ChannelsFirst(Real((3, 2, 1, 2))), constant=True),
+        "each-frame": lambda: t.EachFrame(
+            Chain(t.Squeeze(Real((1, 2, 2))), t.Coupling(t.Affine(), Real((4, 1, 1)), t.half_mask(4), convolutions)), 2
+        ),
+        "innovations": lambda: frames(Real((1, 2, 1, 1)), 1),
+        "innovations-of-two-frames-before": varied(lambda: frames(Real((1, 4, 2, 1)), 2), spread=0.2),
+        "innovations-given-pictures": varied(lambda: frames(Real((1, 3, 1, 2)), 2, Real((2, 3, 1, 2))), spread=0.2),
+        "innovations-without-memory": lambda: frames(Real((1, 2, 1, 1)), 0, Real((1, 2, 1, 1))),
         "squeeze": varied(lambda: t.Squeeze(Real((2, 6, 3)), 3), constant=True),
         "checkerboard": varied(lambda: t.Checkerboard(Real((2, 3, 4))), constant=True),
         "tokens": varied(lambda: t.Tokens(picture), constant=True),

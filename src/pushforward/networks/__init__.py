@@ -4,6 +4,7 @@ from ..moved import old_names
 from ..recording import Recorded
 from .angles import CosineSine, angle_code
 from .attention import GatedAttention
+from .clip_network import ClipNet
 from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .entry_heads import EntryHeads, HiddenLayers
@@ -41,6 +42,7 @@ __all__ = [
     "CausalLSTM",
     "CausalNetwork",
     "CausalTransformer",
+    "ClipNet",
     "Condition",
     "Conditioner",
     "Constant",

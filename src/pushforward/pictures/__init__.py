@@ -1,5 +1,6 @@
-"""Pictures: files, sets of pictures, named datasets, and random crops."""
+"""Pictures: files, sets of pictures, named datasets, random crops, and clips."""
 
+from .clip_sets import ClipSet, ClipSplit, read_clips, write_clips
 from .conditions import Condition, condition_from, scaled
 from .datasets import DATASETS, Dataset, load_dataset
 from .picture_files import to_grid, write_images, write_picture
@@ -7,6 +8,8 @@ from .picture_sets import ImageSet, ImageSplit
 from .reading import read_images
 
 __all__ = [
+    "ClipSet",
+    "ClipSplit",
     "Condition",
     "DATASETS",
     "Dataset",
@@ -14,9 +17,11 @@ __all__ = [
     "ImageSplit",
     "condition_from",
     "load_dataset",
+    "read_clips",
     "read_images",
     "scaled",
     "to_grid",
+    "write_clips",
     "write_images",
     "write_picture",
 ]

@@ -164,7 +164,7 @@ def read_arrays(path: Path, *, size: int | None = None, levels: int | None = Non
         DataError: Its arrays are not pictures.
     """
     try:
-        arrays = _read_numpy(path)
+        arrays = read_picture_arrays(path)
         parts = {part: _with_prefix(arrays, f"{part}_") for part in PARTS}
         split = {
             part: inside for part, inside in parts.items() if any(array.ndim in (3, 4) for array in inside.values())
@@ -179,7 +179,7 @@ def read_arrays(path: Path, *, size: int | None = None, levels: int | None = Non
         raise type(error)(f"{path}: {error}") from None
 
 
-def _read_numpy(path: Path) -> dict[str, np.ndarray]:
+def read_picture_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file, unless it unpacks to far more than its size."""
     try:
         unpacked = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ..core import Flow, Real, Transform
+from ..core import Flow, Real, Space, Transform
 from ..networks import ConvNet
 from ..transforms import (
     LU,
@@ -24,6 +24,7 @@ from ..transforms import (
 )
 from .picture_spec import ImageSpec, law_cases
 
+CouplingKind = Literal["affine", "additive"]
 Mixing = Literal["full", "lu", "orthogonal", "shuffle", "reverse"]
 
 
@@ -56,7 +57,7 @@ class Glow(ImageSpec):
     scales: int = 2
     steps: int = 8
     hidden: int = 64
-    coupling: Literal["affine", "additive"] = "affine"
+    coupling: CouplingKind = "affine"
     mixing: Mixing = "full"
 
     def build(self) -> Flow:
@@ -64,14 +65,7 @@ class Glow(ImageSpec):
         return self.multi_scale(self.scales, self.steps, self._step)
 
     def _step(self, space: Real, seed: int) -> list[Transform]:
-        channels = space.shape[0]
-        scalar: Scalar = Sigmoidal() if self.coupling == "affine" else Additive()
-        network = partial(ConvNet, hidden=self.hidden)
-        return [
-            ActNorm(space, channels=True),
-            mixing_layer(space, self.mixing, seed),
-            Coupling(scalar, space, half_mask(channels), network, context=self.given),
-        ]
+        return glow_step(space, seed, self.hidden, self.coupling, self.mixing, self.given)
 
     @classmethod
     def cases(cls) -> Iterator[Glow]:
@@ -79,6 +73,19 @@ class Glow(ImageSpec):
         yield from law_cases(cls, scales=1, steps=1, hidden=6)
         yield cls(shape=(2, 4, 4), levels=3, alpha=0.0, scales=2, steps=1, hidden=6, classes=2)
         yield cls(shape=(1, 2, 2), levels=2, alpha=0.0, scales=1, steps=2, hidden=6, coupling="additive", mixing="lu")
+
+
+def glow_step(
+    space: Real, seed: int, hidden: int, coupling: CouplingKind, mixing: Mixing, context: Space | int = 0
+) -> list[Transform]:
+    """Return the layers of one step: activation normalisation, mixing of the channels, and coupling of channel halves."""
+    scalar: Scalar = Sigmoidal() if coupling == "affine" else Additive()
+    network = partial(ConvNet, hidden=hidden)
+    return [
+        ActNorm(space, channels=True),
+        mixing_layer(space, mixing, seed),
+        Coupling(scalar, space, half_mask(space.shape[0]), network, context=context),
+    ]
 
 
 def mixing_layer(space: Real, mixing: Mixing, seed: int) -> Transform:

@@ -55,10 +55,8 @@ class PictureSpec(Spec, register=False):
         super().validate()
         for name in ("shape", "condition"):
             size = getattr(self, name)
-            if (size or name == "shape") and (len(size) != 3 or min(size) < 1):
-                raise SpecError(f"expected {self.name}.{name} to be (channels, height, width), got {size}")
-            if math.prod(size) > LARGEST:
-                raise SpecError(f"expected {self.name}.{name} of at most {LARGEST:,} numbers, got {size}")
+            if size or name == "shape":
+                require_picture(f"{self.name}.{name}", size)
         self._at_least("levels", 2)
         self._at_least("classes", 0)
         self._at_least("condition_channels", 1)
@@ -100,11 +98,7 @@ class PictureSpec(Spec, register=False):
         Raises:
             SpecError: It does not; the message has the size and the factor.
         """
-        _, h, w = self.shape
-        if h % by or w % by:
-            raise SpecError(
-                f"expected a height and width that {by} divides ({why}), got {h} x {w}; resize or pad the images"
-            )
+        require_divisible(self.shape, by, why)
 
     @property
     def space(self) -> Integers:
@@ -156,8 +150,7 @@ class ImageSpec(PictureSpec, register=False):
     def validate(self) -> None:
         """Check the constant `alpha`, besides the arguments of all systems of pictures."""
         super().validate()
-        if not 0 <= self.alpha < 0.5:
-            raise SpecError(f"expected {self.name}.alpha in [0, 0.5), got {self.alpha}")
+        require_alpha(f"{self.name}.alpha", self.alpha)
 
     def front(self, noise: Distribution | None = None, *, context: int | Space = 0) -> list[Transform]:
         """Return the layers from pictures to the real line: dequantisation, uniform or by a flow, and the fixed map.
@@ -166,11 +159,7 @@ class ImageSpec(PictureSpec, register=False):
             noise: Distribution of the noise; uniform by default.
             context: Context of the noise besides the pictures, 0 for none.
         """
-        dequantise = Dequantise(self.space, noise, context=context)
-        box = Box(self.shape, 0.0, 1.0)
-        if self.preprocess == "centre":
-            return [dequantise, Centre(box)]
-        return [dequantise, Logit(box, self.alpha, symmetric=self.preprocess == "logit")]
+        return dequantised(self.space, self.preprocess, self.alpha, noise, context=context)
 
     def flow(self, layers: Sequence[Transform], base: Distribution | None = None) -> Flow:
         """Return the model of layers and a base, by default a standard normal."""
@@ -210,6 +199,56 @@ class ImageSpec(PictureSpec, register=False):
             if scale + 1 < scales:
                 layers.append(factor_out(space, self.given, learned=True))
         return self.flow([*layers, self.prior(layers[-1].z_space)])
+
+
+def require_picture(name: str, size: tuple[int, ...]) -> None:
+    """Check that an argument is the shape of a picture.
+
+    Raises:
+        SpecError: It is not (channels, height, width), or too large.
+    """
+    if len(size) != 3 or min(size) < 1:
+        raise SpecError(f"expected {name} to be (channels, height, width), got {size}")
+    if math.prod(size) > LARGEST:
+        raise SpecError(f"expected {name} of at most {LARGEST:,} numbers, got {size}")
+
+
+def require_alpha(name: str, alpha: float) -> None:
+    """Check the constant of the logit.
+
+    Raises:
+        SpecError: It is outside [0, 0.5).
+    """
+    if not 0 <= alpha < 0.5:
+        raise SpecError(f"expected {name} in [0, 0.5), got {alpha}")
+
+
+def require_divisible(shape: tuple[int, ...], by: int, why: str) -> None:
+    """Check that a factor divides the height and width of pictures (C, H, W).
+
+    Raises:
+        SpecError: It does not; the message has the size and the factor.
+    """
+    _, h, w = shape
+    if h % by or w % by:
+        raise SpecError(
+            f"expected a height and width that {by} divides ({why}), got {h} x {w}; resize or pad the images"
+        )
+
+
+def dequantised(
+    space: Integers,
+    preprocess: Preprocess,
+    alpha: float,
+    noise: Distribution | None = None,
+    *,
+    context: int | Space = 0,
+) -> list[Transform]:
+    """Return the layers from whole numbers with both bounds to the real line: dequantisation, and the fixed map."""
+    dequantise, box = Dequantise(space, noise, context=context), Box(space.shape, 0.0, 1.0)
+    if preprocess == "centre":
+        return [dequantise, Centre(box)]
+    return [dequantise, Logit(box, alpha, symmetric=preprocess == "logit")]
 
 
 def _channels_last(model: Flow) -> Flow:

@@ -5,6 +5,7 @@ from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky, Correlation
 from .circle import CircleMap, CircularSpline, MoebiusMixture, Projection
+from .clip_layers import EachFrame, Innovations
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
@@ -38,7 +39,7 @@ from .scalar import (
     Scalar,
     Sigmoidal,
 )
-from .shape import Checkerboard, Reshape, Squeeze, Tokens
+from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
@@ -60,6 +61,7 @@ __all__ = [
     "Autoregressive",
     "BatchNorm",
     "Centre",
+    "ChannelsFirst",
     "Checkerboard",
     "Cholesky",
     "CircleMap",
@@ -76,6 +78,7 @@ __all__ = [
     "DataRotation",
     "Dequantise",
     "Diagonal",
+    "EachFrame",
     "Elementwise",
     "ExponentialMap",
     "FromTorchTransform",
@@ -83,6 +86,7 @@ __all__ = [
     "Gaussianize",
     "Haar",
     "HalfLines",
+    "Innovations",
     "LU",
     "Leapfrog",
     "LineMap",

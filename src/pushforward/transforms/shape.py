@@ -141,6 +141,34 @@ class Tokens(Transform):
         return z.mT.reshape(z.shape[0], *self.x_space.shape), self._nothing(z)
 
 
+class ChannelsFirst(Transform):
+    """Rearrangement of a clip, a picture for each of T frames, with its channels first: (T, C, H, W) -> (C, T, H, W).
+
+    Args:
+        space: Space of x, of shape (T, C, H, W).
+
+    Raises:
+        ShapeError: Events do not have four dimensions.
+    """
+
+    undo = Undo.BOTH
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        if len(space.shape) != 4:
+            raise ShapeError(f"expected a space of clips (frames, channels, height, width), got {space}")
+        t, c, h, w = space.shape
+        self.x_space, self.z_space = space, dataclasses.replace(space, shape=(c, t, h, w))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return z and 0: (B, T, C, H, W) -> (B, C, T, H, W), (B,)."""
+        return x.transpose(1, 2), self._nothing(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return x and 0: (B, C, T, H, W) -> (B, T, C, H, W), (B,)."""
+        return z.transpose(1, 2), self._nothing(z)
+
+
 def image_shape(space: Space) -> tuple[int, int, int]:
     """Return the channels, height and width of a space of images.
 
