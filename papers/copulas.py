@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from pushforward.core import Box, Chain, Flow, Real, initialise
-from pushforward.distributions import ConditionalNormal, Normal
-from pushforward.distributions import Vine as VineCopula
+from pushforward.distributions import ConditionalNormal, Normal, VineCopula
 from pushforward.evaluation import copula_distances
 from pushforward.functional.pair_copulas import FAMILIES, NAMES
-from pushforward.functional.tails import hill
+from pushforward.functional.pareto_tails import hill
 from pushforward.functional.vine_fit import Pair, VinePart, kendall
 from pushforward.objectives import EvidenceBound
 from pushforward.systems import NSF, VAE, Copula, Vine, VineAutoencoder

@@ -8,12 +8,12 @@ import scipy.stats
 import torch
 
 from pushforward.core import Box, Real, initialise
-from pushforward.distributions import Vine
+from pushforward.distributions import VineCopula
 from pushforward.errors import DataError, SpecError
 from pushforward.functional.kernel_copula import kernel_fit, kernel_h, kernel_h_inverse, nodes_like, trapezoid
 from pushforward.functional.pair_copulas import FAMILIES, KERNEL, NAMES
+from pushforward.functional.pareto_tails import hill, pareto_fit, tail_fit
 from pushforward.functional.student_t import student_cdf, student_quantile
-from pushforward.functional.tails import hill, pareto_fit, tail_fit
 from pushforward.functional.vine_fit import Pair, VinePart, fit_pair, kendall, pair_h, pair_log_density
 
 CASES = [
@@ -58,7 +58,7 @@ def test_h_functions_are_derivatives_with_inverses(name, theta, rotation):
     turned = Pair(number, rotation).turned().rotation
     (slope,) = torch.autograd.grad(pair_h(number, turned, free, None, leaf, v).sum(), leaf)
     assert torch.allclose(slope[sure], log_density.exp()[sure], rtol=1e-5)
-    model = Vine(Box((2,), 0.0, 1.0)).double()
+    model = VineCopula(Box((2,), 0.0, 1.0)).double()
     back = model._inverse(number, rotation, free, None, h.detach(), u)
     assert torch.allclose(back[sure], v[sure], atol=1e-6)
 
@@ -96,7 +96,7 @@ def test_densities_are_those_of_pyvinecopulib():
 def drawn(name, theta, rotation, n, seed=1):
     u, w = (points(n, seed) - 0.01) / 0.98
     family = FAMILIES[NAMES.index(name)]
-    v = Vine._inverse(NAMES.index(name), rotation, free_of(family, theta), None, w, u)
+    v = VineCopula._inverse(NAMES.index(name), rotation, free_of(family, theta), None, w, u)
     return u, v
 
 
@@ -126,7 +126,7 @@ def test_kernel_copula_has_uniform_margins_and_follows_the_data():
 
 
 def test_a_vine_finds_the_dependence_of_four_columns():
-    truth = Vine(Box((4,), 0.0, 1.0)).double()
+    truth = VineCopula(Box((4,), 0.0, 1.0)).double()
     clayton, gaussian = NAMES.index("clayton"), NAMES.index("gaussian")
     strong = tuple(free_of(FAMILIES[clayton], (3.0,)).tolist())
     weak = tuple(free_of(FAMILIES[gaussian], (0.3,)).tolist())
@@ -137,7 +137,7 @@ def test_a_vine_finds_the_dependence_of_four_columns():
     truth.set_parts(chain)
     torch.manual_seed(0)
     x, held = truth.sample(1000), truth.sample(2000)
-    model = Vine(Box((4,), 0.0, 1.0), families=("independence", "gaussian", "clayton")).double()
+    model = VineCopula(Box((4,), 0.0, 1.0), families=("independence", "gaussian", "clayton")).double()
     initialise(model, x)
     with torch.no_grad():
         assert abs(float((truth.log_prob(held) - model.log_prob(held)).mean())) < 0.05
@@ -150,7 +150,7 @@ def gaussian_vine():
     """A vine of three Gaussian copulas whose last variable needs F(1 | 0), in an order that is not that of the columns."""
     number = NAMES.index("gaussian")
     pairs = [Pair(number, 0, tuple(free_of(FAMILIES[number], (r,)).tolist())) for r in (0.6, -0.5, 0.4)]
-    model = Vine(Box((3,), 0.0, 1.0)).double()
+    model = VineCopula(Box((3,), 0.0, 1.0)).double()
     model.set_parts([VinePart(1, (), ()), VinePart(0, (1,), (pairs[0],)), VinePart(2, (0, 1), tuple(pairs[1:]))])
     return model
 
@@ -169,20 +169,20 @@ def test_a_gaussian_vine_is_a_gaussian_copula():
 
 
 def test_a_loaded_vine_has_its_structure():
-    model, fresh = gaussian_vine(), Vine(Box((3,), 0.0, 1.0)).double()
+    model, fresh = gaussian_vine(), VineCopula(Box((3,), 0.0, 1.0)).double()
     fresh.load_state_dict(model.state_dict())
     u = model.sample(20)
     assert torch.equal(fresh.log_prob(u), model.log_prob(u))
 
 
 def test_bad_vines_are_refused_in_one_sentence():
-    model = Vine(Real((2,)))
+    model = VineCopula(Real((2,)))
     with pytest.raises(DataError, match="column 2; leave it out"):
         initialise(model, torch.stack([torch.randn(30), torch.ones(30)], 1))
     with pytest.raises(SpecError, match="unit cube or real vectors"):
-        Vine(Box((2,), 0.0, 2.0))
+        VineCopula(Box((2,), 0.0, 2.0))
     with pytest.raises(SpecError, match="got joe"):
-        Vine(Real((2,)), families=("joe",))
+        VineCopula(Real((2,)), families=("joe",))
     with torch.no_grad():
         model.free[1, 0, 0] = 30.0
     assert model.at_bounds() == [

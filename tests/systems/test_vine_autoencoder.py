@@ -5,7 +5,7 @@ import torch
 from command_line import run
 
 import pushforward as pf
-from pushforward.distributions import Vine
+from pushforward.distributions import VineCopula
 from pushforward.systems import VineAutoencoder
 
 
@@ -22,7 +22,7 @@ def test_the_vine_follows_the_codes_of_the_trained_encoder(tmp_path):
         assert torch.allclose(codes.std(0), drawn.std(0), rtol=0.3)
         pairs = torch.stack([torch.corrcoef(z.mT)[0, 1] for z in (codes, drawn)])
     assert abs(pairs[0] - pairs[1]) < 0.25
-    vine = next(part for part in model.modules() if isinstance(part, Vine))
+    vine = next(part for part in model.modules() if isinstance(part, VineCopula))
     assert bool(vine.fitted)
     # Pictures are decoded codes: the second pixel is 3 minus the first one.
     drawn = model.sample(400).flatten(1)

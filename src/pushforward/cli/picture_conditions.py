@@ -10,7 +10,7 @@ import torch
 from ..errors import DataError
 from ..evaluation import decode, encode
 from ..pictures import ImageSet, read_images, write_images
-from ..pictures.conditions import Condition, Lightness, Smaller
+from ..pictures.given import Lightness, PictureCondition, Smaller
 from ..pictures.lab import from_lab
 from ..pictures.picture_files import load_pillow
 from ..training.random_state import isolated
@@ -119,7 +119,7 @@ def restyle_pictures(
     return 0
 
 
-def _opened(path: str, kind: type[Condition], example: str, machine: MachineOptions) -> TrainedPictures:
+def _opened(path: str, kind: type[PictureCondition], example: str, machine: MachineOptions) -> TrainedPictures:
     """Return a model that is given a part of the pictures of a kind.
 
     Raises:
@@ -133,7 +133,7 @@ def _opened(path: str, kind: type[Condition], example: str, machine: MachineOpti
     return loaded
 
 
-def _complete(rule: Condition | None, learned: Array, given: ImageSet | None) -> Array:
+def _complete(rule: PictureCondition | None, learned: Array, given: ImageSet | None) -> Array:
     return learned if rule is None or given is None else rule.join(learned, given.images)
 
 

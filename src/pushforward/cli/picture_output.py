@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..output import require_writable
-from ..pictures import Condition, ImageSet, write_images
+from ..pictures import ImageSet, PictureCondition, write_images
 from ..pictures.picture_files import load_pillow
 from .options import UsageError
 
@@ -38,7 +38,7 @@ def write_samples(
     x: Tensor,
     levels: int,
     *,
-    rule: Condition | None = None,
+    rule: PictureCondition | None = None,
     given: ImageSet | None = None,
     **options: Any,
 ) -> None:

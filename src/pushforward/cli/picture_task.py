@@ -20,7 +20,7 @@ from ..evaluation.held_out import Holdout, Parts
 from ..evaluation.picture_bits import independent_bits
 from ..objectives import Flipped, NegativeLogLikelihood
 from ..output import require_writable
-from ..pictures import DATASETS, Condition, ImageSet, condition_from, read_images, scaled
+from ..pictures import DATASETS, ImageSet, PictureCondition, condition_from, read_images, scaled
 from ..pictures.crops import list_pictures, random_crops
 from ..pictures.picture_files import SUFFIXES as PICTURES
 from ..systems.picture_spec import PictureSpec
@@ -68,7 +68,7 @@ class PictureTask(Task):
     def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
         super().__init__(source, options, terminal)
         images = options.images
-        self.rule: Condition | None = None
+        self.rule: PictureCondition | None = None
         if images.condition is not None:
             self.rule = condition_from(images.condition, size=images.image_size)
         default = IMAGE_FLOW if self.rule is None else CONDITIONAL_FLOW

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..core import Flow
 from ..errors import DataError, FlowError, listed, suggestion
 from ..evaluation import Bits, bits_from, can_average, draw, log_likelihoods, nearest
-from ..pictures import Condition, ImageSet, ImageSplit, condition_from, read_images, scaled
-from ..pictures.conditions import Beside
+from ..pictures import ImageSet, ImageSplit, PictureCondition, condition_from, read_images, scaled
 from ..pictures.crops import list_pictures, random_crops
+from ..pictures.given import OtherPictures
 from ..serialize import load
 from ..systems.picture_spec import PictureSpec
 from ..training.random_state import isolated
@@ -130,7 +130,7 @@ class TrainedPictures(TrainedModel):
         return self.data.get("label") or "label"
 
     @property
-    def rule(self) -> Condition | None:
+    def rule(self) -> PictureCondition | None:
         """Rule that says which pictures the model is given; None for a model that is given none.
 
         Raises:
@@ -139,11 +139,11 @@ class TrainedPictures(TrainedModel):
         if not self.spec.condition:
             return None
         rule = condition_from(self.data.get("condition") or "")
-        if not isinstance(rule, Beside):
+        if not isinstance(rule, OtherPictures):
             return rule
         if self.source_of_conditions is None:
             raise UsageError(f"{self.path} is a model of pictures that are given pictures; give these with --condition")
-        return Beside(self.source_of_conditions, self.data.get("image_size"))
+        return OtherPictures(self.source_of_conditions, self.data.get("image_size"))
 
     def given_with(self, source: str | None) -> None:
         """Set the source of the pictures that the model is given."""
@@ -185,7 +185,7 @@ class TrainedPictures(TrainedModel):
         Raises:
             DataError: They have another size than those of the fit.
         """
-        rule, shape = self.rule or Beside(source), self.spec.condition
+        rule, shape = self.rule or OtherPictures(source), self.spec.condition
         with advised(source, WITHOUT_FLAGS):
             found = read_images(source, size=self.data.get("image_size"))
             given = rule.conditions(found.train if found.test is None else found.test, shape)

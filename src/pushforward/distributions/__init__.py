@@ -29,7 +29,7 @@ from .resampled import ResampledNormal
 from .row_coding import Entries, LabelCoding, RowCoding, VectorCoding
 from .side_by_side import SideBySide
 from .uniform import UniformSphere, UniformTorus
-from .vine import Vine
+from .vine_copula import VineCopula
 from .winner_kernel import WinnerKernel
 
 __all__ = [
@@ -71,7 +71,7 @@ __all__ = [
     "UniformSphere",
     "UniformTorus",
     "VectorCoding",
-    "Vine",
+    "VineCopula",
     "VonMises",
     "VonMisesFisher",
     "VonMisesFisherMixture",

@@ -1,7 +1,7 @@
 """Inverse problems: the unknowns of a simulator given its observations, with checks against the simulator."""
 
+from .known_simulators import Ballistics, EightModes, RobotArm, Simulator, simulator
 from .problem import Agreement, Inversion, Resimulation, fit
-from .simulators import Ballistics, EightModes, RobotArm, Simulator, simulator
 
 __all__ = [
     "Agreement",

@@ -292,9 +292,9 @@ def layer_cases() -> list[Case]:
         gates = [t.WinnerGate(2, [keep, not keep], 2, net, spread=1.0) for keep in (False, True)]
         return Flow(Chain(t.Augment(r2, d.Normal(r2)), *gates, t.Slice(both, 2, d.Normal(r2))), d.Normal(r2))
 
-    def vine(space: Box | Real, families: tuple[str, ...], rotations: tuple[int, ...]) -> d.Vine:
+    def vine(space: Box | Real, families: tuple[str, ...], rotations: tuple[int, ...]) -> d.VineCopula:
         """Return a vine of two or three variables, in an order that is not that of the columns."""
-        model = d.Vine(space)
+        model = d.VineCopula(space)
         pairs = [Pair(NAMES.index(name), turn) for name, turn in zip(families, rotations, strict=True)]
         parts = [VinePart(1, (), ()), VinePart(0, (1,), (pairs[0],)), VinePart(2, (0, 1), tuple(pairs[1:]))]
         model.set_parts(parts[: space.size])

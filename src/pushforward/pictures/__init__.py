@@ -1,8 +1,8 @@
 """Pictures: files, sets of pictures, named datasets, random crops, and clips."""
 
 from .clip_sets import ClipSet, ClipSplit, read_clips, write_clips
-from .conditions import Condition, condition_from, scaled
 from .datasets import DATASETS, Dataset, load_dataset
+from .given import PictureCondition, condition_from, scaled
 from .picture_files import to_grid, write_images, write_picture
 from .picture_sets import ImageSet, ImageSplit
 from .reading import read_images
@@ -10,7 +10,7 @@ from .reading import read_images
 __all__ = [
     "ClipSet",
     "ClipSplit",
-    "Condition",
+    "PictureCondition",
     "DATASETS",
     "Dataset",
     "ImageSet",

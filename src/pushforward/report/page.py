@@ -18,7 +18,7 @@ from . import marginals as columns
 from . import sections
 from .curved_plots import AngleColumn, curved_plots
 from .path_plot import Paths, path_plot
-from .tails import tails
+from .tail_plots import tails
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core import Flow
-from ..distributions import Vine as VineCopula
+from ..distributions import VineCopula
 from ..functional.pair_copulas import NAMES
 from .copula_spec import CopulaSpec
 

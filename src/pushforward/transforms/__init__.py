@@ -9,7 +9,7 @@ from .clip_layers import EachFrame, Innovations
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
-from .copula import CopulaLayer
+from .copula_layer import CopulaLayer
 from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
@@ -43,7 +43,7 @@ from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
-from .tails import Marginals, TailMap
+from .tailed_marginals import Marginals, TailMap
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .two_way import two_way
 from .winner_gate import WinnerGate

@@ -11,6 +11,6 @@ MUTANTS = [
     Mutant(
         "element-wise ignores its picture",
         "slice-given-a-label",
-        [("Elementwise._parameters_of", "self.net(context).unflatten", "0 * self.net(context).unflatten")],
+        [("Elementwise._parameters_of", "self.net(given).unflatten", "0 * self.net(given).unflatten")],
     ),
 ]

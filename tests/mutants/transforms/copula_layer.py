@@ -1,4 +1,4 @@
-"""Faults of `pushforward/transforms/copula.py`."""
+"""Faults of `pushforward/transforms/copula_layer.py`."""
 
 from ..mutant import Mutant
 

@@ -22,7 +22,7 @@ Key = tuple[int, frozenset[int]]
 """Variable, and the variables that its conditional distribution function is given."""
 
 
-class Vine(Distribution):
+class VineCopula(Distribution):
     """Regular vine copula on the unit cube, or on logistic scores.
 
         c(u) = prod_k prod_t c_kt(F(m_t | m_1 ... m_(t-1)), F(k | m_1 ... m_(t-1)))

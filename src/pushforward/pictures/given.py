@@ -22,7 +22,7 @@ NAMES = ("lightness", "smaller:2", *HALVES)
 """Conditions that are parts of the pictures themselves; the number in "smaller:2" is the factor."""
 
 
-class Condition(abc.ABC):
+class PictureCondition(abc.ABC):
     """Rule that says what a model of pictures is given."""
 
     @property
@@ -65,7 +65,7 @@ class Condition(abc.ABC):
 
 
 @dataclass(frozen=True)
-class Lightness(Condition):
+class Lightness(PictureCondition):
     """The lightness L of colour pictures is given, and their colours a and b in Lab are learned."""
 
     @property
@@ -96,7 +96,7 @@ class Lightness(Condition):
 
 
 @dataclass(frozen=True)
-class Smaller(Condition):
+class Smaller(PictureCondition):
     """A version of the pictures that is smaller by a whole factor is given: means over blocks, rounded to levels."""
 
     factor: int = 2
@@ -121,7 +121,7 @@ class Smaller(Condition):
 
 
 @dataclass(frozen=True)
-class Half(Condition):
+class Half(PictureCondition):
     """One half of the pictures is given, and the other is learned."""
 
     side: str
@@ -153,7 +153,7 @@ class Half(Condition):
 
 
 @dataclass(frozen=True)
-class Beside(Condition):
+class OtherPictures(PictureCondition):
     """Other pictures are given, in the same order: a folder, an array or a data set."""
 
     source: str
@@ -190,7 +190,7 @@ class Beside(Condition):
         return part
 
 
-def condition_from(text: str, *, size: int | None = None) -> Condition:
+def condition_from(text: str, *, size: int | None = None) -> PictureCondition:
     """Return the rule of a text: lightness, smaller:FACTOR, top, bottom, left or right, or the source of other pictures.
 
     Args:
@@ -209,7 +209,7 @@ def condition_from(text: str, *, size: int | None = None) -> Condition:
         if not factor.isdecimal() or not 2 <= int(factor) <= 64:
             raise DataError(f"expected a condition such as smaller:2, with a whole factor of 2 to 64, got {text!r}")
         return Smaller(int(factor))
-    return Beside(text, size)
+    return OtherPictures(text, size)
 
 
 def scaled(given: ImageSet) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..functional.tails import HillEstimate, hill, tail_fit
+from ..functional.pareto_tails import HillEstimate, hill, tail_fit
 from .plots import DATA, INK, SAMPLES, Picture, figure, picture_of, shorten
 from .words import between, number
 

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/transforms/tails.py`."""
+"""Faults of `pushforward/transforms/tailed_marginals.py`."""
 
 from ..mutant import Mutant
 

@@ -19,9 +19,7 @@ from torch.nn import functional as F
 from ..core import Space
 from ..errors import DataError, SpecError
 from ..functional.bounds import soft_clip
-from ..functional.splines import rational_quadratic_box
-from ..functional.splines.terms import MIN_SIZE, MIN_SLOPE, SHIFT
-from ..functional.tails import (
+from ..functional.pareto_tails import (
     FEWEST,
     free_index,
     index_of,
@@ -31,6 +29,8 @@ from ..functional.tails import (
     pareto_tail,
     tail_fit,
 )
+from ..functional.splines import rational_quadratic_box
+from ..functional.splines.terms import MIN_SIZE, MIN_SLOPE, SHIFT
 from .elementwise import Elementwise
 from .scalar import LineMap
 

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/distributions/vine.py`."""
+"""Faults of `pushforward/distributions/vine_copula.py`."""
 
 from ..mutant import Mutant
 
@@ -6,11 +6,11 @@ MUTANTS = [
     Mutant(
         "vine: densities of logistic scores left out",
         "^vine-0$",
-        [("Vine._log_prob", "F.logsigmoid(x) + F.logsigmoid(-x)", "0 * x")],
+        [("VineCopula._log_prob", "F.logsigmoid(x) + F.logsigmoid(-x)", "0 * x")],
     ),
     Mutant(
         "vine: a turned v is not turned back",
         "^vine-of-gumbel-270$",
-        [("Vine._inverse", "1 - value if turn else value", "value")],
+        [("VineCopula._inverse", "1 - value if turn else value", "value")],
     ),
 ]
