@@ -21,6 +21,7 @@ from .factors import (
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .knowledge import Knowledge
+from .learned_cdf import FreeCDF, LearnedCDF, ProductCDF
 from .mixture import GaussianMixture
 from .mixture_of import MixtureOf
 from .order_average import OrderAverage
@@ -39,10 +40,8 @@ __all__ = [
     "Categorical",
     "CategoricalFactor",
     "Chance",
-    "ClassGaussians",
     "Choice",
-    "RandomOrder",
-    "WinnerKernel",
+    "ClassGaussians",
     "ConditionalBernoulli",
     "ConditionalCategorical",
     "ConditionalLogistic",
@@ -51,11 +50,13 @@ __all__ = [
     "DiscretisedLogistic",
     "Entries",
     "Factor",
+    "FreeCDF",
     "FromTorch",
     "FullGaussianMixture",
     "GaussianMixture",
-    "LabelCoding",
     "Knowledge",
+    "LabelCoding",
+    "LearnedCDF",
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",
@@ -63,6 +64,8 @@ __all__ = [
     "Normal",
     "OrderAverage",
     "Orderless",
+    "ProductCDF",
+    "RandomOrder",
     "ResampledNormal",
     "RowCoding",
     "SideBySide",
@@ -75,6 +78,7 @@ __all__ = [
     "VonMises",
     "VonMisesFisher",
     "VonMisesFisherMixture",
+    "WinnerKernel",
     "label_factor",
 ]
 

@@ -5,6 +5,7 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 """
 
 from .bound import EvidenceBound, bound_terms
+from .cdf_targets import CDFTargets, QuantileGenerator
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
 from .inverse_problem import (
@@ -25,21 +26,23 @@ from .semi_supervised import SemiSupervised
 __all__ = [
     "BackwardDiscrepancy",
     "Binarised",
+    "CDFTargets",
     "Divergence",
     "EnumeratedLikelihood",
     "EvidenceBound",
-    "ManySamples",
-    "FlowMatching",
     "Flipped",
+    "FlowMatching",
     "ForwardFit",
     "ForwardKL",
     "InverseProblem",
     "LatentDiscrepancy",
+    "ManySamples",
     "NegativeLogLikelihood",
     "OrderlessLikelihood",
     "Padding",
     "PathGradient",
     "PenalisedLikelihood",
+    "QuantileGenerator",
     "Reconstruction",
     "Renyi",
     "ReverseKL",

@@ -67,7 +67,9 @@ class NormalScore(LogisticMixture):
         """
         x = _condensed(x.detach().double())
         k = self.components
-        edges = torch.quantile(x, torch.linspace(0.5 / k, 1 - 0.5 / k, 2 * k - 1, dtype=x.dtype, device=x.device), dim=0)
+        edges = torch.quantile(
+            x, torch.linspace(0.5 / k, 1 - 0.5 / k, 2 * k - 1, dtype=x.dtype, device=x.device), dim=0
+        )
         means = edges[::2].mT
         width = x.std(0, unbiased=False)
         if k > 1:
@@ -92,7 +94,9 @@ class NormalScore(LogisticMixture):
                 optimizer.zero_grad()
                 z, log_slope = logistic_mixture(x, free.expand(len(x), *free.shape), self.bound, self.spread)
                 # Log f = log dz/dx + log sigmoid'(z); the sum over columns fits each on its own.
-                loss = -(log_slope + torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)).mean(0).sum()
+                loss = (
+                    -(log_slope + torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)).mean(0).sum()
+                )
                 loss.backward()
                 optimizer.step()
                 schedule.step()

@@ -174,7 +174,14 @@ class LocalMaps(Transform):
         axis = None if axes is None else axes[best]
         away = _along(y - centres[best], axis)
         moved = y + (b[best] * h[:, best])[:, None] * away
-        return centres[best], axis, widths[best], b[best], self._log_slopes(b[best], h[:, best], g[:, best]).mean(), moved
+        return (
+            centres[best],
+            axis,
+            widths[best],
+            b[best],
+            self._log_slopes(b[best], h[:, best], g[:, best]).mean(),
+            moved,
+        )
 
     def _gain(self, b: Tensor, h: Tensor, g: Tensor, distance: Tensor, towards: Tensor) -> Tensor:
         """Return the gain in mean log-likelihood of each candidate, (C,)."""

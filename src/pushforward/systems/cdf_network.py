@@ -1,0 +1,96 @@
+"""Density estimation by a network that learns the distribution function (Magdon-Ismail and Atiya 2002)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from torch import nn
+
+from ..core import Distribution, Flow, Real
+from ..distributions.learned_cdf import FreeCDF, ProductCDF
+from ..errors import SpecError
+from ..functional.mixed_partials import LARGEST
+from ..objectives.cdf_targets import CDFTargets, Targets
+from ..transforms import Standardise
+from .spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class CDFNetwork(Spec):
+    """Network that learns the joint distribution function of one to three variables by least squares; the density is its derivative.
+
+    Args:
+        features: Number of features D of a vector, 1 to 3.
+        network: "monotone", sums of products of sigmoids, whose density is positive and has mass one; or "free", a network without
+            restrictions, whose density can be negative in places and need not have mass one.
+        targets: Targets at a row that is not below i of the N rows: "smooth", i / (N + 1), or "stochastic", the i-th of N sorted
+            uniform numbers, drawn anew in each epoch.
+        units: Number of hidden units of the monotone network.
+        hidden: Widths of the hidden layers of the free network.
+        penalty: Weight of the penalties of a free network: for negative densities, and for values at the ends of the box around the
+            data that are not 0 and 1.
+    """
+
+    name = "cdf-network"
+    family = "ancestors"
+    paper = "Magdon-Ismail, Atiya 2002, IEEE Transactions on Neural Networks 13(3)"
+    objective = "squared error of the distribution function"
+    sizes = ("features",)
+
+    features: int
+    network: Literal["monotone", "free"] = "monotone"
+    targets: Targets = "smooth"
+    units: int = 16
+    hidden: tuple[int, ...] = (32, 32)
+    penalty: float = 0.1
+
+    def validate(self) -> None:
+        """Check the number of features and of units, and the weight."""
+        super().validate()
+        self._at_least("features", 1)
+        self._at_least("units", 1)
+        self._at_least("penalty", 0)
+        if self.features > LARGEST:
+            raise SpecError(
+                f"expected {self.name}.features <= {LARGEST}, because the density is a derivative of that order, got {self.features}"
+            )
+
+    def build(self) -> Flow:
+        """Return the model, behind a standardisation."""
+        space = Real((self.features,))
+        base = ProductCDF(space, self.units) if self.network == "monotone" else FreeCDF(space, self.hidden)
+        return Flow(Standardise(space), base)
+
+    def loss(self, model: Distribution) -> nn.Module:
+        """Return the squared error of the distribution function, with penalties for a free network."""
+        return CDFTargets(model, self.targets, penalty=self.penalty * (self.network == "free"))
+
+    @classmethod
+    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
+        """Return the spec for rows of numbers (N, D).
+
+        Raises:
+            SpecError: The data have another shape, there is a context, or an argument is out of range.
+        """
+        shape = np.shape(x)
+        if len(shape) != 2:
+            raise SpecError(f"expected rows of numbers, of shape (N, D), got shape {shape}")
+        if context is not None:
+            raise SpecError(f"expected no context, because {cls.name} models rows alone")
+        return cls(features=shape[1], **fields)
+
+    def exemptions(self) -> Mapping[str, str]:
+        """Return the laws that a network without restrictions need not keep."""
+        if self.network == "monotone":
+            return {}
+        reason = "the density is the derivative of a network that is no distribution function before training"
+        return {"total_mass": reason, "samples_follow_density": reason}
+
+    @classmethod
+    def cases(cls) -> Iterator[CDFNetwork]:
+        """Yield specs of two features with a monotone network, and of one with a free one."""
+        yield cls(features=2, units=3)
+        yield cls(features=1, network="free", hidden=(4,))
