@@ -1,6 +1,6 @@
 """Densities that are derivatives of a learned distribution function (Magdon-Ismail and Atiya 2002).
 
-A network H learns the joint distribution function F(x) = P(X_1 <= x_1, ..., X_D <= x_D), and the density is its mixed derivative
+A network H learns the joint distribution function F(x) = P(X_1 <= x_1, ..., X_D <= x_D). The density is its mixed derivative
 d^D H / dx_1 ... dx_D. `ProductCDF` is monotone by its form, `FreeCDF` only as far as training makes it so.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class LearnedCDF(Distribution):
         self.high.copy_(ends[1] + room)
 
     def counts(self, x: Tensor) -> Tensor:
-        """Return for each x the number of kept rows that are not larger in any coordinate, (B,); without kept rows, of those in x."""
+        """Return for each x the number of kept rows, or else of those in x, that are not larger in any coordinate: (B,)."""
         rows = self.rows if len(self.rows) else x
         if self.space.size == 1:
             return torch.searchsorted(rows[:, 0].sort().values, x[:, 0].contiguous(), right=True)
@@ -137,8 +138,8 @@ class ProductCDF(LearnedCDF):
 class FreeCDF(LearnedCDF):
     """Network H(x) = sigmoid(MLP(x)), without a restriction on its weights.
 
-    Its mixed derivative can be negative, and its total mass need not be one: `log_prob` is the logarithm of the derivative, or of a
-    small floor. Samples follow from H inside of the box around the data, one coordinate after the other.
+    Its mixed derivative can be negative, and its total mass need not be one: `log_prob` is the logarithm of the derivative, or
+    of a small floor. Samples follow from H inside of the box around the data, one coordinate after the other.
 
     Args:
         space: Space of x, of shape (D,), with D from 1 to 3.
@@ -151,7 +152,7 @@ class FreeCDF(LearnedCDF):
     def __init__(self, space: Real, hidden: tuple[int, ...] = (32, 32)) -> None:
         super().__init__(space)
         widths = (space.size, *hidden, 1)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def terms(self, x: Tensor) -> list[Tensor]:
         """Return H and all its mixed derivatives: (B, D) -> 2^D tensors (B,), the density last."""
@@ -171,7 +172,7 @@ class FreeCDF(LearnedCDF):
     def cdf(self, x: Tensor) -> Tensor:
         """Return H(x): (B, D) -> (B,)."""
         a = (x - self.low) / (self.high - self.low) * 4 - 2
-        for layer in self.layers[:-1]:  # type: ignore[index]
+        for layer in self.layers[:-1]:
             a = torch.tanh(layer(a))
         return torch.sigmoid(self.layers[-1](a))[:, 0]
 

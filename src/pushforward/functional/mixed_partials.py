@@ -1,7 +1,7 @@
-"""Mixed partial derivatives through a network, forwards: one pass gives d^k f / dx_i ... dx_j for every set {i, ..., j} of inputs.
+"""Mixed partial derivatives through a network: one pass gives d^k f / dx_i ... dx_j for every set {i, ..., j} of inputs.
 
-Each hidden unit carries one number for each subset S of the inputs, its derivative once by every input in S. A linear map acts on
-each of them. An activation f follows from Faa di Bruno's formula, a sum over the partitions of S:
+Each hidden unit carries one number for each subset S of the inputs, its derivative once by every input in S. A linear map acts
+on each of them. An activation f follows from Faa di Bruno's formula, a sum over the partitions of S:
 
     (f o a)_S = sum over partitions P of S: f^(|P|)(a) prod over B in P: a_B
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -26,9 +27,9 @@ class CDFTargets(nn.Module):
         1/B sum_b (H(x_b) - t_b)^2 + w (1/P sum_p min(0, m_p)^2 + 1/P sum_p H(l_p)^2 + (1 - H(h))^2)
 
     If i of the N training rows are at most x in every coordinate, the target t is i / (N + 1) ("smooth interpolation of the
-    cumulative", SIC), or the i-th smallest of N uniform numbers, which are drawn anew in each epoch ("stochastic learning of the
-    cumulative", SLC). The numbers have to be sorted: against unsorted ones the best H is 1/2 everywhere. Here m are densities of
-    random cells of a grid, l points on the lower faces of the box, and h its upper corner.
+    cumulative", SIC), or the i-th smallest of N uniform numbers, which are drawn anew in each epoch ("stochastic learning of
+    the cumulative", SLC). The numbers have to be sorted: against unsorted ones the best H is 1/2 everywhere. Here m are
+    densities of random cells of a grid, l points on the lower faces of the box, and h its upper corner.
 
     Args:
         model: Model whose base is a `LearnedCDF`.
@@ -39,6 +40,7 @@ class CDFTargets(nn.Module):
         SpecError: The model has no learned distribution function.
     """
 
+    levels: Tensor
     minimises = "squared error of the distribution function"
 
     def __init__(self, model: Distribution, targets: Targets = "smooth", *, penalty: float = 0.0) -> None:
@@ -99,8 +101,8 @@ def learned_cdf(model: nn.Module) -> LearnedCDF | None:
 class QuantileGenerator(nn.Module):
     """Direct generator of one variable: a network G with G(u) near the quantile F^-1(u), for draws without inversion.
 
-    It learns the pairs of `CDFTargets` with the sides exchanged, 1/N sum_i (G(t_i) - x_(i))^2. The network sees the normal scores of
-    t, in which the quantiles of a normal variable are a line.
+    It learns the pairs of `CDFTargets` with the sides exchanged, 1/N sum_i (G(t_i) - x_(i))^2. The network sees the normal
+    scores of t, in which the quantiles of a normal variable are a line.
 
     Args:
         hidden: Widths of the hidden layers.
@@ -109,9 +111,8 @@ class QuantileGenerator(nn.Module):
     def __init__(self, hidden: tuple[int, ...] = (32, 32)) -> None:
         super().__init__()
         widths = (1, *hidden)
-        pairs = zip(widths, widths[1:], strict=False)
         self.body = nn.Sequential(
-            *(part for a, b in pairs for part in (nn.Linear(a, b), nn.Tanh())), nn.Linear(widths[-1], 1)
+            *(part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.Tanh())), nn.Linear(widths[-1], 1)
         )
         self.line = nn.Linear(1, 1)
 

@@ -20,18 +20,18 @@ from .spec import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class CDFNetwork(Spec):
-    """Network that learns the joint distribution function of one to three variables by least squares; the density is its derivative.
+    """Network that learns the joint distribution function of one to three variables; the density is its derivative.
 
     Args:
         features: Number of features D of a vector, 1 to 3.
-        network: "monotone", sums of products of sigmoids, whose density is positive and has mass one; or "free", a network without
-            restrictions, whose density can be negative in places and need not have mass one.
-        targets: Targets at a row that is not below i of the N rows: "smooth", i / (N + 1), or "stochastic", the i-th of N sorted
-            uniform numbers, drawn anew in each epoch.
+        network: "monotone", sums of products of sigmoids, whose density is positive and has mass one; or "free", a network
+            without restrictions, whose density can be negative in places and need not have mass one.
+        targets: Targets at a row that is not below i of the N rows: "smooth", i / (N + 1), or "stochastic", the i-th of N
+            sorted uniform numbers, drawn anew in each epoch.
         units: Number of hidden units of the monotone network.
         hidden: Widths of the hidden layers of the free network.
-        penalty: Weight of the penalties of a free network: for negative densities, and for values at the ends of the box around the
-            data that are not 0 and 1.
+        penalty: Weight of the penalties of a free network: for negative densities, and for values at the ends of the box around
+            the data that are not 0 and 1.
     """
 
     name = "cdf-network"
@@ -55,7 +55,8 @@ class CDFNetwork(Spec):
         self._at_least("penalty", 0)
         if self.features > LARGEST:
             raise SpecError(
-                f"expected {self.name}.features <= {LARGEST}, because the density is a derivative of that order, got {self.features}"
+                f"expected {self.name}.features <= {LARGEST}, the order of the derivative that is the density, got "
+                f"{self.features}"
             )
 
     def build(self) -> Flow:

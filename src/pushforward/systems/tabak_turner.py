@@ -19,11 +19,12 @@ class TabakTurner(VectorSpec):
     Args:
         maps: Number of maps.
         form: Kind of map: "axis" for maps along random axes, "rational" or "erf" for radial maps with these profiles.
-        share: Largest share of the rows in the ball of a map, if the rows are normal; some maps have a half, a quarter, ... of it.
+        share: Largest share of the rows in the ball of a map, if the rows are normal; some maps have a half, a quarter, ... of
+            it.
         candidates: Number of centres that are tried for each map.
         most: Largest strength of a map, below 1; a small value makes small steps.
-        trained: Whether training changes the maps by their gradient after the start. Otherwise it changes the last standardisation
-            alone.
+        trained: Whether training changes the maps by their gradient after the start. Otherwise it changes the last
+            standardisation alone.
     """
 
     name = "tabak-turner"

@@ -35,9 +35,9 @@ OCTAVES = 4
 class LocalMaps(Transform):
     """Chain of M local maps, each behind a standardisation; `initialise` grows it from the data.
 
-    Each step draws some centres, rows of the data or normal numbers, and a width for each: the radius of the ball around it that
-    holds a share of the rows, if these are normal. One Newton step gives the strength, since the likelihood is concave in it. The
-    candidate with the largest gain stays. The likelihood of the batch never falls from one map to the next.
+    Each step draws some centres, rows of the data or normal numbers, and a width for each: the radius of the ball around it
+    that holds a share of the rows, if these are normal. One Newton step gives the strength, since the likelihood is concave in
+    it. The candidate with the largest gain stays. The likelihood of the batch never falls from one map to the next.
 
     Args:
         space: Space of x and z, of shape (D,).
@@ -118,7 +118,7 @@ class LocalMaps(Transform):
 
     @torch.no_grad()
     def init_from(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Grow all maps from the batch, unless already started. The mean log-likelihood after each map is in `curve`, in nats."""
+        """Grow all maps from the batch, unless already started, and keep the mean log-likelihood after each map in `curve`."""
         if bool(self.started):
             return
         x = x[: self.start_rows].double()
@@ -149,7 +149,8 @@ class LocalMaps(Transform):
         dimension = d if axes is None else 1
         places = centres if axes is None else (centres * axes).sum(1, keepdim=True)
         shares = self.share * 0.5 ** torch.randint(OCTAVES, (count,), device=y.device)
-        # A share of normal rows is in a ball of volume V a^D around y_0, if V a^D (2 pi)^(-D/2) exp(-|y_0|^2 / 2) is this share.
+        # A share of normal rows is in a ball of volume V a^D around y_0, if V a^D (2 pi)^(-D/2) exp(-|y_0|^2 / 2) is this
+        # share.
         ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
         widths = math.sqrt(2 * math.pi) * (shares / ball) ** (1 / dimension)
         widths = (widths * (places.square().sum(1) / (2 * dimension)).exp()).clamp_max(WIDEST)
