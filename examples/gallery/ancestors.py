@@ -13,7 +13,7 @@ def main(out: Path, *, quick: bool = False) -> None:
     """Grow a chain of local maps, and draw the rows behind some of them, the training curve and samples."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    n, maps = (300, 20) if quick else (5000, 300)
+    n, maps = (300, 10) if quick else (5000, 300)
     x = rows(n)
     flow = pf.systems.TabakTurner(features=2, maps=maps).build()
     initialise(flow, x)

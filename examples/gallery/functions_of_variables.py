@@ -43,8 +43,8 @@ def main(out: Path, *, quick: bool = False) -> None:
     counts = sum_of(Poisson(2 * one), Poisson(3 * one))
     k = torch.arange(16, dtype=torch.float64)
     drawn = torch.poisson(torch.full((n,), 2.0)) + torch.poisson(torch.full((n,), 3.0))
-    panels[3].bar(k, torch.stack([(drawn == value).double().mean() for value in k]), color="0.8")
-    panels[3].plot(k, counts.log_prob(k).exp(), "o", ms=4, color="#D55E00")
+    panels[3].bar(k.numpy(), [float((drawn == value).double().mean()) for value in k], color="0.8")
+    panels[3].plot(k.numpy(), counts.log_prob(k).exp().numpy(), "o", ms=4, color="#D55E00")
     panels[3].set_title("sum of two Poisson counts")
     for panel in panels:
         panel.title.set_fontsize(9)
