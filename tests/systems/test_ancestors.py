@@ -29,6 +29,7 @@ def log_truth(x):
 
 
 def test_normal_scores_start_at_the_marginals():
+    torch.manual_seed(0)
     layer = Gaussianize(Real((2,)), 4).double()
     x = torch.cat([two_modes(1000), two_modes(1000, 1).exp()], 1)
     layer.init_from(x)
@@ -154,13 +155,15 @@ def test_free_network_draws_by_inversion():
     torch.manual_seed(0)
     x = two_modes(1000)
     model = CDFNetwork(features=1, network="free", hidden=(8,)).build()
-    fit(model, x.float(), max_steps=300, batch_size=500, lr=2e-2, progress=False)
+    fit(model, x.float(), max_steps=150, batch_size=500, lr=2e-2, progress=False)
     base = model.double().eval().base
-    assert 0.9 < base.mass() < 1.05
-    z = model.chain(x)[0]
-    drawn = base.sample(2000)[:, 0].sort().values
-    distance = torch.searchsorted(drawn, z[:, 0].sort().values) / 2000 - torch.arange(1000) / 1000
-    assert float(distance.abs().max()) < 0.1
+    mass = base.mass()
+    assert 0.8 < mass < 1.1
+    torch.manual_seed(0)
+    with torch.no_grad():
+        drawn = base.sample(2000).sort(0).values
+        u = (base.cdf(drawn) - base.cdf(base.low[None])) / mass
+    assert float((u - (torch.arange(2000) + 0.5) / 2000).abs().max()) < 0.05
 
 
 def test_penalties_are_zero_only_for_a_distribution_function():
@@ -185,7 +188,7 @@ def test_bad_arguments_are_refused_in_one_sentence():
     with pytest.raises(SpecError, match="features <= 3"):
         CDFNetwork(features=4)
     with pytest.raises(SpecError, match="no context"):
-        TabakTurner(features=2, context=1)
+        TabakTurner.from_data(torch.randn(5, 2), torch.randn(5, 1))
     with pytest.raises(SpecError, match="between 0 and 1"):
         TabakTurner(features=2, share=1.5)
     with pytest.raises(SpecError, match="learned distribution function"):

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
-import numpy as np
 from torch import nn
 
-from ..core import Distribution, Flow, Real
+from ..core import Distribution, Flow
 from ..distributions.learned_cdf import FreeCDF, ProductCDF
 from ..errors import SpecError
 from ..functional.mixed_partials import LARGEST
 from ..objectives.cdf_targets import CDFTargets, Targets
 from ..transforms import Standardise
-from .spec import Spec
+from .plain_spec import PlainSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class CDFNetwork(Spec):
+class CDFNetwork(PlainSpec):
     """Network that learns the joint distribution function of one to three variables; the density is its derivative.
 
     Args:
-        features: Number of features D of a vector, 1 to 3.
         network: "monotone", sums of products of sigmoids, whose density is positive and has mass one; or "free", a network
             without restrictions, whose density can be negative in places and need not have mass one.
         targets: Targets at a row that is not below i of the N rows: "smooth", i / (N + 1), or "stochastic", the i-th of N
@@ -38,9 +36,7 @@ class CDFNetwork(Spec):
     family = "ancestors"
     paper = "Magdon-Ismail, Atiya 2002, IEEE Transactions on Neural Networks 13(3)"
     objective = "squared error of the distribution function"
-    sizes = ("features",)
 
-    features: int
     network: Literal["monotone", "free"] = "monotone"
     targets: Targets = "smooth"
     units: int = 16
@@ -50,7 +46,6 @@ class CDFNetwork(Spec):
     def validate(self) -> None:
         """Check the number of features and of units, and the weight."""
         super().validate()
-        self._at_least("features", 1)
         self._at_least("units", 1)
         self._at_least("penalty", 0)
         if self.features > LARGEST:
@@ -61,27 +56,12 @@ class CDFNetwork(Spec):
 
     def build(self) -> Flow:
         """Return the model, behind a standardisation."""
-        space = Real((self.features,))
-        base = ProductCDF(space, self.units) if self.network == "monotone" else FreeCDF(space, self.hidden)
-        return Flow(Standardise(space), base)
+        base = ProductCDF(self.space, self.units) if self.network == "monotone" else FreeCDF(self.space, self.hidden)
+        return Flow(Standardise(self.space), base)
 
     def loss(self, model: Distribution) -> nn.Module:
         """Return the squared error of the distribution function, with penalties for a free network."""
         return CDFTargets(model, self.targets, penalty=self.penalty * (self.network == "free"))
-
-    @classmethod
-    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
-        """Return the spec for rows of numbers (N, D).
-
-        Raises:
-            SpecError: The data have another shape, there is a context, or an argument is out of range.
-        """
-        shape = np.shape(x)
-        if len(shape) != 2:
-            raise SpecError(f"expected rows of numbers, of shape (N, D), got shape {shape}")
-        if context is not None:
-            raise SpecError(f"expected no context, because {cls.name} models rows alone")
-        return cls(features=shape[1], **fields)
 
     def exemptions(self) -> Mapping[str, str]:
         """Return the laws that a network without restrictions need not keep."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..core import Flow
+from ..core import Chain, Flow
+from ..distributions import Normal
 from ..errors import SpecError
 from ..transforms import ActNorm, LocalMaps
 from ..transforms.local_maps import Form
-from .vector_spec import VectorSpec
+from .plain_spec import PlainSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class TabakTurner(VectorSpec):
+class TabakTurner(PlainSpec):
     """Composition of many local maps, each from one step of ascent of the likelihood; the start grows it from the data.
 
     Args:
@@ -39,15 +40,13 @@ class TabakTurner(VectorSpec):
     trained: bool = False
 
     def validate(self) -> None:
-        """Check the numbers, the share and the largest strength, and that there is no context."""
+        """Check the numbers, the share and the largest strength."""
         super().validate()
         self._at_least("maps", 1)
         self._at_least("candidates", 1)
         for name in ("share", "most"):
             if not 0 < getattr(self, name) < 1:
                 raise SpecError(f"expected {self.name}.{name} between 0 and 1, got {getattr(self, name)}")
-        if self.given:
-            raise SpecError(f"expected no context, because {self.name} models rows alone")
         if self.maps > 10_000:
             raise SpecError(f"expected {self.name}.maps <= 10000, got {self.maps}")
 
@@ -62,7 +61,7 @@ class TabakTurner(VectorSpec):
             most=self.most,
             trained=self.trained,
         )
-        return self.flow([maps, ActNorm(self.space)])
+        return Flow(Chain(maps, ActNorm(self.space)), Normal(self.space))
 
     @classmethod
     def cases(cls) -> Iterator[TabakTurner]:
