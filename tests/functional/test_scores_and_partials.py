@@ -5,7 +5,6 @@ import torch
 from scipy.special import log_ndtr
 from torch import nn
 
-from pushforward.functional.local_maps import local_root, profile
 from pushforward.functional.mixed_partials import (
     PARTITIONS,
     activated,
@@ -15,6 +14,7 @@ from pushforward.functional.mixed_partials import (
     tanh_derivatives,
 )
 from pushforward.functional.normal_score import logit_to_normal, normal_to_logit
+from pushforward.functional.radial_profiles import local_root, profile
 
 
 def double(*values):

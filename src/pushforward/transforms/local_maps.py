@@ -4,7 +4,7 @@ Each step standardises the coordinates, and then moves the points near one centr
 
     y = (x - m) / s,    z = y + b h(|y - y_0| / a) (y - y_0)
 
-in the direction of a normal distribution (`functional.local_maps` has the profile h). Along random axes the same map moves the
+in the direction of a normal distribution (`functional.radial_profiles` has the profile h). Along random axes the same map moves the
 projection of y on a unit vector w, and nothing else.
 """
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ..core import Real, Transform
 from ..functional.bounds import positive, softplus_inverse
-from ..functional.local_maps import local_root, profile
+from ..functional.radial_profiles import local_root, profile
 from .planar_layers import vectors
 
 Form = Literal["rational", "erf", "axis"]

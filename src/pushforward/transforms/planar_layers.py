@@ -22,7 +22,7 @@ from torch import Tensor
 from ..core import Real, Transform, context_space
 from ..errors import SpecError
 from ..functional.bounds import positive
-from ..functional.local_maps import rational_root
+from ..functional.radial_profiles import rational_root
 from ..functional.roots import tanh_root
 from ..networks import Parameters
 

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/functional/local_maps.py`."""
+"""Faults of `pushforward/functional/radial_profiles.py`."""
 
 from ..mutant import Mutant
 
