@@ -4,8 +4,8 @@ Each step standardises the coordinates, and then moves the points near one centr
 
     y = (x - m) / s,    z = y + b h(|y - y_0| / a) (y - y_0)
 
-in the direction of a normal distribution (`functional.radial_profiles` has the profile h). Along random axes the same map moves the
-projection of y on a unit vector w, and nothing else.
+in the direction of a normal distribution (`functional.radial_profiles` has the profile h). Along random axes the same map moves
+the projection of y on a unit vector w, and nothing else.
 """
 
 from __future__ import annotations
