@@ -21,6 +21,7 @@ from .factors import (
 from .full_mixture import FullGaussianMixture
 from .integer import DiscretisedLogistic
 from .knowledge import Knowledge
+from .learned_cdf import FreeCDF, LearnedCDF, ProductCDF
 from .mixture import GaussianMixture
 from .mixture_of import MixtureOf
 from .order_average import OrderAverage
@@ -51,11 +52,13 @@ __all__ = [
     "DiscretisedLogistic",
     "Entries",
     "Factor",
+    "FreeCDF",
     "FromTorch",
     "FullGaussianMixture",
     "GaussianMixture",
     "LabelCoding",
     "Knowledge",
+    "LearnedCDF",
     "Logistic",
     "LogisticLevelsFactor",
     "MixtureFactor",
@@ -63,6 +66,7 @@ __all__ = [
     "Normal",
     "OrderAverage",
     "Orderless",
+    "ProductCDF",
     "ResampledNormal",
     "RowCoding",
     "SideBySide",

@@ -26,7 +26,7 @@ def normal_to_logit(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def logit_to_normal(logit: Tensor) -> tuple[Tensor, Tensor]:
-    """Return z with Phi(z) = sigmoid(l), by Newton's method, and log dz/dl; both (...), with gradients of first and second order."""
+    """Return z with Phi(z) = sigmoid(l), by Newton's method, and log dz/dl, both (...), with first and second derivatives."""
     with torch.no_grad():
         size = logit.abs()
         tiny = torch.finfo(logit.dtype).tiny

@@ -5,6 +5,7 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 """
 
 from .bound import CodeLikelihood, EvidenceBound, bound_terms
+from .cdf_targets import CDFTargets, QuantileGenerator
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
 from .inverse_problem import (
@@ -25,6 +26,7 @@ from .semi_supervised import SemiSupervised
 __all__ = [
     "BackwardDiscrepancy",
     "Binarised",
+    "CDFTargets",
     "CodeLikelihood",
     "Divergence",
     "EnumeratedLikelihood",
@@ -41,6 +43,7 @@ __all__ = [
     "Padding",
     "PathGradient",
     "PenalisedLikelihood",
+    "QuantileGenerator",
     "Reconstruction",
     "Renyi",
     "ReverseKL",

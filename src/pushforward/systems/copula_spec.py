@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from ..core import Real
 from ..errors import SpecError
 from ..transforms import Marginals
-from .spec import Spec
+from .plain_spec import PlainSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopulaSpec(Spec, register=False):
+class CopulaSpec(PlainSpec, register=False):
     """Base class of x_i = F_i^-1(u_i), u from a copula.
 
     Args:
-        features: Number of features D of a vector.
         bins: Number of bins of the spline in the body of each marginal.
         share: Share of the rows in each tail of a marginal at the start, below 1/2; 0 for the largest of 0.3, 0.2, 0.1 and
             0.05 whose rows a generalised Pareto law fits.
@@ -26,40 +21,17 @@ class CopulaSpec(Spec, register=False):
             margins, Joe 2005), and the noise of training does not move extreme quantiles. One feature is always trained.
     """
 
-    sizes: ClassVar[tuple[str, ...]] = ("features",)
-
-    features: int
     bins: int = 16
     share: float = 0.0
     trained: bool = False
 
     def validate(self) -> None:
-        """Check the number of features and of bins, and the share."""
+        """Check the number of bins, and the share."""
         super().validate()
-        self._at_least("features", 1)
         self._at_least("bins", 2)
         if not 0 <= self.share < 0.5:
             raise SpecError(f"expected {self.name}.share in [0, 0.5), got {self.share}")
 
-    @property
-    def space(self) -> Real:
-        """Space of the vectors."""
-        return Real((self.features,))
-
     def marginals(self) -> Marginals:
         """Return the layer from data to logistic scores."""
         return Marginals(self.space, self.bins, share=self.share, trained=self.trained or self.features == 1)
-
-    @classmethod
-    def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
-        """Return the spec for rows of numbers (N, D).
-
-        Raises:
-            SpecError: The data have another shape, there is a context, or an argument is out of range.
-        """
-        shape = np.shape(x)
-        if len(shape) != 2:
-            raise SpecError(f"expected rows of numbers, of shape (N, D), got shape {shape}")
-        if context is not None:
-            raise SpecError(f"expected no context, because {cls.name} models rows alone")
-        return cls(features=shape[1], **fields)

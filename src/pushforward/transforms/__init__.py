@@ -19,6 +19,7 @@ from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temp
 from .householder import Sylvester
 from .indexed import ContinuousIndex
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
+from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
@@ -91,6 +92,7 @@ __all__ = [
     "Leapfrog",
     "LineMap",
     "Linear",
+    "LocalMaps",
     "Log",
     "LogRatio",
     "LogisticMixture",
@@ -141,8 +143,8 @@ __all__ = [
     "half_mask",
     "hamiltonian",
     "max_pool",
-    "negentropy",
     "maximum",
+    "negentropy",
     "random_mask",
     "random_order",
     "to_line",

@@ -135,8 +135,8 @@ def _condensed(x: Tensor) -> Tensor:
 def negentropy(x: Tensor) -> Tensor:
     """Return the distance of each column from the normal distribution with its mean and deviation, in nats: (N, D) -> (D,).
 
-    The entropy is estimated from the spacings of order statistics that are sqrt(N) apart (Vasicek 1976), which also gives normal
-    data a distance above zero, the same for every column.
+    The entropy is estimated from the spacings of order statistics that are sqrt(N) apart (Vasicek 1976), which also gives
+    normal data a distance above zero, the same for every column.
     """
     n = len(x)
     m = max(1, round(math.sqrt(n) / 2))
@@ -190,8 +190,8 @@ class DataRotation(Orthogonal):
 
     Args:
         space: Space of x and z, of shape (D,).
-        choices: Number of random rotations that are tried. It starts at the one whose coordinates are farthest from normal, by the
-            sum of `negentropy`; 0 for the principal axes.
+        choices: Number of random rotations that are tried. It starts at the one whose coordinates are farthest from normal, by
+            the sum of `negentropy`; 0 for the principal axes.
         trained: Whether training turns it after the start.
     """
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..core import Real, Transform, context_space
 from ..errors import SpecError
 from ..functional.bounds import positive
+from ..functional.radial_profiles import rational_root
 from ..functional.roots import tanh_root
 from ..networks import Parameters
 
@@ -128,10 +129,6 @@ class Radial(Transform):
         """Return x and dlogp: (B, D) -> (B, D), (B,) in nats."""
         centre, alpha, beta = self._made(context)
         away = z - centre
-        rho = torch.linalg.vector_norm(away, dim=-1)
-        half = (rho - alpha - beta) / 2
-        root = torch.hypot(half, (alpha * rho).clamp_min(torch.finfo(z.dtype).tiny).sqrt())
-        # r = half + root, where root > |half|. For half <= 0 the equal form alpha rho / (root - half) avoids cancellation.
-        r = torch.where(half > 0, half + root, alpha * rho / (root + half.abs()))
+        r = alpha * rational_root(torch.linalg.vector_norm(away, dim=-1) / alpha, beta / alpha)
         shrink = (alpha + r) / (alpha + r + beta)
         return centre + shrink.unsqueeze(-1) * away, -self._log_slopes(r, alpha, beta)

@@ -36,5 +36,5 @@ MUTANTS = [
         [("Radial._log_slopes", "(self.x_space.size - 1) * torch.log1p", "self.x_space.size * torch.log1p")],
     ),
     Mutant("radial: radial slope without alpha", "^radial$", [("Radial._log_slopes", "alpha * beta", "beta")]),
-    Mutant("radial: wrong root", "^radial$", [("Radial.inverse", "rho - alpha - beta", "rho - alpha + beta")]),
+    Mutant("radial: wrong root", "^radial$", [("Radial.inverse", "alpha * rational_root", "rational_root")]),
 ]
