@@ -92,6 +92,7 @@ def test_tables_are_fitted_and_scored_with_the_number_of_samples(flow, tmp_path,
     assert (">=" in err) == bound
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("flow", ["lwta", "residual"])
 def test_a_report_shows_realised_constants_when_asked(flow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -124,6 +124,7 @@ def test_files_and_archives(tmp_path):
             assert np.array_equal(archive.read("pictures"), pictures)
 
 
+@pytest.mark.dear
 def test_training_starts_at_the_frequencies_and_lowers_the_loss():
     torch.manual_seed(0)
     # Every row repeats the row above it.

@@ -48,6 +48,7 @@ def test_the_spec_follows_from_the_data(name):
     assert (spec.features, spec.context) == (4, 2)
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("name", ["sphere", "sphere-cnf"])
 def test_a_fit_to_points_comes_close_to_the_truth(name):
     torch.manual_seed(0)
@@ -67,6 +68,7 @@ def test_a_fit_to_points_comes_close_to_the_truth(name):
     assert gap < 0.4
 
 
+@pytest.mark.dear
 def test_exponential_maps_learn_a_broad_density():
     torch.manual_seed(0)
     truth = VonMisesFisher(Sphere((3,)))

@@ -52,6 +52,7 @@ def test_one_layer_on_the_line_is_a_mixture_of_gaussians():
     torch.testing.assert_close(flow.log_prob(x), mixture.log_prob(x[:, 0]))
 
 
+@pytest.mark.dear
 @pytest.mark.parametrize("correction", [None, network()])
 def test_importance_weighted_bounds_tend_to_the_sum_over_winners(correction):
     flow = model(layers=3, units=2, correction=correction)

@@ -180,6 +180,7 @@ def test_the_roulette_is_unbiased(first):
     assert abs(float(means.mean()) - exact) < 3.5 * float(means.std()) / 600**0.5
 
 
+@pytest.mark.dear
 def test_the_economical_gradient_is_that_of_the_log_determinant():
     torch.manual_seed(3)
     x = torch.randn(1, 3, dtype=DOUBLE)

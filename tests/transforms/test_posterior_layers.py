@@ -254,6 +254,7 @@ def test_partial_refreshment_keeps_the_normal():
     assert float(dlogp.mean().detach()) == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.dear
 def test_a_learned_guess_of_momenta_closes_the_gap():
     """One linear step reaches a normal of variance 2; only with the right guess of the momenta is the bound tight."""
 
