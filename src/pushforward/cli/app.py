@@ -97,8 +97,11 @@ def _task_of_source(source: str, flow: str | None = None) -> type[Task]:
 
     If no task can read it, the task of tables lists the types of files.
     """
-    from .clip_task import ClipTask
     from .table_task import TableTask
+
+    if flow is None and TableTask.reads(source):
+        return TableTask
+    from .clip_task import ClipTask
 
     if ClipTask.fits(source, flow):
         return ClipTask

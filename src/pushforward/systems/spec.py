@@ -41,6 +41,8 @@ class Spec(abc.ABC):
     symbol: ClassVar[str] = "="
     """Relation of log p(x) to `log_prob(x)` in the simplest instance: "=", ">=", "<=" or "~", as in `Exactness.symbol`."""
     objective: ClassVar[str] = "likelihood"
+    settles: ClassVar[bool] = False
+    """Whether `settle` is called after training."""
     spread: ClassVar[float] = 0.6
     """Distance of the weights from their starting values in the laws, in deviations of the sums that they enter."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -130,16 +132,15 @@ class Spec(abc.ABC):
         """
         return None
 
-    def settle(  # noqa: B027
-        self, model: Distribution, x: Tensor, context: Tensor | None = None
-    ) -> None:
-        """Set, after training, the parts of a model that gradients do not train; nothing by default.
+    def settle(self, model: Distribution, x: Tensor, context: Tensor | None = None) -> None:
+        """Set, after training, the parts of a model that gradients do not train; called if `settles` is set.
 
         Args:
             model: Trained model that `build` returned.
             x: Training rows (N, *event).
             context: Contexts (N, *context) of the rows, or None.
         """
+        raise NotImplementedError
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:

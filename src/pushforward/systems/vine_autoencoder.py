@@ -50,6 +50,7 @@ class VineAutoencoder(PictureSpec):
     symbol = ">="
     paper = "Tagasovska, Ackerer, Vatter 2019, arXiv:1906.05423"
     objective = "reconstruction"
+    settles = True
 
     latent: int = 10
     likelihood: Likelihood = "auto"

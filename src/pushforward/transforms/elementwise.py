@@ -49,7 +49,7 @@ class Elementwise(Transform):
         scalar.check(space)
         self.scalar, self.x_space, self.z_space = scalar, space, space
         self.undo = Undo.INVERSE if scalar.numeric_inverse else Undo.BOTH
-        self.free = nn.Parameter(torch.zeros(*space.shape, scalar.n))
+        self.free = nn.Parameter(torch.zeros(*space.shape, scalar.n), requires_grad=scalar.n > 0)
         self.context = context_space(context)
         self.net: nn.Module | None = None
         self.from_picture = network is not None
