@@ -189,6 +189,7 @@ def test_normals_of_any_units_are_fitted(mean, deviation):
     assert found.summary()["x[0]"]["sd"] == pytest.approx(deviation, rel=0.06)
 
 
+@pytest.mark.dear
 def test_a_gaussian_process_whose_factorisation_fails_is_fitted():
     """The covariance of a long length scale is singular in float32: torch's own error, at some points only."""
     torch.manual_seed(0)

@@ -448,6 +448,7 @@ def pyro():
     torch.distributions.Distribution.set_default_validate_args(validate)
 
 
+@pytest.mark.dear
 def test_a_pyro_guide_finds_a_posterior_that_is_known(pyro):
     from pushforward.posteriors.pyro import FlowGuide
 

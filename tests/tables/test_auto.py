@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from pushforward.tables import Table, auto, infer_schema
 from pushforward.tables.auto import AutoChoice, choose, fresh, improve, label_widths
@@ -24,6 +25,7 @@ def encoded(data):
     return schema, schema.encode(data)
 
 
+@pytest.mark.dear
 def test_small_tables_get_dropout_and_a_mixture_as_base():
     schema, rows = encoded(table())
     choice = choose(schema, rows)

@@ -137,8 +137,8 @@ def fit(
         shown = make_progress(options.epochs or 0, done, unit, shown=progress and ranks.main, left=left)
         result = trainer.run(callbacks, shown)
     spec = getattr(model, "spec", None)
-    settles = spec is not None and spec.settles and isinstance(model, Distribution)
-    if settles and isinstance(split, RowSplit) and world_size() == 1:
+    settles = spec is not None and spec.settles and world_size() == 1
+    if settles and spec is not None and isinstance(model, Distribution) and isinstance(split, RowSplit):
         with isolated(device, config.seed):
             spec.settle(model, *split.train.take(split.train_index))
     return result
