@@ -263,7 +263,8 @@ def main() -> None:
         "length (0.05 is the aim). Agreement: discrepancy from the unknowns that rejection accepts (distance below 0.02 among "
         "2,000,000 draws of the prior), as a multiple of that of two runs of rejection (2 is the aim; in brackets the number "
         "accepted), at the position (1.5, 0) of the paper, or at 5 m for the ball, and the median of four positions that the prior "
-        "finds likely. The INN of the arm was stopped after 1,102 of its 2,000 steps.\n\n"
+        "finds likely. The INN of the arm was stopped after 1,102 of the 2,000 steps of an earlier version of this script, whose reconstruction loss "
+        "started from the outputs of the network.\n\n"
         + table(
             [
                 "problem and model",

@@ -136,6 +136,13 @@ def test_pictures_are_for_models_that_are_given_pictures(home):
     no("without classes or conditions", "restyle", _plain(home), home / "y.npz", "-o", home / "r.png")
 
 
+def test_models_that_are_given_pictures_are_refused_where_nothing_gives_them(home):
+    source, out = home / "x.npz", home / "e.png"
+    no("pictures alone", "resample", home / "colours.flow", source, "-o", out)
+    no("pictures alone", "edit", home / "colours.flow", source, "--attribute", "label", "-o", out)
+    no("pictures alone", "interpolate", home / "colours.flow", source, source, "-o", out)
+
+
 def _plain(home):
     options = ["--levels", 4, *TINY["cinn"], "--max-steps", 1, "-o", home / "plain.flow"]
     assert run("fit", home / "y.npz", *options)[0] == 0

@@ -99,13 +99,14 @@ def _task_of_source(source: str, flow: str | None = None) -> type[Task]:
     """
     from .table_task import TableTask
 
-    if flow is None and TableTask.reads(source):
+    is_table = TableTask.reads(source)
+    if is_table and flow is None:
         return TableTask
     from .clip_task import ClipTask
 
     if ClipTask.fits(source, flow):
         return ClipTask
-    if TableTask.reads(source):
+    if is_table:
         return TableTask
     from .picture_task import PictureTask
 

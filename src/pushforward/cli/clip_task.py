@@ -15,7 +15,6 @@ from torch import Tensor
 from ..core import Distribution
 from ..errors import DataError, SpecError
 from ..evaluation.clips import clip_bits, clip_log_likelihoods
-from ..evaluation.held_out import Holdout
 from ..evaluation.picture_bits import independent_bits
 from ..pictures import ClipSet, ImageSet, read_clips
 from ..systems.clip_spec import ClipSpec
@@ -38,6 +37,9 @@ class ClipTask(Task):
     """Task of fitting a model to clips."""
 
     noun = "clips"
+    train: ClipSet
+    valid: ClipSet | None
+    test: ClipSet | None
 
     def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
         super().__init__(source, options, terminal)
@@ -84,15 +86,7 @@ class ClipTask(Task):
 
     def split(self) -> None:
         """Split clips that have no parts: draw the test clips first, then the validation clips."""
-        test_share, valid_share = self.shares
-        train, valid, test = self.found.train, self.found.valid, self.found.test
-        self.holdout = Holdout(
-            len(train), test_share if test is None else 0, valid_share if valid is None else 0, self.seed
-        )
-        parts = self.holdout.parts("clips")
-        self.train = train.take(parts.train)
-        self.valid = train.take(parts.validation) if len(parts.validation) else valid
-        self.test = train.take(parts.test) if len(parts.test) else test
+        self.train, self.valid, self.test = self._parted(self.found, self.shares)
 
     def spec(self) -> dict[str, Any]:
         """Return the name of the system and its arguments, with those that follow from the clips."""

@@ -56,7 +56,7 @@ def explore_model(
     if issubclass(kind, TrainedPictures):
         if source is not None:
             raise DataError(f"expected only {path}, a model of pictures, got also {source}; leave it out")
-        pictures = kind.open(path, start(machine))
+        pictures = kind.open_alone(path, start(machine))
         explorer: Answers = PictureExplorer(pictures.model, pictures.spec, pictures.training, path, machine.seed)
     else:
         explorer = _table_explorer(kind, path, source, reading, machine)

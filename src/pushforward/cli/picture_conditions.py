@@ -16,7 +16,7 @@ from ..pictures.picture_files import load_pillow
 from ..training.random_state import isolated
 from .console import Terminal
 from .options import MachineOptions, UsageError
-from .picture_output import as_bytes, require_picture_output
+from .picture_output import as_bytes, completed, require_picture_output
 from .task import start
 from .trained_pictures import TrainedPictures, describe
 
@@ -38,11 +38,10 @@ def colourise_pictures(
     _, height, width = loaded.spec.condition
     seen = ImageSet(_resized(lightness, height, width))
     columns = [np.repeat(lightness, 3, axis=1)]
-    with isolated(loaded.model.device, machine.seed):
-        for i in range(draws):
-            x = loaded.draw(len(seen), None, machine.seed + i, temperature, seen)
-            colours = _resized(as_bytes(x, loaded.spec.levels), *lightness.shape[2:])
-            columns.append(from_lab(lightness, colours))
+    for i in range(draws):
+        x = loaded.draw(len(seen), None, machine.seed + i, temperature, seen)
+        colours = _resized(as_bytes(x, loaded.spec.levels), *lightness.shape[2:])
+        columns.append(from_lab(lightness, colours))
     write_images(out, np.stack(columns, 1).reshape(-1, *columns[0].shape[1:]), 256, columns=draws + 1)
     Terminal(quiet=machine.quiet).tell(f"wrote {len(seen):,} rows of a grey picture and {draws} in colour to {out}")
     return 0
@@ -105,12 +104,12 @@ def restyle_pictures(
         others = torch.eye(classes, dtype=context.dtype, device=context.device)
     given = [None if classes else shown.given.take(np.full(len(x), i)) for i in range(len(others))]  # type: ignore[union-attr]
     rule = None if classes else loaded.rule
-    columns = [_complete(rule, shown.images, shown.given)]
+    columns = [completed(shown.images, rule, shown.given)]
     with isolated(loaded.model.device, machine.seed):
         codes = encode(loaded.model, x, context)
         for other, picture in zip(others, given, strict=True):
             new = decode(loaded.model, codes, other.expand_as(context))
-            columns.append(_complete(rule, as_bytes(new, loaded.spec.levels), picture))
+            columns.append(completed(as_bytes(new, loaded.spec.levels), rule, picture))
     write_images(out, np.stack(columns, 1).reshape(-1, *columns[0].shape[1:]), loaded.spec.levels, columns=len(columns))
     what = "classes" if classes else "conditions"
     Terminal(quiet=machine.quiet).tell(
@@ -131,10 +130,6 @@ def _opened(path: str, kind: type[PictureCondition], example: str, machine: Mach
         got = f"{text} as condition" if text else "no condition"
         raise UsageError(f"expected a model that was fitted with --condition {example}, got {path}, which has {got}")
     return loaded
-
-
-def _complete(rule: PictureCondition | None, learned: Array, given: ImageSet | None) -> Array:
-    return learned if rule is None or given is None else rule.join(learned, given.images)
 
 
 def _resized(planes: Array, height: int, width: int) -> Array:

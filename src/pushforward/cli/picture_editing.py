@@ -26,7 +26,7 @@ def interpolate_pictures(
     """Write a strip of pictures along a path from one picture to another in the latent space."""
     _require_steps(steps)
     require_picture_output(out, [path, a, b])
-    loaded = TrainedPictures.open(path, start(machine))
+    loaded = TrainedPictures.open_alone(path, start(machine))
     if loaded.spec.classes and label is None:
         raise UsageError(f"{path} is a model of pictures by class; give the class with --label")
     context = loaded.one_hot(loaded.classes_for(label, 1))
@@ -50,7 +50,7 @@ def edit_pictures(
     """Write a grid of pictures that are moved along an attribute: a row for each picture, a column for each strength."""
     strengths = _strengths(strength, steps)
     require_picture_output(out, [path, source])
-    loaded = TrainedPictures.open(path, start(machine))
+    loaded = TrainedPictures.open_alone(path, start(machine))
     split = loaded.read(source)
     labels = torch.as_tensor(_having(split.train, name))
     shown = (split.train if split.test is None else split.test).take(slice(rows))
@@ -75,7 +75,7 @@ def resample_pictures(
 ) -> int:
     """Write a grid with a row for each picture: first the picture, then new pictures with the same coarsest codes."""
     require_picture_output(out, [path, source])
-    loaded = TrainedPictures.open(path, start(machine))
+    loaded = TrainedPictures.open_alone(path, start(machine))
     shown = loaded.read_held(source).take(slice(rows))
     x, context = loaded.rows(shown), loaded.context_of(shown)
     with isolated(loaded.model.device, machine.seed):

@@ -33,6 +33,11 @@ def as_bytes(x: Tensor, levels: int) -> Array:
     return x.clamp(0, levels - 1).to(torch.uint8).cpu().numpy()
 
 
+def completed(learned: Array, rule: PictureCondition | None, given: ImageSet | None) -> Array:
+    """Return pictures together with those that a model is given, if these are a part of them by a rule."""
+    return learned if rule is None or given is None else rule.join(learned, given.images)
+
+
 def write_samples(
     path: str | os.PathLike[str],
     x: Tensor,
@@ -43,10 +48,7 @@ def write_samples(
     **options: Any,
 ) -> None:
     """Write pictures of a model, levels (N, C, H, W), as a grid or as an array; a rule completes them by those given."""
-    pictures = as_bytes(x, levels)
-    if rule is not None and given is not None:
-        pictures = rule.join(pictures, given.images)
-    write_images(path, pictures, levels, **options)
+    write_images(path, completed(as_bytes(x, levels), rule, given), levels, **options)
 
 
 def require_pillow(path: str, option: str) -> None:

@@ -14,9 +14,8 @@ from ..evaluation.picture_bits import independent_bits
 from ..pictures import ImageSet
 from ..report.picture_page import PictureReport, build_picture_report
 from .console import Terminal, bits_text
-from .picture_output import as_bytes
+from .picture_output import as_bytes, completed
 
-Array = np.ndarray[Any, np.dtype[Any]]
 if TYPE_CHECKING:
     from .trained_pictures import TrainedPictures
 
@@ -41,7 +40,8 @@ def picture_report(
         others.append({"name": "uniform", "value": float(np.log2(trained.spec.levels))})
     shown = held.take(np.arange(trained.default_samples) % len(held)).given
     x = trained.draw(trained.default_samples, trained.classes_for(None, trained.default_samples), seed, given=shown)
-    samples = _completed(trained, as_bytes(x, trained.spec.levels), shown)
+    rule = trained.rule
+    samples = completed(as_bytes(x, trained.spec.levels), rule, shown)
     name = os.path.basename(os.path.normpath(trained.source))
     page = PictureReport(
         title=title or name,
@@ -50,9 +50,9 @@ def picture_report(
         spec=trained.spec.to_dict(),
         training=trained.training,
         levels=trained.spec.levels,
-        held_out=_completed(trained, held.images, held.given),
+        held_out=completed(held.images, rule, held.given),
         samples=samples,
-        trained_on=None if fitted is None else _completed(trained, fitted.images, fitted.given),
+        trained_on=None if fitted is None else completed(fitted.images, rule, fitted.given),
         columns=trained.columns,
         log_prob=log_prob,
         bits=bits,
@@ -70,12 +70,6 @@ def picture_report(
     )
     record = {"rows": what, **asdict(bits), "baselines": others}
     return build_picture_report(page), bits_text(trained.system, record), record
-
-
-def _completed(trained: TrainedPictures, learned: Array, given: ImageSet | None) -> Array:
-    """Return pictures together with those that the model is given, if these are a part of them."""
-    rule = trained.rule
-    return learned if rule is None or given is None else rule.join(learned, given.images)
 
 
 def _choose_pictures(trained: TrainedPictures) -> tuple[ImageSet | None, ImageSet, str, str]:

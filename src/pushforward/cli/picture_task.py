@@ -64,6 +64,9 @@ class PictureTask(Task):
     """Task of fitting a model to pictures."""
 
     noun = "pictures"
+    train: ImageSet
+    valid: ImageSet | None
+    test: ImageSet | None
 
     def __init__(self, source: str, options: FitOptions, terminal: Terminal) -> None:
         super().__init__(source, options, terminal)
@@ -137,18 +140,10 @@ class PictureTask(Task):
 
     def split(self) -> None:
         """Split pictures that have no parts: draw the test pictures first, then the validation pictures."""
-        test_share, valid_share = self.shares
         if self.tiles is not None:
             self._split_tiles(self.tiles)
             return
-        train, valid, test = self.found.train, self.found.valid, self.found.test
-        self.holdout = Holdout(
-            len(train), test_share if test is None else 0, valid_share if valid is None else 0, self.seed
-        )
-        parts = self.holdout.parts("pictures")
-        self.train = train.take(parts.train)
-        self.valid = train.take(parts.validation) if len(parts.validation) else valid
-        self.test = train.take(parts.test) if len(parts.test) else test
+        self.train, self.valid, self.test = self._parted(self.found, self.shares)
 
     def _split_tiles(self, size: int) -> None:
         """Split the pictures, then draw random crops from those of each part."""

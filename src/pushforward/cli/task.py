@@ -110,6 +110,27 @@ class Task(abc.ABC):
     def trained(cls) -> type[TrainedModel]:
         """Return the class that handles models of this kind of data from files."""
 
+    def _parted(self, found: Any, shares: tuple[float, float]) -> tuple[Any, Any, Any]:
+        """Return the training, validation and test part of a split, and keep the rule of those that are drawn here.
+
+        The test part is drawn first, then the validation part; parts that the source has stay as they are.
+
+        Args:
+            found: Split with the attributes `train`, `valid` and `test`, whose parts have a method `take`.
+            shares: Fractions or numbers of the test and the validation part.
+        """
+        train, valid, test = found.train, found.valid, found.test
+        test_share, valid_share = shares
+        self.holdout = Holdout(
+            len(train), test_share if test is None else 0, valid_share if valid is None else 0, self.seed
+        )
+        parts = self.holdout.parts(self.noun)
+        return (
+            train.take(parts.train),
+            train.take(parts.validation) if len(parts.validation) else valid,
+            train.take(parts.test) if len(parts.test) else test,
+        )
+
     @abc.abstractmethod
     def read(self) -> None:
         """Read the data.

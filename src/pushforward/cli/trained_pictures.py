@@ -95,6 +95,21 @@ class TrainedPictures(TrainedModel):
         return cls(path, saved.model.to(device).eval(), usable(saved.training), saved.spec)
 
     @classmethod
+    def open_alone(cls, path: str, device: torch.device) -> Self:
+        """Return a model of pictures that is given no other pictures.
+
+        Raises:
+            DataError: It is given some, which the command does not know.
+        """
+        loaded = cls.open(path, device)
+        if loaded.spec.condition:
+            raise DataError(
+                f"expected a model of pictures alone in {path}, got one that is given pictures; use it with sample, score, "
+                "report or restyle"
+            )
+        return loaded
+
+    @classmethod
     def check_score(cls, path: str, options: ScoreOptions) -> None:
         """Refuse options for tables."""
         if options.exactly:

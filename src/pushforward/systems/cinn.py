@@ -79,7 +79,7 @@ class CINN(ImageSpec):
         return FeaturePyramid(self.condition[0], self.condition_channels, self._levels)
 
     def build(self) -> Flow:
-        """Return the flow; couplings start as the identity, and the mixing of channels as random rotations that stay fixed."""
+        """Return the flow; couplings start as the identity, and the mixing of channels as random rotations."""
         self.require_divisible(2**self.resolutions, f"{self.resolutions} resolutions")
         layers = self.front()
         convolutions = partial(ConvNet, hidden=self.hidden)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ..core import Chain, Distribution, Flow
 from ..distributions import MixtureOf
 from ..errors import SpecError
 from ..transforms import ActNorm
-from .spec import Spec, spec_from_dict
-from .vector_spec import VectorSpec
+from .vector_spec import VectorSpec, member_flow, require_member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +38,23 @@ class MixtureOfFlows(VectorSpec):
     def validate(self) -> None:
         """Check that the components are a system of vectors."""
         super().validate()
-        known = Spec.registry.get(self.member)
-        if known is None or not issubclass(known, VectorSpec) or issubclass(known, MixtureOfFlows):
-            raise SpecError(f"expected a system of vectors for the components, such as realnvp, got {self.member!r}")
+        require_member(self.member, "the components", other_than=MixtureOfFlows)
         if self.gated and not (self.context or self.classes):
             raise SpecError("expected a context or classes for gated weights, got none")
 
     def component(self) -> Distribution:
         """Return one component."""
-        fields: dict[str, Any] = {"system": self.member, "features": self.features}
-        fields |= {"context": self.context, "classes": self.classes}
-        known = Spec.registry[self.member].__dataclass_fields__
-        wanted = {"layers": self.layers, "hidden": self.hidden, "activation": self.activation, "base": self.base}
-        flow = spec_from_dict(fields | {name: value for name, value in wanted.items() if name in known}).build()
-        if not isinstance(flow, Flow):
-            raise SpecError(f"expected a system of flows for the components, got {self.member!r}")
+        flow = member_flow(
+            self.member,
+            "the components",
+            features=self.features,
+            context=self.context,
+            classes=self.classes,
+            layers=self.layers,
+            hidden=self.hidden,
+            activation=self.activation,
+            base=self.base,
+        )
         return Flow(Chain(ActNorm(self.space), flow.chain), flow.base, flow.embed, flow.context if flow.embed else None)
 
     def build(self) -> Distribution:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import nn
 
-from ..core import Chain, Distribution, Flow, Real
+from ..core import Chain, Distribution, Flow
 from ..distributions import Knowledge
 from ..distributions.knowledge import KNOWLEDGE
 from ..errors import SpecError
 from ..objectives import PenalisedLikelihood
 from ..transforms import ActNorm
-from .spec import Spec, spec_from_dict
-from .vector_spec import VectorSpec
+from .vector_spec import VectorSpec, member_flow, require_member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +54,7 @@ class TzK(VectorSpec):
         super().validate()
         self._at_least("attributes", 0)
         self._at_least("experts", 1)
-        known = Spec.registry.get(self.member)
-        if known is None or not issubclass(known, VectorSpec) or known is TzK:
-            raise SpecError(f"expected a system of vectors for tzk.member, such as realnvp, got {self.member!r}")
+        require_member(self.member, "tzk.member", other_than=TzK)
         if self.base != "normal":
             raise SpecError("expected no base for tzk: it is a product of experts")
         if self.given % (1 + self.attributes):
@@ -89,11 +85,16 @@ class TzK(VectorSpec):
 
     def build(self) -> Flow:
         """Return the flow, whose layers see no context, with the product of experts as its base."""
-        known = Spec.registry[self.member].__dataclass_fields__
-        fields: dict[str, Any] = {"system": self.member, "features": self.features}
-        wanted = {"layers": self.layers, "hidden": self.hidden, "activation": self.activation, "dropout": self.dropout}
-        inner = spec_from_dict(fields | {name: value for name, value in wanted.items() if name in known}).build()
-        if not isinstance(inner, Flow) or inner.base.space != Real((self.features,)):
+        inner = member_flow(
+            self.member,
+            "tzk.member",
+            features=self.features,
+            layers=self.layers,
+            hidden=self.hidden,
+            activation=self.activation,
+            dropout=self.dropout,
+        )
+        if inner.base.space != self.space:
             raise SpecError(f"expected a system of flows for tzk.member, got {self.member!r}")
         return self.flow(Chain(ActNorm(self.space), inner.chain))
 

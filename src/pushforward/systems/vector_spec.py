@@ -23,7 +23,7 @@ from ..distributions import (
 )
 from ..errors import SpecError
 from ..networks import MaskedMLP, OneHotCode
-from .spec import Spec, label_classes
+from .spec import Spec, label_classes, spec_from_dict
 
 Base = Literal["normal", "student", "mixture", "full-mixture", "autoregressive-mixture", "logistic", "resampled"]
 
@@ -131,3 +131,33 @@ class VectorSpec(Spec, register=False):
                 f"expected a context of numbers (N, C) or of labels (N,) from 0, got {given.dtype} and {tuple(given.shape)}"
             )
         return cls(features=shape[1], classes=classes, **fields)
+
+
+def require_member(member: str, what: str, *, other_than: type[Spec]) -> None:
+    """Check that a name is that of a system of vectors of which another system can be made.
+
+    Args:
+        member: Name of the system.
+        what: Its part in the other system, for the message.
+        other_than: The other system.
+
+    Raises:
+        SpecError: There is no such system, it does not model vectors, or it is the other system itself.
+    """
+    known = Spec.registry.get(member)
+    if known is None or not issubclass(known, VectorSpec) or issubclass(known, other_than):
+        raise SpecError(f"expected a system of vectors for {what}, such as realnvp, got {member!r}")
+
+
+def member_flow(member: str, what: str, **arguments: Any) -> Flow:
+    """Return a fresh flow of a system; arguments that this system does not have are left out.
+
+    Raises:
+        SpecError: The system is not one of flows.
+    """
+    known = Spec.registry[member].__dataclass_fields__
+    spec = spec_from_dict({"system": member} | {name: value for name, value in arguments.items() if name in known})
+    flow = spec.build()
+    if not isinstance(flow, Flow):
+        raise SpecError(f"expected a system of flows for {what}, got {member!r}")
+    return flow
