@@ -40,6 +40,7 @@ from ..networks import (
     AutoregressiveTable,
     CausalTransformer,
     ConvNet,
+    GraphMLP,
     LabelMLP,
     LipschitzConvNet,
     LipschitzMLP,
@@ -189,6 +190,16 @@ def layer_cases() -> list[Case]:
             d.Normal(kept),
         )
 
+    def wired() -> t.Wired:
+        graph = t.LayerGraph(r3, context=2)
+        assert graph.context is not None  # noqa: S101
+        a, b = graph.split(graph.input, (1, 2))
+        b = graph.layer(t.LU(r2), b)
+        code = graph.compute(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), b, shape=(2,))
+        a = graph.layer(t.Elementwise(t.Affine(), r1, context=4, hidden=(8,)), a, given=(code, graph.context))
+        b = graph.layer(t.Elementwise(t.Affine(), r2, context=1, hidden=(8,)), b, given=a)
+        return graph.build(graph.concatenate(b, a))
+
     def frames(space: Real, memory: int, context: Real | int = 0) -> Flow:
         return Flow(t.Innovations(space, memory, context=context, hidden=3, blocks=1), d.Normal(space))
 
@@ -335,6 +346,10 @@ def layer_cases() -> list[Case]:
         "autoregressive-residual": lambda: t.Autoregressive(
             t.Affine(), Real((11,)), MaskedMLP(11, 2, hidden=(24, 24, 24), residual=True, context=2), context=2
         ),
+        "autoregressive-graph": lambda: t.Autoregressive(
+            t.Affine(), r3, GraphMLP(((2,), (), ()), 2, hidden=(4,), activation="tanh", context=2), context=2
+        ),
+        "wired": wired,
         "autoregressive-jacobi": lambda: t.Autoregressive(t.Affine(), r3, Triangular(3, 2)),
         "continuous": lambda: continuous(solver=Fixed(8), learned=True),
         "continuous-estimated": lambda: continuous(

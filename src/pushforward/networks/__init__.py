@@ -8,7 +8,9 @@ from .clip_network import ClipNet
 from .conditioner import Conditioner, OptionalContext, as_conditioner, make_conditioner
 from .conv import Condition, ConvNet, DenseNet, ResNet
 from .entry_heads import EntryHeads, HiddenLayers
+from .graph_mlp import GraphMLP, grouped_parents, longest_chain
 from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer, OneHotCode
+from .learned_graph import LearnedGraph
 from .lipschitz import LipschitzConvNet, LipschitzMLP
 from .mask_ensemble import MaskEnsemble
 from .masked import MaskedMLP
@@ -31,6 +33,7 @@ from .velocity import Velocity, VelocityMLP
 __all__ = [
     "LipschitzConvNet",
     "LipschitzMLP",
+    "LearnedGraph",
     "MaskedMLP",
     "MLP",
     "NADENetwork",
@@ -52,6 +55,7 @@ __all__ = [
     "EntryHeads",
     "FeaturePyramid",
     "GatedAttention",
+    "GraphMLP",
     "HiddenLayers",
     "LabelMLP",
     "LabelSequence",
@@ -67,6 +71,8 @@ __all__ = [
     "PixelNetwork",
     "Pooled",
     "Potential",
+    "grouped_parents",
+    "longest_chain",
     "pooled",
     "Recorded",
     "OneHotCode",

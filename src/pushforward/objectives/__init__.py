@@ -8,6 +8,7 @@ from .bound import CodeLikelihood, EvidenceBound, bound_terms
 from .cdf_targets import CDFTargets, QuantileGenerator
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
+from .graph_likelihood import GraphLikelihood, learned_graph
 from .inverse_problem import (
     BackwardDiscrepancy,
     ForwardFit,
@@ -36,6 +37,7 @@ __all__ = [
     "Flipped",
     "ForwardFit",
     "ForwardKL",
+    "GraphLikelihood",
     "InverseProblem",
     "LatentDiscrepancy",
     "NegativeLogLikelihood",
@@ -52,5 +54,6 @@ __all__ = [
     "bound_terms",
     "default_objective",
     "enumerated_log_prob",
+    "learned_graph",
     "objective_name",
 ]

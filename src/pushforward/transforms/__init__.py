@@ -49,6 +49,7 @@ from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .two_way import two_way
 from .winner_gate import WinnerGate
 from .winner_path import WinnerPath
+from .wiring import LayerGraph, Wired
 from .zigzag import Zigzag
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "HalfLines",
     "Innovations",
     "LU",
+    "LayerGraph",
     "Leapfrog",
     "LineMap",
     "Linear",
@@ -137,6 +139,7 @@ __all__ = [
     "WinnerFold",
     "WinnerGate",
     "WinnerPath",
+    "Wired",
     "Zigzag",
     "alternating_mask",
     "checkerboard_mask",

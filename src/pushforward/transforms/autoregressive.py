@@ -6,7 +6,7 @@ The Jacobian is triangular (Papamakarios et al. 2017, arXiv:1705.07057, section 
 The inverse solves for one coordinate after the other. With an `OrderedNetwork`, such as `MaskedMLP` or `NADENetwork`, it also
 costs about one pass, because each hidden unit is computed once, as soon as the last of its inputs is known. With any other
 network the inverse is a Jacobi iteration: repeated passes, which stop when the result no longer changes and are exact after D
-of them.
+of them, or with a `GraphMLP` after as many as the longest path of its graph has features.
 
 Coordinates may also be tokens, vectors of equal length: every number of a token is mapped with parameters computed from the
 tokens before it (Zhai et al. 2024, arXiv:2412.06329, eq. 3). With a causal transformer the inverse solves for one token after
@@ -29,7 +29,7 @@ from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..functional.fixed_point import jacobi
 from ..functional.hand_gradients import ordinary, second_gradient
-from ..networks import CausalNetwork, MaskedMLP, Network, OrderedNetwork, angle_code, as_conditioner
+from ..networks import CausalNetwork, GraphMLP, MaskedMLP, Network, OrderedNetwork, angle_code, as_conditioner
 from .scalar import Scalar
 
 
@@ -87,6 +87,8 @@ class Autoregressive(Transform):
         shape = (space.shape[0], scalar.n * space.shape[1]) if self.tokens else (features, scalar.n)
         self.net = as_conditioner(net, shape, dim=-1)
         self.scalar, self.tolerance, self.block = scalar, tolerance, block
+        # Number of coordinates that depend on each other one after the other, and with it the number of Jacobi sweeps.
+        self.depth = net.depth if isinstance(net, GraphMLP) else space.shape[0]
         self.x_space = self.z_space = space
         self.context = context_space(context)
 
@@ -117,7 +119,7 @@ class Autoregressive(Transform):
             x = jacobi(
                 lambda x: self.scalar.inverse(z, self._made(x, context))[0],
                 torch.zeros_like(z),
-                z.shape[1],
+                self.depth,
                 self._stop_at(z),
             )
             return x, sum_events(self.scalar.inverse(z, self._made(x, context))[1])
@@ -216,7 +218,7 @@ class Autoregressive(Transform):
                 (sent,) = torch.autograd.grad(made, x, l_p + u[..., None] * f_p, retain_graph=True, allow_unused=True)
                 return (right if sent is None else right - sent) / f_x
 
-            u = jacobi(sweep, torch.zeros_like(x), x.shape[1], self._stop_at(x))
+            u = jacobi(sweep, torch.zeros_like(x), self.depth, self._stop_at(x))
             return u, l_p + u[..., None] * f_p
         right, f_x = right.mT.contiguous(), f_x.mT.contiguous()
         found: list[tuple[int, Tensor, Tensor]] = []

@@ -1,0 +1,94 @@
+"""Likelihood with a learned graph, which an augmented Lagrangian rids of cycles (arXiv:2006.02548, section 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SpecError
+from ..networks import LearnedGraph
+from .naming import likelihood_name
+from .weighted_mean import weighted_mean
+
+ACYCLIC = 1e-2
+"""Cyclicity at which the graph is settled, if its likely edges have no cycle."""
+STEEPEST = 1e6
+"""Largest weight of the squared cyclicity."""
+
+
+class GraphLikelihood(nn.Module):
+    """Negative log-likelihood with penalties that remove edges and cycles of a learned graph.
+
+        -1/B sum_b log p(x_b) + s sum_ij P_ij + l h(P) + m / 2 h(P)^2
+
+    Here P are the probabilities of the edges, h is their cyclicity, s is the price of an edge. Every `every` steps the
+    multiplier l rises by m h, and m is doubled unless h has fallen to a half. While the gates are soft there can be cycles, and
+    the sum of log-slopes is not yet the log-determinant. As soon as h is small and the likely edges have no cycle, the graph is
+    settled, and the rest of training is that of an exact likelihood. In evaluation mode the graph never has a cycle, and the
+    loss is the negative log-likelihood.
+
+    Args:
+        model: Model with a `LearnedGraph`.
+        sparsity: Price s of an edge, in nats.
+        every: Number of steps between changes of the multipliers.
+
+    Raises:
+        SpecError: The model has no learned graph.
+    """
+
+    likelihood = True
+
+    def __init__(self, model: nn.Module, *, sparsity: float = 0.01, every: int = 50) -> None:
+        super().__init__()
+        self.model, self.sparsity, self.every = model, sparsity, every
+        self.graph = learned_graph(model)
+        self.steps, self.multiplier, self.weight, self.last = 0, 0.0, 0.1, float("inf")
+
+    @property
+    def minimises(self) -> str:
+        """Name and unit of the loss."""
+        return f"{likelihood_name(self.model)}, with prices of edges and cycles"
+
+    def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+        """Return the loss in nats per event, a scalar, for a batch (x,) or (x, context) of B rows and weights (B,)."""
+        loss = -weighted_mean(self.model(*batch), weights)
+        if not self.training or bool(self.graph.settled):
+            return loss
+        cycles = self.graph.cyclicity
+        self._update(float(cycles.detach()))
+        return (
+            loss
+            + self.sparsity * self.graph.probabilities.sum()
+            + self.multiplier * cycles
+            + self.weight / 2 * cycles.square()
+        )
+
+    def _update(self, cycles: float) -> None:
+        self.steps += 1
+        if self.steps % self.every:
+            return
+        if cycles < ACYCLIC and _acyclic(self.graph.probabilities > 0.5):
+            self.graph.settle()
+            return
+        self.multiplier += self.weight * cycles
+        if cycles > self.last / 2:
+            self.weight = min(2 * self.weight, STEEPEST)
+        self.last = cycles
+
+
+def _acyclic(edges: Tensor) -> bool:
+    """Return whether a graph has no cycle: edges (D, D)."""
+    power = torch.linalg.matrix_power(torch.eye(len(edges), dtype=torch.float64) + edges.cpu().double(), len(edges))
+    return bool((power * edges.cpu().mT).sum() == 0)
+
+
+def learned_graph(model: nn.Module) -> LearnedGraph:
+    """Return the learned graph among the parts of a model.
+
+    Raises:
+        SpecError: The model has none.
+    """
+    found = next((part for part in model.modules() if isinstance(part, LearnedGraph)), None)
+    if found is None:
+        raise SpecError(f"expected a model with a learned graph, got {type(model).__name__}")
+    return found
