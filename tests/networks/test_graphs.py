@@ -139,8 +139,8 @@ def test_a_learned_graph_finds_the_colliders():
 def test_the_loss_is_the_likelihood_with_prices():
     """In training the loss adds the price of edges and the terms of the Lagrangian; in evaluation it adds nothing."""
     flow = Graphical(features=3, map="affine", hidden=(4,)).build()
-    loss = GraphLikelihood(flow, sparsity=0.5)
-    loss.multiplier, loss.weight = 2.0, 3.0
+    loss = GraphLikelihood(flow, sparsity=0.5, free=5)
+    learned_graph(flow).search.copy_(torch.tensor([6.0, 2.0, 3.0, 1.0]))
     x = torch.randn(6, 3)
     graph = learned_graph(flow)
     flow.train()

@@ -13,7 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..functional.mixture_em import COMPONENTS, MixtureChoice, MixtureFit, best_settings, fit_mixture, log_joint
+from ..functional.mixture_em import (
+    COMPONENTS,
+    MixtureChoice,
+    MixtureFit,
+    Split,
+    best_settings,
+    fit_mixture,
+    held_out_scores,
+    log_joint,
+)
 from .gaussian_baseline import folds, patterns, subsample
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,24 +52,16 @@ def mixture_log_prob(
     rows, codes = torch.from_numpy(x[order]), torch.from_numpy(x_codes[order])
     prior = torch.from_numpy(frequencies)
 
-    def fitted(index: Array, components: int, ridge: float) -> MixtureFit:
-        generator = torch.Generator().manual_seed(seed)
-        given = codes[index]
-        return fit_mixture(rows[index], components, ridge, codes=given, frequencies=prior, generator=generator)
-
     splits = folds(min(len(order), CHOOSING_ROWS), 5, rng)
     splits = splits if len(order) <= 1000 else splits[:1]
     ridges = RIDGES if x.shape[1] else RIDGES[:1]
 
-    def score(components: int, ridge: float) -> float:
-        return sum(
-            float(log_joint(rows[check], fitted(fit, components, ridge), codes[check]).logsumexp(1).mean())
-            for fit, check in splits
-        )
-
+    parts = [Split(rows[fit], rows[check], codes[fit], codes[check], prior) for fit, check in splits]
+    score = held_out_scores(parts, seed, joint=True)
     possible = [number for number in COMPONENTS if number <= max(1, len(splits[0][0]) // 2)]
     chosen = best_settings(score, possible, ridges, MixtureChoice(1, ridges[0], -math.inf))
-    model = fitted(np.arange(len(order)), chosen.components, chosen.ridge)
+    generator = torch.Generator().manual_seed(seed)
+    model = fit_mixture(rows, chosen.components, chosen.ridge, codes=codes, frequencies=prior, generator=generator)
     log_prob = np.empty(len(y))
     for observed, index in patterns(y):
         part = _marginal(model, torch.from_numpy(np.flatnonzero(observed)))

@@ -7,6 +7,7 @@ Rows may also have labels, as one-hot codes c. Labels are independent of each ot
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -45,6 +46,8 @@ MOST_FOR_FOLDS = 1000
 MOST_ROWS = 5000
 """Rows on which choices are made and mixtures are fitted, at most."""
 FOLDS = 5
+LARGEST = 200_000
+"""Numbers in the largest tensor of mixtures that are fitted together."""
 STARTS = 5
 """Fits from different starting means, of which the best is kept."""
 
@@ -80,18 +83,66 @@ def fit_mixture(
         Dempster, Laird, Rubin 1977.
     """
     x = x.double()
-    variance = x.var(0, unbiased=False) if x.shape[1] else x.new_zeros(0)
-    added = torch.diag(ridge * variance.clamp_min(1e-12))
-    responsibilities = start_responsibilities(x if codes is None else torch.cat([x, codes], 1), components, generator)
+    start = start_responsibilities(x if codes is None else torch.cat([x, codes], 1), components, generator)
+    ridges, prior = x.new_tensor([ridge]), None if frequencies is None else frequencies[None]
+    return _each(
+        fit_mixtures(x[None], start[None], ridges, codes=None if codes is None else codes[None], frequencies=prior)
+    )[0]
 
-    def maximised(responsibilities: Tensor) -> MixtureFit:
+
+def fit_mixtures(
+    x: Tensor, start: Tensor, ridges: Tensor, *, codes: Tensor | None = None, frequencies: Tensor | None = None
+) -> MixtureFit:
+    """Fit several mixtures together, each as `fit_mixture` does; a step of small fits costs about as much as one of them.
+
+    Args:
+        x: Rows of each fit, (S, N, D).
+        start: Starting shares of each row in the components, (S, N, K); zero for rows that a fit does not use.
+        ridges: Ridge of each fit, (S,).
+        codes: One-hot codes of the labels, (S, N, L); None without labels.
+        frequencies: Frequencies of the labels, (S, L), positive; needed with codes.
+
+    Returns:
+        The parameters, with a first dimension S.
+    """
+    used = start.sum(-1, keepdim=True) > 0
+    rows = used.sum(1)
+    mean = (x * used).sum(1) / rows
+    variance = ((x - mean[:, None]) * used).square().sum(1) / rows
+    added = torch.diag_embed(ridges[:, None] * variance.clamp_min(1e-12))
+    fits: list[MixtureFit | None] = [None] * len(x)
+    left, before = torch.arange(len(x)), x.new_full((len(x),), -math.inf)
+    parts = (x, used, rows, added, start, codes, frequencies)
+    for step in range(MOST_ROUNDS):
+        x, used, rows, added, responsibilities, codes, frequencies = parts
         fit = _maximised(x, responsibilities, added)
-        if codes is None or frequencies is None:
-            return fit
-        counts = responsibilities.sum(0)[:, None]
-        return fit._replace(labels=((responsibilities.mT @ codes + frequencies) / (counts + 1)).log())
+        if codes is not None and frequencies is not None:
+            counts = responsibilities.sum(1)[..., None]
+            labels = ((responsibilities.mT @ codes + frequencies[:, None]) / (counts + 1)).log()
+            fit = fit._replace(labels=labels)
+        joint = log_joint(x, fit, codes)
+        total = joint.logsumexp(2, keepdim=True)
+        responsibilities = (joint - total).exp() * used
+        now = (total * used).sum((1, 2)) / rows[:, 0]
+        done = now - before < NEARLY_DONE if step + 1 < MOST_ROUNDS else torch.ones_like(now, dtype=torch.bool)
+        parts = (x, used, rows, added, responsibilities, codes, frequencies)
+        before = now
+        if bool(done.any()):
+            for i in done.nonzero()[:, 0].tolist():
+                fits[int(left[i])] = _each(fit, i)[0]
+            if bool(done.all()):
+                break
+            left, before = left[~done], now[~done]
+            parts = tuple(None if part is None else part[~done] for part in parts)  # type: ignore[assignment]
+    found = [fit for fit in fits if fit is not None]
+    together = [None if parts[0] is None else torch.stack(parts) for parts in zip(*found, strict=True)]
+    return MixtureFit(*together)  # type: ignore[arg-type]
 
-    return expectation_maximisation(responsibilities, maximised, lambda fit: log_joint(x, fit, codes))
+
+def _each(fits: MixtureFit, first: int = 0) -> list[MixtureFit]:
+    """Return the fits of a batch one by one, from one of them on."""
+    several = range(first, len(fits.weights))
+    return [MixtureFit(*(None if part is None else part[i] for part in fits)) for i in several]  # type: ignore[arg-type]
 
 
 def expectation_maximisation(
@@ -159,10 +210,7 @@ def choose_mixture(
     splits = [_split(x, codes, order[~torch.isin(order, fold)], fold, gated=gated) for fold in folds]
     start = MixtureChoice(components[0], RIDGES[-2], -math.inf)
 
-    def score(number: int, ridge: float) -> float:
-        return sum(_held_out(split, number, ridge, seed) for split in splits) / len(splits)
-
-    return best_settings(score, [n for n in components if n * 2 <= len(order)], RIDGES, start)
+    return best_settings(held_out_scores(splits, seed), [n for n in components if n * 2 <= len(order)], RIDGES, start)
 
 
 def best_settings(
@@ -189,35 +237,76 @@ def best_settings(
     return best
 
 
-class _Split(NamedTuple):
-    """Rows to fit and rows to check, and their codes if the labels determine the weights."""
+class Split(NamedTuple):
+    """Rows to fit and rows to check, and their codes if labels belong to the components.
+
+    Args:
+        fit: Rows to fit, (N, D).
+        check: Rows to check, (M, D).
+        fit_codes: Codes (N, L), or None.
+        check_codes: Codes (M, L), or None.
+        frequencies: Frequencies of the labels, (L,), positive; needed with codes.
+    """
 
     fit: Tensor
     check: Tensor
     fit_codes: Tensor | None = None
     check_codes: Tensor | None = None
+    frequencies: Tensor | None = None
 
 
-def _split(x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, *, gated: bool) -> _Split:
+def _split(x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, *, gated: bool) -> Split:
     """Return the rows of one fold; if the labels shift the means, without what a regression on them explains."""
     if codes is None:
-        return _Split(x[rest], x[fold])
+        return Split(x[rest], x[fold])
     if gated:
-        return _Split(x[rest], x[fold], codes[rest], codes[fold])
+        return Split(x[rest], x[fold], codes[rest], codes[fold], label_frequencies(codes[rest]))
     slopes, mean = ridge_slopes(codes[rest], x[rest]), codes[rest].mean(0)
-    return _Split(*(x[rows] - (codes[rows] - mean) @ slopes for rows in (rest, fold)))
+    return Split(*(x[rows] - (codes[rows] - mean) @ slopes for rows in (rest, fold)))
 
 
-def _held_out(split: _Split, number: int, ridge: float, seed: int) -> float:
-    """Return the mean log-density of the rows to check, under a mixture that is fitted to the others."""
-    generator = torch.Generator().manual_seed(seed)
-    if split.fit_codes is None or split.check_codes is None:
-        return float(
-            log_joint(split.check, fit_mixture(split.fit, number, ridge, generator=generator)).logsumexp(1).mean()
-        )
-    prior = label_frequencies(split.fit_codes)
-    fit = fit_mixture(split.fit, number, ridge, codes=split.fit_codes, frequencies=prior, generator=generator)
-    return float(conditional_log_prob(split.check, fit, split.check_codes).mean())
+def held_out_scores(splits: Sequence[Split], seed: int, *, joint: bool = False) -> Callable[[int, float], float]:
+    """Return a function (number of components, ridge) that returns the mean log-density of the rows to check.
+
+    Args:
+        splits: Splits of the same rows; small ones are fitted together.
+        seed: Seed of the starting means.
+        joint: Whether the density is that of numbers and labels; by default that of the numbers given the labels.
+    """
+    x = torch.stack([torch.cat([split.fit, split.check]) for split in splits]).double()
+    codes = frequencies = None
+    if splits[0].fit_codes is not None:
+        codes = torch.stack([torch.cat([split.fit_codes, split.check_codes]) for split in splits])  # type: ignore[list-item]
+        frequencies = torch.stack([split.frequencies for split in splits])  # type: ignore[misc]
+
+    @functools.cache
+    def start(number: int) -> Tensor:
+        """Return the starting shares, which are the same for every ridge."""
+        shares = x.new_zeros(*x.shape[:2], number)
+        for i, split in enumerate(splits):
+            known = split.fit if split.fit_codes is None else torch.cat([split.fit, split.fit_codes], 1)
+            shares[i, : len(known)] = start_responsibilities(known, number, torch.Generator().manual_seed(seed))
+        return shares
+
+    def score(number: int, ridge: float) -> float:
+        together = max(1, LARGEST // (number * x.shape[1] * max(x.shape[2], 1)))
+        total = 0.0
+        for part in torch.arange(len(splits)).split(together):
+            given, prior = (None, None) if codes is None or frequencies is None else (codes[part], frequencies[part])
+            # A batch has room for the rows to check, too, because the splits differ in size; a single split needs none.
+            used = len(splits[int(part[0])].fit) if len(part) == 1 else x.shape[1]
+            given = None if given is None else given[:, :used]
+            rows, shares, ridges = x[part, :used], start(number)[part, :used], x.new_full((len(part),), ridge)
+            fits = fit_mixtures(rows, shares, ridges, codes=given, frequencies=prior)
+            for i, fit in zip(part.tolist(), _each(fits), strict=True):
+                check, seen = splits[i].check.double(), splits[i].check_codes
+                if seen is None or joint:
+                    total += float(log_joint(check, fit, seen).logsumexp(1).mean())
+                else:
+                    total += float(conditional_log_prob(check, fit, seen).mean())
+        return total / len(splits)
+
+    return score
 
 
 def label_frequencies(codes: Tensor) -> Tensor:
@@ -227,8 +316,8 @@ def label_frequencies(codes: Tensor) -> Tensor:
 
 def conditional_log_prob(x: Tensor, fit: MixtureFit, codes: Tensor) -> Tensor:
     """Return log p(x_n | c_n), (N,): the weights of such a gated mixture are w_k q_k(c) / sum_j w_j q_j(c)."""
-    labels = fit.weights.log() + (codes @ fit.labels.mT if fit.labels is not None else 0.0)
-    return log_joint(x, fit, codes).logsumexp(1) - labels.logsumexp(-1)
+    labels = fit.weights.log().unsqueeze(-2) + (codes @ fit.labels.mT if fit.labels is not None else 0.0)
+    return log_joint(x, fit, codes).logsumexp(-1) - labels.logsumexp(-1)
 
 
 def ridge_slopes(context: Tensor, x: Tensor, ridge: float = 1.0) -> Tensor:
@@ -252,33 +341,36 @@ def ridge_slopes(context: Tensor, x: Tensor, ridge: float = 1.0) -> Tensor:
 def best_mixture(x: Tensor, components: int, ridge: float, codes: Tensor | None = None) -> MixtureFit:
     """Return the best of several fits from different starting means, for which the rows are most likely."""
     starts = 1 if components == 1 else STARTS
-    prior = None if codes is None else label_frequencies(codes)
-    fits = [
-        fit_mixture(x, components, ridge, codes=codes, frequencies=prior, generator=torch.Generator().manual_seed(i))
-        for i in range(starts)
-    ]
-    return max(fits, key=lambda fit: float(log_joint(x.double(), fit, codes).logsumexp(1).mean()))
+    x = x.double()
+    known = x if codes is None else torch.cat([x, codes], 1)
+    start = [start_responsibilities(known, components, torch.Generator().manual_seed(i)) for i in range(starts)]
+    prior = None if codes is None else label_frequencies(codes).expand(starts, -1)
+    given = None if codes is None else codes.expand(starts, *codes.shape)
+    rows = x.expand(starts, *x.shape)
+    fits = fit_mixtures(rows, torch.stack(start), x.new_full((starts,), ridge), codes=given, frequencies=prior)
+    return _each(fits)[int(log_joint(rows, fits, given).logsumexp(-1).mean(-1).argmax())]
 
 
 def log_joint(x: Tensor, fit: MixtureFit, codes: Tensor | None = None) -> Tensor:
-    """Return log w_k + log N(x_n; m_k, S_k), and the log-probabilities of the labels if there are any: (N, K)."""
+    """Return log w_k + log N(x_n; m_k, S_k), and the log-probabilities of the labels if there are any: (..., N, K)."""
     labels = 0.0 if codes is None or fit.labels is None else codes @ fit.labels.mT
-    if x.shape[1] == 0:
-        return fit.weights.log()[None] + labels
+    if x.shape[-1] == 0:
+        return fit.weights.log().unsqueeze(-2) + labels
     factors = torch.linalg.cholesky(fit.covariances)
-    centred = (x[None] - fit.means[:, None]).mT
-    whitened = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(1)
+    centred = (x.unsqueeze(-3) - fit.means.unsqueeze(-2)).mT
+    whitened = torch.linalg.solve_triangular(factors, centred, upper=False).square().sum(-2)
     log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    constant = 0.5 * x.shape[1] * math.log(2 * math.pi)
-    return (fit.weights.log() - log_dets - constant)[None] - 0.5 * whitened.mT + labels
+    constant = 0.5 * x.shape[-1] * math.log(2 * math.pi)
+    return (fit.weights.log() - log_dets - constant).unsqueeze(-2) - 0.5 * whitened.mT + labels
 
 
 def _maximised(x: Tensor, responsibilities: Tensor, added: Tensor) -> MixtureFit:
-    counts = responsibilities.sum(0).clamp_min(1e-9)
-    means = (responsibilities.mT @ x) / counts[:, None]
-    centred = x[None] - means[:, None]
-    scatter = (centred * responsibilities.mT[..., None]).mT @ centred / counts[:, None, None]
-    return MixtureFit(counts / counts.sum(), means, scatter + added)
+    """Return the M step: rows (..., N, D), shares (..., N, K), ridges on the covariances (..., D, D)."""
+    counts = responsibilities.sum(-2).clamp_min(1e-9)
+    means = (responsibilities.mT @ x) / counts[..., None]
+    centred = x.unsqueeze(-3) - means.unsqueeze(-2)
+    scatter = (centred * responsibilities.mT[..., None]).mT @ centred / counts[..., None, None]
+    return MixtureFit(counts / counts.sum(-1, keepdim=True), means, scatter + added.unsqueeze(-3))
 
 
 def start_responsibilities(x: Tensor, components: int, generator: torch.Generator | None) -> Tensor:

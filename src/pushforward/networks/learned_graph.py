@@ -40,6 +40,7 @@ class LearnedGraph(Network):
 
     edges: Tensor
     settled: Tensor
+    search: Tensor
 
     def __init__(
         self,
@@ -68,6 +69,8 @@ class LearnedGraph(Network):
         # Bits, because averages of weights over training leave them as they are.
         self.register_buffer("edges", torch.zeros(features, features, dtype=torch.bool))
         self.register_buffer("settled", torch.zeros((), dtype=torch.bool))
+        # State of the search, which belongs to the model so that a run can be continued: see `GraphLikelihood`.
+        self.register_buffer("search", torch.zeros(4))
         self.refresh()
 
     @property

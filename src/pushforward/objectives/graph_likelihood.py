@@ -12,6 +12,8 @@ from .weighted_mean import weighted_mean
 
 ACYCLIC = 1e-2
 """Cyclicity at which the graph is settled, if its likely edges have no cycle."""
+START = 0.01
+"""First weight of the squared cyclicity."""
 STEEPEST = 1e6
 """Largest weight of the squared cyclicity."""
 
@@ -31,6 +33,7 @@ class GraphLikelihood(nn.Module):
         model: Model with a `LearnedGraph`.
         sparsity: Price s of an edge, in nats.
         every: Number of steps between changes of the multipliers.
+        free: Number of first steps without prices, in which the networks learn what each edge is worth.
 
     Raises:
         SpecError: The model has no learned graph.
@@ -38,42 +41,45 @@ class GraphLikelihood(nn.Module):
 
     likelihood = True
 
-    def __init__(self, model: nn.Module, *, sparsity: float = 0.01, every: int = 50) -> None:
+    def __init__(self, model: nn.Module, *, sparsity: float = 0.01, every: int = 50, free: int = 200) -> None:
         super().__init__()
-        self.model, self.sparsity, self.every = model, sparsity, every
+        self.model, self.sparsity, self.every, self.free = model, sparsity, every, free
         self.graph = learned_graph(model)
-        self.steps, self.multiplier, self.weight, self.last = 0, 0.0, 0.1, float("inf")
 
     @property
     def minimises(self) -> str:
         """Name and unit of the loss."""
         return f"{likelihood_name(self.model)}, with prices of edges and cycles"
 
+    @property
+    def searching(self) -> bool:
+        """Whether the graph is not settled yet; training then does not compare the scores of epochs."""
+        return not bool(self.graph.settled)
+
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
         """Return the loss in nats per event, a scalar, for a batch (x,) or (x, context) of B rows and weights (B,)."""
         loss = -weighted_mean(self.model(*batch), weights)
-        if not self.training or bool(self.graph.settled):
+        if not self.training or not self.searching:
             return loss
-        cycles = self.graph.cyclicity
-        self._update(float(cycles.detach()))
-        return (
-            loss
-            + self.sparsity * self.graph.probabilities.sum()
-            + self.multiplier * cycles
-            + self.weight / 2 * cycles.square()
-        )
-
-    def _update(self, cycles: float) -> None:
-        self.steps += 1
-        if self.steps % self.every:
-            return
-        if cycles < ACYCLIC and _acyclic(self.graph.probabilities > 0.5):
-            self.graph.settle()
-            return
-        self.multiplier += self.weight * cycles
-        if cycles > self.last / 2:
-            self.weight = min(2 * self.weight, STEEPEST)
-        self.last = cycles
+        steps, multiplier, weight, last = self.graph.search.tolist()
+        steps, weight = steps + 1, weight or START
+        if steps > self.free:
+            cycles = self.graph.cyclicity
+            loss = (
+                loss
+                + self.sparsity * self.graph.probabilities.sum()
+                + multiplier * cycles
+                + weight / 2 * cycles.square()
+            )
+            if steps % self.every == 0:
+                found = float(cycles.detach())
+                multiplier += weight * found
+                weight = min(2 * weight, STEEPEST) if found > last / 2 else weight
+                last = found
+                if found < ACYCLIC and _acyclic(self.graph.probabilities > 0.5):
+                    self.graph.settle()
+        self.graph.search.copy_(torch.tensor([steps, multiplier, weight, last]))
+        return loss
 
 
 def _acyclic(edges: Tensor) -> bool:

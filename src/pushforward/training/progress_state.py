@@ -54,6 +54,10 @@ class Position:
         self.batch = self.rows = 0
         self.running, self.gradient = _zero(self.running.device), _zero(self.gradient.device)
 
+    def forget_scores(self) -> None:
+        """Count no epoch so far as better than those that follow."""
+        self.score, self.waited, self.stalled = None, 0, 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, without copies."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

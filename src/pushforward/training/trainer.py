@@ -102,6 +102,7 @@ class Trainer:
             self.state.initialise()
         else:
             self.state.load(checkpoint, path)
+        self.searching = bool(getattr(self.objective, "searching", False))
         every = steps_between_checks(self.state.device) if self.state.stepper.fused else 1
         self.watch = Watch(self.state.device, every)
 
@@ -238,6 +239,10 @@ class Trainer:
         """Score the epoch, keep its weights if they are the best, and record it; return whether a callback ends training."""
         state, position, average = self.state, self.state.position, self.state.stepper.average
         state.stepper.spread_buffers()
+        if self.searching:
+            # The model still changes its form, so its scores cannot be compared with those that follow.
+            position.forget_scores()
+            self.searching = bool(getattr(self.objective, "searching", False))
         train = -(position.running / position.rows).item()
         with average.applied() if average is not None else contextlib.nullcontext():
             validation = None
