@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .data_table import DataTable as Table
     from .estimator import FlowDensity
     from .imputer import FlowImputer
+    from .peer_weights import import_weights
     from .serialize import load, save
     from .systems.spec import Spec, build
     from .training import fit
@@ -46,6 +47,7 @@ __all__ = [
     "errors",
     "exactly",
     "fit",
+    "import_weights",
     "initialise",
     "load",
     "save",
@@ -85,6 +87,7 @@ _HOMES = {
     "Table": "data_table",
     "build": "systems.spec",
     "fit": "training",
+    "import_weights": "peer_weights",
     "load": "serialize",
     "save": "serialize",
 }

@@ -633,6 +633,7 @@ def test_missing_scikit_learn_costs_the_baselines_only(home, tmp_path, monkeypat
 # --- interruptions and accidents ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.dear  # pictures have the same test, in a third of the time
 def test_ctrl_c_saves_and_resume_ends_with_the_same_weights(home, tmp_path):
     command = ["fit", home / "numbers.csv", *TINY[:-2], "--schedule", "constant", "--no-baselines"]
     out = tmp_path / "m.flow"

@@ -355,7 +355,7 @@ def rank_of(process):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [0, pytest.param(1, marks=pytest.mark.dear)])
 def test_a_killed_process_ends_the_run_with_one_sentence_and_a_checkpoint(csv, tmp_path, capsys, lost):
     out = tmp_path / "model.flow"
     launched, ranks = started(csv, out)

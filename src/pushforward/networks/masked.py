@@ -63,9 +63,11 @@ class MaskedMLP(OrderedNetwork):
         zero: Whether the last layer starts at zero.
         direct: Whether there are also direct connections from the features to later outputs (Germain et al. 2015,
             section 4.2, eq. 15).
+        degrees: Degree of each unit of each hidden layer, ascending; by default `hidden_degrees`, in equal shares.
+        last_activation: Whether the activation is also applied before the last layer.
 
     Raises:
-        SpecError: The order is not a permutation, or the hidden widths do not fit.
+        SpecError: The order is not a permutation, or the hidden widths or the degrees do not fit.
     """
 
     order: Tensor
@@ -85,6 +87,8 @@ class MaskedMLP(OrderedNetwork):
         dropout: float = 0.0,
         zero: bool = True,
         direct: bool = False,
+        degrees: Sequence[Sequence[int]] | None = None,
+        last_activation: bool = True,
     ) -> None:
         super().__init__()
         check_hidden(hidden, residual)
@@ -93,7 +97,7 @@ class MaskedMLP(OrderedNetwork):
         if sorted(order) != list(range(features)):
             raise SpecError(f"expected `order` to be a permutation of 0 ... {features - 1}, got {order}")
         self.features, self.n, self.width = features, n, width
-        self.residual, self.activation = residual, activation
+        self.residual, self.activation, self.last_activation = residual, activation, last_activation
         rank = torch.tensor(order)
         self.register_buffer("order", rank, persistent=False)
         self.register_buffer("columns", rank.argsort(), persistent=False)
@@ -102,8 +106,8 @@ class MaskedMLP(OrderedNetwork):
         # units[l][r]: number of units of layer l that depend only on inputs of rank < r
         self.units: list[list[int]] = []
         layers, before = [], rank.repeat_interleave(width)
-        for size in hidden:
-            degree = hidden_degrees(size, features, given=context > 0)
+        shares = [hidden_degrees(size, features, given=context > 0) for size in hidden]
+        for degree in shares if degrees is None else _checked_degrees(degrees, shares):
             self.units.append([int((degree < r).sum()) for r in range(features + 1)])
             layers.append(MaskedLinear(degree[:, None] >= before[None]))
             before = degree
@@ -145,7 +149,7 @@ class MaskedMLP(OrderedNetwork):
         Returns:
             Features x, (B, D * width).
         """
-        act, size = ACTIVATIONS[self.activation], rows.shape[0]
+        act, size, last = ACTIVATIONS[self.activation], rows.shape[0], len(self.hidden) - 1
         skips: list[list[Tensor]] = [[] for _ in self.hidden]
 
         def finish(i: int, lo: int, hi: int, raw: Tensor) -> Tensor:
@@ -153,7 +157,7 @@ class MaskedMLP(OrderedNetwork):
             if self.residual and i % 2 == 0:
                 raw = raw if i == 0 else raw + skips[i - 2].pop(0)
                 skips[i].append(raw)
-            return act(raw)
+            return raw if i == last and not self.last_activation else act(raw)
 
         first_bias = None
         if self.embed is not None:
@@ -192,7 +196,8 @@ class MaskedMLP(OrderedNetwork):
         self, x: Tensor, context: Tensor | None, act: Callable[[Tensor], Tensor], dropout: nn.Module | None
     ) -> Tensor:
         added = None if self.embed is None else self.embed(context)
-        return through(self.hidden, x, act, dropout, residual=self.residual, added=added)
+        options = {"residual": self.residual, "last_activation": self.last_activation}
+        return through(self.hidden, x, act, dropout, added=added, **options)
 
     def _rates(self, x: Tensor, context: Tensor | None) -> list[Tensor]:
         """Return the derivative of the activation of every hidden unit, for each layer (units, B)."""
@@ -205,8 +210,8 @@ class MaskedMLP(OrderedNetwork):
             rates.append(torch.autograd.grad(h, raw, torch.ones_like(h))[0].mT)
             return h.detach()
 
-        self._through(x, context, act, None)
-        return rates
+        h = self._through(x, context, act, None)
+        return rates if self.last_activation else [*rates, torch.ones_like(h).mT]
 
     def _staircase(self, like: Tensor, *, transposed: bool = False) -> Staircase:
         """Return the weights sorted by rank; without gradients, those of the last call if no weight has changed."""
@@ -255,6 +260,22 @@ def hidden_degrees(width: int, features: int, *, given: bool) -> Tensor:
     lowest = -1 if given or features == 1 else 0
     levels = max(features - 1 - lowest, 1)
     return lowest + torch.arange(width) * levels // width
+
+
+def _checked_degrees(degrees: Sequence[Sequence[int]], shares: list[Tensor]) -> list[Tensor]:
+    """Return given degrees, one tensor for each hidden layer.
+
+    Raises:
+        SpecError: There are too many or too few of them, or those of a layer are not ascending.
+    """
+    found = [torch.tensor(list(layer), dtype=torch.long) for layer in degrees]
+    if [len(layer) for layer in found] != [len(layer) for layer in shares]:
+        raise SpecError(
+            f"expected a degree for each of the {sum(map(len, shares))} hidden units, got {sum(map(len, found))}"
+        )
+    if any(bool((layer.diff() < 0).any()) for layer in found):
+        raise SpecError("expected the degrees of each layer in ascending order")
+    return found
 
 
 def _fingerprint(tensors: list[Tensor]) -> tuple[object, ...] | None:

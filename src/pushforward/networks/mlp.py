@@ -87,6 +87,7 @@ class MLP(Network):
         activation: Name of the activation function.
         dropout: Probability in [0, 1) of dropping a hidden unit in training.
         zero: Whether the last layer starts at zero.
+        last_activation: Whether the activation is also applied before the last layer.
 
     Raises:
         SpecError: There is no hidden layer, a residual network has unequal widths or an even number of layers, or the
@@ -104,10 +105,11 @@ class MLP(Network):
         activation: str = "relu",
         dropout: float = 0.0,
         zero: bool = True,
+        last_activation: bool = True,
     ) -> None:
         super().__init__()
         check_hidden(hidden, residual)
-        self.residual, self.context = residual, context
+        self.residual, self.context, self.last_activation = residual, context, last_activation
         self.activation = activation
         activation_named(activation)
         widths = [inputs + context, *hidden]
@@ -121,7 +123,8 @@ class MLP(Network):
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the result: x (B, inputs), context (B, context) or None -> (B, outputs)."""
         h = x if context is None or not self.context else torch.cat([x, context], -1)
-        return self.out(through(self.hidden, h, ACTIVATIONS[self.activation], self.dropout, residual=self.residual))
+        act, last = ACTIVATIONS[self.activation], self.last_activation
+        return self.out(through(self.hidden, h, act, self.dropout, residual=self.residual, last_activation=last))
 
 
 def head(inputs: int, outputs: int, hidden: Sequence[int], activation: str = "relu") -> nn.Module:
@@ -163,9 +166,13 @@ def through(
     *,
     residual: bool,
     added: Tensor | None = None,
+    last_activation: bool = True,
 ) -> Tensor:
-    """Return the result of the hidden layers, plain or residual; `added` is added to the result of the first layer."""
-    skip = None
+    """Return the result of the hidden layers, plain or residual; `added` is added to the result of the first layer.
+
+    The last layer may be left without an activation.
+    """
+    skip, layers = None, list(layers)
     for i, layer in enumerate(layers):
         raw = layer(h)
         if i == 0 and added is not None:
@@ -173,6 +180,8 @@ def through(
         if residual and i % 2 == 0:
             raw = raw if skip is None else raw + skip
             skip = raw
+        if i + 1 == len(layers) and not last_activation:
+            return raw
         # If nothing else needs the pre-activation, relu overwrites it, which saves memory.
         h = torch.relu_(raw) if act is F.relu and raw is not skip else act(raw)
         if dropout is not None:

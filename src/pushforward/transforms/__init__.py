@@ -25,6 +25,7 @@ from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .observed import ObservedOutput
 from .onehot import ToOneHot
+from .peer_maps import SaturatingSpline, ScaleRule
 from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
 from .scalar import (
@@ -121,6 +122,8 @@ __all__ = [
     "RoundedShift",
     "Rounding",
     "Scalar",
+    "SaturatingSpline",
+    "ScaleRule",
     "Schedule",
     "Sigmoidal",
     "Slice",

@@ -43,6 +43,23 @@ def rational_quadratic(
     span = high - low
     w = span * (MIN_SIZE + (1 - MIN_SIZE * bins) * F.softmax(widths, -1))
     h = span * (MIN_SIZE + (1 - MIN_SIZE * bins) * F.softmax(heights, -1))
+    return between_knots(v, w, h, slopes, low, inverse=inverse)
+
+
+def between_knots(v: Tensor, w: Tensor, h: Tensor, slopes: Tensor, low: float, *, inverse: bool = False) -> Pair:
+    """Return the spline with given bins, or its inverse.
+
+    Args:
+        v: Numbers (...) in the spline's interval.
+        w: Widths of the bins (..., K), positive.
+        h: Heights of the bins (..., K), positive, with the same sum.
+        slopes: Derivatives (..., K + 1) at the knots, positive.
+        low: Left and lower end.
+        inverse: Whether to apply the inverse map to v.
+
+    Returns:
+        The image (...) and log |d image / d v| (...).
+    """
     x_knots = low + F.pad(w[..., :-1].cumsum(-1), (1, 0))
     y_knots = low + F.pad(h[..., :-1].cumsum(-1), (1, 0))
     knots = y_knots if inverse else x_knots
