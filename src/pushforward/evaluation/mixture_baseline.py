@@ -17,7 +17,7 @@ from ..functional.mixture_em import (
     COMPONENTS,
     MixtureChoice,
     MixtureFit,
-    Split,
+    MixtureSplit,
     best_settings,
     fit_mixture,
     held_out_scores,
@@ -56,7 +56,7 @@ def mixture_log_prob(
     splits = splits if len(order) <= 1000 else splits[:1]
     ridges = RIDGES if x.shape[1] else RIDGES[:1]
 
-    parts = [Split(rows[fit], rows[check], codes[fit], codes[check], prior) for fit, check in splits]
+    parts = [MixtureSplit(rows[fit], rows[check], codes[fit], codes[check], prior) for fit, check in splits]
     score = held_out_scores(parts, seed, joint=True)
     possible = [number for number in COMPONENTS if number <= max(1, len(splits[0][0]) // 2)]
     chosen = best_settings(score, possible, ridges, MixtureChoice(1, ridges[0], -math.inf))

@@ -237,7 +237,7 @@ def best_settings(
     return best
 
 
-class Split(NamedTuple):
+class MixtureSplit(NamedTuple):
     """Rows to fit and rows to check, and their codes if labels belong to the components.
 
     Args:
@@ -255,17 +255,17 @@ class Split(NamedTuple):
     frequencies: Tensor | None = None
 
 
-def _split(x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, *, gated: bool) -> Split:
+def _split(x: Tensor, codes: Tensor | None, rest: Tensor, fold: Tensor, *, gated: bool) -> MixtureSplit:
     """Return the rows of one fold; if the labels shift the means, without what a regression on them explains."""
     if codes is None:
-        return Split(x[rest], x[fold])
+        return MixtureSplit(x[rest], x[fold])
     if gated:
-        return Split(x[rest], x[fold], codes[rest], codes[fold], label_frequencies(codes[rest]))
+        return MixtureSplit(x[rest], x[fold], codes[rest], codes[fold], label_frequencies(codes[rest]))
     slopes, mean = ridge_slopes(codes[rest], x[rest]), codes[rest].mean(0)
-    return Split(*(x[rows] - (codes[rows] - mean) @ slopes for rows in (rest, fold)))
+    return MixtureSplit(*(x[rows] - (codes[rows] - mean) @ slopes for rows in (rest, fold)))
 
 
-def held_out_scores(splits: Sequence[Split], seed: int, *, joint: bool = False) -> Callable[[int, float], float]:
+def held_out_scores(splits: Sequence[MixtureSplit], seed: int, *, joint: bool = False) -> Callable[[int, float], float]:
     """Return a function (number of components, ridge) that returns the mean log-density of the rows to check.
 
     Args:

@@ -14,8 +14,8 @@ MUTANTS = [
         [("SaturatingSpline.inverse", "inverse=True", "inverse=False")],
     ),
     Mutant(
-        "saturating spline: slopes at the ends are not one",
+        "saturating spline: a slope outside of it",
         "^saturating-spline$",
-        [("SaturatingSpline._map", "value=1.0", "value=2.0")],
+        [("SaturatingSpline._map", "log_slope, 0.0", "log_slope, 0.3")],
     ),
 ]
