@@ -26,7 +26,7 @@ test-all: $(VENV)/.ok ## every test
 	$(BIN)/python -m pytest -n 2 --tier all
 
 test-sample: $(VENV)/.ok ## some of the tests that `make test` leaves out, others for each commit
-	$(BIN)/python -m pytest -n 2 --tier "sample:$(or $(SAMPLE),20):$$(git rev-parse HEAD 2>/dev/null || echo none)"
+	$(BIN)/python -m pytest -n 2 --tier "sample:$(or $(SAMPLE),120):$$(git rev-parse HEAD 2>/dev/null || echo none)"
 
 fast: $(VENV)/.ok ## the quick tests
 	$(BIN)/python -m pytest -n 2 -m "not slow"

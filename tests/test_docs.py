@@ -19,7 +19,21 @@ PAGES = [
 SYBIL = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+DEAR = {"continuous.md", "manifolds.md", "tables.md", "tutorials/compression.md"}
+"""Pages that take about ten seconds each."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            id=page.relative_to(ROOT).as_posix(),
+            marks=[pytest.mark.dear] if page.relative_to(ROOT).as_posix().removeprefix("docs/") in DEAR else [],
+        )
+        for page in PAGES
+    ],
+)
 def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     import pushforward.systems  # noqa: F401 (fills the registry before it is copied)
     from pushforward.systems.spec import Spec

@@ -24,24 +24,17 @@ COMPILED = set(sorted(CLASSES)[::2])
 
 EXPENSIVE = {("residual-through-all-terms", "approximations")}
 """Cases that are dear under one law."""
-SLOWER = {
-    "gradient_of_parameters",
-    "gradient_of_round_trip",
-    "gradient_through_inverse",
-    "roundtrip_after_a_change",
-    "roundtrip_from_latent",
-    "scales",
-}
-"""Laws that belong to `make test` on the covering cases only, although they are not dear by themselves."""
+EVERYWHERE = {"context_matters", "jacobian", "opposite_contributions", "roundtrip", "shapes", "spec"}
+"""Laws that `make test` checks on every case; the others belong to it on the covering cases only."""
 
 
 def pairs():
-    """Yield every case with every law; dear laws belong to `make test` on the covering cases only."""
+    """Yield every case with every law; `make test` has all laws on the covering cases, and a few on every case."""
     for name in CASES:
         for law in LAWS:
             marks = [pytest.mark.slow] if law in DEAR else []
             chosen = COMPILED if law in ("compile", "export") else COVERING
-            if (law in DEAR | SLOWER and name not in chosen) or (name, law) in EXPENSIVE:
+            if (law not in EVERYWHERE and name not in chosen) or (name, law) in EXPENSIVE:
                 marks.append(pytest.mark.dear)
             yield pytest.param(name, law, marks=marks, id=f"{name}-{law}")
 

@@ -21,6 +21,7 @@ LOG_Z = math.log(2 * 4 * math.pi * math.sinh(8) / 8)
 
 
 @pytest.mark.slow
+@pytest.mark.dear
 def test_the_default_flow_finds_the_constant_and_both_modes():
     found = fit(two_modes, SPACE, steps=150, samples=128, draws=2000, progress=False)
     assert found.log_z.value == pytest.approx(LOG_Z, abs=0.03)
