@@ -482,6 +482,8 @@ def layer_cases() -> list[Case]:
         "von-mises-fisher-4": lambda: concentrated(4),
         "von-mises-fisher-mixture": varied(lambda: d.VonMisesFisherMixture(Sphere((3,)), 3), spread=4.0),
         "von-mises": lambda: d.VonMises(Torus((2,))),
+        "deep-sigmoidal": lambda: t.Elementwise(t.DeepSigmoidal(3, 2), r2),
+        "deep-sigmoidal-dense": varied(lambda: t.Elementwise(t.DeepSigmoidal(3, 3, dense=True), r2), spread=3.0),
         "circular-spline": lambda: t.Elementwise(t.CircularSpline(4), Torus((2,))),
         "circular-spline-cut": lambda: t.Elementwise(t.CircularSpline(5, phase=False), Circle()),
         "moebius": lambda: t.Elementwise(t.MoebiusMixture(3), Torus((2,))),

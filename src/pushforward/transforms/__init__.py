@@ -22,6 +22,7 @@ from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
+from .neural_maps import DeepSigmoidal
 from .normalise import ActNorm, BatchNorm, Standardise
 from .observed import ObservedOutput
 from .onehot import ToOneHot
@@ -77,6 +78,7 @@ __all__ = [
     "Coupling",
     "Cylinder",
     "DataRotation",
+    "DeepSigmoidal",
     "Dequantise",
     "Diagonal",
     "EachFrame",
