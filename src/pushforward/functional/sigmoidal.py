@@ -9,11 +9,12 @@ number. The sums of w_ok sigmoid(r_k) and of w_ok sigmoid(-r_k) are computed in 
 
     log dh'_o/dx = log sum_k w_ok sigmoid(r_k) sigmoid(-r_k) dr_k/dx - log (mean) - log (1 - mean)
 
-The image of the map is (1 - LEAK) h + LEAK x with the last h. Far-apart sigmoids have plateaus between them, where the slope of h
-underflows; the slope of the image is at least LEAK.
+The image of the map is (1 - LEAK) h + LEAK x with the last h. Far-apart sigmoids have plateaus between them, where the slope
+of h underflows; the slope of the image is at least LEAK.
 
 For the inverse, let the last layer have the value z. Then r_k <= z for some k and r_k >= z for another, so some h_i lie below
-max_k (z - b_k) / a_k and some above min_k (z - b_k) / a_k. Layer after layer this gives an interval that contains the root of h, the first guess for that of the image.
+max_k (z - b_k) / a_k and some above min_k (z - b_k) / a_k. Layer after layer this gives an interval that contains the root of
+h, which is the first guess for the root of the image.
 """
 
 from __future__ import annotations

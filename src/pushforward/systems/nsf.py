@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from ..core import Flow, Real, Transform
 from ..networks import ResNet
-from ..transforms import LU, ActNorm, Coupling, RationalQuadratic, half_mask
+from ..transforms import LU, ActNorm, Coupling, PiecewiseSpline, RationalQuadratic, half_mask
 from .picture_spec import ImageSpec, law_cases
 from .scalar_map_spec import ScalarMapSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class NSF(ScalarMapSpec):
-    """Neural spline flow: rational-quadratic splines with parameters from a residual network, and LU layers.
+    """Neural spline flow: splines with parameters from a residual network, and LU layers.
 
     Args:
+        spline: Kind of the splines: "rational-quadratic", "linear-rational", "cubic", "quadratic" or "linear".
         bins: Number of bins of each spline.
-        bound: End of the splines, which act on [-bound, bound] and are the identity outside; 5 suits standardised data.
+        bound: End of the splines, which act on [-bound, bound]; 5 suits standardised data. Outside, rational-quadratic
+            splines are the identity, and the others are straight lines.
     """
 
     name = "nsf"
     family = "spline"
     paper = "Durkan, Bekasov, Murray, Papamakarios 2019, arXiv:1906.04032"
 
+    spline: Literal["rational-quadratic", "linear-rational", "cubic", "quadratic", "linear"] = "rational-quadratic"
     bins: int = 8
     bound: float = 5.0
 
@@ -35,8 +39,10 @@ class NSF(ScalarMapSpec):
         self._at_least("bins", 2)
 
     @property
-    def scalar_map(self) -> RationalQuadratic:
+    def scalar_map(self) -> RationalQuadratic | PiecewiseSpline:
         """Spline of each coordinate, which starts as the identity."""
+        if self.spline != "rational-quadratic":
+            return PiecewiseSpline(self.spline, self.bins, self.bound)
         return RationalQuadratic(self.bins, self.bound)
 
     @classmethod
@@ -51,6 +57,7 @@ class NSF(ScalarMapSpec):
         yield cls(
             features=2, layers=1, hidden=8, bins=3, structure="coupling", classes=2, base="mixture", activation="elu"
         )
+        yield cls(features=2, layers=1, hidden=8, bins=3, bound=3.0, structure="coupling", spline="cubic")
 
 
 @dataclass(frozen=True, kw_only=True)

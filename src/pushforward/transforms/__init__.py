@@ -1,6 +1,7 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
 from .autoregressive import Autoregressive
+from .bent_maps import BentLine
 from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky, Correlation
@@ -18,6 +19,7 @@ from .gaussianize import DataRotation, Gaussianize, LogisticScore, NormalScore, 
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
+from .line_maps import Bernstein, IntegratedNetwork, LinearTails, SumOfSquares
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
@@ -43,6 +45,7 @@ from .scalar import (
 )
 from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
+from .spline_maps import PiecewiseSpline
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
 from .tailed_marginals import Marginals, TailMap
@@ -62,6 +65,8 @@ __all__ = [
     "Augment",
     "Autoregressive",
     "BatchNorm",
+    "BentLine",
+    "Bernstein",
     "Centre",
     "ChannelsFirst",
     "Checkerboard",
@@ -90,10 +95,12 @@ __all__ = [
     "Haar",
     "HalfLines",
     "Innovations",
+    "IntegratedNetwork",
     "LU",
     "Leapfrog",
     "LineMap",
     "Linear",
+    "LinearTails",
     "LocalMaps",
     "Log",
     "LogRatio",
@@ -109,6 +116,7 @@ __all__ = [
     "PerCoordinate",
     "Permutation",
     "Probit",
+    "PiecewiseSpline",
     "Planar",
     "QuadraticPotential",
     "Projection",
@@ -128,6 +136,7 @@ __all__ = [
     "Squeeze",
     "Standardise",
     "Stochastic",
+    "SumOfSquares",
     "Surjection",
     "Sylvester",
     "TailMap",

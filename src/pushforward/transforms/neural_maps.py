@@ -17,9 +17,10 @@ class DeepSigmoidal(LineMap):
 
         h' = logit sum_k w_k sigmoid(a_k h + b_k),    a > 0,  w > 0,  sum_k w_k = 1
 
-    With one layer the map is `LogisticMixture` with other parameters. Dense layers have `width` outputs, each a mean of the same
-    sigmoids with its own weights, and every sigmoid of the next layer sees a mean of them. The map reaches every real number,
-    its tails are linear, and its slope is at least 0.001, the weight of x itself in z. The inverse is computed by iteration inside an interval that contains the root.
+    With one layer the map is `LogisticMixture` with other parameters. Dense layers have `width` outputs, each a mean of the
+    same sigmoids with its own weights, and every sigmoid of the next layer sees a mean of them. The map reaches every real
+    number, its tails are linear, and its slope is at least 0.001, the weight of x itself in z. The inverse is computed by
+    iteration inside an interval that contains the root.
 
     Args:
         width: Number of sigmoids K of each layer.
