@@ -6,9 +6,11 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .bounds import positive, soft_clip
 from .hand_gradients import Pair
+from .positive_network import clenshaw_curtis
 
 LEAST_SLOPE = 1e-3
 """Slope of the linear term of the integral of squares, and least slope of a Bernstein polynomial."""
@@ -23,7 +25,8 @@ def sum_of_squares(x: Tensor, p: Tensor, polynomials: int, degree: int, bound: f
 
         dz/dx = e + sum_m P_m(u)^2,    z = shift + e x + bound int_0^u sum_m P_m(t)^2 dt,    u = x / bound
 
-    P_m is a sum of Chebyshev polynomials, of which power series are made, so that the integral is a polynomial in closed form.
+    The integrand has the degree 2 L, so the Clenshaw-Curtis rule with 2 L intervals has the integral's exact value, as a sum
+    of positive terms. P_m is a sum of Chebyshev polynomials, of which power series are made.
 
     Args:
         x: Numbers (...) in [-bound, bound].
@@ -35,22 +38,23 @@ def sum_of_squares(x: Tensor, p: Tensor, polynomials: int, degree: int, bound: f
     Returns:
         z (...) and log dz/dx (...).
     """
-    options = {"dtype": x.dtype, "device": x.device}
-    start, powers = (torch.tensor(part, **options) for part in _chebyshev(polynomials, degree))  # type: ignore[call-overload]
+    start, powers = (torch.tensor(part, dtype=x.dtype, device=x.device) for part in _chebyshev(polynomials, degree))
     free = soft_clip(p[..., :-1], LARGEST).unflatten(-1, (polynomials, degree + 1))
-    series = (free + start) @ powers
     u = x / bound
-    value = series[..., degree]
-    for i in reversed(range(degree)):
-        value = value * u.unsqueeze(-1) + series[..., i]
-    slope = LEAST_SLOPE + value.square().sum(-1)
-    # The square of a power series has the coefficients sum_{k + l = i} c_k c_l, and u^i has the integral u^(i+1) / (i + 1).
-    integral = torch.zeros_like(u)
-    for i in reversed(range(2 * degree + 1)):
-        first = range(max(0, i - degree), min(i, degree) + 1)
-        square = sum((series[..., k] * series[..., i - k]).sum(-1) for k in first)
-        integral = (integral + square / (i + 1)) * u
-    return p[..., -1] + LEAST_SLOPE * x + bound * integral, slope.log()
+    # P(u t) = sum_l (c_l u^l) t^l at the nodes t of the rule on [0, 1], of which the first is 1.
+    at, weights = (rule.to(x.dtype) for rule in clenshaw_curtis(max(2, 2 * degree), x.device))
+    terms = ((free + start) @ powers) * _powers(u, degree).unsqueeze(-2)
+    squares = (terms @ _powers(at, degree).mT).square().sum(-2)
+    integral = u * (squares * weights).sum(-1)
+    return p[..., -1] + LEAST_SLOPE * x + bound * integral, (LEAST_SLOPE + squares[..., 0]).log()
+
+
+def _powers(u: Tensor, degree: int) -> Tensor:
+    """Return 1, u, u^2, ..., u^degree: (...) -> (..., degree + 1)."""
+    found = [torch.ones_like(u)]
+    for _ in range(degree):
+        found.append(found[-1] * u)
+    return torch.stack(found, -1)
 
 
 def _chebyshev(polynomials: int, degree: int) -> tuple[list[list[float]], list[list[float]]]:
@@ -85,18 +89,17 @@ def bernstein(x: Tensor, p: Tensor, bound: float) -> Pair:
     degree = p.shape[-1] - 1
     slopes, shift = positive(p[..., :-1], LEAST_SLOPE), p[..., -1]
     u = (x + bound) / (2 * bound)
-    slope = (slopes * _bernstein_basis(u, degree - 1)).sum(-1)
+    below = _bernstein_basis(u, degree - 1)
+    slope = (slopes * below).sum(-1)
+    # b_k of degree M is (1 - u) b_k + u b_k-1 of degree M - 1.
+    basis = F.pad((1 - u).unsqueeze(-1) * below, (0, 1)) + F.pad(u.unsqueeze(-1) * below, (1, 0))
     # Half of all steps lie below the middle, so that p = 0 is the identity and one step moves both ends equally.
     sums = torch.cat([torch.zeros_like(slopes[..., :1]), slopes.cumsum(-1)], -1)
     centred = sums - sums[..., -1:] / 2
-    return shift + 2 * bound / degree * (centred * _bernstein_basis(u, degree)).sum(-1), slope.log()
+    return shift + 2 * bound / degree * (centred * basis).sum(-1), slope.log()
 
 
 def _bernstein_basis(u: Tensor, degree: int) -> Tensor:
     """Return C(M, k) u^k (1 - u)^(M - k) for k = 0 ... M: (...) -> (..., M + 1)."""
-    up, down = [torch.ones_like(u)], [torch.ones_like(u)]
-    for _ in range(degree):
-        up.append(up[-1] * u)
-        down.append(down[-1] * (1 - u))
     counts = torch.tensor([float(math.comb(degree, k)) for k in range(degree + 1)], dtype=u.dtype, device=u.device)
-    return counts * torch.stack(up, -1) * torch.stack(down[::-1], -1)
+    return counts * _powers(u, degree) * _powers(1 - u, degree).flip(-1)

@@ -4,9 +4,14 @@ from ..mutant import Mutant
 
 MUTANTS = [
     Mutant(
-        "sum of squares: powers are not integrated",
+        "sum of squares: too few nodes",
         "^sum-of-squares$",
-        [("sum_of_squares", "square / (i + 1)", "square")],
+        [("sum_of_squares", "max(2, 2 * degree)", "2 * degree - 2")],
+    ),
+    Mutant(
+        "sum of squares: slope at another node",
+        "^sum-of-squares$",
+        [("sum_of_squares", "squares[..., 0]", "squares[..., 1]")],
     ),
     Mutant(
         "sum of squares: linear term missing in the image",
@@ -19,7 +24,7 @@ MUTANTS = [
     Mutant(
         "Bernstein: degree of the slope",
         "^bernstein-polynomial$",
-        [("bernstein", "(u, degree - 1)", "(u, degree)[..., 1:]")],
+        [("bernstein", "(u, degree - 1)", "(u, degree)[..., :-1]")],
     ),
     Mutant("Bernstein: steps not summed", "^bernstein-polynomial$", [("bernstein", "slopes.cumsum(-1)", "slopes")]),
     Mutant(
@@ -30,6 +35,6 @@ MUTANTS = [
     Mutant(
         "Bernstein: powers in the wrong order",
         "^bernstein-polynomial$",
-        [("_bernstein_basis", "down[::-1]", "down")],
+        [("_bernstein_basis", ".flip(-1)", "")],
     ),
 ]

@@ -8,5 +8,7 @@ MUTANTS = [
         "^johnson-su-line$",
         [("BentLine._bend", "d * torch.sinh(u), log_cosh(u)", "torch.sinh(u), log_cosh(u)")],
     ),
-    Mutant("bent line: scale not taken back", "(sinh|yeo-johnson)-line$", [("BentLine._map", "image / scale", "image")]),
+    Mutant(
+        "bent line: scale not taken back", "(sinh|yeo-johnson)-line$", [("BentLine._map", "image / scale", "image")]
+    ),
 ]

@@ -1,8 +1,8 @@
 """Monotone splines: rational-quadratic in a plain and in fast forms for eager code, compilers and GPUs, and other kinds."""
 
 from .dispatch import rational_quadratic_box, rational_quadratic_tails
-from .piecewise import Kind, piecewise_spline, spline_parameters
 from .plain import rational_quadratic
+from .spline_kinds import Kind, piecewise_spline, spline_parameters
 from .terms import MIN_SIZE, MIN_SLOPE
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/functional/splines/piecewise.py`."""
+"""Faults of `pushforward/functional/splines/spline_kinds.py`."""
 
 from ...mutant import Mutant
 
