@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from .bounds import soft_clip, soft_clip_root
 from .hand_gradients import Pair, derived, same_batch
-from .roots import newton_bisect
+from .roots import monotone_inverse, newton_bisect
 
 
 def logistic_mixture(v: Tensor, p: Tensor, bound: float, spread: float, *, inverse: bool = False) -> Pair:
@@ -105,6 +105,9 @@ class _Mixture:
             low, high = ends.amin(0), ends.amax(0)
             noise = 4 * torch.finfo(v.dtype).eps * (1 + given.abs())
             x = newton_bisect(careful, low, high, noise, newton_bisect(quick, low, high, noise))
+            # The search stops within the rounding error of the image; one more step brings x within its own.
+            value, slope = careful(x)
+            x = x - value / slope
         u, below, above, *parts = parts_at(x)
         log_cdf, log_survival, log_density = logs = [part.logsumexp(0) for part in parts]
         log_slope = log_density - log_cdf - log_survival
@@ -149,35 +152,44 @@ def mixture_logit_cdf(x: Tensor, log_weights: Tensor, means: Tensor, log_scales:
     Returns:
         z (...) and log dz/dx (...).
     """
-    u = (x.unsqueeze(-1) - means) * (-log_scales).exp()
+    return mixed_logit((x.unsqueeze(-1) - means) * (-log_scales).exp(), -log_scales, log_weights)
+
+
+def mixed_logit(u: Tensor, log_rates: Tensor, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logit of a weighted mean of sigmoids, z = logit sum_k w_k sigmoid(u_k), and its log-slope.
+
+    The sums of w_k sigmoid(u_k) and of w_k sigmoid(-u_k) are both computed in logarithms, so neither tail loses digits.
+
+    Args:
+        u: Arguments (..., K) of the sigmoids.
+        log_rates: Logarithms of du_k/dx, (..., K).
+        log_weights: Logarithms of weights (..., K), which sum to one.
+
+    Returns:
+        z (...) and log dz/dx (...).
+    """
     below, above = F.logsigmoid(u), F.logsigmoid(-u)
-    log_cdf = (log_weights + below).logsumexp(-1)
+    cdf = log_weights + below
+    log_cdf = cdf.logsumexp(-1)
     log_survival = (log_weights + above).logsumexp(-1)
-    log_density = (log_weights + below + above - log_scales).logsumexp(-1)
+    log_density = (cdf + above + log_rates).logsumexp(-1)
     return log_cdf - log_survival, log_density - log_cdf - log_survival
 
 
 def mixture_logit_cdf_inverse(
     z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return x with logit F(x) = z, and log dx/dz; one differentiable Newton step at the root gives the gradients.
+    """Return x with logit F(x) = z, and log dx/dz.
 
     Returns:
         x (...) and log dx/dz (...).
     """
-
-    def residual(x: Tensor) -> tuple[Tensor, Tensor]:
-        value, log_slope = mixture_logit_cdf(x, log_weights, means, log_scales)
-        return value - z, log_slope.exp()
-
     ends = means + log_scales.exp() * z.unsqueeze(-1)
-    noise = 4 * torch.finfo(z.dtype).eps * (1 + z.detach().abs())
-    x = newton_bisect(residual, ends.amin(-1), ends.amax(-1), noise)
-    if torch.is_grad_enabled():
-        value, log_slope = mixture_logit_cdf(x, log_weights, means, log_scales)
-        # The residual is zero in value. Its gradient over the slope is that of the implicit function.
-        x = x - (value - z) * (-log_slope).exp().detach()
-    return x, -mixture_logit_cdf(x, log_weights, means, log_scales)[1]
+
+    def image(x: Tensor) -> tuple[Tensor, Tensor]:
+        return mixture_logit_cdf(x, log_weights, means, log_scales)
+
+    return monotone_inverse(image, z, ends.amin(-1), ends.amax(-1), "a mixture of logistic distributions")
 
 
 def discretised_logistic(k: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .roots import newton_bisect
+from .roots import implicit_root, newton_bisect
 
 Profile = Literal["rational", "erf"]
 """Name of a profile h."""
@@ -53,11 +53,7 @@ def local_root(target: Tensor, strength: Tensor, name: Profile) -> Tensor:
     with torch.no_grad():
         noise = 4 * torch.finfo(target.dtype).eps * target
         s = newton_bisect(residual, torch.minimum(*ends), torch.maximum(*ends), noise)
-    # Two recorded Newton steps at the root have its first and second derivatives.
-    for _ in range(2):
-        value, slope = residual(s)
-        s = s - value / slope
-    return s
+    return implicit_root(residual, s)
 
 
 def rational_root(target: Tensor, strength: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Root finding for increasing functions."""
+"""Root finding for increasing functions, and numeric inverses of increasing maps of the real line onto itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..errors import InversionError
+from .hand_gradients import eager
+
+Slopes = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Function x -> (value, derivative), or (value, logarithm of the derivative), each of x's shape."""
+
+EXPANSIONS, COMPILED_EXPANSIONS = 30, 4
+"""Largest number of times that an interval is made wider in eager code, and the number of times in compiled code."""
+GROWTH = 8.0
+"""Factor between the lengths of successive intervals."""
+
 
 def newton_bisect(
-    f: Callable[[Tensor], tuple[Tensor, Tensor]],
+    f: Slopes,
     low: Tensor,
     high: Tensor,
     noise: Tensor | float = 0.0,
@@ -48,6 +59,76 @@ def newton_bisect(
                 break
             x = moved
         return x
+
+
+def monotone_inverse(f: Slopes, z: Tensor, low: Tensor, high: Tensor, name: str = "map") -> tuple[Tensor, Tensor]:
+    """Return the inverse of increasing maps of the real line onto itself, to the precision of the dtype.
+
+    The interval [low, high] is only a first guess: it is made wider until it contains the root.
+
+    Args:
+        f: Map x -> (image, log-slope), both of x's shape.
+        z: Images (...).
+        low: First guess of a point at or below the root, (...).
+        high: First guess of a point above it, (...).
+        name: Name of the map in the message of the error.
+
+    Returns:
+        The root x with f(x) = z, and log dx/dz, both (...), with first and second derivatives by the implicit function rule.
+
+    Raises:
+        InversionError: The map does not reach z, so it is not onto. Compiled code does not check this.
+    """
+
+    def residual(x: Tensor) -> tuple[Tensor, Tensor]:
+        image, log_slope = f(x)
+        return image - z, log_slope.exp()
+
+    with torch.no_grad():
+        noise = 4 * torch.finfo(z.dtype).eps * (1 + z.abs())
+        x = newton_bisect(residual, *_enclosing(residual, z, low, high, name), noise)
+    x = implicit_root(residual, x)
+    return x, -f(x)[1]
+
+
+def implicit_root(residual: Slopes, x: Tensor) -> Tensor:
+    """Return roots x of a residual with gradients with respect to all that the residual depends on.
+
+    Recorded Newton steps at a root have the derivatives of the implicit function: one step the first derivatives, two steps
+    also the second ones. Without gradients the roots are returned as they are.
+
+    Args:
+        residual: Function x -> (value, derivative).
+        x: Roots, (...).
+    """
+    for _ in range(2 * torch.is_grad_enabled()):
+        value, slope = residual(x)
+        x = x - value / slope
+    return x
+
+
+def _enclosing(residual: Slopes, z: Tensor, low: Tensor, high: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Return an interval that contains the root of each residual, made wider step by step."""
+    may_stop = eager(z, low)
+    for left in reversed(range(EXPANSIONS if may_stop else COMPILED_EXPANSIONS)):
+        # A comparison with NaN is false, so an image that is not a number does not keep the loop going.
+        above, below = (residual(low)[0] > 0) & z.isfinite(), (residual(high)[0] < 0) & z.isfinite()
+        outside = above | below
+        if may_stop and not bool(outside.any()):
+            break
+        if may_stop and not left:
+            missed = float(z[outside][0])
+            raise InversionError(
+                f"{name} has no inverse at {missed:.4g}, because it does not reach this value between "
+                f"{float(low[outside][0]):.3g} and {float(high[outside][0]):.3g}; change its parameters"
+            )
+        width = GROWTH * (high - low)
+        # The end that is already on the right side of the root becomes the other end of the next interval.
+        low, high = (
+            torch.where(above, low - width, torch.where(below, high, low)),
+            torch.where(below, high + width, torch.where(above, low, high)),
+        )
+    return low, high
 
 
 def tanh_root(slope: Tensor, value: Tensor) -> Tensor:

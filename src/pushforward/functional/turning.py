@@ -23,7 +23,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .roots import newton_bisect
+from .roots import implicit_root, newton_bisect
 
 TURN = 2 * math.pi
 """A full turn, in radians."""
@@ -95,8 +95,7 @@ def circle_map(f: Slopes, x: Tensor) -> tuple[Tensor, Tensor]:
 def circle_inverse(f: Slopes, z: Tensor) -> tuple[Tensor, Tensor]:
     """Return the angles x (...) with f(x) = z and the log-slope of the inverse.
 
-    Newton's method with bisection on [0, 2 pi] finds the root. Recorded Newton steps at the root have the gradients that the
-    implicit function rule gives: one step the first derivatives, two steps also the second ones.
+    Newton's method with bisection on [0, 2 pi] finds the root, and `implicit_root` its gradients.
     """
 
     def residual(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,8 +104,5 @@ def circle_inverse(f: Slopes, z: Tensor) -> tuple[Tensor, Tensor]:
 
     noise = 4 * torch.finfo(z.dtype).eps * TURN
     low = torch.zeros_like(z)
-    x = newton_bisect(residual, low, torch.full_like(z, TURN), noise)
-    for _ in range(2 * torch.is_grad_enabled()):
-        image, slope = f(x)
-        x = x - (image - z) / slope
+    x = implicit_root(residual, newton_bisect(residual, low, torch.full_like(z, TURN), noise))
     return wrapped(x), -f(x)[1].log()

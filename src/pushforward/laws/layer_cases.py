@@ -514,6 +514,21 @@ def layer_cases() -> list[Case]:
         "von-mises-fisher-4": lambda: concentrated(4),
         "von-mises-fisher-mixture": varied(lambda: d.VonMisesFisherMixture(Sphere((3,)), 3), spread=4.0),
         "von-mises": lambda: d.VonMises(Torus((2,))),
+        "deep-sigmoidal": lambda: t.Elementwise(t.DeepSigmoidal(3, 2), r2),
+        "deep-sigmoidal-dense": varied(lambda: t.Elementwise(t.DeepSigmoidal(3, 3, dense=True), r2), spread=3.0),
+        "integrated-network": varied(
+            lambda: t.Elementwise(t.IntegratedNetwork(3.0, 4, layers=2, nodes=64), r2), spread=2.0
+        ),
+        "sum-of-squares": varied(lambda: t.Elementwise(t.SumOfSquares(3.0, 2, 3), r2), spread=2.0),
+        "bernstein-polynomial": varied(lambda: t.Elementwise(t.Bernstein(3.0, 6), r2), spread=2.0),
+        **{
+            f"{kind}-spline": varied(partial(t.Elementwise, t.PiecewiseSpline(kind, 4, 4.0), r2), spread=2.0)
+            for kind in ("linear", "quadratic", "cubic", "linear-rational")
+        },
+        **{
+            f"{kind}-line": varied(partial(t.Elementwise, t.BentLine(kind), r2), spread=1.0)
+            for kind in ("cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson")
+        },
         "circular-spline": lambda: t.Elementwise(t.CircularSpline(4), Torus((2,))),
         "circular-spline-cut": lambda: t.Elementwise(t.CircularSpline(5, phase=False), Circle()),
         "moebius": lambda: t.Elementwise(t.MoebiusMixture(3), Torus((2,))),

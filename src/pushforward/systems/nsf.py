@@ -5,72 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from ..core import Flow, Real, Transform
-from ..networks import MLP, MaskedMLP, ResNet
-from ..transforms import LU, ActNorm, Autoregressive, Coupling, RationalQuadratic, half_mask
+from ..networks import ResNet
+from ..transforms import LU, ActNorm, Coupling, PiecewiseSpline, RationalQuadratic, half_mask
 from .picture_spec import ImageSpec, law_cases
-from .vector_spec import VectorSpec
+from .scalar_map_spec import ScalarMapSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class NSF(VectorSpec):
-    """Neural spline flow: rational-quadratic splines with parameters from a residual network, and LU layers.
+class NSF(ScalarMapSpec):
+    """Neural spline flow: splines with parameters from a residual network, and LU layers.
 
     Args:
-        structure: Kind of layers, "autoregressive" or "coupling".
-        layers: Number of steps; each has a spline layer and, before it, an LU layer.
-        hidden: Width of the residual networks.
-        blocks: Number of residual blocks of two layers in each network.
+        spline: Kind of the splines: "rational-quadratic", "linear-rational", "cubic", "quadratic" or "linear".
         bins: Number of bins of each spline.
-        bound: End of the splines, which act on [-bound, bound] and are the identity outside; 5 suits standardised data.
-        linear: Whether each step starts with an LU layer.
-        dropout: Probability of dropping a hidden unit in training.
+        bound: End of the splines, which act on [-bound, bound]; 5 suits standardised data. Outside, rational-quadratic
+            splines are the identity, and the others are straight lines.
     """
 
     name = "nsf"
     family = "spline"
     paper = "Durkan, Bekasov, Murray, Papamakarios 2019, arXiv:1906.04032"
 
-    structure: Literal["autoregressive", "coupling"] = "autoregressive"
-    layers: int = 4
-    hidden: int = 64
-    blocks: int = 1
+    spline: Literal["rational-quadratic", "linear-rational", "cubic", "quadratic", "linear"] = "rational-quadratic"
     bins: int = 8
     bound: float = 5.0
-    linear: bool = True
-    dropout: float = 0.0
 
     def validate(self) -> None:
         """Check the sizes of the networks and splines."""
         super().validate()
-        self._at_least("hidden", 1)
-        self._at_least("blocks", 0)
         self._at_least("bins", 2)
 
-    def build(self) -> Flow:
-        """Return the flow, which starts as the identity."""
-        space = self.space
-        scalar = RationalQuadratic(self.bins, self.bound)
-        network: dict[str, Any] = {
-            "hidden": (self.hidden,) * (1 + 2 * self.blocks),
-            "residual": True,
-            "activation": self.activation,
-            "dropout": self.dropout,
-        }
-        layers: list[Transform] = []
-        for i in range(self.layers):
-            if self.linear and self.features > 1:
-                layers.append(LU(space))
-            if self.structure == "coupling":
-                mask = half_mask(self.features, flip=i % 2 == 1)
-                layers.append(Coupling(scalar, space, mask, partial(MLP, **network), context=self.given))
-            else:
-                order = range(self.features)[:: -1 if i % 2 else 1]
-                made = MaskedMLP(self.features, scalar.n, context=self.given, order=order, **network)
-                layers.append(Autoregressive(scalar, space, made, context=self.given))
-        return self.flow(layers)
+    @property
+    def scalar_map(self) -> RationalQuadratic | PiecewiseSpline:
+        """Spline of each coordinate, which starts as the identity."""
+        if self.spline != "rational-quadratic":
+            return PiecewiseSpline(self.spline, self.bins, self.bound)
+        return RationalQuadratic(self.bins, self.bound)
 
     @classmethod
     def cases(cls) -> Iterator[NSF]:
@@ -84,6 +57,7 @@ class NSF(VectorSpec):
         yield cls(
             features=2, layers=1, hidden=8, bins=3, structure="coupling", classes=2, base="mixture", activation="elu"
         )
+        yield cls(features=2, layers=1, hidden=8, bins=3, bound=3.0, structure="coupling", spline="cubic")
 
 
 @dataclass(frozen=True, kw_only=True)

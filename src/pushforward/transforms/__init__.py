@@ -1,6 +1,7 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
 from .autoregressive import Autoregressive
+from .bent_maps import BentLine
 from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky, Correlation
@@ -18,10 +19,12 @@ from .gaussianize import DataRotation, Gaussianize, LogisticScore, NormalScore, 
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
+from .line_maps import Bernstein, IntegratedNetwork, LinearTails, SumOfSquares
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .modular import Modular
+from .neural_maps import DeepSigmoidal
 from .normalise import ActNorm, BatchNorm, Standardise
 from .observed import ObservedOutput
 from .onehot import ToOneHot
@@ -43,6 +46,7 @@ from .scalar import (
 )
 from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
 from .sorting import Rounding, Sort, max_pool, maximum
+from .spline_maps import PiecewiseSpline
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
 from .tailed_marginals import Marginals, TailMap
@@ -63,6 +67,8 @@ __all__ = [
     "Augment",
     "Autoregressive",
     "BatchNorm",
+    "BentLine",
+    "Bernstein",
     "Centre",
     "ChannelsFirst",
     "Checkerboard",
@@ -79,6 +85,7 @@ __all__ = [
     "Coupling",
     "Cylinder",
     "DataRotation",
+    "DeepSigmoidal",
     "Dequantise",
     "Diagonal",
     "EachFrame",
@@ -90,11 +97,13 @@ __all__ = [
     "Haar",
     "HalfLines",
     "Innovations",
+    "IntegratedNetwork",
     "LU",
     "LayerGraph",
     "Leapfrog",
     "LineMap",
     "Linear",
+    "LinearTails",
     "LocalMaps",
     "Log",
     "LogRatio",
@@ -110,6 +119,7 @@ __all__ = [
     "PerCoordinate",
     "Permutation",
     "Probit",
+    "PiecewiseSpline",
     "Planar",
     "QuadraticPotential",
     "Projection",
@@ -131,6 +141,7 @@ __all__ = [
     "Squeeze",
     "Standardise",
     "Stochastic",
+    "SumOfSquares",
     "Surjection",
     "Sylvester",
     "TailMap",

@@ -82,7 +82,8 @@ class SaturatingSpline(LineMap):
         slopes = F.pad(_saturated(p[..., 2 * self.bins :], limit).exp(), (1, 1), value=1.0)
         inside = v.abs() < self.bound
         kept = torch.where(inside, v, 0.0)
-        image, log_slope = between_knots(kept, width, height, slopes, -self.bound, inverse=inverse)
+        left, lower = (F.pad(part[..., :-1].cumsum(-1), (1, 0)) - self.bound for part in (width, height))
+        image, log_slope = between_knots(kept, width, left, height, lower, slopes, inverse=inverse)
         return torch.where(inside, image, v), torch.where(inside, log_slope, 0.0)
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,29 +39,27 @@ def rational_quadratic(
     Returns:
         The image (...) and log |d image / d v| (...).
     """
-    bins = widths.shape[-1]
-    span = high - low
-    w = span * (MIN_SIZE + (1 - MIN_SIZE * bins) * F.softmax(widths, -1))
-    h = span * (MIN_SIZE + (1 - MIN_SIZE * bins) * F.softmax(heights, -1))
-    return between_knots(v, w, h, slopes, low, inverse=inverse)
+    (w, x_knots), (h, y_knots) = (bin_sizes(free, low, high) for free in (widths, heights))
+    return between_knots(v, w, x_knots, h, y_knots, slopes, inverse=inverse)
 
 
-def between_knots(v: Tensor, w: Tensor, h: Tensor, slopes: Tensor, low: float, *, inverse: bool = False) -> Pair:
+def between_knots(
+    v: Tensor, w: Tensor, x_knots: Tensor, h: Tensor, y_knots: Tensor, slopes: Tensor, *, inverse: bool = False
+) -> Pair:
     """Return the spline with given bins, or its inverse.
 
     Args:
         v: Numbers (...) in the spline's interval.
         w: Widths of the bins (..., K), positive.
-        h: Heights of the bins (..., K), positive, with the same sum.
+        x_knots: Left ends of the bins (..., K).
+        h: Heights of the bins (..., K), positive.
+        y_knots: Lower ends of the bins (..., K).
         slopes: Derivatives (..., K + 1) at the knots, positive.
-        low: Left and lower end.
         inverse: Whether to apply the inverse map to v.
 
     Returns:
         The image (...) and log |d image / d v| (...).
     """
-    x_knots = low + F.pad(w[..., :-1].cumsum(-1), (1, 0))
-    y_knots = low + F.pad(h[..., :-1].cumsum(-1), (1, 0))
     knots = y_knots if inverse else x_knots
     k = (v.unsqueeze(-1) >= knots[..., 1:]).sum(-1, keepdim=True)
     x0, y0, w, h = (t.gather(-1, k).squeeze(-1) for t in (x_knots, y_knots, w, h))
@@ -85,6 +83,18 @@ def between_knots(v: Tensor, w: Tensor, h: Tensor, slopes: Tensor, low: float, *
     if inverse:
         return x0 + w * t, -log_slope
     return y0 + h * (s * t.square() + d0 * mixed) / denominator, log_slope
+
+
+def bin_sizes(free: Tensor, low: float, high: float) -> Pair:
+    """Return the sizes of bins that fill [low, high], and where they start, both (..., K).
+
+    Args:
+        free: Free parameters (..., K); equal values give equal sizes.
+        low: Start of the first bin.
+        high: End of the last bin.
+    """
+    sizes = (high - low) * (MIN_SIZE + (1 - MIN_SIZE * free.shape[-1]) * F.softmax(free, -1))
+    return sizes, low + F.pad(sizes[..., :-1].cumsum(-1), (1, 0))
 
 
 @dataclasses.dataclass(frozen=True)
