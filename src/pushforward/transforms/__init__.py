@@ -41,6 +41,7 @@ from .scalar import (
     Sigmoidal,
 )
 from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
+from .sigmoid_decoder import ExtendedLogit, SigmoidDecoder
 from .sorting import Rounding, Sort, max_pool, maximum
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
 from .surjective import Slice, Surjection
@@ -118,7 +119,9 @@ __all__ = [
     "Residual",
     "RoundedShift",
     "Rounding",
+    "ExtendedLogit",
     "Scalar",
+    "SigmoidDecoder",
     "Schedule",
     "Sigmoidal",
     "Slice",
