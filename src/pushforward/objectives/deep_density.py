@@ -41,7 +41,7 @@ class DeepDensity(nn.Module):
         model: Distribution,
         *,
         divergence: float = 1.0,
-        conditioning: float = 0.1,
+        conditioning: float = 0.3,
         reconstruction: float = 10.0,
     ) -> None:
         super().__init__()
@@ -49,9 +49,11 @@ class DeepDensity(nn.Module):
         if min(self.weights) < 0:
             raise SpecError(f"expected weights >= 0, got {self.weights}")
         base = next((part for part in model.modules() if isinstance(part, LogitBeta)), None)
-        if base is None or not any(isinstance(part, SigmoidDecoder) for part in model.modules()):
+        decoder = next((part for part in model.modules() if isinstance(part, SigmoidDecoder)), None)
+        if base is None or decoder is None or decoder.encoder is None:
             raise SpecError(
-                f"expected a model with a layer SigmoidDecoder and a base LogitBeta, got a {type(model).__name__}"
+                "expected a model with a layer SigmoidDecoder that has an encoder, and a base LogitBeta, got a "
+                f"{type(model).__name__} without"
             )
         self.model, self.target = model, (base.a, base.b)
 

@@ -1,4 +1,4 @@
-"""Deep density models of rows and pictures: a decoder of sigmoid layers with Beta latent variables, trained through an encoder."""
+"""Deep density models of rows and pictures: a decoder of sigmoid layers with Beta latent variables, and an encoder."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class DeepDensitySpec(Spec, register=False):
     layers: int = 2
     a: float = 2.0
     b: float = 2.0
-    margin: float = 0.01
+    margin: float = 0.05
     learn: Literal["losses", "likelihood"] = "losses"
     hidden: tuple[int, ...] = (256, 256)
     activation: str = "silu"
     divergence: float = 1.0
-    conditioning: float = 0.1
+    conditioning: float = 0.3
     reconstruction: float = 10.0
 
     def validate(self) -> None:

@@ -39,7 +39,7 @@ class ExtendedLogit(LineMap):
         SpecError: The margin is out of range.
     """
 
-    margin: float = 0.01
+    margin: float = 0.05
     n: int = 0
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class SigmoidDecoder(Transform):
         space: Real,
         layers: int = 2,
         *,
-        margin: float = 0.01,
+        margin: float = 0.05,
         encoder: tuple[int, ...] | None = (256, 256),
         activation: str = "silu",
     ) -> None:
