@@ -27,7 +27,7 @@ class DeepDensitySpec(Spec, register=False):
         a: First parameter of the Beta distribution of the latent variables, at least 0.1.
         b: Second parameter, at least 0.1.
         margin: Number m in (0, 1/2): each sigmoid has straight ends where it is below m or above 1 - m.
-        learn: What training minimises: "losses", the three losses of the paper, or "likelihood", the negative log-likelihood.
+        learn: Objective of training: "losses", the three losses of the paper, or "likelihood", the negative log-likelihood.
         hidden: Widths of the hidden layers of the encoder.
         activation: Activation function of the encoder.
         divergence: Weight of the divergence of the latent marginals from the Beta distribution.
