@@ -49,7 +49,14 @@ def main(out: Path, *, quick: bool = False) -> None:
     panel = right.subplots()
     for (name, u), colour in zip(codes.items(), COLOURS[1:], strict=False):
         panel.hist(
-            u.sigmoid().flatten().numpy(), 40, (0, 1), density=True, histtype="step", color=colour, lw=2, label=name
+            u.sigmoid().flatten().numpy(),
+            40,
+            range=(0, 1),
+            density=True,
+            histtype="step",
+            color=colour,
+            lw=2,
+            label=name,
         )
     z = torch.linspace(0, 1, 200)
     panel.plot(z, 6 * z * (1 - z), color="black", lw=1, label="Beta(2, 2)")
