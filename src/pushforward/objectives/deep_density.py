@@ -21,7 +21,7 @@ class DeepDensity(nn.Module):
 
     The encoder maps a batch x to latent variables z in (0, 1)^D. Beta(a_i, b_i) has the mean and the variance of z_i in the
     batch, and s are the singular values of each matrix of the decoder. With t = sigmoid(x) and t' = sigmoid(decoder(z)) the
-    cross-entropy is H(t, t') = -sum_i t_i log t'_i + (1 - t_i) log(1 - t'_i).
+    cross-entropy is H(t, t') = -sum_i [t_i log t'_i + (1 - t_i) log(1 - t'_i)].
 
     Args:
         model: Model with a layer `SigmoidDecoder` that has an encoder, and a base `LogitBeta`.
