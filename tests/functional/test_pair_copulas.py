@@ -199,3 +199,13 @@ def test_tail_estimates_find_a_pareto_index():
     assert fit.index == pytest.approx(0.3, abs=0.04)
     assert not tail_fit(-x).heavy
     assert not tail_fit(torch.randn(5000, generator=torch.Generator().manual_seed(0))).heavy
+
+
+def test_kernel_copula_is_judged_on_the_rows_to_which_it_is_fitted():
+    torch.manual_seed(0)
+    scores = torch.randn(12_000, 2, dtype=torch.float64)
+    scores[:, 1] = 0.12 * scores[:, 0] + math.sqrt(1 - 0.12**2) * scores[:, 1]
+    u, v = torch.special.ndtr(scores).unbind(1)
+    # With 3,000 rows, the gain is smaller than the effective number of parameters.
+    assert fit_pair(u[:3000], v[:3000], families=(0, KERNEL)).family == 0
+    assert fit_pair(u, v, families=(0, KERNEL)).family == KERNEL

@@ -9,7 +9,7 @@ from .choice import Choice, RandomOrder
 from .class_gaussians import ClassGaussians
 from .conditional import ConditionalBernoulli, ConditionalCategorical, ConditionalLogistic, ConditionalNormal
 from .directional import VonMises, VonMisesFisher, VonMisesFisherMixture
-from .factorised import Logistic, Normal, StudentT, Uniform
+from .factorised import Logistic, LogitBeta, Normal, StudentT, Uniform
 from .factors import (
     BernoulliFactor,
     CategoricalFactor,
@@ -61,6 +61,7 @@ __all__ = [
     "LearnedCDF",
     "Logistic",
     "LogisticLevelsFactor",
+    "LogitBeta",
     "MixtureFactor",
     "MixtureOf",
     "Normal",

@@ -1,4 +1,4 @@
-"""Base distributions with independent coordinates: normal, logistic, Student t and uniform."""
+"""Base distributions with independent coordinates: normal, logistic, logit of Beta, Student t and uniform."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..core import Box, Distribution, Real, Space
 from ..errors import SpecError
+from ..functional.beta_moments import log_beta
 from ..functional.bounds import positive, sum_events
 
 
@@ -85,6 +86,36 @@ class Logistic(Factorised):
 
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         return torch.logit(self._uniform(shape).clamp_max(1 - torch.finfo(self.zero.dtype).eps / 2))
+
+
+class LogitBeta(Factorised):
+    """Distribution of the logit of a Beta variable: sigmoid(x) ~ Beta(a, b) for each coordinate. With a = b = 1 it is logistic.
+
+        log p = a log sigmoid(x) + b log sigmoid(-x) - log B(a, b)
+
+    Args:
+        space: Space of one event.
+        a: Parameter a of the Beta distribution, at least 0.1.
+        b: Parameter b, at least 0.1.
+
+    Raises:
+        SpecError: A parameter is below 0.1, where draws underflow.
+    """
+
+    def __init__(self, space: Real, a: float = 2.0, b: float = 2.0) -> None:
+        super().__init__(space)
+        if not (0.1 <= a < math.inf and 0.1 <= b < math.inf):
+            raise SpecError(f"expected finite parameters a, b >= 0.1 of a Beta distribution, got {a} and {b}")
+        self.a, self.b = a, b
+
+    def _element(self, x: Tensor) -> Tensor:
+        return self.a * F.logsigmoid(x) + self.b * F.logsigmoid(-x) - log_beta(self.a, self.b)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
+        # If g and h are Gamma variables, g / (g + h) is a Beta variable, whose logit is log g - log h.
+        tiny = torch.finfo(self.zero.dtype).tiny
+        g, h = (torch._standard_gamma(self.zero.new_full(shape, v)).clamp_min(tiny).log() for v in (self.a, self.b))
+        return g - h
 
 
 class StudentT(Factorised):

@@ -155,12 +155,14 @@ def fit_pair(u: Tensor, v: Tensor, *, families: Sequence[int]) -> Pair:
         families: Numbers of the families to compare; independence is always one of them.
     """
     tau = kendall(u, v)
-    some = thinned(len(u), MOST_CHOSEN)
+    some, rows = thinned(len(u), MOST_CHOSEN), thinned(len(u), MOST_FITTED)
     found = [Pair()]
     for number in families:
         if number == KERNEL:
-            grid, count = kernel_fit(u[some], v[some])
-            found.append(Pair(number, grid=grid, score=float(kernel_log_density(grid, u[some], v[some]).sum()) - count))
+            # The bandwidth depends on the number of rows, so the estimate is judged on all rows to which it is fitted.
+            grid, count = kernel_fit(u[rows], v[rows])
+            gain = float(kernel_log_density(grid, u[rows], v[rows]).sum()) - count
+            found.append(Pair(number, grid=grid, score=gain * len(u[some]) / len(u[rows])))
         elif isinstance(FAMILIES[number], StudentPair):
             found.append(_fit_student(number, FAMILIES[number], u[some], v[some], DEGREES))
         elif number:
@@ -169,11 +171,8 @@ def fit_pair(u: Tensor, v: Tensor, *, families: Sequence[int]) -> Pair:
             turns = half if family.radial else (half[0], half[0] + 180)
             found += [_fit_one(number, rotation, u[some], v[some]) for rotation in turns]
     best = max(found, key=lambda pair: pair.score)
-    rows = thinned(len(u), MOST_FITTED)
-    if best.family == 0 or rows == some:
+    if best.family in {0, KERNEL} or rows == some:
         return best
-    if best.family == KERNEL:
-        return Pair(KERNEL, grid=kernel_fit(u[rows], v[rows])[0], score=best.score)
     if isinstance(FAMILIES[best.family], StudentPair):
         df = float(FAMILIES[best.family].parameters(torch.tensor(best.free, dtype=torch.float64))[1])
         return _fit_student(best.family, FAMILIES[best.family], u[rows], v[rows], (df,))

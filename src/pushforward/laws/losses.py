@@ -6,9 +6,10 @@ import math
 
 import torch
 from torch import Tensor
+from torch.distributions import Beta, kl_divergence
 
-from ..core import Distribution
-from ..objectives import InverseProblem
+from ..core import Distribution, Flow, Real
+from ..objectives import DeepDensity, InverseProblem
 from ..objectives.inverse_problem import both_ways
 from .cases import Case, draw, draw_context
 from .violations import NotApplicable, require, require_close
@@ -106,6 +107,52 @@ def law_discrepancies(case: Case) -> None:
     require(abs(shares[0] - 0.004) < 1e-6 and shares[-1] == 1, f"the ramp goes from {shares[0]} to {shares[-1]}")
     middle = 2 * 0.002 ** (1 - (objective.ramp // 2) / objective.ramp)
     require(abs(shares[objective.ramp // 2] - middle) < 1e-6, f"half of the ramp gives {shares[objective.ramp // 2]}")
+
+
+def law_deep_density(case: Case) -> None:
+    """Check the three losses of a deep density model against direct sums over rows, coordinates and eigenvalues."""
+    node = case.build()
+    objective = case.spec.loss(node) if case.spec is not None and isinstance(node, Distribution) else None
+    if not isinstance(objective, DeepDensity) or not isinstance(node, Flow) or type(node.space) is not Real:
+        raise NotApplicable("no deep density model of rows")
+    decoder = node.chain
+    x, rows = (
+        draw(node, "space", 7, torch.float64),
+        torch.tensor([0.2, 1.8, 1.0, 0.5, 1.5, 0.0, 2.0], dtype=torch.float64),
+    )
+    share = rows / rows.sum()
+    codes = decoder.encode(x)  # type: ignore[operator]
+    z = 1 / (1 + (-codes).exp())
+    t, again = (1 / (1 + (-v).exp()) for v in (x, decoder.inverse(codes)[0]))
+    divergence, entropy, conditioning = (x.new_zeros(()) for _ in range(3))
+    for i in range(x.shape[1]):
+        mean = (share * z[:, i]).sum()
+        variance = (share * (z[:, i] - mean) ** 2).sum()
+        k = mean * (1 - mean) / variance - 1
+        fitted, target = (
+            Beta(mean * k, (1 - mean) * k),
+            Beta(x.new_tensor(objective.target[0]), x.new_tensor(objective.target[1])),
+        )
+        require_close(fitted.mean, mean, 1e-9, "mean of the fitted Beta distribution")
+        require_close(fitted.variance, variance, 1e-9, "its variance")
+        divergence = divergence + kl_divergence(fitted, target)
+        for b, w in enumerate(rows):
+            p, q = t[b, i], again[b, i]
+            entropy = entropy - w * (p * q.log() + (1 - p) * (1 - q).log()) / len(rows)
+    for weight in decoder.weights():  # type: ignore[operator]
+        squares = torch.linalg.eigvalsh(weight.mT @ weight)
+        conditioning = conditioning + 0.5 * (squares[-1] / squares[0]).log()
+    weighted = objective.terms((x,), rows)
+    for name, got, wanted in zip(
+        ("divergence", "condition numbers", "cross-entropy"),
+        weighted,
+        (divergence, conditioning, entropy),
+        strict=False,
+    ):
+        require_close(got, wanted, 1e-6, name)
+    terms = torch.stack([divergence, conditioning, entropy])
+    total = (torch.tensor(objective.weights, dtype=torch.float64) * terms).sum()
+    require_close(objective((x,), rows), total, 1e-6, "the sum of the weighted losses")
 
 
 def _direct(a: Tensor, b: Tensor, kernels: tuple[tuple[float, float], ...]) -> Tensor:

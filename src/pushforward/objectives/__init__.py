@@ -6,6 +6,7 @@ A batch is `(x,)` or `(x, context)`. Weights, one for each row, have mean one ov
 
 from .bound import CodeLikelihood, EvidenceBound, bound_terms
 from .cdf_targets import CDFTargets, QuantileGenerator
+from .deep_density import DeepDensity
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
 from .graph_likelihood import GraphLikelihood, learned_graph
@@ -29,6 +30,7 @@ __all__ = [
     "Binarised",
     "CDFTargets",
     "CodeLikelihood",
+    "DeepDensity",
     "Divergence",
     "EnumeratedLikelihood",
     "EvidenceBound",

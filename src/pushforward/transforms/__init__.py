@@ -45,6 +45,7 @@ from .scalar import (
     Sigmoidal,
 )
 from .shape import ChannelsFirst, Checkerboard, Reshape, Squeeze, Tokens
+from .sigmoid_decoder import ExtendedLogit, SigmoidDecoder
 from .sorting import Rounding, Sort, max_pool, maximum
 from .spline_maps import PiecewiseSpline
 from .stochastic import Augment, Dequantise, HalfLines, Stochastic
@@ -131,9 +132,11 @@ __all__ = [
     "Residual",
     "RoundedShift",
     "Rounding",
+    "ExtendedLogit",
     "Scalar",
     "SaturatingSpline",
     "ScaleRule",
+    "SigmoidDecoder",
     "Schedule",
     "Sigmoidal",
     "Slice",

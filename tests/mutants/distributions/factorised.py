@@ -15,6 +15,11 @@ MUTANTS = [
         [("Logistic._element", "F.logsigmoid(x) + F.logsigmoid(-x)", "2 * F.logsigmoid(x)")],
     ),
     Mutant(
+        "logit of Beta: parameters exchanged",
+        "^logit-beta$",
+        [("LogitBeta._draw", "(self.a, self.b)", "(self.b, self.a)")],
+    ),
+    Mutant(
         "Student t: exponent v / 2",
         "student-t",
         [("StudentT._element", "constant - (v + 1) / 2 *", "constant - v / 2 *")],
