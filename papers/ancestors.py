@@ -61,20 +61,23 @@ def kernel(x: Tensor, held: Tensor) -> float:
     return float(constant - exponent.logsumexp(1).mean())
 
 
-def rates(seed: int) -> None:
+NETWORKS = {
+    "monotone, smooth targets": {"units": 4},
+    "monotone, stochastic targets": {"units": 4, "targets": "stochastic"},
+    "free, smooth targets": {"network": "free", "hidden": (16,)},
+}
+
+
+def rates(seed: int, networks: list[str]) -> None:
     """L1 errors of densities that are derivatives of learned distribution functions."""
     truth = mixture().log_prob(GRID).exp()
     for n in SIZES:
         x = drawn("mixture", n, 1000 * seed + 1)
         found = {"Parzen": {"l1": float((silverman(x[:, 0].double()) - truth).abs().sum() * STEP)}}
-        for name, options in (
-            ("monotone, smooth targets", {"units": 4}),
-            ("monotone, stochastic targets", {"units": 4, "targets": "stochastic"}),
-            ("free, smooth targets", {"network": "free", "hidden": (16,)}),
-        ):
+        for name in networks:
             torch.manual_seed(seed)
             began = time.process_time()
-            model = CDFNetwork(features=1, **options).build()
+            model = CDFNetwork(features=1, **NETWORKS[name]).build()
             fit(model, x, max_steps=2000, batch_size=min(n, 512), lr=1e-2, seed=seed, progress=False)
             seconds = time.process_time() - began
             with torch.no_grad():
@@ -128,12 +131,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=("rates", "toys"), default=["rates", "toys"])
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
     for seed in options.seeds:
         if "rates" in options.only:
-            rates(seed)
+            rates(seed, options.networks)
         if "toys" in options.only:
             toys(seed)
 
@@ -148,10 +152,16 @@ def main() -> None:
     )
     errors = kept.get("rates", {})
     rows = [
-        [name, *(mean(sizes[str(n)], "l1") for n in SIZES), f"{slope(sizes):.2f}", mean(sizes[str(SIZES[-1])], "mass")]
+        [
+            name,
+            *(mean(sizes[str(n)], "l1") for n in SIZES),
+            f"{slope(sizes):.3f}",
+            mean(sizes[str(SIZES[-1])], "mass"),
+            str(len(sizes[str(SIZES[-1])])),
+        ]
         for name, sizes in errors.items()
     ]
-    body += table(["estimate", *(f"N = {n}" for n in SIZES), "slope", "mass"], rows)
+    body += table(["estimate", *(f"N = {n}" for n in SIZES), "slope", "mass", "seeds"], rows)
     body += (
         "\n\nNLL in nats on 5,000 fresh rows after a fit to 5,000 rows, mean of the seeds, and its distance from a kernel estimate "
         "with a cross-validated bandwidth; the largest error of the inverse in float64; the smallest step of the training "
