@@ -64,6 +64,7 @@ SHAPES: dict[str, _Shape] = {
     "stopped": str,
     "message": str,
     "created": str,
+    "found": [str],
 }
 """Forms of the entries that the commands read."""
 TOGETHER = (("epochs", "seconds"), ("train_rows", "validation_rows"), ("best_validation", "epochs"))

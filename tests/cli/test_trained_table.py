@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 from command_line import mixed, refused, run
@@ -72,3 +73,18 @@ def test_bad_arguments_are_sentences(home, tmp_path):
         ("ffjord", "solver=euler", "expected ffjord.solver to be one of"),
     ):
         refused(run("fit", table, "--drop", "id", "--flow", flow, "--set", setting, *out), 2, words)
+
+
+def test_a_learned_graph_is_told_and_kept(tmp_path):
+    """`fit` prints the parents of each column by name, and `inspect` shows them from the file."""
+    rng = np.random.default_rng(0)
+    cause, other = rng.normal(size=(2, 300))
+    table = pl.DataFrame({"effect": cause * other + 0.3 * rng.normal(size=300), "cause": cause, "other": other})
+    table.write_csv(tmp_path / "t.csv")
+    command = ["fit", tmp_path / "t.csv", "--flow", "graphical", "--hidden", 8, "--set", "bins=3", "--epochs", 3]
+    code, out, err = run(*command, "--no-baselines", "--out", tmp_path / "g.flow")
+    assert code == 0, err
+    lines = [line.strip() for line in err.splitlines() if " given " in line]
+    assert [line.split(" given ")[0] for line in lines] == ["effect", "cause", "other"]
+    shown = run("inspect", tmp_path / "g.flow")[1]
+    assert all(line in shown for line in lines)

@@ -215,4 +215,6 @@ def conclude(task: Task, model: Distribution, record: dict[str, Any]) -> None:
     shown = {key: value for key, value in record.items() if key not in ("history", "quantiles")}
     spec = None if model.spec is None else model.spec.to_dict()
     task.terminal.conclude(f"\n{text}", {"model": out, "system": system_name(model), "spec": spec, **shown})
+    if record.get("found"):
+        task.terminal.tell("\nfound\n" + "\n".join(f"  {line}" for line in record["found"]))
     task.terminal.tell(f"\ntraining: {training_text(record)}\nwrote {out}")

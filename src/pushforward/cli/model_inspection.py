@@ -92,6 +92,7 @@ def _facts(
         facts.append(
             ("validation", f"{training['best_validation']:.4f} nats per {'picture' if data.get('pictures') else 'row'}")
         )
+    facts += [("found", line) for line in training.get("found", [])]
     written = f"pushforward {document['version']}"
     facts.append(("written by", f"{written}, {training['created']}" if training.get("created") else written))
     # If a value takes several lines, its name is shown only in the first line.

@@ -162,9 +162,11 @@ class TableTask(Task):
         return found.model.eval(), {"tried": found.tried, "refitted": found.refitted}
 
     def results(self, model: Distribution) -> dict[str, Any]:
-        """Return the score, and the quantiles of the log-likelihoods of training rows, for `pushforward score`."""
+        """Return the score, quantiles of the log-likelihoods of training rows, and what the model has found in the columns."""
         quantiles = training_quantiles(model, self.encoded, self.parts, self.seed)  # type: ignore[arg-type]
-        return {**super().results(model), "quantiles": quantiles}
+        spec, numbers = model.spec, [column.name for column in self.schema.columns if column.numeric]
+        found = [] if spec is None else spec.findings(model, numbers)
+        return {**super().results(model), "quantiles": quantiles, **({"found": found} if found else {})}
 
     def score_text(self, model: Distribution, scores: Mapping[str, Any]) -> str:
         """Return the score as text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -117,6 +117,13 @@ class Graphical(VectorSpec):
         """Fix a learned graph."""
         if self.graph == "learned":
             learned_graph(model).settle()
+
+    def findings(self, model: Distribution, names: Sequence[str]) -> list[str]:
+        """Return the parents of each feature in a learned graph."""
+        if self.graph != "learned":
+            return []
+        found = learned_graph(model).parents
+        return [f"{names[i]} given {', '.join(names[j] for j in row) or 'nothing'}" for i, row in enumerate(found)]
 
     def exemptions(self) -> Mapping[str, str]:
         """Return the exemptions of a learned graph."""

@@ -9,7 +9,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -141,6 +141,15 @@ class Spec(abc.ABC):
             context: Contexts (N, *context) of the rows, or None.
         """
         raise NotImplementedError
+
+    def findings(self, model: Distribution, names: Sequence[str]) -> list[str]:
+        """Return lines about what a trained model has found in its data, such as the edges of a graph; mostly none.
+
+        Args:
+            model: Trained model that `build` returned, or one around it.
+            names: Name of each feature.
+        """
+        return []
 
     @classmethod
     def from_data(cls, x: Any, context: Any = None, **fields: Any) -> Self:
