@@ -82,7 +82,7 @@ def test_a_learned_graph_is_told_and_kept(tmp_path):
     table = pl.DataFrame({"effect": cause * other + 0.3 * rng.normal(size=300), "cause": cause, "other": other})
     table.write_csv(tmp_path / "t.csv")
     command = ["fit", tmp_path / "t.csv", "--flow", "graphical", "--hidden", 8, "--set", "bins=3", "--epochs", 3]
-    code, out, err = run(*command, "--no-baselines", "--out", tmp_path / "g.flow")
+    code, _, err = run(*command, "--no-baselines", "--out", tmp_path / "g.flow")
     assert code == 0, err
     lines = [line.strip() for line in err.splitlines() if " given " in line]
     assert [line.split(" given ")[0] for line in lines] == ["effect", "cause", "other"]
