@@ -191,7 +191,7 @@ def main() -> None:
     """Train the flows on one data set, or measure the steps, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=list(SIZES))
-    parser.add_argument("--flow", help="only flows whose name starts like this")
+    parser.add_argument("--flow", help="only the flow of this name")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--steps", type=int, default=0, help="rounds of the measurement of steps")
     options = parser.parse_args()
@@ -201,7 +201,7 @@ def main() -> None:
         keep("scalar_maps", "steps", value=steps_in_turns(options.steps))
     if options.data:
         for name, make in flows().items():
-            if options.flow and not name.startswith(options.flow):
+            if options.flow not in (None, name):
                 continue
             result = fitted(options.data, make, options.seconds, seed=0)
             print(options.data, name, result, flush=True)
