@@ -22,7 +22,12 @@ COMPILED = set(sorted(CLASSES)[::2])
 """Cases that `make test` compiles and exports, which takes seconds for each."""
 
 
-EXPENSIVE = {("residual-through-all-terms", "approximations")}
+EXPENSIVE = {
+    ("residual-through-all-terms", "approximations"),
+    ("umnn-0", "total_mass"),
+    *((f"{name}-0", "samples_follow_density") for name in ("naf", "umnn", "sos", "bernstein")),
+    ("bernstein-0", "total_mass"),
+}
 """Cases that are dear under one law."""
 EVERYWHERE = {"context_matters", "jacobian", "opposite_contributions", "roundtrip", "shapes", "spec"}
 """Laws that `make test` checks on every case; the others belong to it on the covering cases only."""

@@ -23,7 +23,7 @@ def build(name, **options):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_both_structures_start_near_the_identity_and_learn(name):
+def test_flows_start_near_the_identity_and_learn(name):
     torch.manual_seed(0)
     x = torch.randn(500, 2)
     x[:, 1] += x[:, 0].square() / 2
@@ -33,9 +33,10 @@ def test_both_structures_start_near_the_identity_and_learn(name):
         with torch.no_grad():
             assert float((flow.encode(x[:50]) - x[:50]).abs().mean()) < 0.5
             before = float(flow.log_prob(x).mean())
-            pf.fit(flow, x, max_steps=15, lr=1e-2, progress=False)
-            assert float(flow.log_prob(x).mean()) > before
-            assert flow.sample(20).shape == (20, 2)
+    pf.fit(flow, x, max_steps=10, lr=1e-2, progress=False)
+    with torch.no_grad():
+        assert float(flow.log_prob(x).mean()) > before
+        assert flow.sample(20).shape == (20, 2)
 
 
 @pytest.mark.parametrize(

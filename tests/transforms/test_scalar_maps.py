@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pushforward.errors import InversionError, SpecError
+from pushforward.functional.bent_lines import FAR, cubic_rational_inverse, stretched, yeo_johnson
 from pushforward.functional.roots import monotone_inverse
 from pushforward.transforms import BentLine, Bernstein, DeepSigmoidal, IntegratedNetwork, PiecewiseSpline, SumOfSquares
 
@@ -163,3 +164,25 @@ def test_bernstein_polynomials_are_those_of_scipy():
     x = torch.linspace(-2, 2, 17, dtype=DOUBLE)
     expected = interpolate.BPoly(c.numpy()[:, None], [-2.0, 2.0])(x.numpy())
     torch.testing.assert_close(scalar.forward(x, p.expand(17, -1))[0], torch.from_numpy(expected))
+
+
+def test_bent_lines_are_the_published_functions():
+    stats = pytest.importorskip("scipy.stats")
+    y = torch.linspace(-6, 6, 25, dtype=DOUBLE)
+    for power in (0.3, 1.0, 1.7):
+        expected = torch.from_numpy(stats.yeojohnson(y.numpy(), power))
+        torch.testing.assert_close(yeo_johnson(y, torch.full_like(y, power))[0], expected)
+    a = torch.full_like(y, -1.3)
+    torch.testing.assert_close(stretched(y, a)[0], torch.asinh(a.exp() * torch.sinh(y)))
+    for bend in (-0.9, 2.0, 7.9):
+        z = y + bend * y / (1 + y**2)
+        torch.testing.assert_close(cubic_rational_inverse(z, torch.full_like(y, bend))[0], y, rtol=1e-6, atol=1e-6)
+
+
+def test_bent_lines_with_sinh_go_on_without_a_jump():
+    for end in (FAR, -FAR):
+        y = torch.tensor([end - 1e-9, end + 1e-9], dtype=DOUBLE)
+        for a in (-4.0, 0.0, 4.0):
+            w, slope = stretched(y, torch.full_like(y, a))
+            assert abs(float(w.diff())) < 1e-8
+            assert abs(float(slope.diff())) < 1e-8

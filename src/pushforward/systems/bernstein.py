@@ -17,7 +17,7 @@ class BernsteinFlow(ScalarMapSpec):
 
     Args:
         degree: Degree M of the polynomials.
-        bound: Half-width of the interval outside of which the map is a straight line; 5 suits standardised data.
+        bound: Half-width of the interval outside of which the map is a straight line; 3 suits standardised data.
     """
 
     name = "bernstein"
@@ -25,7 +25,7 @@ class BernsteinFlow(ScalarMapSpec):
     paper = "Ramasinghe, Fernando, Khan, Barnes 2021, arXiv:2102.03509"
 
     degree: int = 16
-    bound: float = 5.0
+    bound: float = 3.0
 
     def validate(self) -> None:
         """Check the sizes of the networks and of the map."""

@@ -18,7 +18,7 @@ class SOS(ScalarMapSpec):
     Args:
         polynomials: Number of squared polynomials.
         degree: Degree L of each; the map has the degree 2 L + 1.
-        bound: Half-width of the interval outside of which the map is a straight line; 5 suits standardised data.
+        bound: Half-width of the interval outside of which the map is a straight line; 3 suits standardised data.
     """
 
     name = "sos"
@@ -27,7 +27,7 @@ class SOS(ScalarMapSpec):
 
     polynomials: int = 3
     degree: int = 4
-    bound: float = 5.0
+    bound: float = 3.0
 
     def validate(self) -> None:
         """Check the sizes of the networks and of the map."""

@@ -110,6 +110,7 @@ class SumOfSquares(LinearTails):
         SpecError: An argument is out of range.
     """
 
+    bound: float = 3.0
     polynomials: int = 3
     degree: int = 4
 
@@ -142,6 +143,7 @@ class Bernstein(LinearTails):
         SpecError: An argument is out of range.
     """
 
+    bound: float = 3.0
     degree: int = 16
 
     def __post_init__(self) -> None:

@@ -34,9 +34,9 @@ MUTANTS = [
         [("sinh_arcsinh", "log_cosh(u) - log_cosh(inner)", "log_cosh(u)")],
     ),
     Mutant(
-        "Yeo-Johnson: one power on both sides",
+        "Yeo-Johnson: not divided by the power",
         "^yeo-johnson-line$",
-        [("yeo_johnson", "torch.where(y < 0, 2 - power, power)", "power")],
+        [("yeo_johnson", "torch.expm1(k * log) / k", "torch.expm1(k * log)")],
     ),
     Mutant(
         "Yeo-Johnson: slope of the inverse", "^yeo-johnson-line$", [("yeo_johnson", "(1 - k) * log", "(k - 1) * log")]

@@ -35,6 +35,16 @@ MUTANTS = [
         "^projection$",
         [("projection_mixture", "+ cosine.square()", "+ sine.square()")],
     ),
-    Mutant("circle inverse: no gradient", "^moebius$", [("circle_inverse", "2 * torch.is_grad_enabled()", "0")]),
+    Mutant(
+        "circle inverse: no gradient",
+        "^moebius$",
+        [
+            (
+                "circle_inverse",
+                "implicit_root(residual, newton_bisect(residual, low, torch.full_like(z, TURN), noise))",
+                "newton_bisect(residual, low, torch.full_like(z, TURN), noise)",
+            )
+        ],
+    ),
     Mutant("circle inverse: sign of dlogp", "^moebius$", [("circle_inverse", "-f(x)[1].log()", "f(x)[1].log()")]),
 ]
