@@ -169,8 +169,8 @@ def body(results: dict) -> str:
     for flow in dict.fromkeys(flow for name in names for flow in results[name]["flows"]):
         cells = [results[name]["flows"].get(flow) for name in names]
         rows.append([flow, *(f"{c[0]:.4f} ({c[1] / 1000:.0f}k, {c[2]})" if c else "" for c in cells)])
-    beside = ["beside", *(results[name]["beside"] for name in names)]
-    seconds = {results[name]["seconds"] for name in names}
+    beside = ["beside", *(results[name].get("beside", "") for name in names)]
+    seconds = {results[name].get("seconds", 10.0) for name in names}
     text = (
         f"Held-out negative log-likelihood in nats after {', '.join(f'{s:g}' for s in sorted(seconds))} seconds of CPU time of "
         "training (`--data NAME --seconds S` for each column), seed 0; in brackets the number of parameters and of steps. Beside the toys stands the entropy, and beside "
