@@ -21,6 +21,7 @@ from .indexed import ContinuousIndex
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
+from .matrix_factors import QR, SVD, Woodbury
 from .modular import Modular
 from .normalise import ActNorm, BatchNorm, Standardise
 from .observed import ObservedOutput
@@ -48,12 +49,19 @@ from .surjective import Slice, Surjection
 from .tailed_marginals import Marginals, TailMap
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .two_way import two_way
+from .volume_preserving import SoftplusAffine, VolumePreservingCoupling, all_in_one
 from .winner_gate import WinnerGate
 from .winner_path import WinnerPath
 from .wiring import LayerGraph, Wired
 from .zigzag import Zigzag
 
 __all__ = [
+    "QR",
+    "SVD",
+    "Woodbury",
+    "SoftplusAffine",
+    "VolumePreservingCoupling",
+    "all_in_one",
     "AbsoluteValue",
     "ActNorm",
     "Additive",
