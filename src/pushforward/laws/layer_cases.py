@@ -427,6 +427,7 @@ def layer_cases() -> list[Case]:
         "svd-channels": varied(lambda: t.SVD(picture, rotation=True), constant=True),
         "woodbury": varied(lambda: t.Woodbury(Real((4,)), rank=2), constant=True),
         "woodbury-positions": varied(lambda: t.Woodbury(picture, rank=2, positions_rank=1), constant=True, spread=0.3),
+        "block-autoregressive": lambda: t.BlockAutoregressive(r3, hidden=(4, 3), context=2),
         "permutation": varied(lambda: t.Permutation(r3, (2, 0, 1)), constant=True),
         "diagonal": varied(lambda: t.Diagonal(r2), constant=True),
         "lu": varied(lambda: t.LU(r3), constant=True),

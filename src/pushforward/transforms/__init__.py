@@ -1,6 +1,7 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
 from .autoregressive import Autoregressive
+from .block_autoregressive import BlockAutoregressive
 from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky, Correlation
@@ -56,6 +57,7 @@ from .wiring import LayerGraph, Wired
 from .zigzag import Zigzag
 
 __all__ = [
+    "BlockAutoregressive",
     "QR",
     "SVD",
     "Woodbury",

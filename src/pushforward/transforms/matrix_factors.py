@@ -5,7 +5,7 @@
     Woodbury:  W = I + U V with U (C, r) and V (r, C),            log |det W| = log |det(I_r + V U)|
 
 A product of D Householder reflections I - 2 v v^T / |v|^2 reaches every orthogonal matrix with the determinant (-1)^D
-(Tomczak and Welling 2016, arXiv:1611.09630, section 3.1). On images the matrices act on the channels of every position.
+(Tomczak and Welling 2016, arXiv:1611.09630). On images the matrices act on the channels of every position.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class SVD(Transform):
         SpecError: Events are scalars, of shape (), or there is no reflection.
 
     References:
-        Zhang, Lei, Dhillon 2018, arXiv:1803.09327, section 3.
+        Zhang, Lei, Dhillon 2018, arXiv:1803.09327.
     """
 
     undo = Undo.BOTH
@@ -192,7 +192,7 @@ class Woodbury(Transform):
         SpecError: Events are scalars, or a rank is out of range.
 
     References:
-        Lu and Huang 2020, arXiv:2002.02798, eq. 5 to 8.
+        Lu and Huang 2020, arXiv:2002.02798.
     """
 
     undo = Undo.BOTH

@@ -3,7 +3,7 @@
     z_a = x_a,    z_b = x_b exp(s_b - mean(s)) + t_b,    dlogp = 0
 
 The coupling may stretch some coordinates at the cost of others, which an additive coupling cannot do (Sorrenson, Rother, Koethe
-2020, arXiv:2001.04872, section 3.2; there the last log-scale is minus the sum of the others, here all share the correction).
+2020, arXiv:2001.04872; there the last log-scale is minus the sum of the others, here all share the correction).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class VolumePreservingCoupling(Coupling):
         SpecError: The mask does not fit the space, or the space is not `Real`.
 
     References:
-        Sorrenson, Rother, Koethe 2020, arXiv:2001.04872, section 3.2.
+        Sorrenson, Rother, Koethe 2020, arXiv:2001.04872.
     """
 
     def __init__(
