@@ -10,6 +10,7 @@ from .clip_layers import EachFrame, Innovations
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
+from .convolutions import EmergingConv, ExponentialConv, PeriodicConv
 from .copula_layer import CopulaLayer
 from .coupling import Coupling
 from .cylinder import Cylinder
@@ -57,6 +58,9 @@ from .wiring import LayerGraph, Wired
 from .zigzag import Zigzag
 
 __all__ = [
+    "EmergingConv",
+    "ExponentialConv",
+    "PeriodicConv",
     "BlockAutoregressive",
     "QR",
     "SVD",
