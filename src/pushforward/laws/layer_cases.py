@@ -43,6 +43,7 @@ from ..networks import (
     GraphMLP,
     LabelMLP,
     LipschitzConvNet,
+    LipschitzDenseNet,
     LipschitzMLP,
     MaskedMLP,
     MaskEnsemble,
@@ -382,6 +383,16 @@ def layer_cases() -> list[Case]:
             Real((1, 2, 3)),
             lipschitz=0.6,
             context=2,
+        ),
+        "residual-dense": lambda: t.Residual(
+            LipschitzDenseNet((2,), hidden=(4, 3), coefficient=0.8, context=2),
+            r2,
+            lipschitz=0.8,
+            logdet="exact",
+            context=2,
+        ),
+        "residual-dense-pictures": lambda: t.Residual(
+            LipschitzDenseNet((1, 2, 2), hidden=(2,), coefficient=0.6), Real((1, 2, 2)), lipschitz=0.6, logdet="exact"
         ),
         "residual-through-all-terms": varied(
             lambda: t.Residual(
