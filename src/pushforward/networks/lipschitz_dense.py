@@ -42,7 +42,8 @@ class LipschitzDenseNet(Contraction):
                 return SpectralLinear(inputs, outputs, norm, given)
             return SpectralConv(inputs, outputs, (size[0], size[1]), 3, norm, given)
 
-        layers, width = [], start
+        layers: list[Spectral] = []
+        width = start
         for growth in hidden:
             layers.append(spectral(width, growth, 1.0, 0 if layers else context))
             width += 2 * growth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..core import Flow, Transform
 from ..errors import SpecError
@@ -68,7 +68,7 @@ class ResidualFlow(VectorSpec):
         few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
         layers: list[Transform] = [ActNorm(space)] if self.norm else []
         for _ in range(self.layers):
-            options = {"hidden": self.hidden, "coefficient": self.lipschitz, "context": self.given}
+            options: dict[str, Any] = {"hidden": self.hidden, "coefficient": self.lipschitz, "context": self.given}
             net = (
                 LipschitzDenseNet((self.features,), **options) if self.dense else LipschitzMLP(self.features, **options)
             )

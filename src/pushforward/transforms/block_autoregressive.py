@@ -99,7 +99,7 @@ class BlockAutoregressive(Transform):
 
     def _shifts(self, context: Tensor | None) -> list[Tensor]:
         """Return the shift of each layer, (D a,) or (B, D a)."""
-        shifts = [layer.bias for layer in self.layers]
+        shifts: list[Tensor] = [layer.bias for layer in self.layers]
         if self.given is not None:
             shifts[0] = shifts[0] + self.given(context)
         return shifts
