@@ -43,6 +43,7 @@ from ..networks import (
     GraphMLP,
     LabelMLP,
     LipschitzConvNet,
+    LipschitzDenseNet,
     LipschitzMLP,
     MaskedMLP,
     MaskEnsemble,
@@ -384,6 +385,16 @@ def layer_cases() -> list[Case]:
             lipschitz=0.6,
             context=2,
         ),
+        "residual-dense": lambda: t.Residual(
+            LipschitzDenseNet((2,), hidden=(4, 3), coefficient=0.8, context=2),
+            r2,
+            lipschitz=0.8,
+            logdet="exact",
+            context=2,
+        ),
+        "residual-dense-pictures": lambda: t.Residual(
+            LipschitzDenseNet((1, 2, 2), hidden=(2,), coefficient=0.6), Real((1, 2, 2)), lipschitz=0.6, logdet="exact"
+        ),
         "residual-through-all-terms": varied(
             lambda: t.Residual(
                 aligned(),
@@ -412,6 +423,26 @@ def layer_cases() -> list[Case]:
         "sylvester": lambda: t.Sylvester(Real((4,)), width=2),
         "sylvester-householder": lambda: t.Sylvester(r2, directions="householder", reflections=2, context=2),
         "sylvester-triangular": lambda: t.Sylvester(r3, directions="triangular", flip=True),
+        "volume-preserving": varied(
+            lambda: t.VolumePreservingCoupling(Real((5,)), t.half_mask(5), net, context=2), constant=True
+        ),
+        "volume-preserving-pictures": varied(
+            lambda: t.VolumePreservingCoupling(picture, [True, False, True], convolutions), constant=True
+        ),
+        "all-in-one": lambda: t.all_in_one(r3, net, clamp=1.5, context=2),
+        "all-in-one-permuted": varied(
+            lambda: t.all_in_one(Real((4,)), net, volume_preserving=True, mixing="permutation"), constant=True
+        ),
+        "qr": varied(lambda: t.QR(r3), constant=True),
+        "qr-channels": varied(lambda: t.QR(picture, reflections=3), constant=True),
+        "svd": varied(lambda: t.SVD(r3), constant=True),
+        "svd-channels": varied(lambda: t.SVD(picture, rotation=True), constant=True),
+        "woodbury": varied(lambda: t.Woodbury(Real((4,)), rank=2), constant=True),
+        "woodbury-positions": varied(lambda: t.Woodbury(picture, rank=2, positions_rank=1), constant=True, spread=0.3),
+        "block-autoregressive": lambda: t.BlockAutoregressive(r3, hidden=(4, 3), context=2),
+        "emerging-convolution": varied(lambda: t.EmergingConv(Real((2, 3, 4))), constant=True, spread=0.3),
+        "periodic-convolution": varied(lambda: t.PeriodicConv(Real((2, 3, 4))), constant=True, spread=0.2),
+        "exponential-convolution": varied(lambda: t.ExponentialConv(Real((2, 3, 4))), constant=True),
         "permutation": varied(lambda: t.Permutation(r3, (2, 0, 1)), constant=True),
         "diagonal": varied(lambda: t.Diagonal(r2), constant=True),
         "lu": varied(lambda: t.LU(r3), constant=True),

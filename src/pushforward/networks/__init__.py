@@ -12,6 +12,7 @@ from .graph_mlp import GraphMLP, grouped_parents, longest_chain
 from .label_networks import AutoregressiveTable, LabelMLP, LabelSequence, LabelTable, LabelTransformer, OneHotCode
 from .learned_graph import LearnedGraph
 from .lipschitz import LipschitzConvNet, LipschitzMLP
+from .lipschitz_dense import LipschitzDenseNet
 from .mask_ensemble import MaskEnsemble
 from .masked import MaskedMLP
 from .mlp import MLP, Activation, Constant, Parameters, activation, head
@@ -32,6 +33,7 @@ from .velocity import Velocity, VelocityMLP
 
 __all__ = [
     "LipschitzConvNet",
+    "LipschitzDenseNet",
     "LipschitzMLP",
     "LearnedGraph",
     "MaskedMLP",

@@ -55,7 +55,8 @@ def norm_bound(gram: Tensor) -> Tensor:
         power = power @ power
         size = power.abs().square().sum().sqrt()
         power, log_size = power / size, 2 * log_size + size.log()
-    trace = (power.mH * gram.detach()).sum().real
+    # The blocks are Hermitian: tr(A B) is the sum of conj(a_ij) b_ij.
+    trace = (power.conj() * gram.detach()).sum().real
     weight = power / trace
     value = (trace.log() + log_size) / (exponent + 1)
     # log s^2 = log tr(G^(M + 1)) / (M + 1) has the gradient G^M / tr(G^(M + 1)) = weight. The linear term below

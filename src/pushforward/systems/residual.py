@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..core import Flow, Transform
 from ..errors import SpecError
-from ..networks.lipschitz import LipschitzMLP
+from ..networks import LipschitzDenseNet, LipschitzMLP
 from ..transforms import ActNorm, Residual
 from .vector_spec import VectorSpec
 
@@ -23,6 +23,8 @@ class ResidualFlow(VectorSpec):
     Args:
         layers: Number of residual blocks.
         hidden: Widths of the hidden layers in each block's network.
+        dense: Whether each layer of a network sees the outputs of all layers before it (i-DenseNet); `hidden` then has half
+            the number of units that each layer adds.
         activation: Activation function of the networks: "lipswish", x sigmoid(b x) / 1.1, whose slope is at most one.
         lipschitz: Upper bound of the Lipschitz constant of each network, in (0, 1).
         logdet: Log-determinant: "exact", "series" (the first terms: i-ResNet, biased), "roulette" (a random number of
@@ -42,6 +44,7 @@ class ResidualFlow(VectorSpec):
 
     layers: int = 10
     hidden: tuple[int, ...] = (64, 64)
+    dense: bool = False
     activation: Literal["lipswish"] = "lipswish"
     lipschitz: float = 0.95
     logdet: Literal["auto", "exact", "series", "roulette"] = "auto"
@@ -65,7 +68,10 @@ class ResidualFlow(VectorSpec):
         few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
         layers: list[Transform] = [ActNorm(space)] if self.norm else []
         for _ in range(self.layers):
-            net = LipschitzMLP(self.features, hidden=self.hidden, coefficient=self.lipschitz, context=self.given)
+            options: dict[str, Any] = {"hidden": self.hidden, "coefficient": self.lipschitz, "context": self.given}
+            net = (
+                LipschitzDenseNet((self.features,), **options) if self.dense else LipschitzMLP(self.features, **options)
+            )
             layers.append(
                 Residual(
                     net,

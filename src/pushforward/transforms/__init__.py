@@ -2,6 +2,7 @@
 
 from .autoregressive import Autoregressive
 from .bent_maps import BentLine
+from .block_autoregressive import BlockAutoregressive
 from .bounded import Centre, Log, Logit, LogRatio, Probit, to_line
 from .branches import AbsoluteValue, WinnerFold
 from .cholesky import Cholesky, Correlation
@@ -10,6 +11,7 @@ from .clip_layers import EachFrame, Innovations
 from .competing import WinnerCoupling
 from .continuous import Continuous
 from .contractive import Residual
+from .convolutions import EmergingConv, ExponentialConv, PeriodicConv
 from .copula_layer import CopulaLayer
 from .coupling import Coupling
 from .cylinder import Cylinder
@@ -23,6 +25,7 @@ from .line_maps import Bernstein, IntegratedNetwork, LinearTails, SumOfSquares
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
+from .matrix_factors import QR, SVD, Woodbury
 from .modular import Modular
 from .neural_maps import DeepSigmoidal
 from .normalise import ActNorm, BatchNorm, Standardise
@@ -53,12 +56,23 @@ from .surjective import Slice, Surjection
 from .tailed_marginals import Marginals, TailMap
 from .torch_transforms import AsTorchTransform, FromTorchTransform
 from .two_way import two_way
+from .volume_preserving import SoftplusAffine, VolumePreservingCoupling, all_in_one
 from .winner_gate import WinnerGate
 from .winner_path import WinnerPath
 from .wiring import LayerGraph, Wired
 from .zigzag import Zigzag
 
 __all__ = [
+    "EmergingConv",
+    "ExponentialConv",
+    "PeriodicConv",
+    "BlockAutoregressive",
+    "QR",
+    "SVD",
+    "Woodbury",
+    "SoftplusAffine",
+    "VolumePreservingCoupling",
+    "all_in_one",
     "AbsoluteValue",
     "ActNorm",
     "Additive",

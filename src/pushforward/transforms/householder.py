@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..core import Real, Transform, context_space
 from ..errors import SpecError
+from ..functional.reflections import reflected
 from ..functional.roots import tanh_root
 from ..networks import Parameters
 from .planar_layers import vectors
@@ -85,7 +86,7 @@ class Sylvester(Transform):
         if self.directions == "triangular":
             return None, r, s, b
         free = free.unflatten(-1, self.free_shape)
-        return _orthonormal(free) if self.directions == "orthogonal" else _reflected(free), r, s, b
+        return _orthonormal(free) if self.directions == "orthogonal" else reflected(free), r, s, b
 
     def _within(self, q: Tensor | None, v: Tensor) -> Tensor:
         """Return Q^T v."""
@@ -134,15 +135,6 @@ def _orthonormal(free: Tensor) -> Tensor:
     """Return the Q of the QR decomposition whose R has a positive diagonal; this Q is unique and a smooth function."""
     q, r = torch.linalg.qr(free)
     return q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
-
-
-def _reflected(free: Tensor) -> Tensor:
-    """Return the product of the reflections I - 2 v v^T / |v|^2 over vectors (B, H, D): (B, D, D)."""
-    unit = torch.nn.functional.normalize(free, dim=-1)
-    q = torch.eye(free.shape[-1], dtype=free.dtype, device=free.device).expand(free.shape[0], -1, -1)
-    for v in unit.unbind(-2):
-        q = q - 2 * torch.matmul(q, v.unsqueeze(-1)) * v.unsqueeze(-2)
-    return q
 
 
 def _times(matrix: Tensor, v: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class Linear(Transform):
     def __init__(self, space: Real) -> None:
         super().__init__()
         self.x_space = self.z_space = space
-        size, self.positions = _channels_of(space)
+        size, self.positions = channels_of(space)
         self.weight = nn.Parameter(random_rotation(size))
 
     def _volume(self, v: Tensor) -> Tensor:
@@ -107,11 +107,11 @@ class Linear(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return W x, and log |det W| times the number of positions."""
-        return _mix(self.weight, x), self._volume(x)
+        return mix(self.weight, x), self._volume(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return W^-1 z, and -log |det W| times the number of positions."""
-        return _mix(torch.linalg.inv(self.weight.double()).to(z.dtype), z), -self._volume(z)
+        return mix(torch.linalg.inv(self.weight.double()).to(z.dtype), z), -self._volume(z)
 
 
 class LU(Transform):
@@ -135,7 +135,7 @@ class LU(Transform):
     def __init__(self, space: Real, *, rotation: bool = False) -> None:
         super().__init__()
         self.x_space = self.z_space = space
-        size, self.positions = _channels_of(space)
+        size, self.positions = channels_of(space)
         self.lower = nn.Parameter(torch.zeros(size, size))
         self.upper = nn.Parameter(torch.zeros(size, size))
         self.log_diagonal = nn.Parameter(torch.zeros(size))
@@ -208,7 +208,7 @@ class Orthogonal(Transform):
     def __init__(self, space: Real | Sphere, *, rotation: bool = False) -> None:
         super().__init__()
         self.x_space = self.z_space = space
-        size, _ = _channels_of(space)
+        size, _ = channels_of(space)
         self.free = nn.Parameter(torch.zeros(size, size))
         self.register_buffer("start", random_rotation(size) if rotation else None)
 
@@ -231,7 +231,7 @@ class Orthogonal(Transform):
 
     def _moved(self, matrix: Tensor, v: Tensor) -> Tensor:
         # R is orthogonal up to its rounding only. On a sphere, `nearest` brings the result back; elsewhere it does nothing.
-        return self.x_space.nearest(_mix(matrix, v))
+        return self.x_space.nearest(mix(matrix, v))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return Q R x and 0."""
@@ -290,13 +290,13 @@ def random_rotation(size: int) -> Tensor:
     return q.to(torch.get_default_dtype())
 
 
-def _channels_of(space: Space) -> tuple[int, int]:
+def channels_of(space: Space) -> tuple[int, int]:
     """Return the length of the first dimension, and the number of positions."""
     if not space.shape:
         raise SpecError(f"expected a space of vectors or images, got {space}")
     return space.shape[0], space.size // max(1, space.shape[0])
 
 
-def _mix(weight: Tensor, v: Tensor) -> Tensor:
+def mix(weight: Tensor, v: Tensor) -> Tensor:
     """Return the matrix times every row of (B, D), or times the channels at every position of (B, C, ...)."""
     return v @ weight.mT if v.dim() == 2 else torch.matmul(weight, v.flatten(2)).reshape(v.shape)

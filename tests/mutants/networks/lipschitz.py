@@ -20,4 +20,9 @@ MUTANTS = [
         "residual-0",
         [("Contraction.linearised", "weights[i]", "0.5 * weights[i]")],
     ),
+    Mutant(
+        "norm bound: trace of complex blocks without conjugation",
+        "exponential-convolution",
+        [("norm_bound", "(power.conj() * gram.detach())", "(power.mH * gram.detach())")],
+    ),
 ]

@@ -20,11 +20,6 @@ MUTANTS = [
         [("_orthonormal", "q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)", "free")],
     ),
     Mutant(
-        "Sylvester: reflections by half",
-        "sylvester-householder",
-        [("_reflected", "q = q - 2 * torch.matmul", "q = q - torch.matmul")],
-    ),
-    Mutant(
         "Sylvester: inverse forgets later entries",
         "sylvester-triangular",
         [("Sylvester.inverse", "v[:, i] - torch.linalg.vecdot(r[:, i, i + 1:], bent)", "v[:, i]")],
