@@ -6,11 +6,11 @@ MUTANTS = [
     Mutant(
         "spline: the plain formula has another slope",
         "nsf-0|spline$",
-        [("rational_quadratic", "2 * denominator.log()", "denominator.log()")],
+        [("between_knots", "2 * denominator.log()", "denominator.log()")],
     ),
     Mutant(
         "spline: the plain formula has another value",
         "nsf-0|spline$",
-        [("rational_quadratic", "d0 * mixed", "d1 * mixed")],
+        [("between_knots", "d0 * mixed", "d1 * mixed")],
     ),
 ]
