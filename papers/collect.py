@@ -35,6 +35,7 @@ ORDER = [
     "tori",
     "classes",
     "residual",
+    "free_form",
     "lwta",
     "lwta_digits",
     "cif",

@@ -25,6 +25,7 @@ COMPILED = set(sorted(CLASSES)[::2])
 EXPENSIVE = {
     ("residual-through-all-terms", "approximations"),
     ("umnn-0", "total_mass"),
+    ("sphere-cnf-0", "compile"),
     *((f"{name}-0", "samples_follow_density") for name in ("naf", "umnn", "sos", "bernstein")),
     ("bernstein-0", "total_mass"),
 }
@@ -33,15 +34,30 @@ EVERYWHERE = {"context_matters", "jacobian", "opposite_contributions", "roundtri
 """Laws that `make test` checks on every case; the others belong to it on the covering cases only."""
 
 
+def quick(name):
+    """Return the laws that `make test` checks on a case in one test."""
+    return [
+        law
+        for law in LAWS
+        if law not in DEAR and (law in EVERYWHERE or name in COVERING) and (name, law) not in EXPENSIVE
+    ]
+
+
 def pairs():
-    """Yield every case with every law; `make test` has all laws on the covering cases, and a few on every case."""
+    """Yield every case with the laws that have a test of their own: dear ones, and those that are left to the dear tests."""
     for name in CASES:
-        for law in LAWS:
+        for law in [law for law in LAWS if law not in quick(name)]:
             marks = [pytest.mark.slow] if law in DEAR else []
             chosen = COMPILED if law in ("compile", "export") else COVERING
-            if (law not in EVERYWHERE and name not in chosen) or (name, law) in EXPENSIVE:
+            if law not in DEAR or name not in chosen or (name, law) in EXPENSIVE:
                 marks.append(pytest.mark.dear)
             yield pytest.param(name, law, marks=marks, id=f"{name}-{law}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_quick_laws(name):
+    broken = [outcome for law in quick(name) if (outcome := run(CASES[name], law)).verdict == "FAIL"]
+    assert not broken, "\n".join(f"{outcome.law}: {outcome.detail}" for outcome in broken)
 
 
 @pytest.mark.parametrize(("name", "law"), list(pairs()))

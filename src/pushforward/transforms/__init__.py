@@ -17,6 +17,7 @@ from .coupling import Coupling
 from .cylinder import Cylinder
 from .elementwise import Elementwise
 from .exponential_map import ExponentialMap, QuadraticPotential, RadialPotential
+from .free_form_layer import FreeForm
 from .gaussianize import DataRotation, Gaussianize, LogisticScore, NormalScore, negentropy
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
@@ -106,6 +107,7 @@ __all__ = [
     "EachFrame",
     "Elementwise",
     "ExponentialMap",
+    "FreeForm",
     "FromTorchTransform",
     "GatedAffine",
     "Gaussianize",
