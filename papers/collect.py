@@ -169,6 +169,7 @@ SYSTEMS = [
     ("sos", "scalar_maps", "SOS", 1, "8 Gaussians, NLL after 10 s (parameters, steps)", "2.8319, the entropy; zuko's, in the table"),
     ("bernstein", "scalar_maps", "Bernstein", 1, "8 Gaussians, NLL after 10 s (parameters, steps)", "2.8319, the entropy; zuko's, in the table"),
     ("bent", "scalar_maps", "Bent, sinh", 1, "8 Gaussians, NLL after 10 s (parameters, steps)", "2.8319, the entropy; splines, in the table"),
+    ("free-form", "free_form", "surrogate", 1, "8 Gaussians, approximate NLL (mass of the density 1.0000)", "2.8319, the entropy"),
     ("mlp-density", "toy", "4 of four Gaussians", 4, "four Gaussians, NLL (far samples)", "1.8162, the entropy"),
 ]  # fmt: skip
 
