@@ -40,8 +40,8 @@ def main() -> None:
         rows.append([f"{name}, BNAF", f"{EXPERIMENTS[name][0].entropy:.4f}", nll, far, size, steps, cost])
     body = (
         "Exact negative log-likelihood in nats on 20,000 fresh rows, as the entropy plus the mean of log p* - log p, and the share "
-        "of samples farther than 5 deviations from every mode. Adam at 1e-2 falling to zero, batches of 512. The paper shows this "
-        "density as a picture, without a number.\n\n"
+        "of samples farther than 5 deviations from every mode. Adam at 1e-2 falling to zero, batches of 512. No published number "
+        "is known to us for this density.\n\n"
     )
     head = ["density and model", "entropy", "NLL", "far samples", "parameters", "steps", "seconds"]
     write("bnaf", "Block neural autoregressive flow", body + table(head, rows), started)
