@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..functional.splines.plain import between_knots
-from .scalar import LineMap
+from .scalar import LineMap, LogScaleMap
 
 
 def _saturated(p: Tensor, limit: float) -> Tensor:
@@ -20,7 +20,7 @@ def _saturated(p: Tensor, limit: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ScaleRule(LineMap):
+class ScaleRule(LogScaleMap):
     """Affine map z = a(s) x + t with one of three rules for the scale.
 
         softplus: a = softplus(s) + e    sigmoid: a = sigmoid(s + 2) + e    saturating: log a = s / (1 + |s / log e|)
@@ -36,21 +36,11 @@ class ScaleRule(LineMap):
     floor: float = 1e-3
     n: int = 2
 
-    def _log_scale(self, p: Tensor) -> Tensor:
-        s = p[..., 0]
+    def log_scale(self, free: Tensor) -> Tensor:
+        """Return log a."""
         if self.rule == "saturating":
-            return _saturated(s, -math.log(self.floor))
-        return ((F.softplus(s) if self.rule == "softplus" else torch.sigmoid(s + 2)) + self.floor).log()
-
-    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a x + t and log a."""
-        log_scale = self._log_scale(p)
-        return x * log_scale.exp() + p[..., 1], log_scale
-
-    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (z - t) / a and -log a."""
-        log_scale = self._log_scale(p)
-        return (z - p[..., 1]) * (-log_scale).exp(), -log_scale
+            return _saturated(free, -math.log(self.floor))
+        return ((F.softplus(free) if self.rule == "softplus" else torch.sigmoid(free + 2)) + self.floor).log()
 
 
 @dataclass(frozen=True)

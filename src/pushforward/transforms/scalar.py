@@ -110,8 +110,26 @@ class Affine(LineMap):
         return affine(z, p, self.bound, inverse=True)
 
 
+class LogScaleMap(LineMap):
+    """Base class of affine maps z = x exp(s) + t, where s is a function of the first parameter, and t is the second one."""
+
+    def log_scale(self, free: Tensor) -> Tensor:
+        """Return s, the logarithm of the scale, for free parameters (...)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x exp(s) + t and s."""
+        log_scale = self.log_scale(p[..., 0])
+        return x * log_scale.exp() + p[..., 1], log_scale
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (z - t) exp(-s) and -s."""
+        log_scale = self.log_scale(p[..., 0])
+        return (z - p[..., 1]) * (-log_scale).exp(), -log_scale
+
+
 @dataclass(frozen=True)
-class ClampedAffine(LineMap):
+class ClampedAffine(LogScaleMap):
     """Affine map z = x exp(c (2 / pi) atan(s / c)) + t, whose log-scale stays within (-c, c) (arXiv:1808.04730, appendix 2).
 
     Args:
@@ -121,18 +139,9 @@ class ClampedAffine(LineMap):
     clamp: float = 2.0
     n: int = 2
 
-    def _log_scale(self, p: Tensor) -> Tensor:
-        return self.clamp * (2 / math.pi) * torch.atan(p[..., 0] / self.clamp)
-
-    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x exp(log-scale) + t and the log-scale."""
-        log_scale = self._log_scale(p)
-        return x * log_scale.exp() + p[..., 1], log_scale
-
-    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (z - t) exp(-log-scale) and minus the log-scale."""
-        log_scale = self._log_scale(p)
-        return (z - p[..., 1]) * (-log_scale).exp(), -log_scale
+    def log_scale(self, free: Tensor) -> Tensor:
+        """Return c (2 / pi) atan(s / c)."""
+        return self.clamp * (2 / math.pi) * torch.atan(free / self.clamp)
 
 
 @dataclass(frozen=True)

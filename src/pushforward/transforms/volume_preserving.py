@@ -22,28 +22,23 @@ from .coupling import Coupling, Network
 from .elementwise import Elementwise
 from .linear import Orthogonal, Permutation
 from .masks import Mask, half_mask
-from .scalar import ClampedAffine, LineMap
+from .scalar import ClampedAffine, LogScaleMap
 
 Mixing = Literal["rotation", "permutation"]
 
 
 @dataclass(frozen=True)
-class _Scaled(LineMap):
+class _Scaled(LogScaleMap):
     """Affine map z = x exp(s) + t whose log-scale is the parameter itself."""
 
     n: int = 2
 
-    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x exp(s) + t and s."""
-        return x * p[..., 0].exp() + p[..., 1], p[..., 0]
-
-    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (z - t) exp(-s) and -s."""
-        return (z - p[..., 1]) * (-p[..., 0]).exp(), -p[..., 0]
+    def log_scale(self, free: Tensor) -> Tensor:
+        return free
 
 
 @dataclass(frozen=True)
-class SoftplusAffine(LineMap):
+class SoftplusAffine(LogScaleMap):
     """Affine map z = a x + t with a = softplus(s + c) + e, where c gives a = 1 for s = 0.
 
     The scale grows linearly in s, so that one step of training cannot multiply it.
@@ -55,15 +50,9 @@ class SoftplusAffine(LineMap):
     floor: float = 1e-3
     n: int = 2
 
-    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a x + t and log a."""
-        scale = positive(p[..., 0], self.floor)
-        return x * scale + p[..., 1], scale.log()
-
-    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (z - t) / a and -log a."""
-        scale = positive(p[..., 0], self.floor)
-        return (z - p[..., 1]) / scale, -scale.log()
+    def log_scale(self, free: Tensor) -> Tensor:
+        """Return log a."""
+        return positive(free, self.floor).log()
 
 
 class VolumePreservingCoupling(Coupling):

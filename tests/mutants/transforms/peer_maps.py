@@ -4,11 +4,6 @@ from ..mutant import Mutant
 
 MUTANTS = [
     Mutant(
-        "scale rules: the inverse multiplies",
-        "^scale-",
-        [("ScaleRule.inverse", "(-log_scale).exp()", "log_scale.exp()")],
-    ),
-    Mutant(
         "saturating spline: heights and widths exchanged in one direction",
         "^saturating-spline$",
         [("SaturatingSpline.inverse", "inverse=True", "inverse=False")],

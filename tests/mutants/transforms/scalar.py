@@ -6,12 +6,20 @@ MUTANTS = [
     Mutant(
         "clamped affine: inverse without the log-scale",
         "^two-way-coupling$",
-        [("ClampedAffine.inverse", "(-log_scale).exp(), -log_scale", "(-log_scale).exp(), 0 * log_scale")],
+        [("LogScaleMap.inverse", "(-log_scale).exp(), -log_scale", "(-log_scale).exp(), 0 * log_scale")],
     ),
     Mutant(
         "clamped affine: shift before the scale on the way back",
         "^two-way-coupling$",
-        [("ClampedAffine.inverse", "(z - p[..., 1]) * (-log_scale).exp()", "z * (-log_scale).exp() - p[..., 1]")],
+        [("LogScaleMap.inverse", "(z - p[..., 1]) * (-log_scale).exp()", "z * (-log_scale).exp() - p[..., 1]")],
+    ),
+    *(
+        Mutant(
+            f"affine maps by a log-scale: the inverse multiplies ({cases})",
+            cases,
+            [("LogScaleMap.inverse", "(-log_scale).exp(), -log_scale", "log_scale.exp(), -log_scale")],
+        )
+        for cases in ("^scale-", "^volume-preserving$", "^all-in-one$")
     ),
     Mutant("additive inverse adds", "nice-0", [("Additive.inverse", "z - p[..., 0]", "z + p[..., 0]")]),
     Mutant(
