@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from ..core import Real, Transform, Undo, context_space
 from ..errors import SpecError
-from ..functional.roots import newton_bisect
+from ..functional.roots import implicit_root, newton_bisect
 from .planar_layers import vectors
 
 
@@ -182,9 +182,4 @@ def _root(z: Tensor, gate: Tensor, rest: Tensor, blocks: Sequence[Tensor], offse
         centre, reach = offsets[-1][:, 0], blocks[-1].sum() * 1.001
         low, high = ((z - rest * (centre + side * reach)) / gate for side in (1, -1))
         noise = 2 * torch.finfo(z.dtype).eps * (z.abs() + rest * (centre.abs() + reach))
-    x = newton_bisect(residual, low, high, noise)
-    # One recorded step at the root has the first derivative of the root; two steps also have the second.
-    for _ in range(2):
-        value, slope = residual(x)
-        x = x - value / slope
-    return x
+    return implicit_root(residual, newton_bisect(residual, low, high, noise))

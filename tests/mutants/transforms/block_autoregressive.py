@@ -45,8 +45,14 @@ MUTANTS = [
         [("BlockAutoregressive.inverse", "self._shifts(context)", "self._shifts(0 * context)")],
     ),
     Mutant(
-        "BNAF: gradient of the inverse from a step without the slope",
+        "BNAF: no gradient of the root",
         "^block-autoregressive$",
-        [("_root", "x = x - value / slope", "x = x - value")],
+        [
+            (
+                "_root",
+                "implicit_root(residual, newton_bisect(residual, low, high, noise))",
+                "newton_bisect(residual, low, high, noise)",
+            )
+        ],
     ),
 ]
