@@ -22,7 +22,7 @@ class LearnedGraph(Network):
         p_i = net_i(g_i * x),    training: g_ij = sigmoid((l_ij + e) / temperature), with logistic noise e
 
     Here l are learned logits (Wehenkel and Louppe 2021, arXiv:2006.02548, section 3). In evaluation mode the gates are the
-    edges of a graph without cycles: the edges with l_ij > 0, the most probable first, each unless it closes a cycle. `eval()`
+    edges of a graph without cycles: the edges with l_ij >= 0, the most probable first, each unless it closes a cycle. `eval()`
     computes this graph, so densities of a model in evaluation mode are exact. The first layer has weights for each feature
     alone, the others are shared.
 
@@ -75,15 +75,14 @@ class LearnedGraph(Network):
 
     @property
     def logits(self) -> Tensor:
-        """Logits of the edges, (D, D)."""
-        return SPEED * self.free
+        """Logits of the edges, (D, D); minus infinity on the diagonal."""
+        eye = torch.eye(self.features, dtype=torch.bool, device=self.free.device)
+        return (SPEED * self.free).masked_fill(eye, -torch.inf)
 
     @property
     def probabilities(self) -> Tensor:
         """Probability of each edge, (D, D): entry (i, j) is that of j as a parent of i; 0 on the diagonal."""
-        return torch.sigmoid(self.logits) * (
-            1 - torch.eye(self.features, dtype=self.logits.dtype, device=self.logits.device)
-        )
+        return torch.sigmoid(self.logits)
 
     @property
     def cyclicity(self) -> Tensor:
@@ -107,7 +106,7 @@ class LearnedGraph(Network):
         if bool(self.settled):
             return
         # A tie, such as that of zeros at the start, goes to the edge from the earlier feature.
-        wanted = self.logits.clone().fill_diagonal_(-torch.inf).cpu()
+        wanted = self.logits.cpu()
         order = wanted.flatten().argsort(descending=True, stable=True).tolist()
         reaches = torch.eye(self.features, dtype=torch.bool)  # reaches[i, j]: a directed path leads from j to i
         edges = torch.zeros(self.features, self.features, dtype=torch.bool)
@@ -135,8 +134,7 @@ class LearnedGraph(Network):
         if not self.training or bool(self.settled):
             return self.edges.to(self.free.dtype)
         uniform = torch.rand_like(self.logits).clamp(1e-6, 1 - 1e-6)
-        gates = torch.sigmoid((self.logits + torch.logit(uniform)) / self.temperature)
-        return gates * (1 - torch.eye(self.features, dtype=gates.dtype, device=gates.device))
+        return torch.sigmoid((self.logits + torch.logit(uniform)) / self.temperature)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the parameters: x (B, D), context (B, context) or None -> (B, D, n)."""

@@ -76,16 +76,12 @@ class GraphLikelihood(nn.Module):
                 multiplier += weight * found
                 weight = min(2 * weight, STEEPEST) if found > last / 2 else weight
                 last = found
-                if found < ACYCLIC and _acyclic(self.graph.probabilities > 0.5):
+                self.graph.refresh()
+                # The graph has every likely edge exactly if these have no cycle.
+                if found < ACYCLIC and torch.equal(self.graph.edges, self.graph.logits >= 0):
                     self.graph.settle()
         self.graph.search.copy_(torch.tensor([steps, multiplier, weight, last]))
         return loss
-
-
-def _acyclic(edges: Tensor) -> bool:
-    """Return whether a graph has no cycle: edges (D, D)."""
-    power = torch.linalg.matrix_power(torch.eye(len(edges), dtype=torch.float64) + edges.cpu().double(), len(edges))
-    return bool((power * edges.cpu().mT).sum() == 0)
 
 
 def learned_graph(model: nn.Module) -> LearnedGraph:
