@@ -10,12 +10,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-Fit = TypeVar("Fit")
 MOST_ROUNDS = 200
 NEARLY_DONE = 1e-5
 """Gain in the mean log-density, nats, below which the rounds end."""
@@ -85,9 +84,9 @@ def fit_mixture(
     x = x.double()
     start = start_responsibilities(x if codes is None else torch.cat([x, codes], 1), components, generator)
     ridges, prior = x.new_tensor([ridge]), None if frequencies is None else frequencies[None]
-    return _each(
-        fit_mixtures(x[None], start[None], ridges, codes=None if codes is None else codes[None], frequencies=prior)
-    )[0]
+    return _one(
+        fit_mixtures(x[None], start[None], ridges, codes=None if codes is None else codes[None], frequencies=prior), 0
+    )
 
 
 def fit_mixtures(
@@ -129,7 +128,7 @@ def fit_mixtures(
         before = now
         if bool(done.any()):
             for i in done.nonzero()[:, 0].tolist():
-                fits[int(left[i])] = _each(fit, i)[0]
+                fits[int(left[i])] = _one(fit, i)
             if bool(done.all()):
                 break
             left, before = left[~done], now[~done]
@@ -139,33 +138,9 @@ def fit_mixtures(
     return MixtureFit(*together)  # type: ignore[arg-type]
 
 
-def _each(fits: MixtureFit, first: int = 0) -> list[MixtureFit]:
-    """Return the fits of a batch one by one, from one of them on."""
-    several = range(first, len(fits.weights))
-    return [MixtureFit(*(None if part is None else part[i] for part in fits)) for i in several]  # type: ignore[arg-type]
-
-
-def expectation_maximisation(
-    responsibilities: Tensor, maximised: Callable[[Tensor], Fit], log_joint_of: Callable[[Fit], Tensor]
-) -> Fit:
-    """Return the parameters after M steps and E steps in turn, until the mean log-density hardly rises.
-
-    Args:
-        responsibilities: Starting shares of each row in the components, (N, K).
-        maximised: M step, from the shares to the parameters.
-        log_joint_of: Function from the parameters to log w_k + log p_k(x_i), (N, K).
-    """
-    before = -math.inf
-    for _ in range(MOST_ROUNDS):
-        fit = maximised(responsibilities)
-        joint = log_joint_of(fit)
-        total = joint.logsumexp(1)
-        responsibilities = (joint - total[:, None]).exp()
-        now = float(total.mean())
-        if now - before < NEARLY_DONE:
-            break
-        before = now
-    return fit
+def _one(fits: MixtureFit, i: int) -> MixtureFit:
+    """Return one fit of a batch."""
+    return MixtureFit(*(None if part is None else part[i] for part in fits))  # type: ignore[arg-type]
 
 
 class MixtureChoice(NamedTuple):
@@ -298,7 +273,8 @@ def held_out_scores(splits: Sequence[MixtureSplit], seed: int, *, joint: bool = 
             given = None if given is None else given[:, :used]
             rows, shares, ridges = x[part, :used], start(number)[part, :used], x.new_full((len(part),), ridge)
             fits = fit_mixtures(rows, shares, ridges, codes=given, frequencies=prior)
-            for i, fit in zip(part.tolist(), _each(fits), strict=True):
+            for place, i in enumerate(part.tolist()):
+                fit = _one(fits, place)
                 check, seen = splits[i].check.double(), splits[i].check_codes
                 if seen is None or joint:
                     total += float(log_joint(check, fit, seen).logsumexp(1).mean())
@@ -348,7 +324,7 @@ def best_mixture(x: Tensor, components: int, ridge: float, codes: Tensor | None 
     given = None if codes is None else codes.expand(starts, *codes.shape)
     rows = x.expand(starts, *x.shape)
     fits = fit_mixtures(rows, torch.stack(start), x.new_full((starts,), ridge), codes=given, frequencies=prior)
-    return _each(fits)[int(log_joint(rows, fits, given).logsumexp(-1).mean(-1).argmax())]
+    return _one(fits, int(log_joint(rows, fits, given).logsumexp(-1).mean(-1).argmax()))
 
 
 def log_joint(x: Tensor, fit: MixtureFit, codes: Tensor | None = None) -> Tensor:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from .mixture_em import (
+    MOST_ROUNDS,
     MOST_ROWS,
+    NEARLY_DONE,
     STARTS,
     MixtureChoice,
     best_settings,
-    expectation_maximisation,
     start_responsibilities,
 )
 from .von_mises_fisher import concentration, height_rule, log_normaliser
@@ -72,7 +73,17 @@ def fit_directional(
         kappa = concentration(distance.clamp(1e-12, 1), rule, x.shape[1], largest)
         return DirectionalFit(counts.clamp_min(1e-9) / len(x), means, kappa)
 
-    return expectation_maximisation(responsibilities, maximised, lambda fit: directional_log_joint(x, fit, rule))
+    before = -math.inf
+    for _ in range(MOST_ROUNDS):
+        fit = maximised(responsibilities)
+        joint = directional_log_joint(x, fit, rule)
+        total = joint.logsumexp(1)
+        responsibilities = (joint - total[:, None]).exp()
+        now = float(total.mean())
+        if now - before < NEARLY_DONE:
+            break
+        before = now
+    return fit
 
 
 def directional_log_joint(x: Tensor, fit: DirectionalFit, rule: Tensor) -> Tensor:
