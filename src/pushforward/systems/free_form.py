@@ -43,7 +43,7 @@ class FreeFormFlow(VectorSpec):
     gradient: Gradient = "surrogate"
 
     def validate(self) -> None:
-        """Check the weight of the reconstruction, and that the activation has a derivative everywhere."""
+        """Check the weight of the reconstruction."""
         super().validate()
         if not self.reconstruction > 0:
             raise SpecError(f"expected {self.name}.reconstruction > 0, got {self.reconstruction}")
