@@ -26,7 +26,7 @@ from pushforward.evaluation import held_out
 from pushforward.training import TrainConfig
 
 N = 200
-TINY = ["--layers", "1", "--hidden", "8", "--set", "bins=3", "--epochs", "2"]
+TINY = ["--flow", "nsf", "--layers", "1", "--hidden", "8", "--set", "bins=3", "--epochs", "2"]
 
 
 def numbers(seed=0, rows=120):

@@ -59,6 +59,25 @@ def test_iterative_gaussianization_needs_no_training():
         assert float((flow.chain.inverse(z)[0] - held).abs().max()) < 1e-9
 
 
+def test_short_steps_of_gaussianization_follow_the_rows_less():
+    x, held = two_modes(200, features=2), two_modes(2000, 7, features=2)
+
+    def excess(**options):
+        torch.manual_seed(0)
+        flow = Gaussianization(features=2, layers=2, rotation="random", trained=False, **options).build().double()
+        initialise(flow, x)
+        with torch.no_grad():
+            return float(flow.log_prob(x).mean() - flow.log_prob(held).mean())
+
+    assert excess(step=0.3) < 0.7 * excess()
+
+
+def test_the_step_of_gaussianization_has_a_range():
+    for step in (0.0, -0.5, 1.5):
+        with pytest.raises(SpecError, match="step above 0 and at most 1"):
+            Gaussianization(features=2, step=step)
+
+
 def test_rotations_start_at_principal_axes_or_far_from_normal():
     x = two_modes(2000, features=2)
     x = x @ torch.tensor([[0.6, 0.8], [-0.8, 0.6]], dtype=torch.float64)

@@ -416,6 +416,7 @@ def layer_cases() -> list[Case]:
             Sphere((4,)), t.RadialPotential(4, 3, context=2, hidden=(6,))
         ),
         "correlation": varied(lambda: t.Correlation(r3, context=2), constant=True),
+        "normal-score-step": lambda: t.Gaussianize(r2, 3, step=0.4),
         "logistic-score": lambda: t.Elementwise(t.Composed(t.Affine(), t.LogisticScore()), r2),
         "cholesky": varied(lambda: t.Cholesky(r3, context=2), constant=True),
         "radial": lambda: t.Radial(r3),

@@ -1,10 +1,10 @@
 """Layers of Gaussianization: a normal score of each coordinate, and rotations that start at the principal axes of the data.
 
-    z_i = Phi^-1(F_i(x_i))
+    z_i = (1 - s) x_i + s Phi^-1(F_i(x_i))
 
-with a mixture of logistic distribution functions F_i (Chen and Gopinath 2000; Laparra, Camps-Valls and Malo 2011,
-arXiv:1602.00229; Meng, Song, Song and Ermon 2020, arXiv:2003.01941, section 3). Both layers map R^D onto R^D, whatever their
-parameters.
+with a step 0 < s <= 1 and a mixture of logistic distribution functions F_i (Chen and Gopinath 2000; Laparra, Camps-Valls and
+Malo 2011, arXiv:1602.00229; Meng, Song, Song and Ermon 2020, arXiv:2003.01941, section 3). Both layers map R^D onto R^D,
+whatever their parameters.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from ..core import Real
 from ..functional.logistic import logistic_mixture
 from ..functional.normal_score import logit_to_normal, normal_to_logit
+from ..functional.roots import monotone_inverse
 from .elementwise import Elementwise
 from .linear import Orthogonal, random_rotation
 from .scalar import LineMap, LogisticMixture
@@ -34,27 +35,49 @@ RATE = 0.05
 
 @dataclass(frozen=True)
 class NormalScore(LogisticMixture):
-    """Normal score of a mixture of logistics: z = Phi^-1(F(x)), which is standard normal if x has the distribution F.
+    """Normal score of a mixture of logistics, or a step on the way to it: z = (1 - s) x + s Phi^-1(F(x)).
+
+    With s = 1, z is standard normal if x has the distribution F.
 
     Args:
         components: Number of components K.
         bound: Upper bound of |log scale|, which keeps the density from spikes at single values.
         spread: Half-width of the interval on which the initial means are evenly spaced.
+        step: Part s of the way from x to its normal score, 0 < s <= 1.
     """
 
     bound: float = 4.0
+    step: float = 1.0
 
     def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return Phi^-1(F(x)) and its log-slope."""
+        """Return z and its log-slope."""
+        z, log_slope = self._score(x, p)
+        if self.step == 1:
+            return z, log_slope
+        rest = 1 - self.step
+        return x * rest + z * self.step, (rest + self.step * log_slope.exp()).log()
+
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the quantile F^-1(Phi(z)), or the root of a step, and its log-slope."""
+        logit, outer = normal_to_logit(z)
+        x, inner = super().inverse(logit, p)
+        if self.step == 1:
+            return x, outer + inner
+        # The score g is increasing. If g(z) > z, the step at z lies above z, and the step at g^-1(z) < z below it.
+        ends = z.detach(), x.detach()
+        margin = 1e-3 * (1 + z.detach().abs())
+        return monotone_inverse(
+            lambda x: self.forward(x, p),
+            z,
+            torch.minimum(*ends) - margin,
+            torch.maximum(*ends) + margin,
+            "normal score",
+        )
+
+    def _score(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         logit, inner = super().forward(x, p)
         z, outer = logit_to_normal(logit)
         return z, inner + outer
-
-    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the quantile F^-1(Phi(z)) and its log-slope."""
-        logit, outer = normal_to_logit(z)
-        x, inner = super().inverse(logit, p)
-        return x, outer + inner
 
     def start(self, x: Tensor) -> Tensor:
         """Return the parameters of maximum likelihood for each column, as far as a short ascent from the quantiles finds it.
@@ -152,6 +175,7 @@ class Gaussianize(Elementwise):
     Args:
         space: Space of x and z, of shape (D,).
         components: Number of logistic distributions in each mixture.
+        step: Part of the way from x to its normal score, above 0 and at most 1.
         context: Length of the context, 0 for none; a network then changes the parameters.
         hidden: Widths of the hidden layers of that network.
         activation: Activation function of that network.
@@ -167,12 +191,15 @@ class Gaussianize(Elementwise):
         space: Real,
         components: int = 8,
         *,
+        step: float = 1.0,
         context: int = 0,
         hidden: tuple[int, ...] = (64, 64),
         activation: str = "relu",
         trained: bool = True,
     ) -> None:
-        super().__init__(NormalScore(components), space, context=context, hidden=hidden, activation=activation)
+        super().__init__(
+            NormalScore(components, step=step), space, context=context, hidden=hidden, activation=activation
+        )
         self.free.requires_grad_(trained)
         self.register_buffer("started", torch.zeros(1, dtype=torch.bool))
 
