@@ -4,6 +4,8 @@ TORCH  ?= torch
 BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 export OMP_NUM_THREADS ?= 1
+# Tests start many processes, and each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-all test-sample fast fuzz lint laws mutants docs gallery conformance bench clean
 

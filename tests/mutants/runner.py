@@ -46,7 +46,8 @@ def survives(file: str, mutant: Mutant) -> bool:
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "pushforward"
-        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        # With the compiled files, which stay valid for all modules but the changed one.
+        shutil.copytree(PACKAGE, copy)
         source = copy / file
         source.write_text(mutant.apply(source.read_text(encoding="utf-8")), encoding="utf-8")
         done = subprocess.run(

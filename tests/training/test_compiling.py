@@ -40,8 +40,10 @@ from pushforward.training.model_weights import snapshot
 # Of pictures that end at a single position torch traces another layout than a convolution gives: such training goes on
 # uncompiled, with a warning. A larger case stands for that system.
 INSTEAD = {"nsf-image-0": "nsf-image-2"}
-FIRST_CASES = [case for case in all_cases() if case.spec is not None and case.name.endswith("-0")]
-FIRST_CASES = [all_cases(INSTEAD.get(case.name, f"^{case.name}$"))[0] for case in FIRST_CASES]
+CASES = {case.name: case for case in all_cases()}
+FIRST_CASES = [
+    CASES[INSTEAD.get(name, name)] for name, case in CASES.items() if case.spec is not None and name.endswith("-0")
+]
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,14 @@ class Case:
     spread: float = 0.6
     calls: int = 100
     exempt: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def classes(self) -> tuple[type, ...]:
+        """The class of the node first, then those of the layers, distributions and scalar maps among its parts."""
+        node = self.make()
+        nodes = [part for part in node.modules() if isinstance(part, Node)]
+        scalars = [part.scalar for part in node.modules() if hasattr(part, "scalar")]
+        return tuple(dict.fromkeys(type(part) for part in (*nodes, *scalars)))
 
     def build(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Node:
         """Return the node in evaluation mode, with every parameter and running average moved away from its starting value."""
@@ -80,11 +89,12 @@ def distributions_in(node: Node) -> Iterator[Distribution]:
 
 def system_cases() -> list[Case]:
     """Return all cases of all registered systems."""
-    return [
-        case_of(spec, f"{name}-{i}")
-        for name, cls in sorted(Spec.registry.items())
-        for i, spec in enumerate(cls.cases())
-    ]
+    return [case for name, cls in sorted(Spec.registry.items()) for case in _cases_of(name, cls)]
+
+
+@functools.cache
+def _cases_of(name: str, cls: type[Spec]) -> tuple[Case, ...]:
+    return tuple(case_of(spec, f"{name}-{i}") for i, spec in enumerate(cls.cases()))
 
 
 def case_of(spec: Spec, name: str) -> Case:

@@ -61,7 +61,7 @@ def covering(cases: Sequence[Case], *, systems: bool = True) -> set[str]:
         cases: Cases to choose from.
         systems: Whether the first case of each system is chosen; otherwise only the classes of nodes count.
     """
-    parts = {case.name: _classes_in(case.make()) for case in cases}
+    parts = {case.name: set(case.classes) for case in cases}
     chosen = [case.name for case in cases if systems and case.spec is not None and case.name.endswith("-0")]
     missing = set().union(*parts.values()).difference(*(parts[name] for name in chosen))
     while missing:
@@ -69,12 +69,6 @@ def covering(cases: Sequence[Case], *, systems: bool = True) -> set[str]:
         chosen.append(best)
         missing -= parts[best]
     return set(chosen)
-
-
-def _classes_in(node: Node) -> set[type]:
-    """Return the classes of layers, distributions and scalar maps in a node."""
-    nodes = {type(part) for part in node.modules() if isinstance(part, Node)}
-    return nodes | {type(part.scalar) for part in node.modules() if hasattr(part, "scalar")}
 
 
 def check(subject: Spec | Callable[[], Node] | Case, *, fast: bool = False) -> list[Outcome]:
