@@ -87,13 +87,13 @@ class Coupling(Transform):
         """Return z and dlogp: (B, *shape) -> (B, *shape), (B,) in nats."""
         seen, b = self.halves.split(x)
         b, slopes = self.scalar.forward(b, self._parameters_of(seen, context))
-        return self.halves.join(x, b), sum_events(slopes)
+        return self.halves.join(x, b, seen), sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return x and dlogp, from the inverse of the scalar map with the same parameters."""
         seen, b = self.halves.split(z)
         b, slopes = self.scalar.inverse(b, self._parameters_of(seen, context))
-        return self.halves.join(z, b), sum_events(slopes)
+        return self.halves.join(z, b, seen), sum_events(slopes)
 
     def rewind(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return x, z and dlogp as `Transform.rewind` does, with one pass of the network instead of two.

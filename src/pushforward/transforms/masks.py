@@ -73,12 +73,13 @@ class Halves(nn.Module):
         """Return the network's input (B, inputs, ...) and the mapped entries (B, outputs, ...) of v (B, D, ...)."""
         if not self.contiguous:
             return v.index_select(1, self.passed), v.index_select(1, self.mapped)
-        first, second = v.tensor_split((self.counts[0 if self.first else 1],), 1)
+        # The gradient of `split` is one concatenation; that of two slices would be two tensors of zeros and a sum.
+        first, second = v.split(self.counts if self.first else self.counts[::-1], 1)
         return (first, second) if self.first else (second, first)
 
-    def join(self, v: Tensor, mapped: Tensor) -> Tensor:
-        """Return v with its mapped entries replaced."""
-        passed = self.split(v)[0]
+    def join(self, v: Tensor, mapped: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Return v with its mapped entries replaced; `seen` is the first part of `split(v)`, if it is at hand."""
+        passed = self.split(v)[0] if seen is None else seen
         if not self.contiguous:
             return torch.cat([passed, mapped], 1).index_select(1, self.back)
         return torch.cat([passed, mapped] if self.first else [mapped, passed], 1)
@@ -125,8 +126,8 @@ class Positions(nn.Module):
         shown = torch.cat([v * self.seen, self.seen.expand(v.shape[0], -1, -1, -1)], 1)
         return shown, v.flatten(2).index_select(2, self.mapped)
 
-    def join(self, v: Tensor, mapped: Tensor) -> Tensor:
-        """Return v with its mapped entries replaced."""
+    def join(self, v: Tensor, mapped: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Return v with its mapped entries replaced; `seen` is not used."""
         passed = v.flatten(2).index_select(2, self.passed)
         return torch.cat([passed, mapped], 2).index_select(2, self.back).view(v.shape)
 
