@@ -7,8 +7,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import pushforward as pf
-from pushforward.distributions.toy import eight_gaussians
 from pushforward.systems.spec import Spec
+
+
+def bent(u: Tensor) -> Tensor:
+    """Return points of the plane around a parabola."""
+    return torch.stack([u[:, 0], 0.6 * u[:, 0].square() + 0.4 * u[:, 1]], 1)
 
 
 def curve(u: Tensor) -> Tensor:
@@ -48,13 +52,11 @@ def main(out: Path, *, quick: bool = False) -> None:
     left, middle = figure.add_subplot(1, 3, 1), figure.add_subplot(1, 3, 2)
     right = figure.add_subplot(1, 3, 3, projection="3d")
 
-    flow = fitted(
-        pf.systems.FreeFormFlow(features=2, hidden=(128, 128)), eight_gaussians().sample(rows), 1400, quick=quick
-    )
-    axis = torch.linspace(-4.2, 4.2, n)
+    flow = fitted(pf.systems.FreeFormFlow(features=2, hidden=(96, 96)), bent(torch.randn(rows, 2)), 600, quick=quick)
+    axis = torch.linspace(-3, 3, n)
     with torch.no_grad():
-        density = flow.log_prob(torch.cartesian_prod(axis, axis)).exp().reshape(n, n)
-    left.imshow(density.T, origin="lower", extent=(-4.2, 4.2, -4.2, 4.2), cmap="magma")
+        density = flow.log_prob(torch.cartesian_prod(axis, axis + 1)).exp().reshape(n, n)
+    left.imshow(density.T, origin="lower", extent=(-3, 3, -2, 4), cmap="magma")
     left.set_title("free-form: the plane", fontsize=10)
 
     x = curve(torch.randn(rows))
