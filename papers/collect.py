@@ -36,6 +36,7 @@ ORDER = [
     "classes",
     "residual",
     "free_form",
+    "injective",
     "lwta",
     "lwta_digits",
     "cif",
@@ -170,6 +171,8 @@ SYSTEMS = [
     ("bernstein", "scalar_maps", "Bernstein", 1, "8 Gaussians, NLL after 10 s (parameters, steps)", "2.8319, the entropy; zuko's, in the table"),
     ("bent", "scalar_maps", "Bent, sinh", 1, "8 Gaussians, NLL after 10 s (parameters, steps)", "2.8319, the entropy; splines, in the table"),
     ("free-form", "free_form", "surrogate", 1, "8 Gaussians, approximate NLL (mass of the density 1.0000)", "2.8319, the entropy"),
+    ("injective", "injective", "plane", 1, "a plane with noise, NLL of projections (difference of a row, in the table)", "the exact number, in the table"),
+    ("injective", "injective", "curve", 1, "a curve, NLL along it (difference of a row, in the table)", "the exact number, in the table"),
     ("mlp-density", "toy", "4 of four Gaussians", 4, "four Gaussians, NLL (far samples)", "1.8162, the entropy"),
 ]  # fmt: skip
 

@@ -98,6 +98,15 @@ CASES = [
         ("IAF", "iaf", {"hidden": (32, 32)}),
         ("NSF coupling", "nsf", {"structure": "coupling", "hidden": 32}),
         ("NSF autoregressive", "nsf", {"hidden": 32}),
+        ("NAF", "naf", {"hidden": 32}),
+        ("UMNN", "umnn", {"hidden": 32}),
+        ("SOS", "sos", {"hidden": 32}),
+        ("Bernstein", "bernstein", {"hidden": 32}),
+        ("Bent", "bent", {"hidden": 32}),
+        ("BNAF", "bnaf", {"hidden": (8, 8)}),
+        ("Gaussianization", "gaussianization", {}),
+        ("Residual", "residual", {"hidden": (16,), "lipschitz": 0.7, "logdet": "exact"}),
+        ("Monotone operators", "residual", {"hidden": (16,), "lipschitz": 0.5, "logdet": "exact", "block": "monotone"}),
     )
 ]
 

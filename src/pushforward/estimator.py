@@ -143,6 +143,9 @@ class FlowDensity(DensityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             raise DataError("expected columns whose variance fits double precision, got larger values; rescale them")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         flow = self._build(scaler.transform(X[:, varying]), seed)
+        if flow.spec is not None and flow.spec.on_surface:
+            # Scaling each column by its own deviation would change the volume of the surface.
+            scaler.mean_, scaler.scale_ = np.zeros_like(scaler.mean_), np.ones_like(scaler.scale_)
         result = fit(
             flow,
             scaler.transform(X[:, varying]),

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .errors import DataError, listed
-from .evaluation import check_solver
+from .evaluation import check_reconstruction, check_solver
 from .evaluation.explain import explained, outside
 from .evaluation.held_out import Holdout, fit_baselines, row_scores, score_record
 from .evaluation.ranks import ScoreRanks
@@ -372,7 +372,10 @@ class FittedTable:
             "they were not requested" if len(others) else "the rows that the model was fitted to are not in this table"
         )
         if baselines and len(others):
-            scores, note = fit_baselines(self.schema, rows.encoded.rows, others, held, seed, self.model), ""
+            try:
+                scores, note = fit_baselines(self.schema, rows.encoded.rows, others, held, seed, self.model), ""
+            except DataError as error:
+                note = str(error)
         size = min(MOST_SAMPLES, max(FEWEST_SAMPLES, len(held)))
         solver = check_solver(self.model, held_rows)
         inputs = table_inputs(
@@ -392,7 +395,8 @@ class FittedTable:
             versions=self.training.get("versions", {}),
             created=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
         )
-        record = score_record(what, inputs.exactness, log_prob, scores, others, note, solver)
+        check = solver or check_reconstruction(self.model, held_rows)
+        record = score_record(what, inputs.exactness, log_prob, scores, others, note, check)
         return build_report(inputs), record, choice
 
     def choose_rows(self, rows: TableRows) -> tuple[str, Array, Array, str]:

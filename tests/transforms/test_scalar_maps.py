@@ -17,7 +17,10 @@ MAPS = {
     "sum-of-squares": SumOfSquares(),
     "bernstein": Bernstein(),
     **{f"{kind}-spline": PiecewiseSpline(kind, 5) for kind in ("linear", "quadratic", "cubic", "linear-rational")},
-    **{kind: BentLine(kind) for kind in ("cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson")},
+    **{
+        kind: BentLine(kind)
+        for kind in ("cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson", "leaky")
+    },
 }
 DOUBLE = torch.float64
 

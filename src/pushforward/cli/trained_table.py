@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import listed
-from ..evaluation import BiLipschitz, bi_lipschitz, can_average, check_solver, mean_and_error
+from ..evaluation import BiLipschitz, bi_lipschitz, can_average, check_reconstruction, check_solver, mean_and_error
 from ..fitted_table import FittedTable
 from ..output import require_writable
 from ..tables import AnyOrderTable, ObservedTable, Table, TableModel, read_table, write_table
@@ -133,6 +133,11 @@ class TrainedTable(TrainedModel):
         solver = check_solver(self.model, self.asked.encoded.rows)
         if solver is not None:
             yield f"{solver.sentence}; use --exactly for exact scores"
+        reconstruction = check_reconstruction(self.model, self.asked.encoded.rows)
+        if reconstruction is not None:
+            yield reconstruction.sentence
+        if self.model.spec is not None and self.model.spec.on_surface:
+            yield "scores are densities of the projections of the rows, with respect to the volume of the surface"
 
     def score_record(self, log_prob: Array, rows: Array, samples: int) -> dict[str, Any]:
         """Return the summary, and some rows with their numbers, scores and values."""

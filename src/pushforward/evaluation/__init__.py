@@ -16,6 +16,7 @@ from .latent import Codes, attribute, decode, draw, encode, interpolate, nearest
 from .mass import total_mass
 from .normality import LatentNormality, TestResult, holm, latent_normality
 from .realised_constants import BiLipschitz, bi_lipschitz, guaranteed_inverse
+from .reconstruction import ReconstructionCheck, check_reconstruction
 from .scores import Bits, bits_from, bits_per_dimension, can_average, log_likelihoods
 from .solver_checks import SolverCheck, StepError, Straightness, check_solver, follow, step_errors, straightness
 from .two_sample import TwoSampleScore, encode_pair, two_sample_score
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "LatentNormality",
     "NumericView",
+    "ReconstructionCheck",
     "SolverCheck",
     "StepError",
     "Straightness",
@@ -46,6 +48,7 @@ __all__ = [
     "can_average",
     "calibrate_classes",
     "calibration_error",
+    "check_reconstruction",
     "check_solver",
     "class_log_probs",
     "decode",

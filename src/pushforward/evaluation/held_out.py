@@ -16,6 +16,7 @@ from ..training import split_rows
 from .baselines import BaselineScore, baselines, mean_and_error, paired_difference, table_views
 from .directional_baselines import directional_baselines, sphere_of
 from .ranks import ScoreRanks
+from .reconstruction import ReconstructionCheck, check_reconstruction
 from .scores import log_likelihoods
 from .solver_checks import SolverCheck, check_solver
 
@@ -134,8 +135,10 @@ def fit_baselines(
         model: Model of the table with which the densities are compared.
 
     Raises:
-        DataError: scikit-learn is not installed, or there are too few rows.
+        DataError: scikit-learn is not installed, there are too few rows, or the model is a density on a surface.
     """
+    if model is not None and model.spec is not None and model.spec.on_surface:
+        raise DataError("densities of whole rows cannot be compared with a density on a surface")
     sphere = None if model is None else sphere_of(model)
     if sphere is not None and len(schema.columns) == sphere.size:
         return directional_baselines(sphere, rows[others], rows[held])
@@ -177,8 +180,8 @@ def score_held_out(
             scores, note = fit_baselines(model.schema, rows, others, held, seed, model), ""
         except DataError as error:
             note = str(error)
-    solver = check_solver(model, rows[held])
-    return score_record(parts.held_name, model.exactness.symbol, log_prob, scores, others, note, solver)
+    check = check_solver(model, rows[held]) or check_reconstruction(model, rows[held])
+    return score_record(parts.held_name, model.exactness.symbol, log_prob, scores, others, note, check)
 
 
 def training_quantiles(model: TableModel, rows: Array, parts: Parts, seed: int) -> list[float]:
@@ -201,7 +204,7 @@ def score_record(
     scores: Sequence[BaselineScore],
     others: Array,
     note: str = "",
-    solver: SolverCheck | None = None,
+    check: SolverCheck | ReconstructionCheck | None = None,
 ) -> dict[str, Any]:
     """Return held-out scores as plain values, in nats per row and raw units.
 
@@ -212,7 +215,7 @@ def score_record(
         scores: Scores of the baselines; the gain of the model over each baseline is computed row by row.
         others: Numbers of the rows that the baselines were fitted to.
         note: Reason why there are no baselines.
-        solver: Error that the solvers of the model add to the log-likelihood; None for a model without solvers.
+        check: Error of the solvers of the model, or of its reconstructions; None for other models.
     """
     mean, error = mean_and_error(log_prob)
     entries = []
@@ -232,5 +235,5 @@ def score_record(
         "baselines": entries,
         "baseline_rows": len(others),
         "note": note,
-        "solver": None if solver is None else {**asdict(solver), "sentence": solver.sentence},
+        "solver": None if check is None else {**asdict(check), "sentence": check.sentence},
     }

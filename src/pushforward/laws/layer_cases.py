@@ -216,8 +216,8 @@ def layer_cases() -> list[Case]:
         coupling = t.Coupling(t.Affine(), r2, t.half_mask(2), net, context=4)
         return Flow(coupling, d.Normal(r2), embed=nn.Sequential(nn.Linear(3, 4), nn.Tanh()), context=r3)
 
-    def aligned() -> LipschitzMLP:
-        net = LipschitzMLP(2, hidden=(2,), coefficient=0.9)
+    def aligned(coefficient: float = 0.9) -> LipschitzMLP:
+        net = LipschitzMLP(2, hidden=(2,), coefficient=coefficient)
         for layer in net.layers:
             nn.init.ones_(layer.inner.weight)  # then powers of its Jacobian do not vanish
         return net
@@ -395,6 +395,15 @@ def layer_cases() -> list[Case]:
         "residual-dense-pictures": lambda: t.Residual(
             LipschitzDenseNet((1, 2, 2), hidden=(2,), coefficient=0.6), Real((1, 2, 2)), lipschitz=0.6, logdet="exact"
         ),
+        "monotone-operator-roulette": varied(
+            lambda: t.MonotoneOperator(aligned(0.4), r2, lipschitz=0.4, logdet="roulette", scoring_terms=2)
+        ),
+        "monotone-operator-pictures": lambda: t.MonotoneOperator(
+            LipschitzConvNet((1, 2, 2), hidden=(3,), coefficient=0.4, context=2),
+            Real((1, 2, 2)),
+            lipschitz=0.4,
+            context=2,
+        ),
         "residual-through-all-terms": varied(
             lambda: t.Residual(
                 aligned(),
@@ -561,7 +570,7 @@ def layer_cases() -> list[Case]:
         },
         **{
             f"{kind}-line": varied(partial(t.Elementwise, t.BentLine(kind), r2), spread=1.0)
-            for kind in ("cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson")
+            for kind in ("cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson", "leaky")
         },
         "circular-spline": lambda: t.Elementwise(t.CircularSpline(4), Torus((2,))),
         "circular-spline-cut": lambda: t.Elementwise(t.CircularSpline(5, phase=False), Circle()),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
 from ..core import Chain, Exactness, Real, Space, Transform
 from ..functional.turning import TURN
-from ..transforms import Stochastic
+from ..transforms import Injective, Residual, Stochastic
 from .cases import Case, draw, draw_context, transforms_in
 from .interface import _name
 from .violations import NotApplicable, require, require_close
@@ -239,19 +241,19 @@ def law_approximations(case: Case) -> None:
 
 
 def law_contraction(case: Case) -> None:
-    """Check that a layer with a Lipschitz constant keeps it for large weights, by the singular values of its Jacobian."""
+    """Check that the contraction of a layer keeps its constant for large weights, by the singular values of its Jacobian."""
     checked = False
     for layer in transforms_in(case.build()):
-        bound = getattr(layer, "lipschitz", None)
-        if bound is None:
+        if not isinstance(layer, Residual):
             continue
+        bound = layer.lipschitz
         checked = True
         for p in layer.parameters():
             p.data.mul_(5.0)
         x, c = draw(layer, "x_space", ROWS, torch.float64), draw_context(layer, ROWS, torch.float64)
         for i in range(ROWS):
             cc = None if c is None else c[i : i + 1]
-            jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, cc)[0] - v, x[i : i + 1])  # noqa: B023
+            jacobian = torch.autograd.functional.jacobian(lambda v: layer.net(v, cc), x[i : i + 1])  # noqa: B023
             norm = float(torch.linalg.matrix_norm(jacobian.reshape(layer.z_space.size, layer.x_space.size), 2))
             require(norm <= bound * (1 + 1e-9), f"{_name(layer)}: a singular value of {norm:.4g} > {bound:g}")
     if not checked:
@@ -310,6 +312,44 @@ def law_jacobian(case: Case) -> None:
         require_close(alone, z[:1], 1e-8, f"{_name(layer)}: a row alone, and in a batch")
     if not checked:
         raise NotApplicable("no exact continuous layer")
+
+
+def law_surface_volume(case: Case) -> None:
+    """Check that dlogp of an injective layer is the log-volume sqrt(det J^T J) of its surface, by autograd, both ways.
+
+    The penalty must be the squared distance to the projection, in units of the layer. After a start from data with networks of
+    zeros, the codes have variance one, and the projections are those of principal components.
+    """
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        if not isinstance(layer, Injective):
+            continue
+        checked = True
+        z, dlogp, penalties = layer.forward_aux(x, c)
+        again, opposite = layer.inverse(z, c)
+        for i in range(len(x)):
+            cc = None if c is None else c[i : i + 1]
+            tangent = torch.autograd.functional.jacobian(lambda v: layer.inverse(v, cc)[0][0], z[i : i + 1])[:, 0]  # noqa: B023
+            volume = torch.linalg.svdvals(tangent).log().sum()
+            require_close(
+                opposite[i], volume, 1e-6, f"{_name(layer)}: dlogp of the inverse, and the volume by autograd"
+            )
+            require_close(dlogp[i], -volume, 1e-6, f"{_name(layer)}: dlogp, and minus the volume by autograd")
+        distance = (again - x).square().sum(1) / layer.scale**2
+        require_close(penalties["reconstruction"], distance, 1e-6, f"{_name(layer)}: the error of the reconstruction")
+        fresh = copy.deepcopy(layer)
+        for p in (*fresh.encode.parameters(), *fresh.decode.parameters()):
+            p.data.zero_()
+        rows = x[:, :1] * torch.linspace(-1, 1, x.shape[1], dtype=x.dtype) + draw(layer, "x_space", ROWS, x.dtype)
+        fresh.init_from(rows)
+        codes, _, penalties = fresh.forward_aux(rows, c)
+        latent = codes.shape[1]
+        eye = torch.eye(latent, dtype=x.dtype)
+        require_close(codes.mT.cov().reshape(latent, latent), eye, 1e-6, f"{_name(layer)}: covariance after the start")
+        left = torch.linalg.svdvals(rows - rows.mean(0))[latent:].square().sum() / (rows - rows.mean(0)).square().mean()
+        require_close(penalties["reconstruction"].sum(), left, 1e-6, f"{_name(layer)}: error after the start")
+    if not checked:
+        raise NotApplicable("no injective layer")
 
 
 def law_seam(case: Case) -> None:

@@ -45,15 +45,15 @@ class PenalisedLikelihood(nn.Module):
     Args:
         model: A `Distribution` with layers that report penalties (`Transform.forward_aux`).
         weights: Weights of the penalties by name; penalties without a weight are ignored.
+        always: Whether evaluation mode keeps the penalties, for a likelihood that has no optimum without them.
 
     Raises:
         SpecError: At the first batch: the model reports no penalty with one of these names.
     """
 
-    likelihood = True
-
-    def __init__(self, model: Distribution, weights: Mapping[str, float]) -> None:
+    def __init__(self, model: Distribution, weights: Mapping[str, float], *, always: bool = False) -> None:
         super().__init__()
+        self.always, self.likelihood = always, not always
         self.model, self.weights = model, {name: float(w) for name, w in weights.items() if w}
 
     @property
@@ -64,7 +64,7 @@ class PenalisedLikelihood(nn.Module):
 
     def forward(self, batch: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
         """Return the loss in nats per event, a scalar, for a batch (x,) or (x, context) of B rows and weights (B,)."""
-        if not self.training or not self.weights:
+        if not (self.training or self.always) or not self.weights:
             return -weighted_mean(self.model(*batch), weights)
         logp, penalties = self.model.log_prob_aux(*batch)
         for name in self.weights:

@@ -17,7 +17,7 @@ class BentFlow(ScalarMapSpec):
         z_i = m + exp(-s) f(exp(s) (x_i - m); shape),    (m, s, shape) = net_i(x_<i)
 
     Args:
-        map: Function f: "cubic-rational", "sinh", "sinh-arcsinh", "johnson-su" or "yeo-johnson".
+        map: Function f: "cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson" or "leaky".
     """
 
     name = "bent"

@@ -1,18 +1,18 @@
-"""Free-form flow: an encoder and a decoder without structure."""
+"""Free-form flow and injective flow: an encoder and a decoder without structure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
 
-from ..core import Distribution, Flow
+from ..core import Distribution, Flow, Real
 from ..errors import SpecError
 from ..networks import MLP
 from ..objectives import PenalisedLikelihood
-from ..transforms import FreeForm
+from ..transforms import FreeForm, Injective
 from ..transforms.free_form_layer import Gradient
 from .vector_spec import VectorSpec
 
@@ -50,8 +50,13 @@ class FreeFormFlow(VectorSpec):
 
     def build(self) -> Flow:
         """Return the flow, which starts as the identity."""
-        network = partial(MLP, hidden=self.hidden, activation=self.activation)
-        return self.flow(FreeForm(self.space, network, network, gradient=self.gradient, context=self.given))
+        return self.flow(
+            FreeForm(self.space, self.network(), self.network(), gradient=self.gradient, context=self.given)
+        )
+
+    def network(self) -> Callable[..., nn.Module]:
+        """Return the function that makes each of the two networks."""
+        return partial(MLP, hidden=self.hidden, activation=self.activation)
 
     def loss(self, model: Distribution) -> nn.Module | None:
         """Return the negative log-likelihood with the squared error of the reconstruction."""
@@ -73,3 +78,73 @@ class FreeFormFlow(VectorSpec):
         """Yield specs with two features, without and with a context."""
         yield cls(features=2, hidden=(8,), activation="tanh")
         yield cls(features=2, hidden=(8,), activation="tanh", context=2, gradient="exact")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectiveFlow(FreeFormFlow):
+    """Injective flow: an encoder to fewer coordinates and a decoder, any networks, whose images form a manifold.
+
+    The score of a row is the log-density of its projection g(f(x)), with respect to the volume of the manifold. It does not
+    measure the distance of the row from the manifold, so look at the reconstruction beside it. Scores of different latent
+    dimensions cannot be compared. Tables must have numbers in one unit, since distances between rows count; they are not
+    standardised.
+
+    Args:
+        latent_size: Number of latent coordinates, the dimension of the manifold: below the number of features.
+        reconstruction: Weight b of the squared error of the reconstruction, relative to the mean variance s^2 of the features.
+            Noise of variance e^2 around the manifold needs b > s^2 / (2 e^2); otherwise training prefers the noise.
+        gradient: Gradient of the volume in training, "surrogate" or "exact"; see `Injective`.
+    """
+
+    name = "injective"
+    objective = "likelihood on a manifold, and reconstruction"
+    paper = "Sorrenson, Draxler, Rousselot, Hummerich, Zimmermann, Koethe 2024, arXiv:2306.01843"
+    on_surface = True
+
+    latent_size: int = 2
+
+    def validate(self) -> None:
+        """Check the dimension of the manifold."""
+        super().validate()
+        if not 1 <= self.latent_size < self.features:
+            raise SpecError(
+                f"expected {self.name}.latent_size from 1 to {self.features - 1}, below the {self.features} features, got "
+                f"{self.latent_size}"
+            )
+
+    @property
+    def latent_space(self) -> Real:
+        """Space of the latent coordinates."""
+        return Real((self.latent_size,))
+
+    def build(self) -> Flow:
+        """Return the flow, which starts from principal components."""
+        layer = Injective(
+            self.space,
+            self.latent_size,
+            self.network(),
+            self.network(),
+            gradient=self.gradient,
+            context=self.given,
+        )
+        return self.flow(layer)
+
+    def loss(self, model: Distribution) -> nn.Module | None:
+        """Return the negative log-likelihood with the squared error of the reconstruction, also in validation."""
+        return PenalisedLikelihood(model, {"reconstruction": self.reconstruction}, always=True)
+
+    def exemptions(self) -> Mapping[str, str]:
+        """Return the laws of densities in the whole space, and those that hold only after training."""
+        surface = "the density is one on a surface, with respect to its volume"
+        return {
+            "roundtrip": "the decoder inverts the encoder only after training, and only on the manifold",
+            "codes": "the decoder inverts the encoder only after training, and only on the manifold",
+            "density_is_checked": surface,
+            "export": super().exemptions()["export"],
+        }
+
+    @classmethod
+    def cases(cls) -> Iterator[InjectiveFlow]:
+        """Yield specs with five features on a surface, and with a context on a curve."""
+        yield cls(features=5, hidden=(8,), activation="tanh")
+        yield cls(features=5, latent_size=1, hidden=(8,), activation="tanh", context=2, gradient="exact")

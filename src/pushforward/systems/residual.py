@@ -1,4 +1,4 @@
-"""Residual flow: a chain of invertible residual networks."""
+"""Residual flow: a chain of invertible residual networks, or of monotone operators made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ..core import Flow, Transform
 from ..errors import SpecError
 from ..networks import LipschitzDenseNet, LipschitzMLP
-from ..transforms import ActNorm, Residual
+from ..transforms import ActNorm, MonotoneOperator, Residual
 from .vector_spec import VectorSpec
 
 FEW = 3
@@ -22,6 +22,8 @@ class ResidualFlow(VectorSpec):
 
     Args:
         layers: Number of residual blocks.
+        block: "residual", z = x + g(x); or "monotone", the monotone operator z = (u - g(u)) / 2 where x = (u + g(u)) / 2, which
+            can stretch more in each layer and solves a fixed point in both directions (Ahn et al. 2022, arXiv:2210.08176).
         hidden: Widths of the hidden layers in each block's network.
         dense: Whether each layer of a network sees the outputs of all layers before it (i-DenseNet); `hidden` then has half
             the number of units that each layer adds.
@@ -43,6 +45,7 @@ class ResidualFlow(VectorSpec):
     }
 
     layers: int = 10
+    block: Literal["residual", "monotone"] = "residual"
     hidden: tuple[int, ...] = (64, 64)
     dense: bool = False
     activation: Literal["lipswish"] = "lipswish"
@@ -66,6 +69,7 @@ class ResidualFlow(VectorSpec):
         """Return the chain of residual layers with a base."""
         space = self.space
         few: Literal["exact", "roulette"] = "exact" if self.features <= FEW else "roulette"
+        block = Residual if self.block == "residual" else MonotoneOperator
         layers: list[Transform] = [ActNorm(space)] if self.norm else []
         for _ in range(self.layers):
             options: dict[str, Any] = {"hidden": self.hidden, "coefficient": self.lipschitz, "context": self.given}
@@ -73,7 +77,7 @@ class ResidualFlow(VectorSpec):
                 LipschitzDenseNet((self.features,), **options) if self.dense else LipschitzMLP(self.features, **options)
             )
             layers.append(
-                Residual(
+                block(
                     net,
                     space,
                     lipschitz=self.lipschitz,
@@ -89,7 +93,8 @@ class ResidualFlow(VectorSpec):
 
     @classmethod
     def cases(cls) -> Iterator[ResidualFlow]:
-        """Yield specs with an exact log-determinant, with roulette and a context, and with a series."""
+        """Yield specs with an exact log-determinant, with roulette and a context, with a series, and of monotone operators."""
         yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.7)
         yield cls(features=2, layers=2, hidden=(8,), lipschitz=0.9, context=3, logdet="roulette", scoring_terms=2)
         yield cls(features=3, layers=1, hidden=(8,), lipschitz=0.9, logdet="series", scoring_terms=8, norm=False)
+        yield cls(features=2, layers=1, block="monotone", hidden=(8,), lipschitz=0.3, norm=False)

@@ -49,6 +49,8 @@ class Spec(abc.ABC):
     """Sets of arguments by name, such as "tiny", "small" and "paper"."""
     sizes: ClassVar[tuple[str, ...]] = ()
     """Names of the arguments that `from_data` sets from the data."""
+    on_surface: ClassVar[bool] = False
+    """Whether the mass lies on a surface in the space of the events, so that densities are with respect to its volume."""
     models_labels: ClassVar[bool] = False
     """Whether the system models rows of labels, such as the categorical columns of a table; see `label_sizes`."""
     renamed: ClassVar[Mapping[str, str]] = {}

@@ -75,28 +75,34 @@ class VectorSpec(Spec, register=False):
         """Length of the context vector of the layers; a label becomes its one-hot code."""
         return self.classes or self.context
 
+    @property
+    def latent_space(self) -> Real:
+        """Space of the latent variables: that of the vectors, unless a system has fewer latent variables."""
+        return self.space
+
     def latent(self) -> Distribution:
         """Return the distribution of the latent variables, with fresh parameters."""
+        space = self.latent_space
         if isinstance(self.base, Distribution):
             return copy.deepcopy(self.base)
         if self.base == "mixture":
-            return GaussianMixture(self.space, self.components)
+            return GaussianMixture(space, self.components)
         if self.base == "full-mixture":
-            return FullGaussianMixture(self.space, self.components, context=self.given)
+            return FullGaussianMixture(space, self.components, context=self.given)
         if self.base == "autoregressive-mixture":
             factor = MixtureFactor(self.components, scaled_means=False, start_from="quantiles")
             hidden = getattr(self, "hidden", ())
             network = MaskedMLP(
-                self.features,
+                space.size,
                 factor.n,
                 hidden=hidden if isinstance(hidden, tuple) and hidden else (64, 64),
                 context=self.given,
                 activation=self.activation,
             )
-            return AutoregressiveModel(self.space, factor, network, context=self.given)
+            return AutoregressiveModel(space, factor, network, context=self.given)
         if self.base == "resampled":
-            return ResampledNormal(self.space)
-        return {"normal": Normal, "student": StudentT, "logistic": Logistic}[self.base](self.space)
+            return ResampledNormal(space)
+        return {"normal": Normal, "student": StudentT, "logistic": Logistic}[self.base](space)
 
     def flow(self, layers: Transform | Sequence[Transform]) -> Flow:
         """Return the model of layers, from data to latent, and the base."""

@@ -103,7 +103,8 @@ class TableModel(Distribution):
                 f"expected a system such as 'mixed' for this table, because column {curved.name!r} is {what}, got "
                 f"{spec.name!r}, which models points of {inner.space}"
             )
-        if curved is not None or inner.space == wanted or inner.space.discrete or inner.space.shape != (len(columns),):
+        flat = inner.space == wanted and not spec.on_surface
+        if curved is not None or flat or inner.space.discrete or inner.space.shape != (len(columns),):
             layers = column_layers(columns, sum(self.classes), [bit.get(i, -1) for i in self.number_at])
         else:
             layers = [OnSurface(columns, inner.space)]

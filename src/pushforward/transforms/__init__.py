@@ -22,12 +22,14 @@ from .gaussianize import DataRotation, Gaussianize, LogisticScore, NormalScore, 
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
+from .injective import Injective
 from .line_maps import Bernstein, IntegratedNetwork, LinearTails, SumOfSquares
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
 from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
 from .matrix_factors import QR, SVD, Woodbury
 from .modular import Modular
+from .monotone_operator import MonotoneOperator
 from .neural_maps import DeepSigmoidal
 from .normalise import ActNorm, BatchNorm, Standardise
 from .observed import ObservedOutput
@@ -113,6 +115,7 @@ __all__ = [
     "Gaussianize",
     "Haar",
     "HalfLines",
+    "Injective",
     "Innovations",
     "IntegratedNetwork",
     "LU",
@@ -130,6 +133,7 @@ __all__ = [
     "Metropolis",
     "Modular",
     "MoebiusMixture",
+    "MonotoneOperator",
     "NormalScore",
     "ObservedOutput",
     "Orthogonal",

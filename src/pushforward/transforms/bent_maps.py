@@ -22,9 +22,9 @@ from ..functional.bent_lines import (
 from ..functional.bounds import soft_clip
 from .scalar import LineMap
 
-Bend = Literal["cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson"]
+Bend = Literal["cubic-rational", "sinh", "sinh-arcsinh", "johnson-su", "yeo-johnson", "leaky"]
 
-_SHAPES = {"cubic-rational": 1, "sinh": 1, "sinh-arcsinh": 2, "johnson-su": 2, "yeo-johnson": 1}
+_SHAPES = {"cubic-rational": 1, "sinh": 1, "sinh-arcsinh": 2, "johnson-su": 2, "yeo-johnson": 1, "leaky": 1}
 _LEAST, _MOST = -0.95, 7.6
 """Range of the bend of a cubic-rational map, inside of (-1, 8)."""
 _REACH = 0.95
@@ -41,7 +41,7 @@ class BentLine(LineMap):
         kind: Function f: "cubic-rational", y + a y / (1 + y^2); "sinh", asinh(exp(a) sinh(y)), which moves mass towards or away
             from m and has straight tails of slope 1; "sinh-arcsinh", which sets skewness and the weight of the tails (Jones and
             Pewsey 2009); "johnson-su" (Johnson 1949), for heavy tails; or "yeo-johnson" (Yeo and Johnson 2000), for skewness,
-            with a power between 0.05 and 1.95.
+            with a power between 0.05 and 1.95; or "leaky", y above m and exp(a) y below it, a leaky ReLU with a learned slope.
         bound: Upper bound of |s|.
 
     Raises:
@@ -88,6 +88,9 @@ class BentLine(LineMap):
             return stretched(v, -a if inverse else a)
         if self.kind == "yeo-johnson":
             return yeo_johnson(v, 1 + soft_clip(shape, _REACH), inverse=inverse)
+        if self.kind == "leaky":
+            log_slope = torch.where(v < 0, soft_clip(-shape if inverse else shape, self.bound), 0.0)
+            return v * log_slope.exp(), log_slope
         rate, shift = soft_clip(shape, 1.0).exp(), soft_clip(p[..., 1], 3.0)
         if self.kind == "sinh-arcsinh":
             return sinh_arcsinh(v, 1 / rate, -shift / rate) if inverse else sinh_arcsinh(v, rate, shift)

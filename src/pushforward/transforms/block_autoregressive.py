@@ -89,8 +89,10 @@ class BlockAutoregressive(Transform):
         self.layers: Sequence[BlockLinear] = nn.ModuleList(  # type: ignore[assignment]
             BlockLinear(size, units[k], units[k + 1]) for k in range(len(units) - 1)
         )
-        first = self.layers[0]
+        first, last = self.layers[0], self.layers[-1]
         with torch.no_grad():
+            # The sum over the units of a group grows like the root of their number; f starts of the size of x at every width.
+            last.log_norm.sub_(0.5 * math.log(units[-2]))
             # Slopes from 1/2 to 3 and centres all over the range of standardised data.
             first.log_norm.uniform_(-0.7, 1.1)
             first.bias.uniform_(-2.0, 2.0).mul_(first.log_norm.exp())

@@ -21,7 +21,7 @@ with (1 + L^2) / 2 in evaluation, where the variance must be finite. Traces are 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -99,11 +99,11 @@ class Residual(Transform):
             return Exactness.EXACT
         return Exactness.NOISY if self.logdet == "roulette" else Exactness.NOISY | Exactness.LOWER | Exactness.UPPER
 
-    def exact_twin(self) -> Residual | None:
+    def exact_twin(self) -> Self | None:
         """Return the same contraction with the exact log-determinant; None if the layer is exact."""
         if self.logdet == "exact":
             return None
-        return Residual(
+        return type(self)(
             self.net,
             self.x_space,
             lipschitz=self.lipschitz,
@@ -123,6 +123,11 @@ class Residual(Transform):
         Raises:
             InversionError: The bound on the error is too large after all iterations.
         """
+        x, push, pull = self._solved(z, context)
+        return x, -self._log_det(x, push, pull)
+
+    def _solved(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Linear, Linear]:
+        """Return the fixed point, and the products with the Jacobian of g there."""
         weights = self.net.weights()
         if ordinary((z,)) and eager(z, context, *weights):
             # The weights before spectral normalisation are left out: they get their gradient through the scaled weights.
@@ -130,8 +135,7 @@ class Residual(Transform):
             x = _Solution.apply(self, len(weights), z, context, *weights, *others)
         else:
             x = self._recorded(z, context, weights)
-        _, push, pull = self.net.linearised(x, context, weights)
-        return x, -self._log_det(x, push, pull)
+        return x, *self.net.linearised(x, context, weights)[1:]
 
     def _recorded(self, z: Tensor, context: Tensor | None, weights: list[Tensor]) -> Tensor:
         """Return the fixed point, computed in steps that autograd and function transforms can differentiate."""
@@ -190,7 +194,7 @@ class Residual(Transform):
 
     def _log_det(self, x: Tensor, push: Linear, pull: Linear) -> Tensor:
         if self.logdet == "exact":
-            return torch.linalg.slogdet(self._jacobian(x, push))[1]
+            return self._whole_log_det(x, push)
         first = self.terms if self.training else self.scoring_terms
         weights = self._weights(first, x)
         v = signs(x.shape, x)
@@ -198,18 +202,26 @@ class Residual(Transform):
             return _series(v, push, weights)
         with torch.no_grad():
             value = _series(v, push, weights)
-            # `left` becomes sum_k k |w_k| (-J^T)^(k-1) v, without gradients. Its product with J v, where only J v is recorded,
+            # `left` becomes sum_k k w_k (J^T)^(k-1) v, without gradients. Its product with J v, where only J v is recorded,
             # has the gradient sum_k k w_k v^T J^(k-1) dJ v: the derivative of sum_k w_k tr(J^k) in expectation over v.
             left, w = torch.zeros_like(v), v
             for k, weight in enumerate(self._weights(first, x), 1):
                 # d tr(J^k) = k tr(J^(k-1) dJ): the factor k cancels the 1 / k of the series.
-                left = left + k * abs(weight) * w
-                w = -pull(w)
+                left = left + k * weight * w
+                w = pull(w)
         return _OfGradient.apply(value, (left * push(v)).flatten(1).sum(1))
 
+    def _whole_log_det(self, x: Tensor, push: Linear) -> Tensor:
+        """Return log det(I + J) from the whole Jacobian."""
+        return torch.linalg.slogdet(self._jacobian(x, push))[1]
+
+    def _coefficient(self, k: int) -> float:
+        """Return the coefficient of tr(J^k) in the log-determinant."""
+        return (-1) ** (k + 1) / k
+
     def _weights(self, first: int, x: Tensor) -> list[Any]:
-        """Return (-1)^(k+1) / k for each term, divided after the first terms by the probability of computing the term."""
-        plain = [(-1) ** (k + 1) / k for k in range(1, first + 1)]
+        """Return the coefficient of each term, divided after the first terms by the probability of computing the term."""
+        plain = [self._coefficient(k) for k in range(1, first + 1)]
         if self.logdet == "series":
             return plain
         # N = count is geometric on 1, 2, ... with P(N >= j) = stay^(j-1), the divisor below. The variance is finite for
@@ -218,10 +230,10 @@ class Residual(Transform):
         stay = 0.5 if self.training else (1 + self.lipschitz**2) / 2
         if eager(x):
             count = int(torch.empty(()).geometric_(1 - stay))
-            return [*plain, *((-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))]
+            return [*plain, *(self._coefficient(first + j) / stay ** (j - 1) for j in range(1, count + 1))]
         # In compiled code all MOST terms are computed; a mask drops those after `count`.
         count = torch.empty((), device=x.device).geometric_(1 - stay)  # type: ignore[assignment]
-        further = [(-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) * (count >= j) for j in range(1, MOST + 1)]
+        further = [self._coefficient(first + j) / stay ** (j - 1) * (count >= j) for j in range(1, MOST + 1)]
         return [*plain, *further]
 
 

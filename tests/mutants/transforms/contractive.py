@@ -11,7 +11,7 @@ MUTANTS = [
     Mutant(
         "residual: alternating signs forgotten",
         "residual-1|residual-2",
-        [("Residual._weights", "(-1) ** (k + 1)", "1")],
+        [("Residual._coefficient", "(-1) ** (k + 1)", "1")],
     ),
     Mutant(
         "residual: signs of the roulette's further terms",
@@ -19,8 +19,8 @@ MUTANTS = [
         [
             (
                 "Residual._weights",
-                "((-1) ** (first + j + 1) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))",
-                "((-1) ** (first + j) / (first + j) / stay ** (j - 1) for j in range(1, count + 1))",
+                "(self._coefficient(first + j) / stay ** (j - 1) for j in range(1, count + 1))",
+                "(-self._coefficient(first + j) / stay ** (j - 1) for j in range(1, count + 1))",
             )
         ],
     ),
@@ -46,8 +46,8 @@ MUTANTS = [
         [
             (
                 "Residual._weights",
-                "[(-1) ** (k + 1) / k for k in range(1, first + 1)]",
-                "[(-1) ** (k + 1) for k in range(1, first + 1)]",
+                "[self._coefficient(k) for k in range(1, first + 1)]",
+                "[k * self._coefficient(k) for k in range(1, first + 1)]",
             )
         ],
     ),

@@ -8,15 +8,21 @@ MUTANTS = [
         "^free-form-",
         [
             (
-                "_with_log_det",
-                "torch.linalg.slogdet(columns.unflatten(0, (-1, size))).logabsdet",
-                "0.5 * torch.linalg.slogdet(columns.unflatten(0, (-1, size))).logabsdet",
+                "FreeForm.forward",
+                "torch.linalg.slogdet(jacobian(self._encoded, x, context)).logabsdet",
+                "0.5 * torch.linalg.slogdet(jacobian(self._encoded, x, context)).logabsdet",
             )
         ],
     ),
     Mutant(
         "free form: the context is left out",
         "^free-form-1$",
-        [("_with_log_det", "x + network(x, context)", "x + network(x, None if context is None else 0 * context)")],
+        [
+            (
+                "FreeForm._encoded",
+                "self.encode(x, context)",
+                "self.encode(x, None if context is None else 0 * context)",
+            )
+        ],
     ),
 ]
