@@ -626,6 +626,13 @@ def layer_cases() -> list[Case]:
             lambda: t.Autoregressive(t.Modular(3), OneHot((3, 3), 3), AutoregressiveTable(3, 3, classes=3)),
             constant=True,
         ),
+        "ranks-coupling": varied(
+            lambda: t.Coupling(t.Ranks((4, 2, 5)), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels),
+            constant=True,
+            exempt=dict.fromkeys(
+                ("gradients", "gradient_straight_through"), "ranks learn by the costs of their choices"
+            ),
+        ),
         "autoregressive-gaussians": lambda: d.AutoregressiveModel(
             r3, d.MixtureFactor(2), MaskedMLP(3, 6, hidden=(8,), direct=True, order=(2, 0, 1))
         ),

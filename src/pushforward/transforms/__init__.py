@@ -22,10 +22,11 @@ from .gaussianize import DataRotation, Gaussianize, LogisticScore, NormalScore, 
 from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temperature, Tempering, hamiltonian
 from .householder import Sylvester
 from .indexed import ContinuousIndex
+from .label_map import LabelMap
 from .line_maps import Bernstein, IntegratedNetwork, LinearTails, SumOfSquares
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
-from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
+from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order, residue_mask
 from .matrix_factors import QR, SVD, Woodbury
 from .modular import Modular
 from .neural_maps import DeepSigmoidal
@@ -35,6 +36,7 @@ from .onehot import ToOneHot
 from .peer_maps import SaturatingSpline, ScaleRule
 from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
+from .ranks import Ranks
 from .scalar import (
     Additive,
     Affine,
@@ -128,7 +130,9 @@ __all__ = [
     "Logit",
     "Marginals",
     "Metropolis",
+    "LabelMap",
     "Modular",
+    "Ranks",
     "MoebiusMixture",
     "NormalScore",
     "ObservedOutput",
@@ -183,6 +187,7 @@ __all__ = [
     "negentropy",
     "random_mask",
     "random_order",
+    "residue_mask",
     "to_line",
     "two_way",
 ]
