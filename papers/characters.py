@@ -33,8 +33,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "bipartite flow, 2 layers, ranks, independent base": {
         "layers": 2, "network": "lstm", "hidden": (56,), "structure": "bipartite", "base": "factorised", "bijection": "ranks",
     },
-    "bipartite flow, 8 groups, ranks, independent base": {
-        "layers": 8, "groups": 8, "network": "lstm", "hidden": (48,), "structure": "bipartite", "base": "factorised",
+    "bipartite flow, 4 groups, ranks, independent base": {
+        "layers": 4, "groups": 4, "network": "lstm", "hidden": (64,), "structure": "bipartite", "base": "factorised",
         "bijection": "ranks",
     },
     "bipartite flow, 1 layer, shifts, LSTM base": {"layers": 1, "network": "lstm", "hidden": (72,), "structure": "bipartite"},

@@ -170,6 +170,11 @@ def layer_cases() -> list[Case]:
         noise = Flow(Chain(warp), d.Uniform(unit))
         return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
 
+    def labels_of_the_largest() -> Flow:
+        front, line = t.ToOneHot(Categories((2,), (1, 3))), Real((4,))
+        noise = d.ConditionalNormal(line, 6, hidden=(4,), bound=0.5)
+        return Flow(Chain(front, t.ArgMax(front.codes, noise)), d.Normal(line))
+
     def half_lines() -> Flow:
         space, half = Integers((2,), 0, 1), Box((2,), 0.0, float("inf"))
         noise = Flow(Chain(t.Probit(half), t.Elementwise(t.Affine(), r2, context=3, hidden=(8,))), d.Normal(r2))
@@ -495,6 +500,7 @@ def layer_cases() -> list[Case]:
         "reshape": varied(lambda: t.Reshape(Real((2, 3)), (6,)), constant=True),
         "inverse": varied(lambda: Inverse(t.Elementwise(t.Affine(), r2)), constant=True),
         "rounded-shift": integer_flow,
+        "argmax-surjection": varied(labels_of_the_largest, spread=0.15),
         "dequantise": dequantised,
         "dequantise-by-a-flow": dequantised_labels,
         "half-lines": varied(half_lines, spread=0.3),

@@ -13,7 +13,8 @@ equally frequent should go.
 
 Layers see the labels that the layers before them make, and the base learns by the likelihood of the labels that come out at the
 end. No gradient passes from one layer to another. So all layers learn at the same time, each as if it were the last one before
-independent labels.
+independent labels. A base of independent labels takes over the running frequencies of these labels after the warm-up, and once
+more after as many steps: steps of Adam are too short for the way from the frequencies of the data to those of the last labels.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..core import Flow, layers_of
+from ..core import Distribution, Flow, layers_of
+from ..distributions import Categorical
 from ..errors import SpecError
 from ..functional.bounds import sum_events
 from ..transforms import Autoregressive, Coupling, LabelMap
@@ -51,6 +53,7 @@ class ExpectedChoices(nn.Module):
 
     likelihood = True
     seen: Tensor
+    last: Tensor
 
     def __init__(self, model: nn.Module, *, warmup: int = 300) -> None:
         super().__init__()
@@ -69,6 +72,7 @@ class ExpectedChoices(nn.Module):
                 start = torch.zeros(_mapped(layer), layer.scalar.width)
                 start[:, 0] = 1
                 self.register_buffer(f"frequencies_{i}", start)
+        self.register_buffer("last", torch.ones(flow.base.space.shape))
 
     @property
     def minimises(self) -> str:
@@ -97,7 +101,16 @@ class ExpectedChoices(nn.Module):
                 cost = cost + own
             else:
                 x = layer(x, context)[0]
+        self._follow(flow.base, x)
         return weighted_mean(cost - before - flow.base._log_prob(x, context), weights)
+
+    def _follow(self, base: Distribution, z: Tensor) -> None:
+        """Count the last labels, and set a base of independent labels to their frequencies where it is due."""
+        if not isinstance(base, Categorical) or self.seen > 2 * self.warmup:
+            return
+        self.last.lerp_(z.detach().mean(0).to(self.last.dtype), RATE)
+        if self.seen in (self.warmup, 2 * self.warmup):
+            base.logits.data.copy_((self.last + FLOOR).log())
 
     def _cost(
         self,

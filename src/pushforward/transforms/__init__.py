@@ -1,5 +1,6 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
+from .argmax import ArgMax
 from .autoregressive import Autoregressive
 from .bent_maps import BentLine
 from .block_autoregressive import BlockAutoregressive
@@ -83,6 +84,7 @@ __all__ = [
     "Annealed",
     "AsTorchTransform",
     "Augment",
+    "ArgMax",
     "Autoregressive",
     "BatchNorm",
     "BentLine",
