@@ -90,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     ways = ["straight-through", "expected", "ranks"]
+    parser.add_argument("--skip-bases", action="store_true", help="take models without layers from earlier runs")
     parser.add_argument("--ways", nargs="+", default=ways, choices=ways, help="others are taken from earlier runs")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -116,7 +117,7 @@ def main() -> None:
             if (
                 way not in options.ways
                 or (way == "ranks" and fields.get("scale"))
-                or (way != "expected" and not fields["layers"])
+                or (not fields["layers"] and (way != "expected" or options.skip_bases))
             ):
                 continue
             spec = Discrete(classes=p.shape, **{**fields, **more})

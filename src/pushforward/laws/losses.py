@@ -229,7 +229,7 @@ def law_expected_choices(case: Case) -> None:
     require_close(objective.eval()((x,)), -likelihood, 1e-12, "the loss in evaluation and the negative log-likelihood")
     share = 1 - (objective.warmup // 4) / objective.warmup
     for layer in layers_of(node.chain):
-        if isinstance(layer, (Autoregressive, Coupling)):
+        if isinstance(layer, (Autoregressive, Coupling)) and isinstance(layer.scalar, LabelMap):
             b, p = layer.mapped(x)
             made = layer.scalar.forward(b, p)[0].detach()
             # The running frequencies start at a certain 0, and a batch has a weight of 0.02.

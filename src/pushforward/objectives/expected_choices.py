@@ -22,7 +22,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..core import Distribution, Flow, layers_of
+from ..core import Distribution, Flow, Transform, layers_of
 from ..distributions import Categorical
 from ..errors import SpecError
 from ..functional.bounds import sum_events
@@ -55,7 +55,7 @@ class ExpectedChoices(nn.Module):
     seen: Tensor
     last: Tensor
 
-    def __init__(self, model: nn.Module, *, warmup: int = 300) -> None:
+    def __init__(self, model: Distribution, *, warmup: int = 300) -> None:
         super().__init__()
         if warmup < 0:
             raise SpecError(f"expected warmup >= 0, got {warmup}")
@@ -65,11 +65,11 @@ class ExpectedChoices(nn.Module):
             raise SpecError(f"expected a model with layers of a LabelMap, got {type(model).__name__} without")
         self.model, self.warmup = model, warmup
         # The flow is a part of the model, which is registered once.
-        self._flow = [flow]
+        self._flow: list[Flow] = [flow]
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         for i, layer in enumerate(layers_of(flow.chain)):
-            if _chooses(layer):
-                start = torch.zeros(_mapped(layer), layer.scalar.width)
+            if (scalar := label_map(layer)) is not None:
+                start = torch.zeros(_mapped(layer), scalar.width)
                 start[:, 0] = 1
                 self.register_buffer(f"frequencies_{i}", start)
         self.register_buffer("last", torch.ones(flow.base.space.shape))
@@ -96,19 +96,19 @@ class ExpectedChoices(nn.Module):
             started = started or layer is first
             if not started:
                 continue
-            if _chooses(layer):
-                x, own = self._cost(i, layer, x, context, share, weights)
+            if isinstance(layer, (Autoregressive, Coupling)) and (scalar := label_map(layer)) is not None:
+                x, own = self._cost(i, layer, scalar, x, context, share, weights)
                 cost = cost + own
             else:
                 x = layer(x, context)[0]
-        self._follow(flow.base, x)
+        self._follow(flow.base, x, weights)
         return weighted_mean(cost - before - flow.base._log_prob(x, context), weights)
 
-    def _follow(self, base: Distribution, z: Tensor) -> None:
+    def _follow(self, base: Distribution, z: Tensor, weights: Tensor | None) -> None:
         """Count the last labels, and set a base of independent labels to their frequencies where it is due."""
         if not isinstance(base, Categorical) or self.seen > 2 * self.warmup:
             return
-        self.last.lerp_(z.detach().mean(0).to(self.last.dtype), RATE)
+        self.last.lerp_(_shares(z.detach(), weights).to(self.last.dtype), RATE)
         if self.seen in (self.warmup, 2 * self.warmup):
             base.logits.data.copy_((self.last + FLOOR).log())
 
@@ -116,19 +116,18 @@ class ExpectedChoices(nn.Module):
         self,
         i: int,
         layer: Autoregressive | Coupling,
+        scalar: LabelMap,
         x: Tensor,
         context: Tensor | None,
         share: Tensor | float,
         weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return the labels that a layer makes, without gradients, and the costs of its choices (B,)."""
-        scalar = layer.scalar
         b, p = layer.mapped(x, context)
         with torch.no_grad():
             made = scalar.forward(b, p)[0]
         frequencies = getattr(self, f"frequencies_{i}")
-        mean = (made if weights is None else made * weights[:, None, None]).mean(0)
-        frequencies.lerp_(mean.to(frequencies.dtype), RATE)
+        frequencies.lerp_(_shares(made, weights).to(frequencies.dtype), RATE)
         target = frequencies + FLOOR
         target[:, 0] += PREFERENCE
         log_target = (target / target.sum(1, keepdim=True)).log().to(p.dtype)
@@ -136,10 +135,21 @@ class ExpectedChoices(nn.Module):
         return layer.replaced(x, made), sum_events(cost)
 
 
+def label_map(layer: nn.Module) -> LabelMap | None:
+    """Return the map of labels that a coupling or autoregressive layer applies, or None."""
+    scalar = layer.scalar if isinstance(layer, (Autoregressive, Coupling)) else None
+    return scalar if isinstance(scalar, LabelMap) else None
+
+
 def _chooses(layer: nn.Module) -> bool:
-    return isinstance(layer, (Autoregressive, Coupling)) and isinstance(layer.scalar, LabelMap)
+    return label_map(layer) is not None
 
 
-def _mapped(layer: Autoregressive | Coupling) -> int:
+def _shares(codes: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the shares of the labels of a batch, whose weights have mean one: (B, D, K) -> (D, K)."""
+    return (codes if weights is None else codes * weights[:, None, None]).mean(0)
+
+
+def _mapped(layer: Transform) -> int:
     """Return the number of labels that a layer maps."""
     return len(layer.halves.mapped) if isinstance(layer, Coupling) else layer.x_space.shape[0]

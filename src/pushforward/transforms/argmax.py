@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from ..core import Distribution, OneHot, Real
-from ..errors import ShapeError
 from ..functional.bounds import softplus_inverse, softplus_slope
 from .stochastic import _Noisy
 
@@ -36,8 +35,6 @@ class ArgMax(_Noisy):
     def __init__(self, codes: OneHot, noise: Distribution) -> None:
         line = Real((sum(codes.counts),))
         super().__init__(codes, line, noise, line)
-        if noise.context is not None and noise.context.shape != (codes.size,):
-            raise ShapeError(f"expected the noise to take a context of length {codes.size}, got {noise.context}")
         width = codes.shape[1]
         kept = [i * width + k for i, count in enumerate(codes.counts) for k in range(count)]
         self.register_buffer("kept", torch.tensor(kept), persistent=False)

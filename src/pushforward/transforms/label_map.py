@@ -57,6 +57,19 @@ class LabelMap(ScalarMap, abc.ABC):
         chosen = (which,) if isinstance(which, int) else tuple(which)
         return dataclasses.replace(self, classes=tuple(self.classes[i] for i in chosen), whole=self.width)
 
+    @property
+    @abc.abstractmethod
+    def n(self) -> int:
+        """Number of parameters of a coordinate: K logits for each kind of choice."""
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return one-hot z, and 0: x (..., K), p (..., n) -> z (..., K), (...)."""
+
+    @abc.abstractmethod
+    def inverse(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Return one-hot x, and 0."""
+
     @abc.abstractmethod
     def cost_of_zero(self, x: Tensor, p: Tensor) -> Tensor:
         """Return -log P(z = 0), where the choices are drawn from the softmaxes: x (..., K), p (..., n) -> (...), in nats.
