@@ -147,9 +147,10 @@ def main() -> None:
         f"Bits per character of test chunks of {options.length} characters (the first 2000), each seen alone; {options.minutes:g} minutes "
         "of processor time to train every model. Drawing 32 chunks, in multiples of the LSTM's time.\n\n"
         + table(["text", "model", "parameters", "bits/character", "drawing"], rows)
-        + "\n\nThe limits are entropies of what is left of a character when a bijection that the LSTM chooses by its softmaxes has mapped "
-        "it: the rank of the character, the best that any bijection can do, or the character after the best shift. An independent "
-        "base cannot have less bits than these, however the flow learns. The published 1.38 bits (Penn Treebank, 8 flows) are "
+        + "\n\nThe limits are entropies of what is left of a character when a bijection that the LSTM of the first row chooses by its "
+        "softmaxes has mapped it: the rank of the character, or the character after the best shift. If the softmaxes are true, no "
+        "autoregressive layer of this LSTM before independent characters with the same frequencies at all places can need fewer "
+        "bits, however it learns; ranks are the best of all bijections. The published 1.38 bits (Penn Treebank, 8 flows) are "
         "below what the LSTM itself reaches at this budget, and are not reached. With straight-through gradients, flows on "
         "independent characters stayed at the entropy of single characters (4.35 bits on the Penn Treebank)."
     )
