@@ -27,7 +27,7 @@ def main(out: Path, *, quick: bool = False) -> None:
     torch.set_num_threads(1)
     p = table()
     states = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE))
-    figure = Figure(figsize=(9, 3.3), layout="constrained")
+    figure = Figure(figsize=(9, 3.7), layout="constrained")
     panels = figure.subplots(1, 3)
     entropy = float(torch.special.entr(p).sum())
     panels[0].imshow(p.T.sqrt(), origin="lower", cmap="Blues")
