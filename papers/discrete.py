@@ -20,7 +20,7 @@ from common import keep, known, mean_and_spread, table, write
 from scipy.stats import norm
 
 import pushforward as pf
-from pushforward.objectives import ExpectedChoices, default_objective
+from pushforward.objectives import default_objective
 from pushforward.systems import Discrete
 
 XOR = np.array([[0.63, 0.07], [0.03, 0.27]])
@@ -51,10 +51,7 @@ def entropy(p: np.ndarray) -> float:
 
 
 def fitted(spec: Discrete, p: np.ndarray, seed: int, *, steps: int, lr: float, batch: int = 512) -> float:
-    """Exact negative log-likelihood in nats, after training.
-
-    With straight-through gradients one layer at a time, each with the base; with expected losses all layers together.
-    """
+    """Exact negative log-likelihood in nats, after training one layer at a time, each with the base."""
     torch.manual_seed(seed)
     model = spec.build()
     weights = torch.from_numpy(p.reshape(-1))
@@ -68,8 +65,6 @@ def fitted(spec: Discrete, p: np.ndarray, seed: int, *, steps: int, lr: float, b
     pf.initialise(model, draw(20_000))
     objective = default_objective(model)
     layers = [list(layer.parameters()) for layer in model.chain.layers]
-    if isinstance(objective, ExpectedChoices):
-        layers = [[p for own in layers for p in own]]
     for own in [parameters for parameters in layers if parameters] or [[]]:
         optimiser = torch.optim.Adam([*own, *model.base.parameters()], lr=lr)
         for step in range(steps):
@@ -90,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     ways = ["straight-through", "expected", "ranks"]
+    parser.add_argument("--only", nargs="*", help="parts of names of rows; others are taken from earlier runs")
     parser.add_argument("--skip-bases", action="store_true", help="take models without layers from earlier runs")
     parser.add_argument("--ways", nargs="+", default=ways, choices=ways, help="others are taken from earlier runs")
     options = parser.parse_args()
@@ -116,6 +112,7 @@ def main() -> None:
         for way, more in ways.items():
             if (
                 way not in options.ways
+                or (options.only and not any(part in f"{name}, {model}" for part in options.only))
                 or (way == "ranks" and fields.get("scale"))
                 or (not fields["layers"] and (way != "expected" or options.skip_bases))
             ):
@@ -224,8 +221,7 @@ def main() -> None:
         + table(
             ["distribution", "model", "straight-through", "expected", "ranks", "optimum of shifts", "entropy"], rows
         )
-        + "\n\nLayers are tables that start as the identity. Straight-through gradients train one after the other, each as long as the "
-        "expected losses train all of them together. Ranks are another bijection, whose optimum is lower."
+        + "\n\nLayers are tables, trained one after the other, each started as the identity. Ranks are another bijection, whose optimum is lower."
     )
     write("discrete", "Discrete flows with known optima", body, started)
 
