@@ -23,7 +23,7 @@ from pushforward.systems import ArgMaxFlow
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--samples", type=int, default=500, help="of the importance-weighted estimate")
     parser.add_argument("--only", nargs="*", help="distributions; others are taken from earlier runs")
     options = parser.parse_args()
