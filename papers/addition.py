@@ -3,8 +3,8 @@
 One autoregressive layer, z_i = (x_i + m_i) mod 10, with an LSTM that sees the digits of the sum before place i and those of both
 numbers up to it, on a base of independent digits. Given the numbers the sum is certain, so that the flow must carry it to a
 constant: the likelihood should end at 0 nats, and decoding the base's most likely digits give the sum (Tran et al. 2019,
-arXiv:1905.10347, section 5.2, with an LSTM of 256 units). Beside it the same LSTM with a softmax for each digit, which shows what
-the network can learn where no gradient has to go straight through a choice.
+arXiv:1905.10347, section 5.2, with an LSTM of 256 units). The flow learns by the expected loss over its shifts, or by straight-through
+gradients. Beside it the same LSTM with a softmax for each digit, which shows what the network can learn without a choice.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import itertools
 import time
 
 import torch
-from common import table, write
+from common import keep, known, table, write
 from torch.nn import functional as F
 
 from pushforward.core import Categories, Chain, Distribution, Flow, Real
 from pushforward.distributions import AutoregressiveCategorical, Categorical
 from pushforward.networks import CausalLSTM
+from pushforward.objectives import ExpectedChoices, NegativeLogLikelihood
 from pushforward.transforms import Autoregressive, Modular, ToOneHot
 
 
@@ -36,7 +37,7 @@ def problems(count: int, digits: int, generator: torch.Generator) -> tuple[torch
 
 
 def flow(digits: int, hidden: int, temperature: float) -> Flow:
-    """The conditional flow; its base starts with a preference for 0, without which nothing would say where to carry a digit."""
+    """The conditional flow; its base starts with a preference for 0, which straight-through gradients need to start."""
     front = ToOneHot(Categories((digits + 1,), 10))
     scalar = Modular(10, temperature=temperature)
     net = CausalLSTM(10, scalar.n, hidden=hidden, context=20)
@@ -72,25 +73,28 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--kinds", nargs="*", help="others are taken from earlier runs")
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.time()
     marks = [options.steps * k // 8 for k in range(1, 9)]
-    rows = []
     kinds = {
-        "discrete flow": lambda digits: flow(digits, options.hidden, options.temperature),
+        "discrete flow, expected loss": lambda digits: flow(digits, options.hidden, options.temperature),
+        "discrete flow, straight-through": lambda digits: flow(digits, options.hidden, options.temperature),
         "softmaxes": lambda digits: softmaxes(digits, options.hidden),
     }
-    for digits, (kind, make) in itertools.product(options.digits, kinds.items()):
+    for digits, kind in itertools.product(options.digits, options.kinds or kinds):
         torch.manual_seed(0)
         generator = torch.Generator().manual_seed(1)
-        model = make(digits)
+        model = kinds[kind](digits)
+        expected = kind.endswith("expected loss")
+        objective = ExpectedChoices(model) if expected else NegativeLogLikelihood(model)
         optimiser = torch.optim.Adam(model.parameters(), lr=4e-3)
         test, given = problems(2000, digits, torch.Generator().manual_seed(2))
-        curve = []
+        curve: dict[str, str] = {}
         for step in range(1, options.steps + 1):
             optimiser.param_groups[0]["lr"] = 4e-3 * (1 - 0.95 * step / options.steps)
-            loss = -model(*problems(128, digits, generator)).mean()
+            loss = objective(problems(128, digits, generator))
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -99,16 +103,25 @@ def main() -> None:
                 with torch.no_grad():
                     exact = float((answers(model, given) == test).all(1).float().mean())
                     nll = -float(model.log_prob(test, given).mean())
-                curve.append(f"{exact:.3f}")
+                curve[str(step)] = f"{exact:.3f}"
                 print(digits, step, exact, nll, flush=True)
-        rows.append([f"{digits} digits, {kind}", *curve, f"{nll:.3f}"])
+                if list(curve.values())[-2:] == ["1.000", "1.000"]:
+                    break
+        keep("addition", str(digits), kind, value={"curve": curve, "nll": f"{nll:.3f}"})
+    rows = []
+    for digits, kind in itertools.product(options.digits, kinds):
+        run = known("addition").get(str(digits), {}).get(kind)
+        if run is not None:
+            rows.append([f"{digits} digits, {kind}", *(run["curve"].get(str(m), "") for m in marks), run["nll"]])
     body = (
         "Share of 2000 new problems whose sum is right in every digit, after so many steps of 128 problems; at last the negative "
         "log-likelihood of a sum in nats (0 when certain; "
         + ", ".join(f"{(d + 1) * 2.3026:.1f} for {d} digits" for d in options.digits)
         + " when every digit is a guess).\n\n"
         + table(["numbers of", *(f"{m}" for m in marks), "NLL"], rows)
-        + "\n\nThe network learns to add; the straight-through gradient of the flow stops once its softmaxes are sure of wrong shifts."
+        + "\n\nThe network learns to add. The straight-through gradient of the flow stops once its softmaxes are sure of wrong shifts; the "
+        "expected loss over all shifts does not (`objectives.ExpectedChoices`, with its default settings). A run ends when two shares in a "
+        "row are one."
     )
     write("addition", "Addition", body, started)
 

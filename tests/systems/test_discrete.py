@@ -14,8 +14,15 @@ from torch.nn import functional as F
 
 import pushforward as pf
 from pushforward.core import Categories, Chain, Flow, Integers, OneHot, Real
-from pushforward.distributions import AutoregressiveCategorical, Categorical, DiscretisedLogistic
-from pushforward.errors import DomainError, SpecError
+from pushforward.distributions import (
+    AutoregressiveCategorical,
+    Categorical,
+    ConditionalNormal,
+    DiscretisedLogistic,
+    Normal,
+    StudentT,
+)
+from pushforward.errors import DomainError, ShapeError, SpecError
 from pushforward.functional.bounds import one_hot_through
 from pushforward.functional.logistic import discretised_logistic
 from pushforward.functional.modular_arithmetic import inverse_modulo, inverses
@@ -33,9 +40,11 @@ from pushforward.networks import (
 )
 from pushforward.systems import IDF, Discrete
 from pushforward.transforms import (
+    ArgMax,
     Autoregressive,
     Coupling,
     Modular,
+    Ranks,
     RoundedShift,
     Slice,
     ToOneHot,
@@ -392,6 +401,8 @@ def test_discrete_systems_with_every_network(structure, network):
         ({"classes": (2, 2), "temperature": 0.0}, "temperature > 0"),
         ({"classes": (2, 2), "hidden": ()}, "hidden to be widths"),
         ({"classes": (2, 2), "layers": -1}, "layers >= 0"),
+        ({"classes": (2, 2), "groups": 3}, "groups <= 2"),
+        ({"classes": (2, 2), "bijection": "ranks", "scale": True}, "'shift' for a scale"),
     ],
 )
 def test_discrete_systems_refuse_what_cannot_be(fields, sentence):
@@ -428,3 +439,123 @@ def test_idf_learns_neighbouring_pixels():
         loss.backward()
         optimiser.step()
     assert model.space.bits(float(model.log_prob(walk).detach().mean())) < alone - 0.3
+
+
+# learning by exact expectations over choices
+
+
+def follower(kind):
+    """Two labels, each as frequent as the others, the second one more than the first one, modulo 4."""
+    first = torch.arange(4)
+    x = torch.stack([first, (first + 1) % 4], 1)
+    spec = Discrete(classes=(4, 4), layers=1, base="factorised", network="table", warmup=30, **kind)
+    return spec.build(), spec, x
+
+
+@pytest.mark.parametrize("kind", [{}, {"bijection": "ranks"}, {"scale": True}])
+def test_uniform_labels_learn_where_to_go(kind):
+    """The sum over all shifts is the same for uniform labels; only the first steps say that they go to 0."""
+    torch.manual_seed(0)
+    model, spec, x = follower(kind)
+    loss = spec.loss(model)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        loss((x,)).backward()
+        optimiser.step()
+    nats = -float(model.log_prob(x).detach().mean())
+    assert abs(nats - math.log(4)) < 0.03  # log 4 for the first label, and nothing for the second one
+
+
+def test_ranks_are_those_of_the_sorted_predictions():
+    torch.manual_seed(0)
+    p, x = torch.randn(50, 7), torch.randint(7, (50,))
+    z = Ranks(7).forward(F.one_hot(x, 7).float(), p)[0].argmax(1)
+    assert torch.equal(z, (p > p.gather(1, x[:, None])).sum(1))
+
+
+def test_ranks_reach_the_entropy_of_the_sorted_table_and_shifts_do_not():
+    """Of p(x2 | x1) in decreasing order, the best that any bijection before independent labels can do."""
+    joint = torch.tensor([[0.3, 0.02, 0.18], [0.01, 0.2, 0.04], [0.06, 0.01, 0.18]])
+    ordered = joint.sort(1, descending=True).values.sum(0)
+    best = float(torch.special.entr(joint.sum(1)).sum() + torch.special.entr(ordered).sum())
+    reached = {}
+    for bijection in ("shift", "ranks"):
+        torch.manual_seed(0)
+        model = Discrete(
+            classes=(3, 3), layers=1, base="factorised", network="table", bijection=bijection, warmup=50
+        ).build()
+        loss = pf.objectives.default_objective(model)
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+        x, weights = states((3, 3)), 9 * joint.flatten()
+        for step in range(150):
+            optimiser.param_groups[0]["lr"] = 0.1 * (1 - step / 150)
+            optimiser.zero_grad()
+            loss((x,), weights).backward()
+            optimiser.step()
+        reached[bijection] = -float((joint.flatten() * model.log_prob(x)).detach().sum())
+    assert abs(reached["ranks"] - best) < 0.01
+    assert reached["shift"] > best + 0.02
+
+
+@pytest.mark.parametrize("network", ["mlp", "lstm", "transformer"])
+def test_groups_of_places_are_mapped_in_turn(network):
+    torch.manual_seed(0)
+    spec = Discrete(
+        classes=(3,) * 7,
+        structure="bipartite",
+        groups=3,
+        layers=3,
+        network=network,
+        hidden=(8,),
+        heads=2,
+        base="factorised",
+    )
+    model = shaken(spec.build())
+    x = torch.randint(3, (40, 7))
+    places = [layer.halves.mapped.tolist() for layer in model.chain.layers if isinstance(layer, Coupling)]
+    assert places == [[0, 3, 6], [1, 4], [2, 5]]
+    assert torch.equal(model.decode(model.encode(x)), x)
+
+
+def test_learning_by_expectations_refuses_other_models():
+    with pytest.raises(SpecError, match="layers of a LabelMap"):
+        pf.objectives.ExpectedChoices(AutoregressiveCategorical((3, 2)))
+    with pytest.raises(SpecError, match="warmup >= 0"):
+        pf.objectives.ExpectedChoices(Discrete(classes=(2, 2), hidden=(4,)).build(), warmup=-1)
+
+
+def test_a_table_of_labels_learns_by_expectations(tmp_path):
+    rows = np.array([["a", "x"], ["b", "y"], ["c", "z"]])[np.arange(90) % 3]
+    table = pf.Table({"one": rows[:, 0], "two": rows[:, 1]}).fit("discrete", max_steps=3, progress=False, hidden=(4,))
+    assert "expected costs" in table.training["objective"]
+
+
+# argmax flows
+
+
+def test_numbers_behind_an_argmax_have_the_label_as_their_largest():
+    torch.manual_seed(0)
+    front = ToOneHot(Categories((3,), (4, 1, 2)))
+    layer = ArgMax(front.codes, ConditionalNormal(Real((7,)), 12, hidden=(4,)))
+    x = front(torch.stack([torch.randint(4, (200,)), torch.zeros(200, dtype=torch.long), torch.randint(2, (200,))], 1))[
+        0
+    ]
+    z, dlogp = layer(x)
+    assert torch.equal(layer.inverse(z)[0], x)
+    assert torch.allclose(layer.inverse(z)[1], -dlogp, atol=1e-3)
+    for part, numbers in zip(x.unbind(1), z.split((4, 1, 2), 1), strict=True):
+        assert torch.equal(numbers.argmax(1), part.argmax(1))
+    with pytest.raises(ShapeError, match="context of shape"):
+        ArgMax(front.codes, ConditionalNormal(Real((7,)), 5, hidden=(4,)))
+
+
+def test_an_argmax_flow_without_layers_has_equal_probabilities():
+    """Where the numbers are independent and normal, every label is the largest one equally often."""
+    torch.manual_seed(0)
+    front, line = ToOneHot(Categories((1,), 3)), Real((3,))
+    flow = Flow(Chain(front, ArgMax(front.codes, StudentT(line, 5.0))), Normal(line)).double()
+    with torch.no_grad():
+        logp = flow.log_prob(torch.arange(3).repeat_interleave(40_000)[:, None]).reshape(3, -1)
+    assert torch.allclose(logp.exp().mean(1), torch.full((3,), 1 / 3, dtype=torch.double), atol=0.02)
+    assert (logp.mean(1) < math.log(1 / 3)).all()

@@ -170,6 +170,11 @@ def layer_cases() -> list[Case]:
         noise = Flow(Chain(warp), d.Uniform(unit))
         return Flow(Chain(t.Dequantise(Categories((2,), 3), noise), t.Elementwise(bounded, unit)), d.Uniform(unit))
 
+    def labels_of_the_largest() -> Flow:
+        front, line = t.ToOneHot(Categories((2,), (1, 3))), Real((4,))
+        noise = d.ConditionalNormal(line, 6, hidden=(4,), bound=0.5)
+        return Flow(Chain(front, t.ArgMax(front.codes, noise)), d.Normal(line))
+
     def half_lines() -> Flow:
         space, half = Integers((2,), 0, 1), Box((2,), 0.0, float("inf"))
         noise = Flow(Chain(t.Probit(half), t.Elementwise(t.Affine(), r2, context=3, hidden=(8,))), d.Normal(r2))
@@ -505,6 +510,7 @@ def layer_cases() -> list[Case]:
         "reshape": varied(lambda: t.Reshape(Real((2, 3)), (6,)), constant=True),
         "inverse": varied(lambda: Inverse(t.Elementwise(t.Affine(), r2)), constant=True),
         "rounded-shift": integer_flow,
+        "argmax-surjection": varied(labels_of_the_largest, spread=0.15),
         "dequantise": dequantised,
         "dequantise-by-a-flow": dequantised_labels,
         "half-lines": varied(half_lines, spread=0.3),
@@ -635,6 +641,13 @@ def layer_cases() -> list[Case]:
         "modular-tables": varied(
             lambda: t.Autoregressive(t.Modular(3), OneHot((3, 3), 3), AutoregressiveTable(3, 3, classes=3)),
             constant=True,
+        ),
+        "ranks-coupling": varied(
+            lambda: t.Coupling(t.Ranks((4, 2, 5)), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels),
+            constant=True,
+            exempt=dict.fromkeys(
+                ("gradients", "gradient_straight_through"), "ranks learn by the costs of their choices"
+            ),
         ),
         "autoregressive-gaussians": lambda: d.AutoregressiveModel(
             r3, d.MixtureFactor(2), MaskedMLP(3, 6, hidden=(8,), direct=True, order=(2, 0, 1))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
 from torch import Tensor
 from torch.distributions import Beta, kl_divergence
+from torch.nn import functional as F
 
-from ..core import Distribution, Flow, Real
-from ..objectives import DeepDensity, InverseProblem
+from ..core import Distribution, Flow, Real, layers_of
+from ..objectives import DeepDensity, ExpectedChoices, InverseProblem
 from ..objectives.inverse_problem import both_ways
+from ..transforms import Autoregressive, Coupling, LabelMap, Modular
 from .cases import Case, draw, draw_context
+from .interface import _name
+from .layers import layers_with_data
 from .violations import NotApplicable, require, require_close
 
 BATCHES, ROWS = 40, 64
@@ -165,3 +170,78 @@ def _direct(a: Tensor, b: Tensor, kernels: tuple[tuple[float, float], ...]) -> T
         )
 
     return mean(a, a) + mean(b, b) - 2 * mean(a, b)
+
+
+@torch.no_grad()
+def law_costs_of_choices(case: Case) -> None:
+    """Check the costs of maps of labels against sums over all choices, each of which the map itself carries out."""
+    checked = False
+    for layer, x, c in layers_with_data(case):
+        if not isinstance(layer, (Autoregressive, Coupling)) or not isinstance(layer.scalar, LabelMap):
+            continue
+        checked = True
+        scalar = layer.scalar
+        x, p = layer.mapped(x[:8], None if c is None else c[:8])
+        width = scalar.width
+        groups = p.unflatten(-1, (-1, width)).movedim(-2, 0)
+        counts = [scalar.classes] if isinstance(scalar.classes, int) else scalar.classes
+        # The choices of the first group are shifts or labels below K, those of the second are scales that K does not share.
+        allowed = torch.tensor(
+            [
+                [[j < k and (not g or math.gcd(j, k) == 1) for j in range(width)] for k in counts]
+                for g in range(len(groups))
+            ]
+        )
+        log_p = groups.masked_fill(~allowed[:, None], -torch.inf).log_softmax(-1)
+        log_base = torch.linspace(0, 2, width, dtype=p.dtype).cos().log_softmax(-1)
+        of_zero, expected = torch.zeros_like(p[..., 0]), torch.zeros_like(p[..., 0])
+        for choice in itertools.product(range(width), repeat=len(groups)):
+            logits = F.one_hot(torch.tensor(choice), width).to(p).flatten()
+            z = scalar.forward(x, logits.expand_as(p))[0]
+            weight = sum(log_p[g, ..., j] for g, j in enumerate(choice)).exp()
+            of_zero += weight * z[..., 0]
+            expected -= weight * (z * log_base).sum(-1)
+        require_close(scalar.cost_of_zero(x, p), -of_zero.log(), 1e-9, f"{_name(layer)}: the cost of zero")
+        if isinstance(scalar, Modular):
+            entropy = torch.special.entr(log_p.exp()).sum((0, -1))
+            scales = torch.tensor([sum(math.gcd(j, k) == 1 for j in range(k)) for k in counts], dtype=p.dtype)
+            expected += scales.log() - scalar.temperature * entropy if scalar.scale else -entropy
+        else:
+            expected = -of_zero.log()
+        found = scalar.expected_cost(x, p, log_base)
+        require_close(found, expected, 1e-9, f"{_name(layer)}: the expected cost")
+    if not checked:
+        raise NotApplicable("no map of labels")
+
+
+def law_expected_choices(case: Case) -> None:
+    """Check the loss of a discrete flow with expected choices, layer by layer, and that each layer learns by its own cost."""
+    node = case.build(torch.float64)
+    objective = case.spec.loss(node) if case.spec is not None and isinstance(node, Distribution) else None
+    if not isinstance(objective, ExpectedChoices) or not isinstance(node, Flow):
+        raise NotApplicable("no expected choices as a loss")
+    objective.double().train()
+    objective.seen.fill_(objective.warmup // 4)
+    x = draw(node, "space", ROWS, torch.float64)
+    loss, likelihood = objective((x,)), node.log_prob(x).mean().detach()
+    loss.backward()
+    total = -float(likelihood)
+    require_close(objective.eval()((x,)), -likelihood, 1e-12, "the loss in evaluation and the negative log-likelihood")
+    share = 1 - (objective.warmup // 4) / objective.warmup
+    for layer in layers_of(node.chain):
+        if isinstance(layer, (Autoregressive, Coupling)) and isinstance(layer.scalar, LabelMap):
+            b, p = layer.mapped(x)
+            made = layer.scalar.forward(b, p)[0].detach()
+            # The running frequencies start at a certain 0, and a batch has a weight of 0.02.
+            target = 0.02 * made.mean(0) + 1e-4
+            target[:, 0] += 0.98 + 0.05
+            log_target = (target / target.sum(1, keepdim=True)).log()
+            zero, expected = layer.scalar.cost_of_zero(b, p), layer.scalar.expected_cost(b, p, log_target)
+            cost = (share * zero + (1 - share) * expected).sum(1).mean()
+            total += cost.item()
+            parameters = list(layer.parameters())
+            for own, parameter in zip(torch.autograd.grad(cost, parameters), parameters, strict=True):
+                require(parameter.grad is not None, f"{type(layer).__name__}: a parameter without a gradient")
+                require_close(parameter.grad, own, 1e-9, f"{type(layer).__name__}: the gradient of its own cost")  # type: ignore[arg-type]
+        x = layer(x)[0].detach()
+    require_close(loss, torch.tensor(total, dtype=torch.float64), 1e-9, "the loss and the sum of the costs")

@@ -127,9 +127,10 @@ class LabelTransformer(Network):
 
 
 class LabelSequence(Network):
-    """Sequence model for a coupling of alternating places.
+    """Sequence model for a coupling that maps one of every `groups` places.
 
-    Token j of the labels that pass and its neighbours determine the parameters of label j of the mapped labels.
+    The labels that pass are grouped to tokens of `groups` - 1 labels. Token j and its neighbours determine the parameters of
+    label j of the mapped labels.
 
     Args:
         inputs: Number of labels that pass.
@@ -137,6 +138,7 @@ class LabelSequence(Network):
         n: Number of parameters of each label.
         make: Function (length of a token, n, T) that returns the network from (B, T, length) to (B, T, n).
         classes: Number of values K of a label.
+        groups: Number of groups of places, at least 2.
         context: Length of a context, which must be 0.
 
     Raises:
@@ -151,20 +153,22 @@ class LabelSequence(Network):
         n: int,
         make: Callable[[int, int, int], nn.Module],
         classes: int,
+        groups: int = 2,
         context: int = 0,
     ) -> None:
         super().__init__()
         if context:
             raise SpecError(f"expected no context for a network of sequences, got one of length {context}")
-        self.places = outputs // n
-        self.net = make(classes, n, max(inputs, self.places))
+        self.places, self.per = outputs // n, groups - 1
+        self.tokens = max(-(-inputs // self.per), self.places)
+        self.net = make(classes * self.per, n, self.tokens)
 
     def compute(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the parameters: (B, inputs, K) -> (B, n places)."""
-        missing = self.places - x.shape[1]
+        missing = self.tokens * self.per - x.shape[1]
         if missing > 0:
             x = F.pad(x, (0, 0, 0, missing))
-        return self.net(x)[:, : self.places].mT.flatten(1)
+        return self.net(x.unflatten(1, (self.tokens, self.per)).flatten(2))[:, : self.places].mT.flatten(1)
 
 
 class OneHotCode(Recorded, nn.Module):

@@ -9,6 +9,7 @@ from .cdf_targets import CDFTargets, QuantileGenerator
 from .deep_density import DeepDensity
 from .divergence import Divergence, ForwardKL, PathGradient, Renyi, ReverseKL, StratifiedKL
 from .enumeration import EnumeratedLikelihood, enumerated_log_prob
+from .expected_choices import ExpectedChoices
 from .graph_likelihood import GraphLikelihood, learned_graph
 from .inverse_problem import (
     BackwardDiscrepancy,
@@ -34,6 +35,7 @@ __all__ = [
     "Divergence",
     "EnumeratedLikelihood",
     "EvidenceBound",
+    "ExpectedChoices",
     "ManySamples",
     "FlowMatching",
     "Flipped",

@@ -76,7 +76,8 @@ class PenalisedLikelihood(nn.Module):
 
 def default_objective(model: nn.Module) -> nn.Module:
     """Return the objective that `fit` minimises by default: the loss of the model's spec, or the negative log-likelihood."""
-    spec = getattr(model, "spec", None)
+    # A model of a table without numbers has only the spec of its labels.
+    spec = getattr(model, "spec", None) or getattr(model, "label_spec", None)
     loss = spec.loss(model) if spec is not None and isinstance(model, Distribution) else None
     return NegativeLogLikelihood(model) if loss is None else loss
 

@@ -1,8 +1,8 @@
-"""Discrete flows: bijections of labels by modular shifts and scales that networks compute."""
+"""Discrete flows: bijections of labels by modular shifts and scales, or by ranks, that networks compute."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -23,7 +23,18 @@ from ..networks import (
     LabelTransformer,
     MaskedMLP,
 )
-from ..transforms import Autoregressive, Coupling, Modular, Permutation, ToOneHot, alternating_mask
+from ..objectives.expected_choices import ExpectedChoices
+from ..transforms import (
+    Autoregressive,
+    Coupling,
+    LabelMap,
+    Modular,
+    Permutation,
+    Ranks,
+    ToOneHot,
+    alternating_mask,
+    residue_mask,
+)
 from .label_spec import LabelSpec
 
 Base = Literal["factorised", "autoregressive"]
@@ -32,7 +43,7 @@ NetworkName = Literal["mlp", "table", "lstm", "transformer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Discrete(LabelSpec):
-    """Discrete flow: z_i = (m_i + s_i x_i) mod K_i, where m and s depend on other labels; p(x) = p(z).
+    """Discrete flow: z_i = (m_i + s_i x_i) mod K_i, or the rank of x_i, given other labels; p(x) = p(z).
 
     A bijection of labels only permutes the states. On a base of independent labels, the flow is limited to what
     permutations can express. An autoregressive base alone can model any distribution of labels, if its network is large enough.
@@ -43,8 +54,16 @@ class Discrete(LabelSpec):
             so sampling is as fast as scoring; with "autoregressive" all labels before a label determine its parameters.
         base: Distribution of the latent labels: independent ("factorised"), or "autoregressive" in the order opposite to
             that of the last layer.
-        scale: Whether there is a scale s, coprime with K.
-        temperature: Temperature of the softmax that replaces argmax in the gradient.
+        bijection: Map of one label: "shift" is (m + s x) mod K; with "ranks" a network predicts the label, and z is the number
+            of labels that are likelier. For one layer on independent labels no bijection is better than "ranks".
+        scale: Whether there is a scale s, coprime with K; for "shift".
+        groups: Number of groups of places of the structure "bipartite": layer i maps the places i, i + groups, ... modulo the
+            number of labels, given all others.
+        learning: Gradient for the choices of m and s: with "expected" that of exact expectations over all choices
+            (`objectives.ExpectedChoices`); with "straight-through" that of a softmax in place of the argmax.
+        warmup: Number of steps in which "expected" passes from predicting each label to lowering the expected loss.
+        temperature: Temperature of the softmax in the straight-through gradient, and weight of the entropies of the choices in
+            the expected loss of shifts with scales.
         network: Kind of network: "mlp" (a MaskedMLP if autoregressive); "table", with a row for each combination of labels,
             for few combinations; "lstm" or "transformer" for sequences of labels from one alphabet.
         hidden: Widths of the hidden layers; for "lstm" and "transformer" the first one is the width, and their number is
@@ -60,7 +79,11 @@ class Discrete(LabelSpec):
     layers: int = 2
     structure: Literal["bipartite", "autoregressive"] = "autoregressive"
     base: Base = "autoregressive"
+    bijection: Literal["shift", "ranks"] = "shift"
     scale: bool = False
+    groups: int = 2
+    learning: Literal["expected", "straight-through"] = "expected"
+    warmup: int = 300
     temperature: float = 0.1
     network: NetworkName = "mlp"
     hidden: tuple[int, ...] = (128, 128)
@@ -71,6 +94,15 @@ class Discrete(LabelSpec):
         """Check the arguments."""
         self.require_classes()
         self._at_least("layers", 0)
+        self._at_least("groups", 2)
+        self._at_least("warmup", 0)
+        if self.groups > max(2, len(self.classes)):
+            raise SpecError(
+                f"expected {self.name}.groups <= {len(self.classes)}, the number of labels, got {self.groups}"
+            )
+        if self.bijection == "ranks" and (self.scale or self.learning == "straight-through"):
+            other = "a scale" if self.scale else "straight-through gradients"
+            raise SpecError(f"expected {self.name}.bijection 'shift' for {other}, got 'ranks'")
         if self.temperature <= 0:
             raise SpecError(f"expected {self.name}.temperature > 0, got {self.temperature}")
         if self.network != "mlp" and len(set(self.classes)) > 1:
@@ -89,16 +121,30 @@ class Discrete(LabelSpec):
             layers += self._coupling(codes, i) if self.structure == "bipartite" else self._autoregressive(codes, i)
         return Flow(Chain(*layers), self._base(codes))
 
+    def loss(self, model: Distribution) -> ExpectedChoices | None:
+        """Return the likelihood with the expected costs of the layers' choices; None for straight-through gradients."""
+        if self.learning == "straight-through" or not self.layers:
+            return None
+        return ExpectedChoices(model, warmup=self.warmup)
+
+    def _scalar(self, codes: OneHot) -> LabelMap:
+        if self.bijection == "ranks":
+            return Ranks(codes.classes)
+        return Modular(codes.classes, self.scale, self.temperature)
+
     def _coupling(self, codes: OneHot, i: int) -> list[Transform]:
-        scalar = Modular(codes.classes, self.scale, self.temperature)
+        scalar = self._scalar(codes)
         features, classes = codes.shape
-        mask = alternating_mask(features, flip=i % 2 == 1)
+        if self.groups == 2:
+            mask = alternating_mask(features, flip=i % 2 == 1)
+        else:
+            mask = residue_mask(features, self.groups, i % self.groups)
         if self.network == "mlp":
             network: Any = partial(LabelMLP, classes=classes, hidden=self.hidden)
         elif self.network == "table":
             network = partial(LabelTable, classes=classes)
         else:
-            network = partial(LabelSequence, n=scalar.n, make=self._sequence, classes=classes)
+            network = partial(LabelSequence, n=scalar.n, make=self._sequence, classes=classes, groups=self.groups)
         return [Coupling(scalar, codes, mask, network)]
 
     def _sequence(self, inputs: int, outputs: int, length: int) -> nn.Module:
@@ -127,7 +173,7 @@ class Discrete(LabelSpec):
         return None, [Permutation(codes)] if i else []
 
     def _autoregressive(self, codes: OneHot, i: int) -> list[Transform]:
-        scalar = Modular(codes.classes, self.scale, self.temperature)
+        scalar = self._scalar(codes)
         order, turn = self._order(codes, i)
         return [*turn, Autoregressive(scalar, codes, self._causal(codes, scalar.n, order))]
 
@@ -138,6 +184,11 @@ class Discrete(LabelSpec):
         base = AutoregressiveCategorical(codes, net=self._causal(codes, codes.shape[1], order))
         return Flow(Chain(*turn), base) if turn else base
 
+    def exemptions(self) -> Mapping[str, str]:
+        """Return the reason why ranks have no gradient in the likelihood."""
+        reason = "ranks learn by the costs of their choices, in the objective of the system"
+        return dict.fromkeys(("gradients", "gradient_straight_through"), reason) if self.bijection == "ranks" else {}
+
     @classmethod
     def cases(cls) -> Iterator[Discrete]:
         """Yield specs with unequal numbers of labels, with every structure and base, with tables, and with one label."""
@@ -145,4 +196,5 @@ class Discrete(LabelSpec):
         yield cls(classes=(3, 4, 2), hidden=(8,), structure="bipartite", base="factorised", scale=True)
         yield cls(classes=(5, 5), structure="bipartite", base="factorised", network="table", scale=True)
         yield cls(classes=(3, 3, 3), network="table", layers=2)
-        yield cls(classes=(4,), hidden=(8,), layers=1, base="factorised")
+        yield cls(classes=(4,), hidden=(8,), layers=1, base="factorised", learning="straight-through")
+        yield cls(classes=(3, 2, 4), hidden=(8,), layers=3, structure="bipartite", groups=3, bijection="ranks")

@@ -144,9 +144,11 @@ class TableModel(Distribution):
     def _log_prob_until(
         self, wanted: Callable[[Transform], bool], x: Tensor, context: Tensor | None
     ) -> tuple[Tensor, Given | None]:
-        code, logp = self._scored_labels(x)
         if self.numbers is None:
-            return logp, None
+            facts, _ = self._split(x)
+            assert self.labels is not None and facts is not None  # noqa: S101, PT018
+            return self.labels._log_prob_until(wanted, facts, None)
+        code, logp = self._scored_labels(x)
         more, given = self.numbers._log_prob_until(wanted, self._numbers_of(x), code)
         return logp + more, given
 

@@ -1,5 +1,6 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
+from .argmax import ArgMax
 from .autoregressive import Autoregressive
 from .bent_maps import BentLine
 from .block_autoregressive import BlockAutoregressive
@@ -23,10 +24,11 @@ from .hamiltonian import Annealed, Leapfrog, Metropolis, Refresh, Schedule, Temp
 from .householder import Sylvester
 from .indexed import ContinuousIndex
 from .injective import Injective
+from .label_map import LabelMap
 from .line_maps import Bernstein, IntegratedNetwork, LinearTails, SumOfSquares
 from .linear import LU, Diagonal, Haar, Linear, Orthogonal, Permutation
 from .local_maps import LocalMaps
-from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order
+from .masks import alternating_mask, checkerboard_mask, half_mask, random_mask, random_order, residue_mask
 from .matrix_factors import QR, SVD, Woodbury
 from .modular import Modular
 from .monotone_operator import MonotoneOperator
@@ -37,6 +39,7 @@ from .onehot import ToOneHot
 from .peer_maps import SaturatingSpline, ScaleRule
 from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
+from .ranks import Ranks
 from .scalar import (
     Additive,
     Affine,
@@ -68,9 +71,11 @@ from .zigzag import Zigzag
 __all__ = [
     "EmergingConv",
     "ExponentialConv",
+    "LabelMap",
     "PeriodicConv",
     "BlockAutoregressive",
     "QR",
+    "Ranks",
     "SVD",
     "Woodbury",
     "SoftplusAffine",
@@ -83,6 +88,7 @@ __all__ = [
     "Annealed",
     "AsTorchTransform",
     "Augment",
+    "ArgMax",
     "Autoregressive",
     "BatchNorm",
     "BentLine",
@@ -187,6 +193,7 @@ __all__ = [
     "negentropy",
     "random_mask",
     "random_order",
+    "residue_mask",
     "to_line",
     "two_way",
 ]

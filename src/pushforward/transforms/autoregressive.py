@@ -92,9 +92,17 @@ class Autoregressive(Transform):
         self.x_space = self.z_space = space
         self.context = context_space(context)
 
+    def mapped(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return x, all of which the layer maps, and its parameters (..., scalar.n)."""
+        return x, self._parameters_of(self.net(self._flat(x), context))
+
+    def replaced(self, x: Tensor, b: Tensor) -> Tensor:
+        """Return b, the new values of all coordinates."""
+        return b
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z and dlogp from one pass of the network: (B, D) -> (B, D), (B,) in nats."""
-        z, slopes = self.scalar.forward(x, self._parameters_of(self.net(self._flat(x), context)))
+        z, slopes = self.scalar.forward(*self.mapped(x, context))
         return z, sum_events(slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

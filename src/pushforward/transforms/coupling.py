@@ -83,6 +83,15 @@ class Coupling(Transform):
             seen = self.code(seen)
         return self.halves.parameters_from(self.net(seen, context), self.scalar.n)
 
+    def mapped(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the coordinates that the layer maps, and their parameters (..., scalar.n)."""
+        seen, b = self.halves.split(x)
+        return b, self._parameters_of(seen, context)
+
+    def replaced(self, x: Tensor, b: Tensor) -> Tensor:
+        """Return x with other values of the coordinates that the layer maps."""
+        return self.halves.join(x, b)
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z and dlogp: (B, *shape) -> (B, *shape), (B,) in nats."""
         seen, b = self.halves.split(x)

@@ -31,6 +31,11 @@ def alternating_mask(features: int, *, flip: bool = False) -> list[bool]:
     return [(i % 2 == 1) != (flip and features > 1) for i in range(features)]
 
 
+def residue_mask(features: int, groups: int, group: int) -> list[bool]:
+    """Return a mask where all coordinates pass but those of a group: with i = group modulo the number of groups."""
+    return [i % groups != group for i in range(features)]
+
+
 def random_order(features: int, seed: int) -> list[int]:
     """Return a random permutation of 0 ... features - 1, the same one for the same seed."""
     return torch.randperm(features, generator=torch.Generator().manual_seed(seed)).tolist()

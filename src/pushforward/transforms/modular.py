@@ -10,25 +10,25 @@ and of s, each with the other two fixed:
 The three forms have equal values. In the backward pass each form sends the gradient to its own argument, and the one-hot
 vectors of m and s pass it on to the network's logits as softmax(logits / temperature) would (straight-through). Indexing costs
 K operations for each label; products with permutation matrices would cost K^2.
+
+The straight-through gradient vanishes where the softmaxes are sure. The costs of a `LabelMap` are sums over all choices, with
+exact gradients instead; `objectives.ExpectedChoices` trains with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ..core import Space
-from ..errors import SpecError
 from ..functional.bounds import one_hot_through
 from ..functional.modular_arithmetic import inverses
-from .scalar import ScalarMap
+from .label_map import IMPOSSIBLE, LabelMap
 
 
 @dataclass(frozen=True)
-class Modular(ScalarMap):
+class Modular(LabelMap):
     """Modular affine map z = (m + s x) mod K of one-hot labels (..., K), from logits of m and, with `scale`, of s.
 
     With all logits zero it is the identity. Logits of values of s that share a divisor with K are ignored.
@@ -36,10 +36,10 @@ class Modular(ScalarMap):
     Args:
         classes: Number of labels K of every coordinate, or a tuple with one number per coordinate.
         scale: Whether there is a factor s; otherwise z = (m + x) mod K.
-        temperature: Temperature of the softmax that replaces argmax in the gradient.
+        temperature: Temperature of the softmax that replaces argmax in the gradient, and weight of the entropies in the
+            expected cost of shifts with scales.
     """
 
-    classes: int | tuple[int, ...]
     scale: bool = False
     temperature: float = 0.1
     undoing: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
@@ -50,40 +50,9 @@ class Modular(ScalarMap):
         object.__setattr__(self, "undoing", tuple(known[modulus] for modulus in self._counts))
 
     @property
-    def width(self) -> int:
-        """Length of the one-hot vectors, the largest K."""
-        return max(self.classes) if isinstance(self.classes, tuple) else self.classes
-
-    @property
     def n(self) -> int:
         """Number of parameters of a coordinate: K, or 2 K with a scale."""
         return 2 * self.width if self.scale else self.width
-
-    def check(self, space: Space) -> None:
-        """Check that the space has `OneHot` labels with these numbers of classes.
-
-        Raises:
-            SpecError: The space does not; the message names it.
-        """
-        counts = self.classes if isinstance(self.classes, tuple) else (self.classes,) * space.shape[0]
-        if not space.one_hot or space.shape[1] != self.width or space.counts != counts:
-            raise SpecError(f"Modular({self.classes}) maps one-hot labels of those numbers of classes, got {space}")
-
-    def part(self, which: int | Sequence[int]) -> Modular:
-        """Return the map of one coordinate or of some coordinates, with the same length of one-hot vectors."""
-        if not isinstance(self.classes, tuple):
-            return self
-        chosen = (which,) if isinstance(which, int) else tuple(which)
-        return _Part(tuple(self.classes[i] for i in chosen), self.scale, self.temperature, self.width)
-
-    @property
-    def _counts(self) -> tuple[int, ...]:
-        return self.classes if isinstance(self.classes, tuple) else (self.classes,)
-
-    def _moduli(self, like: Tensor) -> Tensor:
-        """Return K as a tensor (1,), or the K of each coordinate as (D, 1)."""
-        counts = torch.tensor(self._counts, device=like.device)
-        return counts[:, None] if len(counts) > 1 else counts
 
     def _steer(self, p: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return the one-hot m, the one-hot s or None, and the inverse of s modulo K as labels (..., 1)."""
@@ -121,22 +90,52 @@ class Modular(ScalarMap):
         x = x + _gradient(shift.gather(-1, self._inside(label - s * places, modulus)))
         return x, z.new_zeros(z.shape[:-1])
 
+    def _choices(self, p: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the logarithms of the probabilities of each shift, (..., K), and of each scale, (..., K) or None."""
+        width, places = self.width, torch.arange(self.width, device=p.device)
+        shift = p[..., :width].masked_fill(places >= self._moduli(p), IMPOSSIBLE).log_softmax(-1)
+        if not self.scale:
+            return shift, None
+        allowed = torch.tensor(self.undoing, device=p.device) >= 0
+        scale = p[..., width:].masked_fill(~(allowed if len(allowed) > 1 else allowed[0]), IMPOSSIBLE)
+        return shift, scale.log_softmax(-1)
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        """Return s x for every s in 0 ... K - 1, (..., K); without a scale x, (..., 1)."""
+        label = x.argmax(-1, keepdim=True)
+        return label * torch.arange(self.width, device=x.device) if self.scale else label
+
+    def cost_of_zero(self, x: Tensor, p: Tensor) -> Tensor:
+        """Return -log sum_s P(s) P(m = -s x): x (..., K), p (..., n) -> (...), in nats."""
+        shift, scale = self._choices(p)
+        log_p = shift.gather(-1, (-self._scaled(x)).remainder(self._moduli(x)))
+        return -(log_p if scale is None else log_p + scale).logsumexp(-1)
+
+    def expected_cost(self, x: Tensor, p: Tensor, log_base: Tensor) -> Tensor:
+        """Return E[-log b(m + s x)] - H(m), or with scales E[-log b(m + s x)] - t (H(m) + H(s)) + log of their number, in nats.
+
+        Without scales this is the divergence of the softmax from the probabilities b(m + x) of the shifts, which sum to 1. Its
+        optimum is P(m) proportional to exp E log b(m + x): the likeliest shift has the largest expected log-likelihood. With
+        scales the best shift differs from scale to scale, and two softmaxes cannot hold all the pairs. So the entropies H have
+        the weight t = min(temperature, 1), with which the softmaxes decide for one pair.
+        """
+        shift, scale = self._choices(p)
+        places = torch.arange(self.width, device=x.device)
+        modulus = self._moduli(x)[..., None]
+        # The index of (m, s) is (m + s x) mod K. Shifts from K on have no probability; their index is any one that exists.
+        index = (places[:, None] + self._scaled(x)[..., None, :]).remainder(modulus)
+        cost = -log_base.expand(*x.shape).gather(-1, index.flatten(-2)).unflatten(-1, index.shape[-2:])
+        if scale is None:
+            return (shift.exp() * (cost[..., 0] + shift)).sum(-1)
+        cost = torch.einsum("...ms,...m,...s->...", cost, shift.exp(), scale.exp())
+        numbers = p.new_tensor([sum(b >= 0 for b in known) for known in self.undoing])
+        negentropy = (shift.exp() * shift).sum(-1) + (scale.exp() * scale).sum(-1)
+        return cost + min(self.temperature, 1.0) * negentropy + numbers.log()
+
     def _inside(self, index: Tensor, modulus: Tensor) -> Tensor:
         """Return the index modulo K; indices from K on, which stand for no label, are unchanged."""
         places = torch.arange(self.width, device=index.device)
         return torch.where(places < modulus, index.remainder(modulus), places)
-
-
-@dataclass(frozen=True)
-class _Part(Modular):
-    """Map of some coordinates, with one-hot vectors as long as the largest K of all coordinates."""
-
-    whole: int = 0
-
-    @property
-    def width(self) -> int:
-        """Length of the one-hot vectors, the largest K of all coordinates."""
-        return self.whole
 
 
 def _gradient(t: Tensor) -> Tensor:

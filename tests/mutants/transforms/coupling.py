@@ -19,7 +19,7 @@ MUTANTS = [
         "realnvp-0",
         [
             (
-                "Coupling.forward",
+                "Coupling.mapped",
                 "self._parameters_of(seen, context)",
                 "self._parameters_of(b[:, :seen.shape[1]], context)",
             )

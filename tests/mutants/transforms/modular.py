@@ -49,4 +49,34 @@ MUTANTS = [
             ("Modular.inverse", "z.new_zeros(z.shape[:-1])", "z.new_zeros(z.shape[:-1]) - 0.1"),
         ],
     ),
+    Mutant(
+        "modular: cost of zero of the opposite shift",
+        "modular-tables|modular-coupling",
+        [("Modular.cost_of_zero", "(-self._scaled(x))", "self._scaled(x)")],
+    ),
+    Mutant(
+        "modular: probabilities of the scales left out",
+        "modular-coupling",
+        [("Modular.cost_of_zero", "log_p + scale", "log_p")],
+    ),
+    Mutant(
+        "modular: expected cost of the opposite shift",
+        "modular-tables",
+        [("Modular.expected_cost", "places[:, None] + self._scaled(x)", "self._scaled(x) - places[:, None]")],
+    ),
+    Mutant(
+        "modular: entropy of the shifts left out",
+        "modular-tables",
+        [("Modular.expected_cost", "(cost[..., 0] + shift)", "cost[..., 0]")],
+    ),
+    Mutant(
+        "modular: entropies without their weight",
+        "modular-coupling",
+        [("Modular.expected_cost", "min(self.temperature, 1.0) * negentropy", "negentropy")],
+    ),
+    Mutant(
+        "modular: shifts of other labels have a probability",
+        "modular-coupling",
+        [("Modular._choices", "places >= self._moduli(p)", "places >= self.width")],
+    ),
 ]
