@@ -44,7 +44,7 @@ from pushforward.transforms import (
     Autoregressive,
     Coupling,
     Modular,
-    Ranks,
+    RankedLabels,
     RoundedShift,
     Slice,
     ToOneHot,
@@ -470,7 +470,7 @@ def test_uniform_labels_learn_where_to_go(kind):
 def test_ranks_are_those_of_the_sorted_predictions():
     torch.manual_seed(0)
     p, x = torch.randn(50, 7), torch.randint(7, (50,))
-    z = Ranks(7).forward(F.one_hot(x, 7).float(), p)[0].argmax(1)
+    z = RankedLabels(7).forward(F.one_hot(x, 7).float(), p)[0].argmax(1)
     assert torch.equal(z, (p > p.gather(1, x[:, None])).sum(1))
 
 

@@ -59,7 +59,7 @@ def test_every_system_of_vectors_takes_a_base(name):
         assert all(isinstance(part.base, StudentT) for part in cls(**values, base="student").build().components)
         return
     assert isinstance(cls(**values, base="student").build().base, StudentT)
-    own = GaussianMixture(Real((values["features"],)), 3)
+    own = GaussianMixture(cls(**values).latent_space, 3)
     model = cls(**values, base=own).build()
     assert isinstance(model.base, GaussianMixture)
     assert model.base is not own

@@ -643,7 +643,7 @@ def layer_cases() -> list[Case]:
             constant=True,
         ),
         "ranks-coupling": varied(
-            lambda: t.Coupling(t.Ranks((4, 2, 5)), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels),
+            lambda: t.Coupling(t.RankedLabels((4, 2, 5)), OneHot((3, 5), (4, 2, 5)), [True, False, False], labels),
             constant=True,
             exempt=dict.fromkeys(
                 ("gradients", "gradient_straight_through"), "ranks learn by the costs of their choices"

@@ -30,7 +30,7 @@ from ..transforms import (
     LabelMap,
     Modular,
     Permutation,
-    Ranks,
+    RankedLabels,
     ToOneHot,
     alternating_mask,
     residue_mask,
@@ -129,7 +129,7 @@ class Discrete(LabelSpec):
 
     def _scalar(self, codes: OneHot) -> LabelMap:
         if self.bijection == "ranks":
-            return Ranks(codes.classes)
+            return RankedLabels(codes.classes)
         return Modular(codes.classes, self.scale, self.temperature)
 
     def _coupling(self, codes: OneHot, i: int) -> list[Transform]:

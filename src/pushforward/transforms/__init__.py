@@ -1,6 +1,6 @@
 """Layers of flows. `scalar` has the maps of one number; `elementwise`, `coupling` and `autoregressive` set their parameters."""
 
-from .argmax import ArgMax
+from .argmax_layer import ArgMax
 from .autoregressive import Autoregressive
 from .bent_maps import BentLine
 from .block_autoregressive import BlockAutoregressive
@@ -39,7 +39,7 @@ from .onehot import ToOneHot
 from .peer_maps import SaturatingSpline, ScaleRule
 from .per_coordinate import PerCoordinate
 from .planar_layers import Planar, Radial
-from .ranks import Ranks
+from .ranked_labels import RankedLabels
 from .scalar import (
     Additive,
     Affine,
@@ -75,7 +75,7 @@ __all__ = [
     "PeriodicConv",
     "BlockAutoregressive",
     "QR",
-    "Ranks",
+    "RankedLabels",
     "SVD",
     "Woodbury",
     "SoftplusAffine",

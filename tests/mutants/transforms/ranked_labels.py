@@ -1,4 +1,4 @@
-"""Faults of `pushforward/transforms/ranks.py`."""
+"""Faults of `pushforward/transforms/ranked_labels.py`."""
 
 from ..mutant import Mutant
 
@@ -8,7 +8,7 @@ MUTANTS = [
         "ranks-coupling",
         [
             (
-                "Ranks.inverse",
+                "RankedLabels.inverse",
                 "torch.zeros_like(z).scatter(-1, self._order(p).expand(z.shape), z)",
                 "z.gather(-1, self._order(p).expand(z.shape))",
             )
@@ -19,11 +19,13 @@ MUTANTS = [
         "ranks-coupling",
         [
             (
-                "Ranks._logits",
+                "RankedLabels._logits",
                 "p.masked_fill(torch.arange(self.width, device=p.device) >= self._moduli(p), IMPOSSIBLE)",
                 "p",
             )
         ],
     ),
-    Mutant("ranks: ascending order", "ranks-coupling", [("Ranks._order", "descending=True", "descending=False")]),
+    Mutant(
+        "ranks: ascending order", "ranks-coupling", [("RankedLabels._order", "descending=True", "descending=False")]
+    ),
 ]

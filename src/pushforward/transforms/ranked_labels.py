@@ -23,7 +23,7 @@ from .label_map import IMPOSSIBLE, LabelMap
 
 
 @dataclass(frozen=True)
-class Ranks(LabelMap):
+class RankedLabels(LabelMap):
     """Ranking map z = rank of x among the labels sorted by decreasing logits (..., K); equal logits keep their order.
 
     With all logits zero it is the identity. Its forward and its inverse have no gradient for the logits; the cost, the

@@ -1,4 +1,4 @@
-"""Faults of `pushforward/transforms/argmax.py`."""
+"""Faults of `pushforward/transforms/argmax_layer.py`."""
 
 from ..mutant import Mutant
 
