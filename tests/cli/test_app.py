@@ -688,7 +688,7 @@ def test_a_checkpoint_of_another_run_is_refused(home, tmp_path):
 
 def test_a_broken_pipe_is_silent(home):
     # Rows enough to fill any pipe, and a reader that leaves; and one that was never there.
-    with process("sample", home / "numbers.flow", "-n", 20_000) as leaving:
+    with process("sample", home / "numbers.flow", "-n", 6_000) as leaving:
         leaving.stdout.read(10)
         leaving.stdout.close()
         assert leaving.stderr.read() == ""
