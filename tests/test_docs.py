@@ -19,8 +19,16 @@ PAGES = [
 SYBIL = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 
 
-DEAR = {"continuous.md", "manifolds.md", "tables.md", "tutorials/compression.md"}
-"""Pages that take about ten seconds each."""
+DEAR = {
+    "continuous.md",
+    "manifolds.md",
+    "posteriors.md",
+    "tables.md",
+    "tutorials/compression.md",
+    "tutorials/conditional.md",
+    "tutorials/pictures.md",
+}
+"""Pages that take seven to ten seconds each."""
 
 
 @pytest.mark.parametrize(

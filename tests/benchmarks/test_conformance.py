@@ -217,9 +217,9 @@ FAULTS = [
     (Leaking, "MAF", "rows"),
     (FlatOnly, "MAF", "batch 4x5"),
     (FlatOnly, "MAF", "empty"),
-    (Branching, "MAF", "compile"),
+    pytest.param(Branching, "MAF", "compile", marks=pytest.mark.dear),
     (Branching, "MAF", "export"),
-    (Slow, "MAF", "slow side"),
+    pytest.param(Slow, "MAF", "slow side", marks=pytest.mark.dear),
 ]
 
 
@@ -351,6 +351,7 @@ def test_every_check_has_a_sentence():
 
 
 @pytest.mark.slow
+@pytest.mark.dear
 def test_the_command_writes_a_page(tmp_path):
     out = tmp_path / "page.md"
     out.write_text("old\n<!-- what follows is written by hand and kept -->\n## By hand\n")

@@ -25,7 +25,11 @@ COMPILED = set(sorted(CLASSES)[::3])
 EXPENSIVE = {
     ("residual-through-all-terms", "approximations"),
     ("umnn-0", "total_mass"),
-    *((name, "compile") for name in ("sphere-cnf-0", "observed-columns", "vine-autoencoder-0")),
+    *((name, "compile") for name in ("copula-0", "flowpp-0", "observed-columns", "sphere-cnf-0", "vine-autoencoder-0")),
+    *((name, "export") for name in ("flowpp-0", "sphere-cnf-0")),
+    *((name, "gradient_of_parameters") for name in ("otflow-0", "sphere-cnf-0", "riemannian-flow-matching-0")),
+    *((name, "gradient_of_round_trip") for name in ("otflow-0", "sphere-cnf-0", "riemannian-flow-matching-0")),
+    ("otflow-0", "scales"),
     *((f"{name}-0", "samples_follow_density") for name in ("naf", "umnn", "sos", "bernstein")),
     ("bernstein-0", "total_mass"),
 }

@@ -57,6 +57,7 @@ def test_networks_of_labels_grow_with_the_labels():
     assert label_widths(encoded(table())[0]) == (64, 64)
 
 
+@pytest.mark.dear
 def test_the_best_on_validation_rows_is_kept_and_fitted_again():
     schema, rows = encoded(table())
     choice = choose(schema, rows)

@@ -316,6 +316,7 @@ def csv(tmp_path):
 FIT = ["--flow", "realnvp", "--layers", "2", "--hidden", "8", "--no-baselines"]
 
 
+@pytest.mark.dear
 def test_the_command_fits_and_speaks_once(csv, tmp_path, capsys):
     out, alone = tmp_path / "two.flow", tmp_path / "one.flow"
     arguments = ["fit", str(csv), *FIT, "--epochs", "3", "--parallel", "fsdp"]
