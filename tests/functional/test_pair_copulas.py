@@ -188,6 +188,7 @@ def test_bad_vines_are_refused_in_one_sentence():
     assert model.at_bounds() == [
         "The gaussian copula of columns 1 and 2 has the parameter 0.9999, at the end of its range -0.9999 to 0.9999."
     ]
+    assert model.at_bounds(["a", "b"])[0].startswith("The gaussian copula of columns a and b has")
 
 
 def test_tail_estimates_find_a_pareto_index():

@@ -1,7 +1,10 @@
 """Systems of marginals with learned tails and of copulas."""
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
+from command_line import refused, run
 
 from pushforward.core import Real, initialise
 from pushforward.errors import DataError, SpecError
@@ -67,3 +70,20 @@ def test_distances_of_marginals_need_marginals():
     plain = NSF(features=2, layers=1, hidden=4).build()
     with pytest.raises(SpecError, match="Marginals"):
         copula_distances(plain)
+
+
+def test_the_command_names_the_column_and_tells_of_bounds(tmp_path):
+    g = np.random.default_rng(0)
+    x = g.normal(size=200)
+    few = pl.DataFrame({"unit": [7] * 200, "level": g.choice([1.5, 2.5, 3.25], 200), "x": x})
+    few.write_csv(tmp_path / "few.csv")
+    fit = ["--epochs", 1, "--no-baselines", "--out", tmp_path / "m.flow"]
+    refused(
+        run("fit", tmp_path / "few.csv", "--flow", "copula", "--kind", "level=continuous", *fit, "-q"),
+        1,
+        "column 'level'",
+    )
+    pl.DataFrame({"left": x, "right": 2 * x + 1e-5 * g.normal(size=200)}).write_csv(tmp_path / "tied.csv")
+    code, out, err = run("fit", tmp_path / "tied.csv", "--flow", "vine", "--set", "pairs=gaussian", *fit)
+    assert code == 0, err
+    assert "of columns left and right has the parameter" in out

@@ -146,14 +146,18 @@ class VineCopula(Distribution):
                 )
         return found
 
-    def at_bounds(self) -> list[str]:
-        """Return a sentence for each parameter that lies within 0.1 % of an end of its range."""
+    def at_bounds(self, names: Sequence[str] = ()) -> list[str]:
+        """Return a sentence for each parameter that lies within 0.1 % of an end of its range.
+
+        Args:
+            names: Names of the columns; by default 1, 2, ...
+        """
         found = []
         for pair in self.pairs():
             ranges = FAMILIES[NAMES.index(pair["family"])].ranges if pair["family"] != "kernel" else ()
             for value, (low, high) in zip(pair["parameters"], ranges, strict=True):
                 if min(value - low, high - value) < 1e-3 * (high - low):
-                    a, b = (i + 1 for i in pair["variables"])
+                    a, b = (names[i] if names else i + 1 for i in pair["variables"])
                     found.append(
                         f"The {pair['family']} copula of columns {a} and {b} has the parameter {value:.4g}, "
                         f"at the end of its range {low:g} to {high:g}."

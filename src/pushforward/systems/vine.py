@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core import Flow
+from ..core import Distribution, Flow
 from ..distributions import VineCopula
 from ..functional.pair_copulas import NAMES
 from .copula_spec import CopulaSpec
@@ -42,6 +42,11 @@ class Vine(CopulaSpec):
         several = {"parametric": NAMES[:-1], "kernel": (NAMES[0], NAMES[-1]), "all": NAMES}
         families = several.get(self.pairs, (self.pairs,))
         return Flow(self.marginals(), VineCopula(self.space, self.truncation, families))
+
+    def findings(self, model: Distribution, names: Sequence[str]) -> list[str]:
+        """Return a sentence for each pair copula with a parameter at the end of its range."""
+        vine = next(part for part in model.modules() if isinstance(part, VineCopula))
+        return vine.at_bounds(names)
 
     @classmethod
     def cases(cls) -> Iterator[Vine]:

@@ -27,6 +27,7 @@ from ..core import Chain, Distribution, Flow, Given, Transform
 from ..distributions import AutoregressiveCategorical
 from ..errors import DataError, SpecError
 from ..systems.spec import Spec
+from ..transforms import Marginals
 from .column_layers import OnSurface, column_layers
 from .curved_layers import space_of_axes
 from .facts import facts_of, value_of, without_spikes
@@ -94,6 +95,9 @@ class TableModel(Distribution):
         columns = number_columns(self.schema, self.number_at)
         bit = dict(zip(self.fact_at, self.offsets, strict=True))
         inner = spec.build()
+        for part in inner.modules():
+            if isinstance(part, Marginals):
+                part.names = [f"column {column.name!r}" for column in columns]
         layers: list[Transform]
         wanted = space_of_axes(columns)
         curved = next((column for column in columns if column.axis != "number"), None)

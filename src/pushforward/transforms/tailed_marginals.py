@@ -10,6 +10,7 @@ At the upper join q let D = dz/dx from the spline and F = F(q). The density ther
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,6 +165,8 @@ class Marginals(Elementwise):
 
     standardises = False
     start_rows = 50_000
+    names: Sequence[str] = ()
+    """Names of the columns in messages; by default "column 1" and so on."""
     started: Tensor
 
     def __init__(
@@ -191,6 +194,8 @@ class Marginals(Elementwise):
         if bool(self.started):
             return
         scalar: TailMap = self.scalar  # type: ignore[assignment]
-        for i, column in enumerate(x.flatten(1).unbind(1)):
-            self.free.data.view(-1, scalar.n)[i] = scalar.start(column, f"column {i + 1}", self.share).to(self.dtype)
+        columns = x.flatten(1).unbind(1)
+        names = self.names or [f"column {i + 1}" for i in range(len(columns))]
+        for i, (column, name) in enumerate(zip(columns, names, strict=True)):
+            self.free.data.view(-1, scalar.n)[i] = scalar.start(column, name, self.share).to(self.dtype)
         self.started.fill_(value=True)
