@@ -86,4 +86,4 @@ def test_the_command_names_the_column_and_tells_of_bounds(tmp_path):
     pl.DataFrame({"left": x, "right": 2 * x + 1e-5 * g.normal(size=200)}).write_csv(tmp_path / "tied.csv")
     code, out, err = run("fit", tmp_path / "tied.csv", "--flow", "vine", "--set", "pairs=gaussian", *fit)
     assert code == 0, err
-    assert "of columns left and right has the parameter" in out
+    assert "of columns left and right has the parameter" in out + err
