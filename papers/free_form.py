@@ -6,11 +6,10 @@ import time
 
 import torch
 from common import keep, known, mean_and_spread, table, write
-from equal_size import options_of, parameters
+from equal_size import fitted, options_of, parameters
 
 from pushforward.distributions.toy import eight_gaussians
 from pushforward.systems import FreeFormFlow
-from pushforward.training import fit
 
 EXPERIMENTS = {
     "surrogate": FreeFormFlow(features=2, hidden=(256, 256, 256)),
@@ -23,21 +22,7 @@ SIDE = 400
 def measured(spec: FreeFormFlow, seed: int, steps: int) -> dict[str, float]:
     """Train, and measure."""
     density = eight_gaussians()
-    torch.manual_seed(seed)
-    flow, before = spec.build(), time.process_time()
-    fit(
-        flow,
-        density.sample(50_000, seed),
-        max_steps=steps,
-        epochs=10_000,
-        lr=2e-3,
-        schedule="cosine",
-        batch_size=512,
-        patience=0,
-        seed=seed,
-        progress=False,
-    )
-    seconds = time.process_time() - before
+    flow, seconds = fitted(spec, density.sample(50_000, seed), seed, steps)
     axis = torch.linspace(-6, 6, SIDE)
     held = density.sample(20_000, seed + 1000)
     with torch.no_grad():

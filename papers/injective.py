@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from common import data, keep, known, mean_and_spread, table, write
-from equal_size import options_of, parameters
+from equal_size import fitted, options_of, parameters
 from torch import Tensor
 
 from pushforward.systems import InjectiveFlow
-from pushforward.training import fit
 
 PLANE = torch.tensor([[2.0, 0.0, 1.0, 0.5], [0.0, 1.0, -1.0, 1.0]])
 NOISE = 0.1
@@ -76,21 +75,7 @@ def measured(name: str, seed: int, steps: int) -> dict[str, float]:
     """Train, and measure."""
     make, spec = EXPERIMENTS[name]
     rows = make(seed)
-    torch.manual_seed(seed)
-    flow, before = spec.build(), time.process_time()
-    fit(
-        flow,
-        rows.train,
-        max_steps=steps,
-        epochs=10_000,
-        lr=2e-3,
-        schedule="cosine",
-        batch_size=512,
-        patience=0,
-        seed=seed,
-        progress=False,
-    )
-    seconds = time.process_time() - before
+    flow, seconds = fitted(spec, rows.train, seed, steps)
     with torch.no_grad():
         score = flow.log_prob(rows.test)
         _, _, penalties = flow.chain.forward_aux(rows.test)

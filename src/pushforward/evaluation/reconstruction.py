@@ -10,7 +10,7 @@ import torch
 from ..core import Distribution
 from ..training.evaluate import evaluating
 from ..training.random_state import isolated
-from ..transforms import FreeForm, Injective
+from ..transforms.free_form_layer import EncoderDecoder
 
 ROWS = 2048
 """Largest number of rows that are checked."""
@@ -41,9 +41,9 @@ def check_reconstruction(model: Distribution, x: Any) -> ReconstructionCheck | N
         x: Events (N, *space.shape); the first `ROWS` are used.
 
     Returns:
-        The error; None for a model without a free-form or injective layer.
+        The error; None for a model without an encoder and a decoder of this kind.
     """
-    layer = next((m for m in model.modules() if isinstance(m, (FreeForm, Injective))), None)
+    layer = next((m for m in model.modules() if isinstance(m, EncoderDecoder)), None)
     if layer is None:
         return None
     with evaluating(model), isolated(model.device, 0):
